@@ -1,0 +1,197 @@
+"""Command line of the model folder: classify texts, describe and verify a bundle.
+
+Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the bundle or the policy is refused.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from model import (
+    DEFAULT_BUNDLE_PATH,
+    BundleError,
+    Classification,
+    Classifier,
+    PolicyError,
+    available_cpus,
+    load_bundle,
+    load_policy,
+)
+from model.jsonl import classify_lines, judgement_fields
+from model.thresholds import thresholds_for
+from model.windowing import render
+from schemas import (
+    CATEGORY_NAMES,
+    DEFAULT_POLICY,
+    CodecLimits,
+    RecordRejected,
+    Role,
+    Turn,
+    conversation_turns,
+    decode_chat_event,
+    is_visible,
+)
+
+EXIT_REFUSED: Final = 3
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+BundleOption = Annotated[Path, typer.Option("--bundle", help="Bundle folder.", show_default="the shipped bundle")]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option("--policy", help="Policy file, TOML or JSON.", show_default="the default policy"),
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Inference threads; 0 follows the CPU quota.")]
+
+
+def _classifier(bundle: Path, policy: Path | None, threads: int) -> Classifier:
+    return Classifier(load_bundle(bundle), load_policy(policy), n_threads=threads or available_cpus())
+
+
+def _lines(source: str) -> Iterator[bytes]:
+    if source == "-":
+        yield from sys.stdin.buffer
+        return
+    path = Path(source)
+    if not path.is_file():
+        raise typer.BadParameter(
+            f"{source}: not a file; expected JSON lines, or - for standard input",
+            param_hint="--jsonl",
+        )
+    with path.open("rb") as lines:
+        yield from lines
+
+
+@app.command()
+def classify(
+    text: Annotated[list[str] | None, typer.Argument(help="Texts; each is one chat with one user message.")] = None,
+    *,
+    jsonl: Annotated[
+        str | None,
+        typer.Option(
+            "--jsonl",
+            help="File of ChatEvents, one JSON line each, or - for standard input. Prints one JSON line per event in the "
+            'same order; a rejected line prints {"rejected": reason, "line": n}.',
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table for TEXT.")] = False,
+    bundle: BundleOption = DEFAULT_BUNDLE_PATH,
+    policy: PolicyOption = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Classify texts or a file of chat events; prints a table for texts, JSON lines for --jsonl."""
+    if (jsonl is None) == (not text):
+        raise typer.BadParameter("found neither or both of TEXT and --jsonl; expected exactly one of them")
+    if jsonl is not None:
+        for answer in classify_lines(_lines(jsonl), _classifier(bundle, policy, threads)):
+            sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    texts = text or []
+    if not all(is_visible(one) for one in texts):
+        raise typer.BadParameter("a TEXT holds no visible character; expected some text to classify")
+    results, _ = _classifier(bundle, policy, threads).classify([[Turn(Role.USER, one)] for one in texts])
+    for one, result in zip(texts, results, strict=True):
+        if not isinstance(result, Classification):
+            raise result
+        if as_json:
+            sys.stdout.buffer.write(orjson.dumps(judgement_fields(result)) + b"\n")
+        else:
+            _print_classification(one, result)
+
+
+def _print_classification(text: str, result: Classification) -> None:
+    table = Table("category", "probability", title=_shorten(text), title_justify="left", title_style="bold")
+    for code, probability in sorted(result.probabilities.items(), key=lambda item: -item[1])[:3]:
+        table.add_row(f"{code} {CATEGORY_NAMES[code]}", f"{probability:.3f}")
+    judgement = result.judgement
+    console = Console()
+    console.print(table)
+    console.print(
+        f"decision {judgement.decision.value}   banned probability {judgement.banned_probability:.3f}   "
+        f"banned-to-safe risk {judgement.banned_to_safe_risk:.3f}\n",
+        highlight=False,
+    )
+
+
+def _shorten(text: str, n_characters: int = 70) -> str:
+    return text if len(text) <= n_characters else f"{text[: n_characters - 1]}…"
+
+
+@app.command(name="render")
+def render_window(
+    jsonl: Annotated[
+        str,
+        typer.Option("--jsonl", help="File of ChatEvents, one JSON line each, or - for standard input."),
+    ],
+    *,
+    bundle: BundleOption = DEFAULT_BUNDLE_PATH,
+) -> None:
+    """Print, per accepted event, one JSON line with the text that the classifier would read."""
+    windowing = load_bundle(bundle).manifest.windowing
+    for line in _lines(jsonl):
+        try:
+            event = decode_chat_event(line.rstrip(b"\r\n"), CodecLimits())
+        except RecordRejected:
+            continue
+        answer = {"chat_id": event.chat_id, "text": render(conversation_turns(event), windowing)}
+        sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+
+
+@app.command()
+def info(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+    bundle: BundleOption = DEFAULT_BUNDLE_PATH,
+) -> None:
+    """Describe a bundle: name, version, digest, files, windowing, thresholds, metrics, licence."""
+    loaded = load_bundle(bundle)
+    manifest = loaded.manifest.model_dump(mode="json")
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps({**manifest, "digest": loaded.digest}) + b"\n")
+        return
+    table = Table("field", "value", show_lines=True)
+    table.add_row("digest", loaded.digest)
+    for field, value in manifest.items():
+        shown = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+        table.add_row(field, shown)
+    Console().print(table)
+
+
+@app.command()
+def verify(*, bundle: BundleOption = DEFAULT_BUNDLE_PATH, policy: PolicyOption = None) -> None:
+    """Check a bundle: every digest, the manifest, the model's signature, the thresholds, and one inference."""
+    loaded = load_bundle(bundle)
+    found = thresholds_for(loaded.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY)
+    if found != loaded.manifest.thresholds:
+        raise BundleError(
+            f"{bundle}: thresholds of the default policy are {found}, the manifest says {loaded.manifest.thresholds}; "
+            "re-run `python -m training_pipeline export`"
+        )
+    Classifier(loaded, load_policy(policy), n_threads=available_cpus()).warm_up()
+    Console().print(f"ok: {loaded.manifest.name} {loaded.manifest.version} {loaded.digest}", highlight=False)
+
+
+def main() -> None:
+    """Run the command line and turn errors into exit codes."""
+    try:
+        app()
+    except (BundleError, PolicyError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Load a bundle, and refuse what cannot be trusted.
+
+Every byte that is used was read once, checked against the manifest's digest, and is used from memory: a file swapped
+after the check changes nothing. Links, unknown files and external weight data are refused.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from model.calibration import FloatArray, RiskCurves
+from model.errors import BundleError
+from model.manifest import (
+    CALIBRATION_NAME,
+    MANIFEST_NAME,
+    MODEL_NAME,
+    REQUIRED_FILES,
+    TOKENIZER_NAME,
+    Manifest,
+)
+from schemas import CODES, ModelRef, Policy
+
+DEFAULT_BUNDLE_PATH: Final = Path(__file__).parent / "bundles" / "default"
+
+_REMEDY = "re-run `python -m training_pipeline export`, or point MODERATION_MODEL__PATH at a complete bundle"
+
+
+def sha256_of(content: bytes) -> str:
+    """Return `sha256:` and 64 hex digits."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, in memory."""
+
+    manifest: Manifest
+    digest: str
+    """Digest of manifest.json, which holds the digests of all other files: it names the bundle."""
+    model: bytes
+    tokenizer_json: str
+    calibration_probabilities: FloatArray
+    """float32 [n_chats, 13], calibrated probabilities of chats that training never saw."""
+    calibration_labels: NDArray[np.int64]
+    """int64 [n_chats], column index of their true category."""
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and digest as they stand in every verdict."""
+        return ModelRef(name=self.manifest.name, version=self.manifest.version, digest=self.digest)
+
+    def risk_curves(self, policy: Policy) -> RiskCurves:
+        """Build the risk curves for a policy's banned set.
+
+        Raises:
+            BundleError: the calibration chats cannot speak for this banned set.
+        """
+        try:
+            return RiskCurves.build(
+                self.calibration_probabilities,
+                self.calibration_labels,
+                frozenset(code.value for code in policy.banned),
+            )
+        except ValueError as error:
+            raise BundleError(f"policy {policy.name!r}: {error}") from error
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read and verify the bundle in a folder.
+
+    Raises:
+        BundleError: a file is missing, unknown, a link or altered, or the manifest is not understood.
+    """
+    raw_manifest = _read(path, MANIFEST_NAME)
+    try:
+        manifest = Manifest.model_validate_json(raw_manifest)
+    except ValidationError as error:
+        raise BundleError(
+            f"{path / MANIFEST_NAME}: not a manifest this version understands: {error}; {_REMEDY}"
+        ) from error
+    unknown = {entry.name for entry in path.iterdir()} - REQUIRED_FILES - {MANIFEST_NAME}
+    if unknown:
+        raise BundleError(
+            f"{path}: holds {', '.join(sorted(unknown))}; expected only {MANIFEST_NAME}, "
+            f"{', '.join(sorted(REQUIRED_FILES))}; remove what does not belong there"
+        )
+    contents = {name: _verified(path, name, entry.digest) for name, entry in manifest.files.items()}
+    probabilities, labels = _calibration(path, contents[CALIBRATION_NAME])
+    return Bundle(
+        manifest=manifest,
+        digest=sha256_of(raw_manifest),
+        model=contents[MODEL_NAME],
+        tokenizer_json=contents[TOKENIZER_NAME].decode(),
+        calibration_probabilities=probabilities,
+        calibration_labels=labels,
+    )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if path.is_symlink():
+        raise BundleError(f"{path}: is a link; expected a regular file; copy the file into the bundle")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
+
+
+def _verified(folder: Path, name: str, expected: str) -> bytes:
+    content = _read(folder, name)
+    found = sha256_of(content)
+    if found != expected:
+        raise BundleError(f"{folder / name}: digest is {found[:19]}, {MANIFEST_NAME} says {expected[:19]}; {_REMEDY}")
+    return content
+
+
+def _calibration(folder: Path, content: bytes) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Read calibration.json: {"labels": "ABD…", "probabilities": [[13 numbers], …]}."""
+    try:
+        document = orjson.loads(content)
+        labels = np.array([CODES.index(code) for code in document["labels"]], dtype=np.int64)
+        probabilities = np.array(document["probabilities"], dtype=np.float32)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / CALIBRATION_NAME}: not readable ({error}); {_REMEDY}") from error
+    if probabilities.shape != (len(labels), len(CODES)):
+        raise BundleError(
+            f"{folder / CALIBRATION_NAME}: shape is {probabilities.shape}, expected ({len(labels)}, {len(CODES)}); {_REMEDY}"
+        )
+    return probabilities, labels

@@ -1,0 +1,91 @@
+"""From logits to calibrated probabilities, and from probabilities to risks with a finite-sample guarantee.
+
+`banned_to_safe_risk` is a conformal p-value: with s_1..s_n the banned probabilities of n banned calibration chats, the
+risk of a chat scoring b is (1 + #{i: s_i <= b}) / (n + 1). For a new banned chat that is exchangeable with the calibration
+chats, P(risk <= alpha) <= alpha for every alpha; so "allow where risk <= alpha" keeps the banned->safe rate at or under alpha.
+This is conformal risk control for the 0/1 loss "a banned chat was allowed".
+
+Source: Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World (2005), ch. 2; Angelopoulos, Bates, Fisch, Lei,
+Schuster, Conformal Risk Control (ICLR 2024), theorem 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas import CODES
+
+FloatArray = NDArray[np.float32]
+
+
+def softmax(logits: FloatArray, *, temperature: float = 1.0) -> FloatArray:
+    """Turn one batch of logits into category probabilities.
+
+    Args:
+        logits: float32 [rows, n_categories], raw model output.
+        temperature: Calibration divisor, > 0; 1.0 leaves the model's confidence as it is.
+
+    Returns:
+        float32 [rows, n_categories]; each row sums to 1 within 1e-6.
+
+    Raises:
+        ValueError: `temperature` is not positive, or a logit is NaN or infinite.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; expected a number above 0")
+    if not np.isfinite(logits).all():
+        raise ValueError("a logit is NaN or infinite; expected finite numbers")
+    scaled = logits.astype(np.float64) / temperature
+    # Subtracting the row maximum leaves the result unchanged and keeps exp() from overflowing.
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    probabilities: FloatArray = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities
+
+
+def banned_probability(probabilities: FloatArray, banned: frozenset[str]) -> FloatArray:
+    """Return the probability that a chat belongs to a banned category, float32 [rows], 0..1."""
+    mask = np.array([code in banned for code in CODES])
+    total: FloatArray = np.clip(probabilities[:, mask].sum(axis=1), 0.0, 1.0)
+    return total
+
+
+@dataclass(frozen=True)
+class RiskCurves:
+    """Sorted banned probabilities of the calibration chats, banned and safe ones apart."""
+
+    banned_scores: FloatArray
+    """float32 [n_banned], ascending."""
+    safe_scores: FloatArray
+    """float32 [n_safe], ascending."""
+
+    @classmethod
+    def build(cls, probabilities: FloatArray, labels: NDArray[np.int64], banned: frozenset[str]) -> "RiskCurves":
+        """Build the curves for one banned set.
+
+        Args:
+            probabilities: float32 [n_chats, 13], calibrated, of chats that neither training nor temperature saw.
+            labels: int64 [n_chats], column index of the true category.
+            banned: Codes of the banned categories.
+
+        Raises:
+            ValueError: the calibration chats hold no banned or no safe chat.
+        """
+        scores = banned_probability(probabilities, banned)
+        truly_banned = np.array([code in banned for code in CODES])[labels]
+        if truly_banned.all() or not truly_banned.any():
+            raise ValueError(
+                f"calibration chats: {int(truly_banned.sum())} banned of {len(labels)} under banned={sorted(banned)}; "
+                "expected some banned and some safe ones"
+            )
+        return cls(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]))
+
+    def banned_to_safe_risk(self, score: float) -> float:
+        """Return the bound on the share of banned chats that pass if all chats up to this score pass, 0..1."""
+        n_at_most = int(np.searchsorted(self.banned_scores, score, side="right"))
+        return (1 + n_at_most) / (1 + len(self.banned_scores))
+
+    def safe_to_banned_risk(self, score: float) -> float:
+        """Return the bound on the share of safe chats that are lost if all chats from this score up are blocked, 0..1."""
+        n_at_least = len(self.safe_scores) - int(np.searchsorted(self.safe_scores, score, side="left"))
+        return (1 + n_at_least) / (1 + len(self.safe_scores))

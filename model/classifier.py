@@ -1,0 +1,155 @@
+"""Text in, category and risk out: windowing, tokenising, batching, inference and decision in one place.
+
+Invariant: the result at position i belongs to conversation i, whatever the batches were, and a row that breaks the model
+never takes a neighbour with it.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.batching import padded_tokens, plan_batches
+from model.bundle import Bundle
+from model.calibration import FloatArray, banned_probability, softmax
+from model.decision import Judgement, decide
+from model.errors import RowFailed
+from model.session import RUN_ERRORS, OnnxSession
+from model.tokenization import ConversationTokenizer, TokenIds
+from model.windowing import render
+from schemas import CODES, Policy, Role, Turn
+
+_PROBABILITY_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What the classifier says of one conversation."""
+
+    category: str
+    probabilities: dict[str, float]
+    """13 codes, calibrated, rounded to six decimals."""
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
+class ClassifyStats:
+    """Cost of one call. Times in seconds, on the monotonic clock."""
+
+    n_rows: int = 0
+    n_batches: int = 0
+    n_tokens: int = 0
+    n_padded_tokens: int = 0
+    tokenize_s: float = 0.0
+    infer_s: float = 0.0
+
+    @property
+    def padding_ratio(self) -> float:
+        """Share of the computed tokens that were padding, 0..1."""
+        return 1 - self.n_tokens / self.n_padded_tokens if self.n_padded_tokens else 0.0
+
+
+class Classifier:
+    """A bundle under a policy, ready to classify. Not to be shared between threads that call it at once.
+
+    Args:
+        bundle: Verified bundle.
+        policy: Banned categories and accepted error rates.
+        n_threads: Inference threads.
+        max_padded_tokens: Token budget of one inference, padding included.
+        max_rows: Row limit of one inference.
+
+    Raises:
+        BundleError: the model does not load, or its calibration cannot speak for the policy.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        policy: Policy,
+        *,
+        n_threads: int,
+        max_padded_tokens: int = 1024,
+        max_rows: int = 64,
+    ) -> None:
+        self.bundle = bundle
+        self.policy = policy
+        self._windowing = bundle.manifest.windowing
+        self._temperature = bundle.manifest.temperature
+        self._banned = frozenset(code.value for code in policy.banned)
+        self._curves = bundle.risk_curves(policy)
+        self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
+        self._session = OnnxSession(bundle.model, n_threads=n_threads, pad_id=self._tokenizer.pad_id)
+        self._max_padded_tokens = max_padded_tokens
+        self._max_rows = max_rows
+
+    def warm_up(self) -> None:
+        """Run short and long rows once, so that the first event does not pay for lazy allocations."""
+        word_counts = (1, self._windowing.max_tokens)
+        self.classify([[Turn(Role.USER, "warm " * n_words)] for n_words in word_counts])
+
+    def classify(
+        self, conversations: Sequence[Sequence[Turn]]
+    ) -> tuple[list[Classification | RowFailed], ClassifyStats]:
+        """Classify conversations.
+
+        Args:
+            conversations: Turns with visible text, oldest first; none of the conversations empty.
+
+        Returns:
+            One result per conversation, in order, and the cost of the call.
+        """
+        if not conversations:
+            return [], ClassifyStats()
+        started = time.perf_counter()
+        rows = self._tokenizer.encode([render(turns, self._windowing) for turns in conversations])
+        tokenized = time.perf_counter()
+        lengths = [len(row) for row in rows]
+        batches = plan_batches(lengths, max_padded_tokens=self._max_padded_tokens, max_rows=self._max_rows)
+        results: list[Classification | RowFailed] = [RowFailed("not classified")] * len(rows)
+        for batch in batches:
+            for index, result in zip(batch, self._classify_rows([rows[i] for i in batch]), strict=True):
+                results[index] = result
+        stats = ClassifyStats(
+            n_rows=len(rows),
+            n_batches=len(batches),
+            n_tokens=sum(lengths),
+            n_padded_tokens=padded_tokens(lengths, batches),
+            tokenize_s=tokenized - started,
+            infer_s=time.perf_counter() - tokenized,
+        )
+        return results, stats
+
+    def _classify_rows(self, rows: list[TokenIds]) -> list[Classification | RowFailed]:
+        """Infer one batch; where it fails, halve it until the failing rows stand alone."""
+        try:
+            logits = self._session.logits(rows)
+        except RUN_ERRORS as error:
+            if len(rows) == 1:
+                # ONNX Runtime's message may quote tensor shapes and node names, never token text.
+                return [RowFailed(f"ONNX Runtime: {type(error).__name__}: {str(error)[:200]}")]
+            middle = len(rows) // 2
+            return self._classify_rows(rows[:middle]) + self._classify_rows(rows[middle:])
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
+        probabilities = softmax(np.where(finite[:, None], logits, 0.0), temperature=self._temperature)
+        scores = banned_probability(probabilities, self._banned)
+        return [
+            self._classification(probabilities[i], float(scores[i]))
+            if finite[i]
+            else RowFailed("the model returned NaN or infinity for this row")
+            for i in range(len(rows))
+        ]
+
+    def _classification(self, probabilities: FloatArray, score: float) -> Classification:
+        category = CODES[int(probabilities.argmax())]
+        score = round(score, _PROBABILITY_DECIMALS)
+        return Classification(
+            category=category,
+            probabilities={
+                code: round(float(value), _PROBABILITY_DECIMALS)
+                for code, value in zip(CODES, probabilities, strict=True)
+            },
+            judgement=decide(category=category, banned_probability=score, curves=self._curves, policy=self.policy),
+        )

@@ -1,0 +1,54 @@
+"""Classify a stream of JSON lines, one answer a line, in order."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+from model.classifier import Classification, Classifier
+from model.errors import RowFailed
+from schemas import (
+    ChatEvent,
+    CodecLimits,
+    RecordRejected,
+    RejectionReason,
+    category_label,
+    conversation_turns,
+    decode_chat_event,
+)
+
+_CHUNK_LINES: Final = 512
+"""Lines read before the first answer of a chunk: enough to sort rows by length, few enough to hold in memory."""
+
+
+def classify_lines(lines: Iterable[bytes], classifier: Classifier) -> Iterator[dict[str, Any]]:
+    """Yield one JSON-ready answer per line: a judgement, or `{"rejected": reason, "line": n}` (n from 1)."""
+    numbered = enumerate(lines, start=1)
+    while chunk := list(islice(numbered, _CHUNK_LINES)):
+        answers: dict[int, dict[str, Any]] = {}
+        events: dict[int, ChatEvent] = {}
+        for number, line in chunk:
+            try:
+                events[number] = decode_chat_event(line.rstrip(b"\r\n"), CodecLimits())
+            except RecordRejected as rejection:
+                answers[number] = {"rejected": rejection.reason.value, "line": number}
+        results, _ = classifier.classify([conversation_turns(event) for event in events.values()])
+        for (number, event), result in zip(events.items(), results, strict=True):
+            if isinstance(result, RowFailed):
+                answers[number] = {
+                    "rejected": RejectionReason.CLASSIFICATION_FAILED.value,
+                    "line": number,
+                }
+            else:
+                answers[number] = {"chat_id": event.chat_id, **judgement_fields(result)}
+        yield from (answers[number] for number, _ in chunk)
+
+
+def judgement_fields(result: Classification) -> dict[str, Any]:
+    """Return the fields that a judgement shares with a Verdict."""
+    return {
+        "category": category_label(result.category).model_dump(mode="json"),
+        "probabilities": result.probabilities,
+        "banned_probability": result.judgement.banned_probability,
+        "banned_to_safe_risk": result.judgement.banned_to_safe_risk,
+        "decision": result.judgement.decision.value,
+    }

@@ -1,0 +1,71 @@
+"""The manifest of a bundle: what the files are, how the model must be fed and read, and where it comes from."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from model.windowing import Windowing
+from schemas import CODES
+from schemas.policy import DottedVersion
+
+MANIFEST_NAME: Final = "manifest.json"
+MODEL_NAME: Final = "model.onnx"
+TOKENIZER_NAME: Final = "tokenizer.json"
+CALIBRATION_NAME: Final = "calibration.json"
+MODEL_CARD_NAME: Final = "MODEL_CARD.md"
+
+REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
+"""Besides the manifest, exactly these files make a bundle."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class FileEntry(BaseModel):
+    """One file of the bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: Sha256
+    n_bytes: int = Field(ge=0)
+
+
+class Thresholds(BaseModel):
+    """Operating points on banned probability under the default policy; recomputed from calibration.json by `verify`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_up_to: float = Field(ge=0, le=1, description="Largest calibration score that is still allowed.")
+    block_from: float = Field(ge=0, le=1, description="Smallest calibration score that is blocked.")
+
+
+class Manifest(BaseModel):
+    """Everything a process must know before it serves from a bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1]
+    name: str = Field(min_length=1, max_length=64)
+    version: DottedVersion
+    labels: list[str] = Field(description="Category code of each output column.")
+    files: dict[str, FileEntry]
+    windowing: Windowing
+    temperature: float = Field(gt=0)
+    thresholds: Thresholds
+    metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
+    training_data: dict[str, Any] = Field(description="Digests, counts and licence classes of the data.")
+    quantisation: str
+    licence: str
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_the_taxonomy(cls, labels: list[str]) -> list[str]:
+        if labels != list(CODES):
+            raise ValueError(f"labels are {labels}; expected {list(CODES)} in this order")
+        return labels
+
+    @field_validator("files")
+    @classmethod
+    def _files_are_known(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        if files.keys() != REQUIRED_FILES:
+            raise ValueError(f"files are {sorted(files)}; expected {sorted(REQUIRED_FILES)}")
+        return files

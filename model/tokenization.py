@@ -1,0 +1,35 @@
+"""Turn rendered conversations into token ids with the bundle's tokenizer.
+
+Serving and training both tokenise here. Truncation drops the oldest tokens, because the latest user turn decides the
+category. Special tokens that a user types ("[SEP]", "[PAD]") are read as ordinary text, so that nobody can end or pad a
+row from inside a message.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+TokenIds = NDArray[np.int64]
+
+
+class ConversationTokenizer:
+    """A `tokenizers.Tokenizer` with the truncation and the safety rules of this project.
+
+    Args:
+        tokenizer_json: Contents of the bundle's tokenizer.json.
+        max_tokens: Longest row, special tokens included.
+    """
+
+    def __init__(self, tokenizer_json: str, *, max_tokens: int) -> None:
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens, direction="left")
+        self._tokenizer.encode_special_tokens = True
+        self.pad_id: int = self._tokenizer.token_to_id("[PAD]") or 0
+        self.max_tokens = max_tokens
+
+    def encode(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Tokenise texts; row i of the result holds text i, int64 [n_tokens], 2 <= n_tokens <= max_tokens."""
+        return [np.asarray(row.ids, dtype=np.int64) for row in self._tokenizer.encode_batch_fast(list(texts))]

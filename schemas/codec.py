@@ -1,0 +1,136 @@
+"""Bytes to schema and back.
+
+Decoding is total: any bytes become a `ChatEvent` or a `RecordRejected` with a reason code. The
+parser is jiter (the JSON parser of pydantic): unlike orjson it refuses duplicate keys, and like
+orjson it refuses invalid UTF-8, a BOM, NaN and lone surrogates (which a tokenizer would answer with
+a TypeError). It stops at 200 nested levels without recursion in Python.
+
+Invariant: no error text holds text of the input; it ends in headers, logs and terminals.
+"""
+
+import re
+from typing import Final
+
+import jiter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
+from schemas.errors import RecordRejected, RejectionReason
+from schemas.verdict import Verdict
+from schemas.visible_text import has_visible_text
+
+MAX_REPORTED_PROBLEMS: Final = 3
+
+_VERSION: Final = re.compile(r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
+_VERDICT_ADAPTER: Final = TypeAdapter(Verdict)
+
+
+class CodecLimits(BaseModel):
+    """What one input record may cost before it is rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_event_bytes: int = Field(
+        default=2_000_000,
+        gt=0,
+        description="Largest chat event that is decoded, bytes; larger ones are dead-lettered.",
+    )
+
+
+def decode_chat_event(raw: bytes | None, limits: CodecLimits) -> ChatEvent:
+    """Decode and validate one input record.
+
+    Args:
+        raw: The record's value; None for a tombstone.
+        limits: Size limits.
+
+    Returns:
+        An event that has some visible text.
+
+    Raises:
+        RecordRejected: with reason decode_error, too_large, schema_error or empty_conversation.
+    """
+    if raw is None:
+        raise RecordRejected(
+            RejectionReason.DECODE_ERROR,
+            "the record has no value (tombstone); expected a JSON object",
+        )
+    if len(raw) > limits.max_event_bytes:
+        raise RecordRejected(
+            RejectionReason.TOO_LARGE,
+            f"the record has {len(raw)} bytes; expected at most {limits.max_event_bytes} "
+            "(MODERATION_CODEC__MAX_EVENT_BYTES)",
+        )
+    document = _parse_object(raw)
+    _check_version(document.get("schema_version"))
+    try:
+        event = ChatEvent.model_validate(document)
+    except ValidationError as error:
+        raise RecordRejected(RejectionReason.SCHEMA_ERROR, _describe(error)) from None
+    if not has_visible_text(event):
+        raise RecordRejected(
+            RejectionReason.EMPTY_CONVERSATION,
+            "messages, formatted_chat and query hold no visible text; expected some in one of them",
+        )
+    return event
+
+
+def _parse_object(raw: bytes) -> dict[str, object]:
+    try:
+        document = jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
+    except ValueError as error:
+        # The parser quotes a duplicate key, which is input text and stays out of headers and logs.
+        problem = "duplicate key" if str(error).startswith("Detected duplicate key") else str(error)
+        raise RecordRejected(
+            RejectionReason.DECODE_ERROR,
+            f"not well-formed JSON in UTF-8: {problem}; expected one JSON object"[:300],
+        ) from None
+    if not isinstance(document, dict):
+        raise RecordRejected(
+            RejectionReason.DECODE_ERROR,
+            f"the JSON value is a {type(document).__name__}; expected an object",
+        )
+    return document
+
+
+def _check_version(version: object) -> None:
+    """Dispatch on the major version; there is one so far, and missing means that one."""
+    if version is None:
+        return
+    text = str(version) if isinstance(version, str | int | float) else ""
+    major = text.partition(".")[0].removeprefix("v")
+    if major != str(EVENT_SCHEMA_VERSION):
+        # Only what looks like a version is quoted: anything else may be text from the chat.
+        found = text if _VERSION.fullmatch(text) else f"not a version ({type(version).__name__})"
+        raise RecordRejected(
+            RejectionReason.SCHEMA_ERROR,
+            f"schema_version is {found}; expected major version {EVENT_SCHEMA_VERSION}",
+        )
+
+
+def _describe(error: ValidationError) -> str:
+    """Name the first few problems without the values, which are chat text."""
+    problems = error.errors(include_url=False, include_context=False)
+    # A location is a path of known field names and list positions, never a name from the input;
+    # of the value itself only the type is told.
+    named = []
+    for problem in problems[:MAX_REPORTED_PROBLEMS]:
+        place = ".".join(str(part) for part in problem["loc"])
+        found = "nothing" if problem["type"] == "missing" else type(problem["input"]).__name__
+        named.append(f"{place}: {problem['msg']}, found {found}")
+    more = f" (and {len(problems) - len(named)} more)" if len(problems) > len(named) else ""
+    return f"not a ChatEvent: {'; '.join(named)}{more}"
+
+
+def encode_verdict(verdict: Verdict) -> bytes:
+    """Encode a verdict as UTF-8 JSON."""
+    return _VERDICT_ADAPTER.dump_json(verdict)
+
+
+def decode_verdict(raw: bytes) -> Verdict:
+    """Decode a verdict of this or an earlier schema version.
+
+    Raises:
+        pydantic.ValidationError: the bytes are not a Verdict.
+    """
+    return Verdict.model_validate_json(raw)

@@ -1,0 +1,131 @@
+"""The contracts as JSON Schema (draft 2020-12), generated from the models that do the work.
+
+Invariant: the files in `json/` are what this module returns, byte for byte; `json/released/` holds
+what other teams rely on and changes only at a release.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
+from schemas.compatibility import Direction, breaking_changes
+from schemas.dead_letter import DeadLetter
+from schemas.policy import Policy
+from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
+
+DEAD_LETTER_SCHEMA_VERSION: Final = 1
+POLICY_SCHEMA_VERSION: Final = 1
+RELEASED_FOLDER: Final = "released"
+
+
+class ContractSchema(GenerateJsonSchema):
+    """Pydantic's schema without the titles that only repeat the field names."""
+
+    def field_title_should_be_set(
+        self,
+        schema: core_schema.CoreSchema,  # noqa: ARG002  pydantic's signature
+    ) -> bool:
+        """Say no for every field."""
+        return False
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One kind of document that crosses a team's border."""
+
+    name: str
+    major: int
+    model: type[BaseModel]
+    direction: Direction
+
+    @property
+    def file_name(self) -> str:
+        """Name of the schema's file; a new major version is a new file."""
+        return f"{self.name}.v{self.major}.schema.json"
+
+    @property
+    def mode(self) -> Literal["validation", "serialization"]:
+        """What the schema describes: what we accept, or what we write."""
+        return "validation" if self.direction is Direction.INPUT else "serialization"
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the contract's JSON Schema, with `$schema` and `$id`."""
+        schema = self.model.model_json_schema(by_alias=True, mode=self.mode, schema_generator=ContractSchema)
+        if self.model is DeadLetter:
+            schema = as_header_texts(schema)
+        return {
+            "$schema": GenerateJsonSchema.schema_dialect,
+            "$id": f"urn:verdictstream:{self.name}:{self.major}",
+            **schema,
+        }
+
+
+CONTRACTS: Final = (
+    Contract("chat-event", EVENT_SCHEMA_VERSION, ChatEvent, Direction.INPUT),
+    Contract("verdict", VERDICT_SCHEMA_VERSION, Verdict, Direction.OUTPUT),
+    Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),
+    Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
+)
+
+
+def as_header_texts(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Describe the dead letter's headers as they travel: every value is UTF-8 text.
+
+    A number becomes a string of digits, and a header without a value is left out, never null.
+    """
+    properties = {}
+    for name, field in schema["properties"].items():
+        variants = [form for form in field.get("anyOf", [field]) if form.get("type") != "null"]
+        (variant,) = variants
+        text = {**variant, **{key: field[key] for key in ("description",) if key in field}}
+        if variant.get("type") == "integer":
+            text["type"] = "string"
+            text["pattern"] = "^[0-9]+$" if text.pop("minimum", None) == 0 else "^-?[0-9]+$"
+        properties[name] = text
+    return {**schema, "properties": properties}
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return a JSON document as it is committed: indented, in the order of the models."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def rendered_schemas() -> dict[str, str]:
+    """Return the text of every schema file by file name."""
+    return {contract.file_name: render(contract.json_schema()) for contract in CONTRACTS}
+
+
+def release_problems(folder: Path) -> list[str]:
+    """Compare the generated schemas with the released ones.
+
+    Args:
+        folder: The folder of the generated files; the baseline is `released/` in it.
+
+    Returns:
+        One sentence per breaking change, starting with the file's name; empty where there is none.
+    """
+    current = {contract.file_name: contract for contract in CONTRACTS}
+    problems = []
+    for path in sorted((folder / RELEASED_FOLDER).glob("*.json")):
+        contract = current.get(path.name)
+        if contract is None:
+            problems.append(
+                f"{path.name}: released, but no longer generated; keep it until the last team has "
+                "moved to the new major version, then remove the file from the baseline"
+            )
+            continue
+        try:
+            released = json.loads(path.read_bytes())
+        except ValueError as error:
+            problems.append(f"{path.name}: released, but not JSON ({error}); restore the file")
+            continue
+        changes = breaking_changes(released, contract.json_schema(), contract.direction)
+        problems += [f"{path.name}: {change}" for change in changes]
+    return problems

@@ -1,0 +1,68 @@
+"""The policy: which categories are banned, and how many mistakes an advertiser accepts.
+
+A policy is data, not training: the same bundle serves a stricter or a looser policy.
+"""
+
+from typing import Annotated, Final
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+    field_validator,
+)
+
+from schemas.taxonomy import DEFAULT_BANNED, Category
+
+DottedVersion = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+"""Dotted numbers, compared number by number (1.10 is newer than 1.9)."""
+
+
+class Policy(BaseModel):
+    """What an advertiser accepts. Rates are shares of conversations, 0..1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=64)
+    version: DottedVersion
+    banned: frozenset[Category] = Field(
+        min_length=1,
+        description="Categories that never carry an ad; at least one category is left out.",
+        json_schema_extra={"maxItems": len(Category) - 1},
+    )
+    max_banned_to_safe_rate: float = Field(
+        gt=0,
+        lt=1,
+        description="Of the banned conversations, the share that may be answered `allow`.",
+    )
+    max_safe_to_banned_rate: float = Field(
+        gt=0,
+        lt=1,
+        description=("Of the safe conversations, the share that may be answered `block`; between the two: `review`."),
+    )
+
+    @field_validator("banned")
+    @classmethod
+    def _some_category_is_safe(cls, banned: frozenset[Category]) -> frozenset[Category]:
+        if len(banned) == len(Category):
+            raise ValueError(
+                "banned names all 13 categories, so that no ad could ever be shown; leave at least one out"
+            )
+        return banned
+
+    @field_serializer("banned", when_used="json")
+    def _in_code_order(self, banned: frozenset[Category]) -> list[Category]:
+        """A set has another order in every process; a file and its digest must not."""
+        return sorted(banned)
+
+
+DEFAULT_POLICY: Final = Policy(
+    name="default",
+    version="1",
+    banned=frozenset(Category(code) for code in DEFAULT_BANNED),
+    max_banned_to_safe_rate=0.05,
+    max_safe_to_banned_rate=0.02,
+)
+"""The policy used where no policy file is named."""

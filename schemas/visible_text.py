@@ -1,0 +1,59 @@
+"""Which text of an event is judged.
+
+`messages` where one of them has visible text, else `formatted_chat`, else `query`. Text counts as
+visible when something is left after white space, control and format characters (zero-width joiners,
+direction marks, BOMs) are taken away. A character that Python's Unicode tables do not know counts
+as visible: it is most often an emoji of a later Unicode version.
+
+Invariant: one rule decides what is classified, what is fingerprinted and what is rejected as empty.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from schemas.chat_event import ChatEvent, Role
+
+
+class Turn(NamedTuple):
+    """One message that has visible text."""
+
+    role: Role
+    text: str
+
+
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me", "Co", "Cs"})
+
+
+def is_visible(text: str) -> bool:
+    """Say whether any character of `text` would show."""
+    # Nearly every text answers at its first character; only hostile ones are read to the end. A
+    # plain loop, because any() would build a generator for each message.
+    for character in text:  # noqa: SIM110
+        if unicodedata.category(character) not in _INVISIBLE_CATEGORIES:
+            return True
+    return False
+
+
+def conversation_turns(event: ChatEvent) -> list[Turn]:
+    """Return the turns to be judged, oldest first; empty where the event holds no visible text."""
+    return list(_visible_turns(event))
+
+
+def has_visible_text(event: ChatEvent) -> bool:
+    """Say whether `conversation_turns` would return any turn, at the cost of the first one."""
+    return next(_visible_turns(event), None) is not None
+
+
+def _visible_turns(event: ChatEvent) -> Iterator[Turn]:
+    found = False
+    for message in event.messages:
+        if is_visible(message.content):
+            found = True
+            yield Turn(message.role, message.content)
+    if found:
+        return
+    for text in (event.formatted_chat, event.query):
+        if text is not None and is_visible(text):
+            yield Turn(Role.USER, text)
+            return

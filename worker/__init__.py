@@ -1,0 +1,1 @@
+"""The streaming worker: chat events in, verdicts out, in Kafka transactions."""

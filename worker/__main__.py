@@ -1,0 +1,141 @@
+"""Command line of the worker.
+
+Settings come from MODERATION_ environment variables and an optional TOML file (--config); `check-config` lists them all.
+
+Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error; 2 wrong usage or settings; 3 fatal:
+Kafka, the bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the grace time;
+5 (show) no cached verdict; 6 (show) the cache does not answer.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import structlog
+import typer
+from pydantic import BaseModel, SecretStr
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from model import BundleError, PolicyError, load_bundle, load_policy
+from worker import logs
+from worker.app import run_worker
+from worker.errors import Degraded, Fatal, SettingsError
+from worker.lifecycle import Lifecycle
+from worker.settings import WorkerSettings
+from worker.settings_source import PREFIX, read_settings
+from worker.show import cached_verdict, print_verdict
+
+EXIT_UNEXPECTED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_FATAL: Final = 3
+EXIT_NOT_CACHED: Final = 5
+EXIT_CACHE_AWAY: Final = 6
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")]
+
+
+@app.command()
+def run(*, config: ConfigOption = None) -> None:
+    """Consume chat events and publish verdicts until SIGTERM."""
+    settings = read_settings(os.environ, config)
+    logs.configure(settings.log.level)
+    lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
+    lifecycle.install()
+    log = structlog.get_logger()
+    try:
+        run_worker(settings, lifecycle)
+    except (Fatal, BundleError, PolicyError) as error:
+        log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)
+        _exit_now(EXIT_FATAL)
+    except Exception:
+        log.exception("worker_crashed", exit_code=EXIT_UNEXPECTED)
+        _exit_now(EXIT_UNEXPECTED)
+
+
+def _exit_now(code: int) -> None:
+    """End without joining client threads, which may wait for a broker that is away."""
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+@app.command(name="check-config")
+def check_config(*, config: ConfigOption = None) -> None:
+    """Check the settings, the bundle and the policy, and print every setting; secrets are masked. Connects to nothing."""
+    settings = read_settings(os.environ, config)
+    bundle = load_bundle(settings.model.path)
+    policy = load_policy(settings.model.policy_path)
+    bundle.risk_curves(policy)
+    table = Table("setting", "value", "meaning")
+    _add_rows(table, settings, PREFIX)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"ok: {bundle.ref.name} {bundle.ref.version} under policy {policy.name} {policy.version}",
+        highlight=False,
+    )
+
+
+def _add_rows(table: Table, section: BaseModel, prefix: str) -> None:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            _add_rows(table, value, f"{prefix}{name.upper()}__")
+            continue
+        shown = "(secret)" if isinstance(value, SecretStr) else "-" if value is None else str(value)
+        table.add_row(f"{prefix}{name.upper()}", escape(shown), escape(field.description or ""))
+
+
+@app.command()
+def show(
+    chat_id: Annotated[str, typer.Argument(help="The chat to look up.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON line.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Print a chat's cached verdict."""
+    settings: WorkerSettings = read_settings(os.environ, config)
+    if settings.redis.url is None:
+        raise SettingsError("MODERATION_REDIS__URL is not set; expected the address of the verdict cache")
+    # A person waits longer than the loop does.
+    verdict = cached_verdict(settings.redis.url.get_secret_value(), chat_id, timeout_s=2.0)
+    if verdict is None:
+        typer.echo(
+            f"error: no cached verdict for chat {chat_id!r}; it was not judged within the cache's TTL",
+            err=True,
+        )
+        raise typer.Exit(EXIT_NOT_CACHED)
+    if as_json:
+        typer.echo(verdict.model_dump_json())
+    else:
+        print_verdict(verdict, Console())
+
+
+def main() -> None:
+    """Run the command line and turn errors into exit codes."""
+    try:
+        app()
+    except SettingsError as error:
+        typer.echo(f"error: settings: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except (BundleError, PolicyError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_FATAL)
+    except Degraded as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_CACHE_AWAY)
+
+
+if __name__ == "__main__":
+    main()

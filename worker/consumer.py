@@ -1,0 +1,238 @@
+"""The Kafka consumer: polls batches of records and follows the group's rebalances.
+
+Invariants: the position of a partition after an assignment or a rewind is the group's committed offset; when a partition
+is taken away, the commit in flight has ended before the group hears of it, so that the next owner starts behind it.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from worker.errors import Fatal
+from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
+from worker.metrics import Metrics
+from worker.reachability import Reachability
+from worker.record import Record
+from worker.settings import KafkaSettings
+from worker.start_offsets import start_offset
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_POLL_S = 0.2
+"""Longest wait for a first record: bounds how late a stop signal is seen."""
+
+_RETRY_PAUSE_S = 0.2
+
+
+class RecordConsumer:
+    """A subscribed consumer.
+
+    Args:
+        consumer: A confluent_kafka Consumer with `worker.kafka_config.consumer_config`.
+        settings: Kafka settings.
+        metrics: Where rebalances, lag and lost records are counted.
+        reachability: Told of every sign of life of the brokers.
+        settle: Waits until the commit in flight has ended, whatever its result; called before partitions go away.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        settings: KafkaSettings,
+        metrics: Metrics,
+        reachability: Reachability,
+        settle: Callable[[], None],
+    ) -> None:
+        self.client = consumer
+        self._settings = settings
+        self._metrics = metrics
+        self._reachability = reachability
+        self._settle = settle
+        self._assigned: dict[tuple[str, int], int] = {}
+        self._joined = False
+        consumer.subscribe(
+            [settings.input_topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this worker its share of the partitions, which may be none."""
+        return self._joined
+
+    def poll_batch(self, *, max_records: int, max_bytes: int) -> list[Record]:
+        """Wait briefly for a first record, then take what is there, at most `max_records` and about `max_bytes`.
+
+        Raises:
+            Fatal: Kafka refuses the worker, an offset range is lost, or Kafka is away for too long.
+        """
+        first = self.client.poll(_POLL_S)
+        if first is None:
+            self._reachability.check()
+            return []
+        messages = [first]
+        # In steps, because the client counts records, and a batch of the largest records must fit in memory.
+        n_bytes = len(first)
+        while len(messages) < max_records and n_bytes < max_bytes:
+            step = self.client.consume(min(max_records - len(messages), 100), timeout=0)
+            if not step:
+                break
+            messages.extend(step)
+            n_bytes += sum(map(len, step))
+        return [record for record in map(self._record, messages) if record is not None]
+
+    def _record(self, message: Message) -> Record | None:
+        error = message.error()
+        if error is not None:
+            self._handle(error)
+            return None
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if topic is None or partition is None or offset is None:
+            raise Fatal(f"a record without topic, partition or offset: {message!r}; expected all three")
+        # A record of a partition that a callback in this very poll took away belongs to its next owner.
+        if (topic, partition) not in self._assigned:
+            return None
+        self._reachability.seen()
+        return Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value())
+
+    def _handle(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise Fatal(
+                f"{self._settings.input_topic}: {error.str()}: the next offset is not on the broker any more; expected "
+                "retention to outlast the lag; see lost_offsets in `check-config`"
+            )
+        if is_fatal(error):
+            raise fatal(error, f"reading {self._settings.input_topic}")
+        log.warning("consumer_error", error=describe(error))
+
+    def rewind(self) -> None:
+        """Go back to the committed offsets of all owned partitions.
+
+        Raises:
+            Fatal: the committed offsets cannot be read in time.
+        """
+        partitions = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned)]
+        try:
+            for start in self._starts(partitions):
+                self.client.seek(start)
+        except KafkaException as error:
+            # A partition that stays where it is would skip the records of the aborted batch.
+            raise fatal(kafka_error(error), "going back to the committed offsets") from error
+        log.info("consumer_rewound", n_partitions=len(partitions))
+
+    def lag_records(self, records: Iterable[Record]) -> int:
+        """Return the records that wait behind the last ones of this batch, from the client's cached watermarks."""
+        last = {(record.topic, record.partition): record.offset for record in records}
+        total = 0
+        for (topic, partition), offset in last.items():
+            _, high = self.client.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            lag = max(0, high - offset - 1)
+            self._metrics.lag_records.labels(partition=str(partition)).set(lag)
+            total += lag
+        return total
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        self.client.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        starts = self._starts(partitions)
+        consumer.incremental_assign(starts)
+        self._assigned.update({(p.topic, p.partition): p.offset for p in starts})
+        self._joined = True
+        self._count_rebalance("assigned", partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._settle()
+        self._release(consumer, partitions)
+        self._count_rebalance("revoked", partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Others own them already: the commit in flight is fenced, and only its end is waited for.
+        self._settle()
+        self._release(consumer, partitions)
+        self._count_rebalance("lost", partitions)
+
+    def _release(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for p in partitions:
+            self._assigned.pop((p.topic, p.partition), None)
+            self._metrics.lag_records.labels(partition=str(p.partition)).set(0)
+        consumer.incremental_unassign(partitions)
+
+    def _count_rebalance(self, kind: str, partitions: list[TopicPartition]) -> None:
+        self._metrics.rebalances.labels(kind=kind).inc()
+        self._metrics.assigned_partitions.set(len(self._assigned))
+        log.info(
+            f"partitions_{kind}",
+            partitions=sorted(p.partition for p in partitions),
+            n_assigned=len(self._assigned),
+        )
+
+    def _starts(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        if not partitions:
+            return []
+        committed = self._patiently("reading committed offsets", partial(self.client.committed, partitions))
+        starts = []
+        for found in committed:
+            low, high = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, found))
+            # Before the first commit, a rewind goes back to where the assignment began, not to where the topic ends now.
+            began = self._assigned.get((found.topic, found.partition))
+            start = start_offset(
+                committed=began if found.offset == OFFSET_INVALID else found.offset,
+                low=low,
+                high=high,
+                offset_reset=self._settings.offset_reset,
+            )
+            if start.n_lost:
+                self._report_loss(found, start.n_lost, low, high)
+            starts.append(TopicPartition(found.topic, found.partition, start.offset))
+        return starts
+
+    def _report_loss(self, committed: TopicPartition, n_lost: int, low: int, high: int) -> None:
+        self._metrics.lost_records.inc(n_lost)
+        log.error(
+            "offsets_lost",
+            partition=committed.partition,
+            committed=committed.offset,
+            low=low,
+            high=high,
+            n_lost=n_lost,
+        )
+        if self._settings.lost_offsets == "error":
+            raise Fatal(
+                f"{committed.topic}[{committed.partition}]: committed offset {committed.offset}, but the broker holds "
+                f"{low}..{high}: up to {n_lost} records are lost; restore them, or accept the loss with "
+                "MODERATION_KAFKA__LOST_OFFSETS=earliest"
+            )
+
+    def _patiently(self, doing: str, call: Callable[..., T]) -> T:
+        """Repeat a look-up until it answers or Kafka counts as away."""
+        deadline = time.monotonic() + self._settings.unreachable_exit_s
+        while True:
+            try:
+                return call(timeout=self._settings.request_timeout_s)
+            except KafkaException as error:
+                cause = kafka_error(error)
+                if is_fatal(cause):
+                    raise fatal(cause, doing) from error
+                if time.monotonic() > deadline:
+                    raise Fatal(
+                        f"{doing}: no answer for {self._settings.unreachable_exit_s} s: {describe(cause)}"
+                    ) from error
+                log.warning("kafka_slow", doing=doing, error=describe(cause))
+                time.sleep(_RETRY_PAUSE_S)

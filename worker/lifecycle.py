@@ -1,0 +1,58 @@
+"""When the worker stops: on a signal, after the batch in hand; and by force when that takes longer than the grace time."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger()
+
+EXIT_CUT: Final = 4
+"""Exit code when the grace time ran out before the batch in hand was committed."""
+
+
+class Lifecycle:
+    """Stop flag and heartbeat of one worker.
+
+    Args:
+        grace_s: After a signal, longest time until the process ends by itself.
+    """
+
+    def __init__(self, *, grace_s: float) -> None:
+        self.stopping = threading.Event()
+        self._grace_s = grace_s
+        self._last_beat = time.monotonic()
+
+    def install(self) -> None:
+        """Let SIGTERM and SIGINT ask for a stop. Main thread only."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self.stopping.is_set():
+            return
+        self.stopping.set()
+        watchdog = threading.Timer(self._grace_s, self._cut)
+        watchdog.daemon = True
+        watchdog.start()
+        # Written here and not through the logger, whose lock the interrupted code may hold.
+        os.write(sys.stderr.fileno(), b'{"event": "stop_requested", "signal": %d}\n' % number)
+
+    def _cut(self) -> None:
+        log.error("stop_cut", grace_s=self._grace_s, exit_code=EXIT_CUT)
+        # The batch in hand is not committed; it will be read again.
+        os._exit(EXIT_CUT)
+
+    def beat(self) -> None:
+        """Note that the loop came round."""
+        self._last_beat = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the loop last came round."""
+        return time.monotonic() - self._last_beat

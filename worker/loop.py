@@ -1,0 +1,221 @@
+"""The main loop: each line of `_one_batch` is one stage.
+
+Invariant: every record of a batch ends as exactly one outcome, and nothing of a batch is committed before all of it is.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from model import Classification, Classifier, RowFailed
+from schemas import CodecLimits, RejectionReason, Verdict
+from worker.batch_size import BatchSize
+from worker.cache import VerdictCache
+from worker.commit_pipeline import CommitPipeline
+from worker.consumer import RecordConsumer
+from worker.decode import decode
+from worker.errors import BatchAborted, Fatal
+from worker.messages import OutputTopics, next_offsets, to_messages
+from worker.metrics import Metrics
+from worker.publisher import Publisher
+from worker.record import Event, Judged, Outcome, Place, Record, Rejected
+from worker.verdict_builder import VerdictBuilder
+
+log = structlog.get_logger()
+
+_LONGEST_PAUSE_S: Final = 5.0
+"""Longest pause before an aborted batch is read again, after several aborts in a row."""
+
+
+class WorkerLoop:
+    """Chat events in, verdicts out.
+
+    Args:
+        consumer: Where records come from.
+        cache: Where verdicts are looked up and kept.
+        classifier: Judges what the cache does not know.
+        publisher: Where batches end.
+        commits: Runs the publisher beside the next classification.
+        builder: Builds verdicts.
+        topics: Output topics and their limits.
+        limits: Codec limits.
+        batch_size: Adaptive record limit.
+        max_batch_bytes: Byte limit of one batch.
+        metrics: Counts everything.
+        stopping: Set when the loop should end after the batch in hand.
+        beat: Called once per turn of the loop, for liveness.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: RecordConsumer,
+        cache: VerdictCache,
+        classifier: Classifier,
+        publisher: Publisher,
+        commits: CommitPipeline,
+        builder: VerdictBuilder,
+        topics: OutputTopics,
+        limits: CodecLimits,
+        batch_size: BatchSize,
+        max_batch_bytes: int,
+        metrics: Metrics,
+        stopping: threading.Event,
+        beat: Callable[[], None],
+    ) -> None:
+        self._consumer = consumer
+        self._cache = cache
+        self._classifier = classifier
+        self._publisher = publisher
+        self._commits = commits
+        self._builder = builder
+        self._topics = topics
+        self._limits = limits
+        self._batch_size = batch_size
+        self._max_batch_bytes = max_batch_bytes
+        self._metrics = metrics
+        self._stopping = stopping
+        self._beat = beat
+        self._n_aborts_in_row = 0
+
+    def run(self) -> None:
+        """Run until told to stop; the last commit has ended when this returns.
+
+        Raises:
+            Fatal: nothing more can be done; what is not committed will be read again.
+        """
+        while not self._stopping.is_set():
+            self._beat()
+            try:
+                self._one_batch()
+            except BatchAborted as aborted:
+                self._read_again(aborted)
+        try:
+            self._commits.wait()
+        except BatchAborted as aborted:
+            log.warning("last_batch_aborted", cause=aborted.cause)
+
+    def _one_batch(self) -> None:
+        limit = self._batch_size.limit()
+        records = self._consumer.poll_batch(max_records=limit, max_bytes=self._max_batch_bytes)
+        self._commits.check()
+        if not records:
+            return
+        started = time.perf_counter()
+        with self._stage("decode"):
+            events, rejected = decode(records, self._limits)
+        with self._stage("cache_get"):
+            known = self._known(events)
+        verdicts, failed = self._classify(events, known)
+        outcomes = _in_order(records, verdicts, rejected + failed)
+        self._commits.submit(lambda: self._commit(outcomes, started, len(known)))
+        lag = self._consumer.lag_records(records)
+        self._batch_size.observe(n_records=len(records), duration_s=time.perf_counter() - started, lag_records=lag)
+        self._metrics.batch_limit_records.set(limit)
+
+    def _known(self, events: list[Event]) -> dict[Place, Verdict]:
+        cached = self._cache.get_many(event.chat.chat_id for event in events)
+        now = datetime.now(UTC)
+        return {
+            event.record.place: self._builder.from_cache(event, verdict, now)
+            for event in events
+            if (verdict := cached.get(event.chat.chat_id)) is not None and self._builder.answers(verdict, event)
+        }
+
+    def _classify(
+        self, events: list[Event], known: dict[Place, Verdict]
+    ) -> tuple[dict[Place, Verdict], list[Rejected]]:
+        """Return a verdict for every event that can be judged, and the rest as rejections."""
+        unknown = [event for event in events if event.record.place not in known]
+        # The same text twice in one batch, an upstream retry say, is classified once.
+        distinct = list({event.fingerprint: event for event in unknown}.values())
+        results, stats = self._classifier.classify([event.turns for event in distinct])
+        self._metrics.observe_classification(stats)
+        by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
+        now = datetime.now(UTC)
+        verdicts, failed = dict(known), []
+        for event in unknown:
+            result = by_fingerprint[event.fingerprint]
+            if isinstance(result, Classification):
+                verdicts[event.record.place] = self._builder.fresh(event, result, now)
+            else:
+                failed.append(_failed(event, result))
+        return verdicts, failed
+
+    def _commit(self, outcomes: list[Outcome], started: float, n_cached: int) -> None:
+        """Cache, publish and commit one batch; runs beside the classification of the next."""
+        messages, outcomes = to_messages(outcomes, self._topics)
+        with self._stage("cache_put"):
+            self._cache.put_many(outcome.verdict for outcome in outcomes if isinstance(outcome, Judged))
+            self._cache.evict_many(outcome.record for outcome in outcomes if outcome.record.value is None)
+        begun = time.perf_counter()
+        self._publisher.commit(messages, next_offsets([outcome.record for outcome in outcomes]))
+        ended = time.perf_counter()
+        self._n_aborts_in_row = 0
+        self._metrics.commit_duration_s.observe(ended - begun)
+        self._account(outcomes)
+        log.info(
+            "batch_done",
+            n_records=len(outcomes),
+            n_cached=n_cached,
+            n_rejected=sum(isinstance(outcome, Rejected) for outcome in outcomes),
+            commit_ms=round((ended - begun) * 1_000, 1),
+            total_ms=round((ended - started) * 1_000, 1),
+        )
+
+    def _account(self, outcomes: list[Outcome]) -> None:
+        now_ms = time.time() * 1_000
+        self._metrics.records.inc(len(outcomes))
+        self._metrics.batch_records.observe(len(outcomes))
+        for outcome in outcomes:
+            if outcome.record.timestamp_ms > 0:
+                self._metrics.latency_s.observe(max(0.0, now_ms - outcome.record.timestamp_ms) / 1_000)
+            if isinstance(outcome, Judged):
+                verdict = outcome.verdict
+                result = "hit" if verdict.cache_hit else "miss"
+                self._metrics.verdicts.labels(verdict.category.code.value, verdict.decision.value, result).inc()
+                self._metrics.cache_lookups.labels(result=result).inc()
+            else:
+                self._metrics.rejections.labels(reason=outcome.reason.value).inc()
+
+    def _read_again(self, aborted: BatchAborted) -> None:
+        self._n_aborts_in_row += 1
+        self._metrics.aborts.labels(indefinite=str(aborted.indefinite).lower()).inc()
+        log.warning(
+            "batch_aborted",
+            cause=aborted.cause,
+            indefinite=aborted.indefinite,
+            n_aborts_in_row=self._n_aborts_in_row,
+        )
+        self._stopping.wait(min(_LONGEST_PAUSE_S, 0.05 * 2**self._n_aborts_in_row))
+        self._consumer.rewind()
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._metrics.stage_duration_s.labels(stage=name).observe(time.perf_counter() - started)
+
+
+def _failed(event: Event, result: RowFailed) -> Rejected:
+    return Rejected(event.record, RejectionReason.CLASSIFICATION_FAILED, result.error)
+
+
+def _in_order(records: list[Record], verdicts: dict[Place, Verdict], rejected: list[Rejected]) -> list[Outcome]:
+    """Give every record its one outcome, in input order; anything else is a bug that must not be committed."""
+    rejections = {rejection.record.place: rejection for rejection in rejected}
+    outcomes: list[Outcome] = []
+    for record in records:
+        verdict, rejection = verdicts.get(record.place), rejections.get(record.place)
+        if (verdict is None) == (rejection is None):
+            raise Fatal(
+                f"{record.topic}[{record.partition}]@{record.offset} has {'no' if verdict is None else 'two'} outcomes; "
+                "expected exactly one; this is a bug, nothing of the batch is committed"
+            )
+        outcomes.append(Judged(record, verdict) if verdict is not None else rejection)  # type: ignore[arg-type]
+    return outcomes

@@ -1,0 +1,87 @@
+"""Outcomes to Kafka messages: pure. One message per record, in input order, never larger than its topic accepts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schemas import DeadLetter, RejectionReason, encode_verdict
+from schemas.dead_letter import MAX_ERROR_CHARACTERS
+from worker.record import Judged, Outcome, Record, Rejected
+
+_HEADER_ROOM_BYTES = 4_000
+"""Room for the headers of a dead letter below its topic's limit: one error text, names and numbers."""
+
+
+@dataclass(frozen=True)
+class OutputTopics:
+    """Names and limits of the output topics."""
+
+    verdicts: str
+    dead_letters: str
+    verdict_max_bytes: int
+    dead_letter_max_bytes: int
+
+
+class OutgoingMessage(NamedTuple):
+    """What is handed to the producer."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, str | bytes | None]]
+
+
+def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list[OutgoingMessage], list[Outcome]]:
+    """Encode outcomes.
+
+    Returns:
+        One message per outcome, in order, and the outcomes as they really end: a verdict that its topic would refuse
+        ends as a dead letter.
+    """
+    messages: list[OutgoingMessage] = []
+    final: list[Outcome] = []
+    for outcome in outcomes:
+        ending: Outcome = outcome
+        if isinstance(outcome, Judged):
+            value = encode_verdict(outcome.verdict)
+            if len(value) <= topics.verdict_max_bytes - _HEADER_ROOM_BYTES:
+                messages.append(OutgoingMessage(topics.verdicts, outcome.verdict.chat_id.encode(), value, []))
+                final.append(outcome)
+                continue
+            ending = Rejected(
+                outcome.record,
+                RejectionReason.VERDICT_TOO_LARGE,
+                f"the verdict has {len(value)} bytes; expected at most {topics.verdict_max_bytes - _HEADER_ROOM_BYTES}, "
+                f"the limit of {topics.verdicts}",
+            )
+        messages.append(_dead_letter(ending, topics))  # type: ignore[arg-type]  # only a Rejected comes here
+        final.append(ending)
+    return messages, final
+
+
+def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:
+    record = rejected.record
+    value, key = record.value, record.key
+    room = max(0, topics.dead_letter_max_bytes - _HEADER_ROOM_BYTES - len(key or b""))
+    truncated_from = None
+    if value is not None and len(value) > room:
+        truncated_from, value = len(value), value[:room]
+    letter = DeadLetter(
+        reason=rejected.reason,
+        error=rejected.error[:MAX_ERROR_CHARACTERS],
+        origin_topic=record.topic,
+        origin_partition=record.partition,
+        origin_offset=record.offset,
+        origin_timestamp_ms=record.timestamp_ms,
+        truncated_from_bytes=truncated_from,
+    )
+    return OutgoingMessage(topics.dead_letters, key, value, letter.to_headers())
+
+
+def next_offsets(records: Sequence[Record]) -> dict[tuple[str, int], int]:
+    """Return, per partition, the offset after the last record: what the group commits."""
+    ends: dict[tuple[str, int], int] = {}
+    for record in records:
+        place = (record.topic, record.partition)
+        ends[place] = max(ends.get(place, 0), record.offset + 1)
+    return ends

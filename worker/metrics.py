@@ -1,0 +1,102 @@
+"""Prometheus metrics of one worker. Names carry units; no label ever holds a chat id or text."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+from model import ClassifyStats
+
+_STAGE_BUCKETS_S = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
+_ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_LATENCY_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0)
+
+
+class Metrics:
+    """All metrics, in a registry of their own, so that nothing happens at import and tests do not share counts."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._counters()
+        self._gauges()
+        self._histograms()
+
+    def _counters(self) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"moderation_{name}", text, labels, registry=self.registry)
+
+        self.records = counter("records_total", "Input records whose outcome is committed.")
+        self.verdicts = counter("verdicts_total", "Committed verdicts.", "category", "decision", "cache_hit")
+        self.rejections = counter("rejections_total", "Committed dead letters.", "reason")
+        self.cache_lookups = counter("cache_lookups_total", "Events looked up in the cache.", "result")
+        self.cache_writes = counter("cache_writes_total", "Compare-and-set writes; stale ones were dropped.", "result")
+        self.cache_faults = counter("cache_faults_total", "Redis calls without a usable answer.", "op", "kind")
+        self.tokens = counter("tokens_total", "Tokens classified, without padding.")
+        self.padded_tokens = counter("padded_tokens_total", "Tokens computed, padding included.")
+        self.aborts = counter("batch_aborts_total", "Batches aborted and read again.", "indefinite")
+        self.rebalances = counter("rebalances_total", "Changes of the partition assignment.", "kind")
+        self.lost_records = counter(
+            "lost_records_total", "Committed offsets deleted by retention before they were read."
+        )
+
+    def _gauges(self) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"moderation_{name}", text, labels, registry=self.registry)
+
+        self.lag_records = gauge("lag_records", "Records behind the end of the partition.", "partition")
+        self.assigned_partitions = gauge("assigned_partitions", "Partitions owned now.")
+        self.cache_up = gauge("cache_up", "1 while the cache answers, 0 while the circuit breaker is open.")
+        self.kafka_up = gauge("kafka_up", "1 while a broker is reachable.")
+        self.batch_limit_records = gauge("batch_limit_records", "Adaptive record limit of the next batch.")
+        self.model_info = gauge(
+            "model_info",
+            "1 for the bundle and policy in use.",
+            "name",
+            "version",
+            "digest",
+            "policy",
+        )
+
+    def _histograms(self) -> None:
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"moderation_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+        self.stage_duration_s = histogram("stage_duration_seconds", "Time of one stage.", _STAGE_BUCKETS_S, "stage")
+        self.commit_duration_s = histogram("commit_duration_seconds", "Time of one transaction.", _STAGE_BUCKETS_S)
+        self.batch_records = histogram("batch_records", "Records per batch.", _ROW_BUCKETS)
+        self.batch_rows = histogram("batch_rows", "Rows classified per batch.", _ROW_BUCKETS)
+        self.padding_ratio = histogram(
+            "padding_ratio",
+            "Share of computed tokens that is padding.",
+            (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75),
+        )
+        self.latency_s = histogram(
+            "latency_seconds",
+            "Record timestamp to committed verdict (wall clocks).",
+            _LATENCY_BUCKETS_S,
+        )
+
+    def observe_classification(self, stats: ClassifyStats) -> None:
+        """Count one call of the classifier."""
+        if not stats.n_rows:
+            return
+        self.batch_rows.observe(stats.n_rows)
+        self.tokens.inc(stats.n_tokens)
+        self.padded_tokens.inc(stats.n_padded_tokens)
+        self.padding_ratio.observe(stats.padding_ratio)
+        self.stage_duration_s.labels(stage="tokenize").observe(stats.tokenize_s)
+        self.stage_duration_s.labels(stage="infer").observe(stats.infer_s)

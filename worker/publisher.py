@@ -1,0 +1,226 @@
+"""Publish a batch: verdicts, dead letters and input offsets, all of it or nothing.
+
+`TransactionalPublisher` puts everything into one Kafka transaction, fenced by the consumer's group metadata read fresh for
+each commit. `AtLeastOncePublisher` commits the offsets after every message is acknowledged.
+
+What Kafka answers decides what happens:
+- abortable: abort the transaction, raise BatchAborted; the batch is read again;
+- indefinite (a commit that timed out): the producer is thrown away and a new one with the same transactional id is
+  initialised, which makes the broker finish or abort the old transaction; then the committed offsets tell which it was.
+  The commit itself is never repeated;
+- fatal (fenced, not authorised): Fatal.
+
+Source: KIP-447 (fencing by group metadata); librdkafka INTRODUCTION.md, "Transactional producer".
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from worker.errors import BatchAborted, Fatal
+from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
+from worker.messages import OutgoingMessage
+
+log = structlog.get_logger()
+
+Offsets = Mapping[tuple[str, int], int]
+
+_BACKPRESSURE_POLL_S: Final = 0.05
+_INIT_PAUSE_S: Final = 0.5
+
+
+class Publisher(Protocol):
+    """What the loop needs of a publisher."""
+
+    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets) -> None:
+        """Publish the messages and commit the offsets; raises BatchAborted or Fatal, with nothing committed."""
+
+    def close(self) -> None:
+        """Release the connection; aborts what is open."""
+
+
+def group_metadata(consumer: Consumer) -> Any:
+    """Return the consumer's group metadata, read now.
+
+    Raises:
+        BatchAborted: the group has dropped this member. Its metadata would name no member, and the broker takes offsets
+            without a member for those of a producer that does not use fencing at all.
+    """
+    metadata = consumer.consumer_group_metadata()
+    # Read after the metadata: a member id that is still there now was there in the metadata.
+    if not consumer.memberid():
+        raise BatchAborted("the consumer group has dropped this member")
+    return metadata
+
+
+def _enqueue(producer: Producer, messages: Sequence[OutgoingMessage], on_delivery: Any, deadline: float) -> None:
+    """Hand messages to the client; a full queue is waited for, never dropped."""
+    for message in messages:
+        while True:
+            try:
+                producer.produce(
+                    message.topic,
+                    value=message.value,
+                    key=message.key,
+                    headers=message.headers,
+                    on_delivery=on_delivery,
+                )
+                break
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise BatchAborted("the producer's queue stayed full") from None
+                producer.poll(_BACKPRESSURE_POLL_S)
+    producer.poll(0)
+
+
+class TransactionalPublisher:
+    """Exactly-once publisher. Used by one thread at a time.
+
+    Args:
+        make_producer: Creates a producer with the worker's transactional id.
+        consumer: The consumer whose offsets are committed.
+        request_timeout_s: Longest wait for one transaction step.
+        unreachable_exit_s: Longest wait for a producer to be initialised.
+    """
+
+    def __init__(
+        self,
+        make_producer: Callable[[], Producer],
+        consumer: Consumer,
+        *,
+        request_timeout_s: float,
+        unreachable_exit_s: float,
+    ) -> None:
+        self._make_producer = make_producer
+        self._consumer = consumer
+        self._request_timeout_s = request_timeout_s
+        self._unreachable_exit_s = unreachable_exit_s
+        self._producer = self._initialised()
+
+    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets) -> None:
+        """Publish and commit in one transaction; see `Publisher.commit`."""
+        deadline = time.monotonic() + self._request_timeout_s
+        ends = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        try:
+            self._producer.begin_transaction()
+            _enqueue(self._producer, messages, None, deadline)
+            metadata = group_metadata(self._consumer)
+            self._producer.send_offsets_to_transaction(ends, metadata, self._request_timeout_s)
+        except KafkaException as error:
+            raise self._undone(error, "filling the transaction") from error
+        except BatchAborted:
+            self._abort()
+            raise
+        try:
+            self._producer.commit_transaction(self._request_timeout_s)
+        except KafkaException as error:
+            cause = kafka_error(error)
+            if cause.fatal() or cause.txn_requires_abort():
+                raise self._undone(error, "committing") from error
+            self._replace_producer(cause)
+            raise BatchAborted(describe(cause), indefinite=True) from error
+
+    def _undone(self, error: KafkaException, doing: str) -> BatchAborted | Fatal:
+        """Abort after an error before or in the commit, and return what to raise."""
+        cause = kafka_error(error)
+        if is_fatal(cause):
+            return fatal(cause, doing)
+        self._abort()
+        return BatchAborted(f"{doing}: {describe(cause)}")
+
+    def _abort(self) -> None:
+        try:
+            self._producer.abort_transaction(self._request_timeout_s)
+        except KafkaException as error:
+            cause = kafka_error(error)
+            if is_fatal(cause):
+                raise fatal(cause, "aborting") from error
+            # An abort without an answer is as open as a commit without one.
+            self._replace_producer(cause)
+
+    def _replace_producer(self, cause: KafkaError) -> None:
+        log.warning("producer_replaced", error=describe(cause))
+        self._discard()
+        self._producer = self._initialised()
+
+    def _discard(self) -> None:
+        self._producer.purge()
+        # The client joins its threads when the object goes; nothing is flushed.
+        del self._producer
+
+    def _initialised(self) -> Producer:
+        """Return a producer whose transactional id is fenced against its predecessors."""
+        deadline = time.monotonic() + self._unreachable_exit_s
+        producer = self._make_producer()
+        while True:
+            try:
+                producer.init_transactions(self._request_timeout_s)
+            except KafkaException as error:
+                cause = kafka_error(error)
+                if is_fatal(cause):
+                    raise fatal(cause, "initialising transactions") from error
+                if time.monotonic() > deadline:
+                    raise Fatal(
+                        f"initialising transactions: no success within {self._unreachable_exit_s} s: {describe(cause)}; "
+                        "check the brokers and the transaction coordinator"
+                    ) from error
+                log.warning("transactions_not_ready", error=describe(cause))
+                time.sleep(_INIT_PAUSE_S)
+            else:
+                return producer
+
+    def close(self) -> None:
+        """Drop the producer. Every transaction was ended before, or is the broker's to abort."""
+        self._discard()
+
+
+class AtLeastOncePublisher:
+    """Publishes with an idempotent producer, then commits the offsets. Used by one thread at a time.
+
+    Args:
+        producer: An idempotent producer without a transactional id.
+        consumer: The consumer whose offsets are committed.
+        request_timeout_s: Longest wait for all acknowledgements.
+    """
+
+    def __init__(self, producer: Producer, consumer: Consumer, *, request_timeout_s: float) -> None:
+        self._producer = producer
+        self._consumer = consumer
+        self._request_timeout_s = request_timeout_s
+
+    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets) -> None:
+        """Publish, wait for every acknowledgement, commit; see `Publisher.commit`."""
+        failures: list[KafkaError] = []
+
+        def on_delivery(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        ends = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        doing = "publishing"
+        try:
+            _enqueue(self._producer, messages, on_delivery, time.monotonic() + self._request_timeout_s)
+            n_unacknowledged = self._producer.flush(self._request_timeout_s)
+            if failures:
+                raise KafkaException(failures[0])
+            if n_unacknowledged:
+                # Purged, so that they are not sent after all when the batch has been read again.
+                self._producer.purge()
+                raise BatchAborted(f"{n_unacknowledged} of {len(messages)} messages were not acknowledged")
+            doing = "committing offsets"
+            results = self._consumer.commit(offsets=ends, asynchronous=False) or []
+            for result in results:
+                if result.error is not None:
+                    raise KafkaException(result.error)
+        except KafkaException as error:
+            cause = kafka_error(error)
+            if is_fatal(cause):
+                raise fatal(cause, doing) from error
+            raise BatchAborted(f"{doing}: {describe(cause)}") from error
+
+    def close(self) -> None:
+        """Send what is left; every committed message was acknowledged before."""
+        self._producer.flush(self._request_timeout_s)

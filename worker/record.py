@@ -1,0 +1,68 @@
+"""Records as Kafka gives them, and what becomes of each: an event, then a verdict or a rejection."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schemas import ChatEvent, RejectionReason, Source, Turn, Verdict
+
+
+Place = tuple[str, int, int]
+"""Topic, partition and offset: what names a record."""
+
+
+class Record(NamedTuple):
+    """One input record, detached from the client library."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """Record timestamp, ms since the epoch; -1 where the record has none."""
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def place(self) -> Place:
+        """The record's name."""
+        return self.topic, self.partition, self.offset
+
+    @property
+    def source(self) -> Source:
+        """The record as a verdict names it."""
+        return Source(
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            timestamp_ms=self.timestamp_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A decoded record."""
+
+    record: Record
+    chat: ChatEvent
+    turns: list[Turn]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that will be dead-lettered."""
+
+    record: Record
+    reason: RejectionReason
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A record that got its verdict."""
+
+    record: Record
+    verdict: Verdict
+
+
+Outcome = Judged | Rejected
+"""What becomes of a record; every record gets exactly one."""

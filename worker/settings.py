@@ -1,0 +1,195 @@
+"""Everything the worker is told; read once in `__main__`, frozen, passed by hand from there on.
+
+Environment names start with MODERATION_, nested names take two underscores (MODERATION_KAFKA__GROUP_ID). Times are in
+seconds, sizes in bytes.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model import DEFAULT_BUNDLE_PATH
+from schemas import CodecLimits
+
+
+class Delivery(StrEnum):
+    """What happens to a batch when the worker dies in the middle of it."""
+
+    EXACTLY_ONCE = "exactly_once"
+    """Verdicts, dead letters and offsets commit in one transaction."""
+    AT_LEAST_ONCE = "at_least_once"
+    """Offsets commit after every verdict is acknowledged; a crash in between repeats verdicts (same verdict_id)."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(_Section):
+    """How the worker reaches Kafka."""
+
+    bootstrap_servers: str = Field(min_length=1, description="host:port, comma-separated.")
+    input_topic: str = Field(default="chat-events", min_length=1, description="Topic of ChatEvents.")
+    verdict_topic: str = Field(default="verdicts", min_length=1, description="Topic of Verdicts.")
+    dead_letter_topic: str = Field(default="chat-events.dlq", min_length=1, description="Topic of dead letters.")
+    group_id: str = Field(default="verdictstream", min_length=1, description="Consumer group.")
+    delivery: Delivery = Field(default=Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once.")
+    transactional_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Unique per running worker and, for the fastest recovery, the same after its restart; by default the "
+        "group id, the host name and a random part.",
+    )
+    offset_reset: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where a group without a committed offset starts."
+    )
+    lost_offsets: Literal["error", "earliest"] = Field(
+        default="error",
+        description="Committed offset already deleted by retention: stop and say how many records are lost, or say so and "
+        "go on at the earliest record left.",
+    )
+    transaction_timeout_s: float = Field(
+        default=10.0, gt=0, description="The broker aborts a transaction that is open for longer."
+    )
+    session_timeout_s: float = Field(default=10.0, gt=0, description="A silent worker loses its partitions after this.")
+    max_poll_interval_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="A worker that does not poll for longer loses its partitions.",
+    )
+    request_timeout_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="Longest wait for one answer (metadata, committed offsets, a transaction step).",
+    )
+    unreachable_exit_s: float = Field(default=300.0, gt=0, description="Kafka out of reach for longer: exit non-zero.")
+    prefetch_max_bytes: int = Field(
+        default=16_000_000, ge=1_000_000, description="Fetched records that wait in memory."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="Transport and authentication."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="SASL mechanism."
+    )
+    sasl_username: str | None = Field(default=None, description="SASL user.")
+    sasl_password: SecretStr | None = Field(default=None, description="SASL password.")
+    ssl_ca_location: Path | None = Field(default=None, description="CA certificates (PEM).")
+    ssl_certificate_location: Path | None = Field(default=None, description="Client certificate (PEM).")
+    ssl_key_location: Path | None = Field(default=None, description="Client key (PEM).")
+    ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
+
+    @model_validator(mode="after")
+    def _topics_differ(self) -> Self:
+        topics = [self.input_topic, self.verdict_topic, self.dead_letter_topic]
+        if len(set(topics)) != len(topics):
+            raise ValueError(
+                f"input_topic, verdict_topic and dead_letter_topic are {topics}; expected three different topics, "
+                "or the worker would read what it writes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _credentials_match_the_protocol(self) -> Self:
+        has_sasl = self.security_protocol.startswith("SASL")
+        if has_sasl and None in (self.sasl_mechanism, self.sasl_username, self.sasl_password):
+            raise ValueError(
+                f"security_protocol={self.security_protocol} needs sasl_mechanism, sasl_username and sasl_password; "
+                "set the missing ones"
+            )
+        if not has_sasl and self.sasl_password is not None:
+            raise ValueError(
+                f"sasl_password is set but security_protocol={self.security_protocol} would not use it; "
+                "expected SASL_SSL or SASL_PLAINTEXT"
+            )
+        return self
+
+
+class RedisSettings(_Section):
+    """The verdict cache. Without a url the worker runs without one."""
+
+    url: SecretStr | None = Field(default=None, description="redis://, rediss:// or unix:// address.")
+    ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
+    timeout_s: float = Field(default=0.1, gt=0, le=5, description="Longest wait for one Redis answer.")
+    breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
+    breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
+
+
+class ModelSettings(_Section):
+    """The classifier."""
+
+    path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder.")
+    policy_path: Path | None = Field(default=None, description="Policy file; by default the built-in policy.")
+    n_threads: int = Field(default=0, ge=0, description="Inference threads; 0 follows the cgroup's CPU quota.")
+    max_padded_tokens: int = Field(default=1024, ge=512, description="Token budget of one inference, padding included.")
+    max_rows: int = Field(default=64, gt=0, description="Row limit of one inference.")
+
+
+class BatchSettings(_Section):
+    """How many records are taken at once."""
+
+    max_records: int = Field(default=1000, gt=0, description="Record limit of one batch and of its transaction.")
+    max_bytes: int = Field(default=32_000_000, ge=1_000_000, description="Byte limit of one batch.")
+    thin_s: float = Field(default=0.1, gt=0, description="Intended time of a batch while the worker keeps up.")
+    lagging_s: float = Field(default=1.0, gt=0, description="Intended time of a batch while records queue up.")
+
+    @model_validator(mode="after")
+    def _lagging_is_longer(self) -> Self:
+        if self.lagging_s < self.thin_s:
+            raise ValueError(f"lagging_s={self.lagging_s} is below thin_s={self.thin_s}; expected at least as much")
+        return self
+
+
+class HttpSettings(_Section):
+    """/livez, /readyz and /metrics."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a pod.")
+    port: int = Field(default=0, ge=0, le=65_535, description="Port; 0 = off.")
+    stalled_after_s: float = Field(
+        default=120.0, gt=0, description="/livez fails when the loop has not come round for longer."
+    )
+
+
+class LogSettings(_Section):
+    """JSON lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level written."
+    )
+
+
+class WorkerSettings(BaseSettings):
+    """Everything the worker is told; `worker.settings_source.read_settings` builds it and refuses unknown names."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MODERATION_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        case_sensitive=False,
+    )
+
+    kafka: KafkaSettings
+    redis: RedisSettings = RedisSettings()
+    model: ModelSettings = ModelSettings()
+    batch: BatchSettings = BatchSettings()
+    codec: CodecLimits = CodecLimits()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    shutdown_grace_s: float = Field(
+        default=25.0,
+        gt=0,
+        description="After SIGTERM: longest time to finish the batch in hand; then exit non-zero.",
+    )
+
+    @model_validator(mode="after")
+    def _batches_fit_the_poll_interval(self) -> Self:
+        if self.batch.lagging_s > self.kafka.max_poll_interval_s / 2:
+            raise ValueError(
+                f"batch.lagging_s={self.batch.lagging_s} must be at most half of kafka.max_poll_interval_s="
+                f"{self.kafka.max_poll_interval_s}, or a slow batch gets the worker evicted; lower the first or raise the second"
+            )
+        return self

@@ -1,0 +1,61 @@
+"""Print a chat's cached verdict for a person."""
+
+import redis
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from schemas import CATEGORY_NAMES, Verdict, decode_verdict
+from worker.cache import cache_key, connect
+from worker.errors import Degraded
+
+_COLOURS = {"allow": "green", "review": "yellow", "block": "red"}
+
+
+def cached_verdict(url: str, chat_id: str, *, timeout_s: float) -> Verdict | None:
+    """Return the cached verdict of a chat, None where there is none.
+
+    Raises:
+        Degraded: Redis does not answer, or what it holds is not a verdict.
+    """
+    client = connect(url, timeout_s=timeout_s)
+    try:
+        raw = client.get(cache_key(chat_id))
+        return None if raw is None else decode_verdict(raw)  # type: ignore[arg-type]  # the client is synchronous
+    except redis.RedisError as error:
+        raise Degraded(
+            f"Redis does not answer ({type(error).__name__}); expected the cache at MODERATION_REDIS__URL; check the address "
+            "and the server"
+        ) from error
+    except ValidationError as error:
+        raise Degraded(
+            f"{cache_key(chat_id)} holds something that is not a verdict; expected JSON of a Verdict"
+        ) from error
+    finally:
+        client.close()
+
+
+def print_verdict(verdict: Verdict, console: Console) -> None:
+    """Print one verdict as a table."""
+    colour = _COLOURS[verdict.decision.value]
+    table = Table(title=f"chat {verdict.chat_id}", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("decision", f"[{colour}]{verdict.decision.value}[/]")
+    table.add_row("category", f"{verdict.category.code.value} {verdict.category.name}")
+    table.add_row("banned probability", f"{verdict.banned_probability:.4f}")
+    table.add_row("banned-to-safe risk", f"{verdict.banned_to_safe_risk:.4f}")
+    likely = sorted(verdict.probabilities.items(), key=lambda item: -item[1])[:3]
+    table.add_row(
+        "most probable",
+        "\n".join(f"{p:.3f}  {c.value} {CATEGORY_NAMES[c.value]}" for c, p in likely),
+    )
+    table.add_row("policy", f"{verdict.policy.name} {verdict.policy.version}")
+    table.add_row("model", f"{verdict.model.name} {verdict.model.version}")
+    source = verdict.source
+    table.add_row("record", f"{source.topic}[{source.partition}]@{source.offset}")
+    table.add_row("decided at", verdict.decided_at.isoformat(timespec="milliseconds"))
+    table.add_row("verdict id", verdict.verdict_id)
+    if verdict.replay_id is not None:
+        table.add_row("replay", verdict.replay_id)
+    console.print(table)
