@@ -82,8 +82,8 @@ def classify(
         str | None,
         typer.Option(
             "--jsonl",
-            help="File of ChatEvents, one JSON line each, or - for standard input. Prints one JSON line per event in the "
-            'same order; a rejected line prints {"rejected": reason, "line": n}.',
+            help="File of ChatEvents, one JSON line each, or - for standard input. Prints one JSON line per event in "
+            'the same order; a rejected line prints {"rejected": reason, "line": n}.',
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table for TEXT.")] = False,

@@ -130,6 +130,7 @@ def _calibration(folder: Path, content: bytes) -> tuple[FloatArray, NDArray[np.i
         raise BundleError(f"{folder / CALIBRATION_NAME}: not readable ({error}); {_REMEDY}") from error
     if probabilities.shape != (len(labels), len(CODES)):
         raise BundleError(
-            f"{folder / CALIBRATION_NAME}: shape is {probabilities.shape}, expected ({len(labels)}, {len(CODES)}); {_REMEDY}"
+            f"{folder / CALIBRATION_NAME}: shape is {probabilities.shape}, "
+            f"expected ({len(labels)}, {len(CODES)}); {_REMEDY}"
         )
     return probabilities, labels

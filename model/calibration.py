@@ -1,8 +1,9 @@
 """From logits to calibrated probabilities, and from probabilities to risks with a finite-sample guarantee.
 
 `banned_to_safe_risk` is a conformal p-value: with s_1..s_n the banned probabilities of n banned calibration chats, the
-risk of a chat scoring b is (1 + #{i: s_i <= b}) / (n + 1). For a new banned chat that is exchangeable with the calibration
-chats, P(risk <= alpha) <= alpha for every alpha; so "allow where risk <= alpha" keeps the banned->safe rate at or under alpha.
+risk of a chat scoring b is (1 + #{i: s_i <= b}) / (n + 1). For a new banned chat that is exchangeable with the
+calibration chats, P(risk <= alpha) <= alpha for every alpha; so "allow where
+risk <= alpha" keeps the banned->safe rate at or under alpha.
 This is conformal risk control for the 0/1 loss "a banned chat was allowed".
 
 Source: Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World (2005), ch. 2; Angelopoulos, Bates, Fisch, Lei,
@@ -86,6 +87,6 @@ class RiskCurves:
         return (1 + n_at_most) / (1 + len(self.banned_scores))
 
     def safe_to_banned_risk(self, score: float) -> float:
-        """Return the bound on the share of safe chats that are lost if all chats from this score up are blocked, 0..1."""
+        """Return the bound on the share of safe chats lost if all chats from this score up are blocked, 0..1."""
         n_at_least = len(self.safe_scores) - int(np.searchsorted(self.safe_scores, score, side="left"))
         return (1 + n_at_least) / (1 + len(self.safe_scores))

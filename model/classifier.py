@@ -1,7 +1,7 @@
 """Text in, category and risk out: windowing, tokenising, batching, inference and decision in one place.
 
-Invariant: the result at position i belongs to conversation i, whatever the batches were, and a row that breaks the model
-never takes a neighbour with it.
+Invariant: the result at position i belongs to conversation i, whatever the batches were, and a row that breaks the
+model never takes a neighbour with it.
 """
 
 import time

@@ -1,7 +1,7 @@
 """How many CPUs this process may really use.
 
-A container with a quota of 2 CPUs on a 64-core host still sees 64 cores; 64 threads on 2 CPUs' worth of time are throttled
-in the middle of a batch. So threads follow the cgroup quota and the affinity mask, whichever is smaller.
+A container with a quota of 2 CPUs on a 64-core host still sees 64 cores; 64 threads on 2 CPUs' worth of time are
+throttled in the middle of a batch. So threads follow the cgroup quota and the affinity mask, whichever is smaller.
 Source: kernel documentation, cgroup-v2 `cpu.max` and cgroup-v1 `cpu.cfs_quota_us`.
 """
 

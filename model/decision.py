@@ -18,8 +18,8 @@ class Judgement:
 def decide(*, category: str, banned_probability: float, curves: RiskCurves, policy: Policy) -> Judgement:
     """Judge one chat.
 
-    `allow` only where the banned->safe risk is within the policy and the most probable category is not banned (which can
-    only lower the risk further); else `block` where that loses few enough safe chats; else `review`.
+    `allow` only where the banned->safe risk is within the policy and the most probable category is not banned (which
+    can only lower the risk further); else `block` where that loses few enough safe chats; else `review`.
 
     Args:
         category: Most probable category.

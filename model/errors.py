@@ -6,7 +6,7 @@ class BundleError(Exception):
 
 
 class RowFailed(Exception):  # noqa: N818  the name says what happened
-    """The classifier fails on one row, also when that row is alone: its record is dead-lettered, its neighbours are not.
+    """The classifier fails on this row, even alone: its record is dead-lettered, its neighbours are not.
 
     Args:
         error: What was found, without chat text.

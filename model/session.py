@@ -1,7 +1,7 @@
 """One ONNX Runtime session on CPU: token rows in, logits out.
 
-Threads follow the cgroup's CPU quota and never spin: a spinning pool would take the CPU from the Kafka threads of the same
-pod. The model is created from verified bytes, so external weight data cannot be reached.
+Threads follow the cgroup's CPU quota and never spin: a spinning pool would take the CPU from the Kafka threads of
+the same pod. The model is created from verified bytes, so external weight data cannot be reached.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,10 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
     InvalidGraph,
     InvalidProtobuf,
     NoModel,
-    NotImplemented as OrtNotImplemented,
     RuntimeException,
+)
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    NotImplemented as OrtNotImplemented,
 )
 
 from model.calibration import FloatArray

@@ -1,7 +1,8 @@
 """Cut a conversation to the window that the classifier reads, and render it as one role-marked text.
 
-Serving and training both call `render`; there is no second implementation. Characters are cut before tokenising, because
-tokenising costs time in proportion to length (0.3 to 0.7 s for 1 MB) and the classifier reads a few hundred tokens anyway.
+Serving and training both call `render`; there is no second implementation. Characters are cut before tokenising,
+because tokenising costs time in proportion to length (0.3 to 0.7 s for 1 MB) and the classifier reads a few hundred
+tokens anyway.
 
 Invariant: the result has at most `Windowing.max_rendered_characters` characters, whatever the input.
 """
@@ -72,10 +73,9 @@ def render(turns: Sequence[Turn], windowing: Windowing) -> str:
     last_user = max((i for i, turn in enumerate(window) if turn.role is Role.USER), default=-1)
     lines = []
     for i, (role, text) in enumerate(window):
-        if role is Role.USER:
-            span = windowing.last_user if i == last_user else windowing.user
-        else:
-            span = windowing.other
+        span = windowing.other if role is not Role.USER else windowing.user
+        if i == last_user:
+            span = windowing.last_user
         lines.append(f"{role.value}: {_head_and_tail(_normalise(text), span)}")
     return "\n".join(lines)
 

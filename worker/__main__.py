@@ -1,10 +1,11 @@
 """Command line of the worker.
 
-Settings come from MODERATION_ environment variables and an optional TOML file (--config); `check-config` lists them all.
+Settings come from MODERATION_ environment variables and an optional TOML file (--config); `check-config` lists them
+all.
 
-Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error; 2 wrong usage or settings; 3 fatal:
-Kafka, the bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the grace time;
-5 (show) no cached verdict; 6 (show) the cache does not answer.
+Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error; 2 wrong usage or settings; 3
+fatal: Kafka, the bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the
+grace time; 5 (show) no cached verdict; 6 (show) the cache does not answer.
 """
 
 import os
@@ -56,7 +57,7 @@ def run(*, config: ConfigOption = None) -> None:
     try:
         run_worker(settings, lifecycle)
     except (Fatal, BundleError, PolicyError) as error:
-        log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)
+        log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
         _exit_now(EXIT_FATAL)
     except Exception:
         log.exception("worker_crashed", exit_code=EXIT_UNEXPECTED)
@@ -72,7 +73,7 @@ def _exit_now(code: int) -> None:
 
 @app.command(name="check-config")
 def check_config(*, config: ConfigOption = None) -> None:
-    """Check the settings, the bundle and the policy, and print every setting; secrets are masked. Connects to nothing."""
+    """Check the settings, the bundle and the policy, and print all settings, secrets masked. Connects to nothing."""
     settings = read_settings(os.environ, config)
     bundle = load_bundle(settings.model.path)
     policy = load_policy(settings.model.policy_path)

@@ -17,8 +17,8 @@ from worker.kafka_config import client_config, consumer_config, producer_config,
 from worker.lifecycle import Lifecycle
 from worker.logs import librdkafka_logger
 from worker.loop import WorkerLoop
-from worker.metrics import Metrics
 from worker.messages import OutputTopics
+from worker.metrics import Metrics
 from worker.publisher import AtLeastOncePublisher, Publisher, TransactionalPublisher
 from worker.reachability import Reachability
 from worker.settings import WorkerSettings
@@ -31,8 +31,8 @@ log = structlog.get_logger()
 def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """Run until the lifecycle says stop.
 
-    Order of the end: the loop finishes the batch in hand and waits for its commit; the consumer leaves the group, so that
-    others take over at once; then the producer, the cache and the health port close.
+    Order of the end: the loop finishes the batch in hand and waits for its commit; the consumer leaves the group, so
+    that others take over at once; then the producer, the cache and the health port close.
 
     Raises:
         Fatal: Kafka cannot be worked with.
@@ -61,7 +61,14 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         consumer = RecordConsumer(client, settings.kafka, metrics, reachability, commits.settle)
         stack.callback(consumer.close)
         stack.callback(commits.close)
-        _serve_health(settings, stack, lifecycle, consumer, reachability, metrics)
+        _serve_health(
+            settings=settings,
+            stack=stack,
+            lifecycle=lifecycle,
+            consumer=consumer,
+            reachability=reachability,
+            metrics=metrics,
+        )
         loop = WorkerLoop(
             consumer=consumer,
             cache=cache,
@@ -134,6 +141,7 @@ def _publisher(
 
 
 def _serve_health(
+    *,
     settings: WorkerSettings,
     stack: ExitStack,
     lifecycle: Lifecycle,

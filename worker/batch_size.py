@@ -1,7 +1,7 @@
 """How many records the next batch takes: few while traffic is thin (latency), more while records queue up (throughput).
 
-A transaction costs about the same whatever it holds, so larger batches are cheaper per record; but a record waits for its
-whole batch. The limit follows the measured time per record: cache hits cost microseconds, misses milliseconds.
+A transaction costs about the same whatever it holds, so larger batches are cheaper per record; but a record waits
+for its whole batch. The limit follows the measured time per record: cache hits cost microseconds, misses milliseconds.
 Pure but for its own running average.
 """
 

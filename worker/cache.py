@@ -1,8 +1,8 @@
 """The verdict cache in Redis: optional, fast to give up, never going back.
 
-Redis may be slow, full or gone: every fault is counted, opens a circuit breaker, and reads as "nothing cached". A write is
-a compare-and-set on the event's version, so that a replay, a zombie or a redelivery cannot overwrite a newer verdict.
-Not for Redis Cluster: one script call writes many keys.
+Redis may be slow, full or gone: every fault is counted, opens a circuit breaker, and reads as "nothing cached". A
+write is a compare-and-set on the event's version, so that a replay, a zombie or a redelivery cannot overwrite a newer
+verdict. Not for Redis Cluster: one script call writes many keys.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,8 @@
 """The Kafka consumer: polls batches of records and follows the group's rebalances.
 
-Invariants: the position of a partition after an assignment or a rewind is the group's committed offset; when a partition
-is taken away, the commit in flight has ended before the group hears of it, so that the next owner starts behind it.
+Invariants: the position of a partition after an assignment or a rewind is the group's committed offset; when a
+partition is taken away, the commit in flight has ended before the group hears of it, so that the next owner starts
+behind it.
 """
 
 import time
@@ -178,7 +179,8 @@ class RecordConsumer:
         self._metrics.rebalances.labels(kind=kind).inc()
         self._metrics.assigned_partitions.set(len(self._assigned))
         log.info(
-            f"partitions_{kind}",
+            "partitions_changed",
+            kind=kind,
             partitions=sorted(p.partition for p in partitions),
             n_assigned=len(self._assigned),
         )
@@ -190,7 +192,8 @@ class RecordConsumer:
         starts = []
         for found in committed:
             low, high = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, found))
-            # Before the first commit, a rewind goes back to where the assignment began, not to where the topic ends now.
+            # Before the first commit, a rewind goes back to where the assignment began, not to where the topic ends
+            # now.
             began = self._assigned.get((found.topic, found.partition))
             start = start_offset(
                 committed=began if found.offset == OFFSET_INVALID else found.offset,

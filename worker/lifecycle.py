@@ -1,4 +1,4 @@
-"""When the worker stops: on a signal, after the batch in hand; and by force when that takes longer than the grace time."""
+"""When the worker stops: on a signal, after the batch in hand; by force when that takes longer than the grace time."""
 
 import os
 import signal

@@ -35,6 +35,7 @@ class LibrdkafkaLog(logging.Handler):
 
 def librdkafka_logger() -> logging.Logger:
     """Return the logger to hand to the Kafka clients."""
-    logger = logging.Logger("librdkafka", logging.WARNING)
+    # Not registered with the root logger: it has this one way out.
+    logger = logging.Logger("librdkafka", logging.WARNING)  # noqa: LOG001
     logger.addHandler(LibrdkafkaLog())
     return logger

@@ -214,8 +214,9 @@ def _in_order(records: list[Record], verdicts: dict[Place, Verdict], rejected: l
         verdict, rejection = verdicts.get(record.place), rejections.get(record.place)
         if (verdict is None) == (rejection is None):
             raise Fatal(
-                f"{record.topic}[{record.partition}]@{record.offset} has {'no' if verdict is None else 'two'} outcomes; "
-                "expected exactly one; this is a bug, nothing of the batch is committed"
+                f"{record.topic}[{record.partition}]@{record.offset} has "
+                f"{'no' if verdict is None else 'two'} outcomes; expected exactly one; "
+                "this is a bug, and nothing of the batch is committed"
             )
         outcomes.append(Judged(record, verdict) if verdict is not None else rejection)  # type: ignore[arg-type]
     return outcomes

@@ -51,8 +51,8 @@ def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list
             ending = Rejected(
                 outcome.record,
                 RejectionReason.VERDICT_TOO_LARGE,
-                f"the verdict has {len(value)} bytes; expected at most {topics.verdict_max_bytes - _HEADER_ROOM_BYTES}, "
-                f"the limit of {topics.verdicts}",
+                f"the verdict has {len(value)} bytes; expected at most "
+                f"{topics.verdict_max_bytes - _HEADER_ROOM_BYTES}, the limit of {topics.verdicts}",
             )
         messages.append(_dead_letter(ending, topics))  # type: ignore[arg-type]  # only a Rejected comes here
         final.append(ending)

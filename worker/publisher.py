@@ -1,7 +1,7 @@
 """Publish a batch: verdicts, dead letters and input offsets, all of it or nothing.
 
-`TransactionalPublisher` puts everything into one Kafka transaction, fenced by the consumer's group metadata read fresh for
-each commit. `AtLeastOncePublisher` commits the offsets after every message is acknowledged.
+`TransactionalPublisher` puts everything into one Kafka transaction, fenced by the consumer's group metadata read
+fresh for each commit. `AtLeastOncePublisher` commits the offsets after every message is acknowledged.
 
 What Kafka answers decides what happens:
 - abortable: abort the transaction, raise BatchAborted; the batch is read again;
@@ -164,8 +164,8 @@ class TransactionalPublisher:
                     raise fatal(cause, "initialising transactions") from error
                 if time.monotonic() > deadline:
                     raise Fatal(
-                        f"initialising transactions: no success within {self._unreachable_exit_s} s: {describe(cause)}; "
-                        "check the brokers and the transaction coordinator"
+                        f"initialising transactions: no success within {self._unreachable_exit_s} s: "
+                        f"{describe(cause)}; check the brokers and the transaction coordinator"
                     ) from error
                 log.warning("transactions_not_ready", error=describe(cause))
                 time.sleep(_INIT_PAUSE_S)
@@ -193,33 +193,38 @@ class AtLeastOncePublisher:
 
     def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets) -> None:
         """Publish, wait for every acknowledgement, commit; see `Publisher.commit`."""
+        doing = "publishing"
+        try:
+            self._publish(messages)
+            doing = "committing offsets"
+            self._commit_offsets(offsets)
+        except KafkaException as error:
+            cause = kafka_error(error)
+            if is_fatal(cause):
+                raise fatal(cause, doing) from error
+            raise BatchAborted(f"{doing}: {describe(cause)}") from error
+
+    def _publish(self, messages: Sequence[OutgoingMessage]) -> None:
         failures: list[KafkaError] = []
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
             if error is not None:
                 failures.append(error)
 
+        _enqueue(self._producer, messages, on_delivery, time.monotonic() + self._request_timeout_s)
+        n_unacknowledged = self._producer.flush(self._request_timeout_s)
+        if failures:
+            raise KafkaException(failures[0])
+        if n_unacknowledged:
+            # Purged, so that they are not sent after all when the batch has been read again.
+            self._producer.purge()
+            raise BatchAborted(f"{n_unacknowledged} of {len(messages)} messages were not acknowledged")
+
+    def _commit_offsets(self, offsets: Offsets) -> None:
         ends = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-        doing = "publishing"
-        try:
-            _enqueue(self._producer, messages, on_delivery, time.monotonic() + self._request_timeout_s)
-            n_unacknowledged = self._producer.flush(self._request_timeout_s)
-            if failures:
-                raise KafkaException(failures[0])
-            if n_unacknowledged:
-                # Purged, so that they are not sent after all when the batch has been read again.
-                self._producer.purge()
-                raise BatchAborted(f"{n_unacknowledged} of {len(messages)} messages were not acknowledged")
-            doing = "committing offsets"
-            results = self._consumer.commit(offsets=ends, asynchronous=False) or []
-            for result in results:
-                if result.error is not None:
-                    raise KafkaException(result.error)
-        except KafkaException as error:
-            cause = kafka_error(error)
-            if is_fatal(cause):
-                raise fatal(cause, doing) from error
-            raise BatchAborted(f"{doing}: {describe(cause)}") from error
+        for result in self._consumer.commit(offsets=ends, asynchronous=False) or []:
+            if result.error is not None:
+                raise KafkaException(result.error)
 
     def close(self) -> None:
         """Send what is left; every committed message was acknowledged before."""

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from schemas import ChatEvent, RejectionReason, Source, Turn, Verdict
 
-
 Place = tuple[str, int, int]
 """Topic, partition and offset: what names a record."""
 

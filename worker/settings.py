@@ -40,16 +40,16 @@ class KafkaSettings(_Section):
     transactional_id: str | None = Field(
         default=None,
         min_length=1,
-        description="Unique per running worker and, for the fastest recovery, the same after its restart; by default the "
-        "group id, the host name and a random part.",
+        description="Unique per running worker and, for the fastest recovery, the same after its restart; by default "
+        "the group id, the host name and a random part.",
     )
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."
     )
     lost_offsets: Literal["error", "earliest"] = Field(
         default="error",
-        description="Committed offset already deleted by retention: stop and say how many records are lost, or say so and "
-        "go on at the earliest record left.",
+        description="Committed offset already deleted by retention: stop and say how many records are lost, or say so "
+        "and go on at the earliest record left.",
     )
     transaction_timeout_s: float = Field(
         default=10.0, gt=0, description="The broker aborts a transaction that is open for longer."
@@ -190,6 +190,7 @@ class WorkerSettings(BaseSettings):
         if self.batch.lagging_s > self.kafka.max_poll_interval_s / 2:
             raise ValueError(
                 f"batch.lagging_s={self.batch.lagging_s} must be at most half of kafka.max_poll_interval_s="
-                f"{self.kafka.max_poll_interval_s}, or a slow batch gets the worker evicted; lower the first or raise the second"
+                f"{self.kafka.max_poll_interval_s}, or a slow batch gets the worker evicted; "
+                "lower the first or raise the second"
             )
         return self

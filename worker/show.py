@@ -24,8 +24,8 @@ def cached_verdict(url: str, chat_id: str, *, timeout_s: float) -> Verdict | Non
         return None if raw is None else decode_verdict(raw)  # type: ignore[arg-type]  # the client is synchronous
     except redis.RedisError as error:
         raise Degraded(
-            f"Redis does not answer ({type(error).__name__}); expected the cache at MODERATION_REDIS__URL; check the address "
-            "and the server"
+            f"Redis does not answer ({type(error).__name__}); expected the cache at MODERATION_REDIS__URL; check the "
+            "address and the server"
         ) from error
     except ValidationError as error:
         raise Degraded(

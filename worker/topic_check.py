@@ -31,8 +31,8 @@ def check_topics(admin: AdminClient, settings: KafkaSettings) -> OutputTopics:
         if is_fatal(cause):
             raise fatal(cause, "listing topics") from error
         raise Fatal(
-            f"Kafka at {settings.bootstrap_servers}: no answer within {settings.request_timeout_s} s ({describe(cause)}); "
-            "expected a broker; check MODERATION_KAFKA__BOOTSTRAP_SERVERS and the network"
+            f"Kafka at {settings.bootstrap_servers}: no answer within {settings.request_timeout_s} s "
+            f"({describe(cause)}); expected a broker; check MODERATION_KAFKA__BOOTSTRAP_SERVERS and the network"
         ) from error
     missing = [topic for topic in wanted if topic not in existing or existing[topic].error is not None]
     if missing:

@@ -1,0 +1,64 @@
+# `make help` lists the targets. Everything lives in .venv; nothing else on the machine is changed,
+# but for the user's cache folder, where the local stack keeps Kafka's jars.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+EVENTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-training demo test test-serving lint format lock contracts clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup: $(VENV)/.setup  ## .venv with everything but the training extra
+
+$(VENV)/.setup: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: found Python {v[0]}.{v[1]}, expected 3.11 or newer; run make PYTHON=/path/to/python3.11")'
+	@echo "setting up $(VENV): about 60 packages, 150 MB of downloads"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+setup-training: $(VENV)/.setup-training  ## adds torch and the rest of the training extra
+
+$(VENV)/.setup-training: $(VENV)/.setup requirements-training.lock
+	@echo "adding the training extra to $(VENV): torch and its CUDA libraries, about 3 GB of downloads, 6 GB on disk"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-training.lock
+	@touch $@
+
+demo: setup  ## real broker, real Redis, sample chats in, verdicts out (EVENTS=file.jsonl for your own)
+	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS))
+
+test: setup setup-training  ## the whole test suite, real Kafka and Redis included
+	@$(PY) -m pytest
+
+test-serving: setup  ## the part that needs no torch
+	@$(PY) -m pytest -m "not training" --ignore=tests/training
+
+lint: setup setup-training  ## ruff, mypy, import rules, contracts
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) -m schemas check
+
+format: setup  ## let ruff format and fix what it can
+	@$(PY) -m ruff format
+	@$(PY) -m ruff check --fix
+
+contracts: setup  ## generate schemas/json again
+	@$(PY) -m schemas generate
+
+# --universal: one lock for every supported Python and platform. The files name no package index.
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-annotate pyproject.toml
+
+lock: setup  ## pin the requirements again, with hashes
+	$(LOCK) -o requirements-serving.lock
+	$(LOCK) --extra dev -o requirements.lock
+	$(LOCK) --extra dev --extra training -o requirements-training.lock
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
