@@ -23,6 +23,14 @@ def _fit(error: object) -> object:
     return error
 
 
+def _text(value: str | bytes) -> str | bytes:
+    """Decode a header's value; what is no UTF-8 is left to the fields, which refuse it."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
+
+
 class DeadLetter(BaseModel):
     """Headers of one dead letter; every header is UTF-8 text."""
 
@@ -49,17 +57,12 @@ class DeadLetter(BaseModel):
         return [(name, str(value).encode()) for name, value in fields.items()]
 
     @classmethod
-    def from_headers(cls, headers: Iterable[tuple[str, bytes | None]]) -> Self:
+    def from_headers(cls, headers: Iterable[Header]) -> Self:
         """Read the headers of a dead-letter record; headers outside the contract are passed over.
 
         Raises:
             pydantic.ValidationError: a header of the contract is missing or malformed.
         """
         return cls.model_validate(
-            {
-                # Bytes that are no UTF-8 become surrogates, which the fields refuse.
-                name: value.decode("utf-8", "surrogateescape")
-                for name, value in headers
-                if value is not None and name in cls.model_fields
-            }
+            {name: _text(value) for name, value in headers if value is not None and name in cls.model_fields}
         )

@@ -10,7 +10,7 @@ from schemas.taxonomy import CATEGORY_NAMES, CODES, Category
 
 VERDICT_SCHEMA_VERSION: Final = 1
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Decision(StrEnum):
@@ -106,4 +106,4 @@ class Verdict(_WireModel):
 
 def category_label(code: str) -> CategoryLabel:
     """Return the label of a category code; raises KeyError for an unknown code."""
-    return CategoryLabel(code=Category(code), name=CATEGORY_NAMES[code])
+    return CategoryLabel(code=Category[code], name=CATEGORY_NAMES[code])

@@ -1,0 +1,131 @@
+"""Payloads as other teams send and store them; a change that cannot read them breaks those teams.
+
+A golden file is never edited: a new form of a payload is a new file.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from schemas import (
+    DEFAULT_POLICY,
+    DeadLetter,
+    Policy,
+    Role,
+    Turn,
+    content_fingerprint,
+    conversation_turns,
+    decode_chat_event,
+    decode_verdict,
+    encode_verdict,
+    verdict_id,
+)
+from schemas.contracts import CONTRACTS
+from schemas.dead_letter import Header
+from tests.schemas.payloads import LIMITS
+
+GOLDEN = Path(__file__).parent / "golden"
+USER, ASSISTANT, SYSTEM = Role.USER, Role.ASSISTANT, Role.SYSTEM
+
+CHAT_EVENTS: dict[str, list[Turn]] = {
+    "complete": [
+        Turn(USER, "Which hiking boots keep out water?"),
+        Turn(ASSISTANT, "Look for a membrane and a gusseted tongue."),
+    ],
+    "minimal": [Turn(USER, "hello there")],
+    "ids_and_clocks_as_text": [Turn(SYSTEM, "Be brief."), Turn(USER, "¿Qué tal? 😀")],
+    "ids_and_clocks_missing_or_null": [
+        Turn(USER, "a poem, please"),
+        Turn(ASSISTANT, "Roses are red."),
+    ],
+    "formatted_chat_only": [Turn(USER, "user: help me sort a list\nassistant: use sorted()")],
+    "query_only": [Turn(USER, "cheap flights to Lisbon")],
+    "null_optional_fields": [Turn(USER, "write to my landlord")],
+    "unknown_fields": [Turn(USER, "explain photosynthesis")],
+    "schema_version_number": [Turn(USER, "good morning")],
+    "schema_version_text": [Turn(USER, "good night")],
+}
+
+
+def _validator(name: str) -> Draft202012Validator:
+    (contract,) = [contract for contract in CONTRACTS if contract.name == name]
+    schema = contract.json_schema()
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def _document(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((GOLDEN / name).read_bytes())
+    return document
+
+
+def test_every_golden_chat_event_has_its_expectation() -> None:
+    """A file without one would be read by no test."""
+    assert {path.stem for path in (GOLDEN / "chat_event").iterdir()} == set(CHAT_EVENTS)
+
+
+@pytest.mark.parametrize("name", CHAT_EVENTS)
+def test_a_golden_chat_event_is_read_as_it_always_was(name: str) -> None:
+    """Upstream does not change when we do."""
+    event = decode_chat_event((GOLDEN / "chat_event" / f"{name}.json").read_bytes(), LIMITS)
+    assert event.chat_id.startswith("chat-00")
+    assert conversation_turns(event) == CHAT_EVENTS[name]
+
+
+@pytest.mark.parametrize("name", CHAT_EVENTS)
+def test_a_golden_chat_event_is_valid_under_the_generated_schema(name: str) -> None:
+    """What the code accepts and what the contract says is one thing."""
+    _validator("chat-event").validate(_document(f"chat_event/{name}.json"))
+
+
+def test_the_optional_fields_of_a_chat_event_are_kept() -> None:
+    """event_id travels into the verdict; the others are there for whoever reads the event."""
+    raw = (GOLDEN / "chat_event" / "complete.json").read_bytes()
+    event = decode_chat_event(raw, LIMITS)
+    assert (event.event_id, event.schema_version) == ("evt-0001", "1.4")
+    assert event.messages[0].created_at == 1767322984000
+
+
+def test_the_golden_verdict_is_read_and_written_back_unchanged() -> None:
+    """The cache and the topic hold verdicts that an earlier build wrote."""
+    raw = (GOLDEN / "verdict.v1.json").read_bytes()
+    assert json.loads(encode_verdict(decode_verdict(raw))) == json.loads(raw)
+    _validator("verdict").validate(_document("verdict.v1.json"))
+
+
+def test_the_golden_dead_letter_headers_are_read_and_written_back_unchanged() -> None:
+    """A dead letter is read again weeks after it was written."""
+    document = _document("dead_letter_headers.v1.json")
+    headers: list[Header] = [(name, text.encode()) for name, text in document.items()]
+    letter = DeadLetter.from_headers(headers)
+    assert letter.origin_offset == 2**53 + 1
+    assert letter.to_headers() == headers
+    _validator("dead-letter-headers").validate(document)
+
+
+def test_the_golden_policy_is_the_default_policy() -> None:
+    """The same version under another content would make cached verdicts wrong."""
+    document = _document("policy.v1.json")
+    assert Policy.model_validate_json((GOLDEN / "policy.v1.json").read_bytes()) == DEFAULT_POLICY
+    assert json.loads(DEFAULT_POLICY.model_dump_json()) == document
+    _validator("policy").validate(document)
+
+
+def test_fingerprint_and_verdict_id_are_the_same_in_every_build() -> None:
+    """Readers drop repeats by the id, and the cache hits by the fingerprint, across releases."""
+    event = decode_chat_event((GOLDEN / "chat_event" / "complete.json").read_bytes(), LIMITS)
+    fingerprint = content_fingerprint(event)
+    assert fingerprint == "7bb2a966f77583c0d7a042401c05504c"
+    assert (
+        verdict_id(
+            chat_id=event.chat_id,
+            fingerprint=fingerprint,
+            model_digest=f"sha256:{'ab' * 32}",
+            policy_name="default",
+            policy_version="1",
+        )
+        == "644808e305c019ce437608684e628271"
+    )

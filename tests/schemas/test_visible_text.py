@@ -1,0 +1,80 @@
+"""Which text is judged: messages, else formatted_chat, else query."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import (
+    ChatEvent,
+    Message,
+    Role,
+    Turn,
+    conversation_turns,
+    decode_chat_event,
+    has_visible_text,
+    is_visible,
+)
+from tests.schemas.payloads import LIMITS, event_bytes
+
+TEXTS = st.text(alphabet=st.sampled_from(["a", " ", "\u200b", "\u0301", "é", "\n"]), max_size=4)
+
+
+def _turns(**fields: object) -> list[Turn]:
+    return conversation_turns(decode_chat_event(event_bytes(**fields), LIMITS))
+
+
+def test_messages_win_over_formatted_chat_and_query() -> None:
+    """The structured form carries the roles."""
+    messages = [{"role": "assistant", "content": "hi"}]
+    assert _turns(messages=messages, formatted_chat="f", query="q") == [Turn(Role.ASSISTANT, "hi")]
+
+
+def test_without_visible_messages_formatted_chat_is_judged() -> None:
+    """A list of blank messages is as empty as no list."""
+    blank = [{"role": "user", "content": "\u200b \n"}]
+    for messages in ([], None, blank):
+        assert _turns(messages=messages, formatted_chat="f", query="q") == [Turn(Role.USER, "f")]
+
+
+def test_without_visible_formatted_chat_the_query_is_judged() -> None:
+    """The last resort before `empty_conversation`."""
+    for formatted_chat in (None, "", "\u2060"):
+        assert _turns(messages=[], formatted_chat=formatted_chat, query="q") == [Turn(Role.USER, "q")]
+
+
+def test_a_blank_message_between_others_is_passed_over() -> None:
+    """It would take one of the few places in the window."""
+    messages = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "\u200b"},
+        {"role": "user", "content": "b"},
+    ]
+    assert _turns(messages=messages) == [Turn(Role.USER, "a"), Turn(Role.USER, "b")]
+
+
+@pytest.mark.parametrize("text", ["a", "漢", "😀", "?", "\u200ba", " \u0301b", "🫨", "\U0001fae9"])
+def test_text_with_anything_to_see_is_visible(text: str) -> None:
+    """Emoji of a later Unicode version than Python's tables are to be seen, too."""
+    assert is_visible(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t", "\u200b\u200d", "\ufeff", "\u202e", "\u0301", "\0"])
+def test_text_with_nothing_to_see_is_not_visible(text: str) -> None:
+    """White space, control and format characters, and marks that have nothing to sit on."""
+    assert not is_visible(text)
+
+
+@given(contents=st.lists(TEXTS, max_size=3), formatted_chat=st.none() | TEXTS, query=st.none() | TEXTS)
+def test_an_event_has_visible_text_exactly_where_it_has_turns(
+    contents: list[str], formatted_chat: str | None, query: str | None
+) -> None:
+    """One rule decides what is rejected as empty and what is judged."""
+    event = ChatEvent(
+        chat_id="c",
+        messages=[Message(role=Role.USER, content=content) for content in contents],
+        formatted_chat=formatted_chat,
+        query=query,
+    )
+    turns = conversation_turns(event)
+    assert has_visible_text(event) is bool(turns)
+    assert all(is_visible(turn.text) for turn in turns)
