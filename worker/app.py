@@ -21,7 +21,7 @@ from worker.messages import OutputTopics
 from worker.metrics import Metrics
 from worker.publisher import AtLeastOncePublisher, Publisher, TransactionalPublisher
 from worker.reachability import Reachability
-from worker.settings import WorkerSettings
+from worker.settings import Delivery, WorkerSettings
 from worker.topic_check import check_topics
 from worker.verdict_builder import VerdictBuilder
 
@@ -51,7 +51,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         topics = check_topics(admin, settings.kafka)
         cache = _cache(settings, metrics)
         stack.callback(cache.close)
-        commits = CommitPipeline()
+        commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
         client = Consumer(
             consumer_config(settings.kafka) | {"error_cb": reachability.on_error},
             logger=librdkafka_logger(),
@@ -134,7 +134,7 @@ def _publisher(
         return AtLeastOncePublisher(make_producer(), consumer, request_timeout_s=kafka.request_timeout_s)
     return TransactionalPublisher(
         make_producer,
-        consumer,
+        transaction_timeout_s=kafka.transaction_timeout_s,
         request_timeout_s=kafka.request_timeout_s,
         unreachable_exit_s=kafka.unreachable_exit_s,
     )

@@ -28,8 +28,7 @@ class BatchSize:
 
     def limit(self) -> int:
         """Return the most records that the next batch may take, 1..max_records."""
-        intended_s = self.settings.lagging_s if self._lagging else self.settings.thin_s
-        return max(1, min(self.settings.max_records, int(intended_s / self._seconds_per_record)))
+        return self._records_in(self.settings.lagging_s if self._lagging else self.settings.thin_s)
 
     def observe(self, *, n_records: int, duration_s: float, lag_records: int) -> None:
         """Learn from one batch.
@@ -37,8 +36,12 @@ class BatchSize:
         Args:
             n_records: Records of the batch, > 0.
             duration_s: Time from decoding to hand-over, seconds.
-            lag_records: Records that were still waiting on the broker.
+            lag_records: Records that still wait, in all owned partitions.
         """
         per_record = max(duration_s / n_records, 1e-6)
         self._seconds_per_record += _SMOOTHING * (per_record - self._seconds_per_record)
-        self._lagging = lag_records > 2 * self.limit()
+        # Against the small limit, whichever is in use now: one threshold, so the two do not take turns.
+        self._lagging = lag_records > self._records_in(self.settings.thin_s)
+
+    def _records_in(self, seconds: float) -> int:
+        return max(1, min(self.settings.max_records, int(seconds / self._seconds_per_record)))

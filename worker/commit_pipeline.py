@@ -1,5 +1,8 @@
 """Run the commit of one batch beside the classification of the next.
 
+The consumer client lets one thread at a time call it, and a thread in poll() keeps the others out. So a commit that
+calls the consumer (at-least-once delivery) runs in the foreground, and a transaction is handed the group metadata.
+
 At most one commit is in flight, so batches commit in order. A failed commit shows at the next `wait` in the loop; the
 rebalance callback uses `settle`, which only waits, because an exception there would tear the poll apart.
 """
@@ -9,20 +12,27 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 
 class CommitPipeline:
-    """One background thread with one pending commit."""
+    """At most one pending commit.
 
-    def __init__(self) -> None:
+    Args:
+        background: Whether commits run in a thread of their own.
+    """
+
+    def __init__(self, *, background: bool) -> None:
+        self._background = background
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._pending: Future[None] | None = None
 
     def submit(self, commit: Callable[[], None]) -> None:
-        """Wait for the commit in flight, then start this one.
+        """Start this commit; the one before must have been waited for.
 
         Raises:
-            BatchAborted, Fatal: the commit before failed; this one was not started.
+            BatchAborted, Fatal: in the foreground, what this commit raised.
         """
-        self.wait()
-        self._pending = self._executor.submit(commit)
+        if self._background:
+            self._pending = self._executor.submit(commit)
+        else:
+            commit()
 
     def check(self) -> None:
         """Raise the error of a commit that has ended; does not wait."""

@@ -6,7 +6,7 @@ behind it.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -20,9 +20,10 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from worker.errors import Fatal
+from worker.errors import BatchAborted, Fatal
 from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
 from worker.metrics import Metrics
+from worker.publisher import GroupMember
 from worker.reachability import Reachability
 from worker.record import Record
 from worker.settings import KafkaSettings
@@ -136,14 +137,27 @@ class RecordConsumer:
             raise fatal(kafka_error(error), "going back to the committed offsets") from error
         log.info("consumer_rewound", n_partitions=len(partitions))
 
-    def lag_records(self, records: Iterable[Record]) -> int:
-        """Return the records that wait behind the last ones of this batch, from the client's cached watermarks."""
-        last = {(record.topic, record.partition): record.offset for record in records}
+    def group_member(self) -> GroupMember:
+        """Return the group metadata that fences a commit, read now.
+
+        Raises:
+            BatchAborted: the group has dropped this member. Its metadata would name no member, and the broker takes
+                offsets without a member for those of a producer that does not use fencing at all.
+        """
+        metadata = self.client.consumer_group_metadata()
+        # Read after the metadata: a member id that is still there now was there in the metadata.
+        if not self.client.memberid():
+            raise BatchAborted("the consumer group has dropped this member")
+        return metadata
+
+    def lag_records(self) -> int:
+        """Return the records that wait in all owned partitions, from the client's cached watermarks and positions."""
+        partitions = [TopicPartition(topic, partition) for topic, partition in self._assigned]
         total = 0
-        for (topic, partition), offset in last.items():
-            _, high = self.client.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            lag = max(0, high - offset - 1)
-            self._metrics.lag_records.labels(partition=str(partition)).set(lag)
+        for position in self.client.position(partitions):
+            _, high = self.client.get_watermark_offsets(position, cached=True)
+            lag = max(0, high - position.offset) if position.offset >= 0 else 0
+            self._metrics.lag_records.labels(partition=str(position.partition)).set(lag)
             total += lag
         return total
 

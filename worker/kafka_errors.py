@@ -24,6 +24,9 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 or newer is needed",
 }
 
+FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+"""A newer producer epoch exists: another worker's, or the broker's own after a transaction timeout."""
+
 
 def kafka_error(error: KafkaException) -> KafkaError:
     """Return the KafkaError that an exception carries."""

@@ -22,7 +22,7 @@ from worker.decode import decode
 from worker.errors import BatchAborted, Fatal
 from worker.messages import OutputTopics, next_offsets, to_messages
 from worker.metrics import Metrics
-from worker.publisher import Publisher
+from worker.publisher import GroupMember, Publisher
 from worker.record import Event, Judged, Outcome, Place, Record, Rejected
 from worker.verdict_builder import VerdictBuilder
 
@@ -113,8 +113,10 @@ class WorkerLoop:
             known = self._known(events)
         verdicts, failed = self._classify(events, known)
         outcomes = _in_order(records, verdicts, rejected + failed)
-        self._commits.submit(lambda: self._commit(outcomes, started, len(known)))
-        lag = self._consumer.lag_records(records)
+        self._commits.wait()
+        member = self._consumer.group_member()
+        self._commits.submit(lambda: self._commit(outcomes, member, started=started, n_cached=len(known)))
+        lag = self._consumer.lag_records()
         self._batch_size.observe(n_records=len(records), duration_s=time.perf_counter() - started, lag_records=lag)
         self._metrics.batch_limit_records.set(limit)
 
@@ -147,14 +149,14 @@ class WorkerLoop:
                 failed.append(_failed(event, result))
         return verdicts, failed
 
-    def _commit(self, outcomes: list[Outcome], started: float, n_cached: int) -> None:
+    def _commit(self, outcomes: list[Outcome], member: GroupMember, *, started: float, n_cached: int) -> None:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
         messages, outcomes = to_messages(outcomes, self._topics)
         with self._stage("cache_put"):
             self._cache.put_many(outcome.verdict for outcome in outcomes if isinstance(outcome, Judged))
             self._cache.evict_many(outcome.record for outcome in outcomes if outcome.record.value is None)
         begun = time.perf_counter()
-        self._publisher.commit(messages, next_offsets([outcome.record for outcome in outcomes]))
+        self._publisher.commit(messages, next_offsets([outcome.record for outcome in outcomes]), member)
         ended = time.perf_counter()
         self._n_aborts_in_row = 0
         self._metrics.commit_duration_s.observe(ended - begun)

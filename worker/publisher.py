@@ -21,12 +21,16 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from worker.errors import BatchAborted, Fatal
-from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
+from worker.kafka_errors import FENCED, describe, fatal, is_fatal, kafka_error
 from worker.messages import OutgoingMessage
 
 log = structlog.get_logger()
 
 Offsets = Mapping[tuple[str, int], int]
+"""Per topic and partition, the next offset to read."""
+
+GroupMember = Any
+"""The consumer's opaque group metadata: member id and generation, by which the broker fences a zombie."""
 
 _BACKPRESSURE_POLL_S: Final = 0.05
 _INIT_PAUSE_S: Final = 0.5
@@ -35,25 +39,16 @@ _INIT_PAUSE_S: Final = 0.5
 class Publisher(Protocol):
     """What the loop needs of a publisher."""
 
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets) -> None:
-        """Publish the messages and commit the offsets; raises BatchAborted or Fatal, with nothing committed."""
+    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:
+        """Publish the messages and commit the offsets in the name of a group member.
+
+        Raises:
+            BatchAborted: nothing was committed, or it is unknown whether it was.
+            Fatal: nothing was committed and nothing more can be.
+        """
 
     def close(self) -> None:
         """Release the connection; aborts what is open."""
-
-
-def group_metadata(consumer: Consumer) -> Any:
-    """Return the consumer's group metadata, read now.
-
-    Raises:
-        BatchAborted: the group has dropped this member. Its metadata would name no member, and the broker takes offsets
-            without a member for those of a producer that does not use fencing at all.
-    """
-    metadata = consumer.consumer_group_metadata()
-    # Read after the metadata: a member id that is still there now was there in the metadata.
-    if not consumer.memberid():
-        raise BatchAborted("the consumer group has dropped this member")
-    return metadata
 
 
 def _enqueue(producer: Producer, messages: Sequence[OutgoingMessage], on_delivery: Any, deadline: float) -> None:
@@ -81,7 +76,7 @@ class TransactionalPublisher:
 
     Args:
         make_producer: Creates a producer with the worker's transactional id.
-        consumer: The consumer whose offsets are committed.
+        transaction_timeout_s: The broker aborts a transaction that is open for longer, and fences its producer.
         request_timeout_s: Longest wait for one transaction step.
         unreachable_exit_s: Longest wait for a producer to be initialised.
     """
@@ -89,26 +84,27 @@ class TransactionalPublisher:
     def __init__(
         self,
         make_producer: Callable[[], Producer],
-        consumer: Consumer,
         *,
+        transaction_timeout_s: float,
         request_timeout_s: float,
         unreachable_exit_s: float,
     ) -> None:
         self._make_producer = make_producer
-        self._consumer = consumer
+        self._transaction_timeout_s = transaction_timeout_s
         self._request_timeout_s = request_timeout_s
         self._unreachable_exit_s = unreachable_exit_s
+        self._begun_at = time.monotonic()
         self._producer = self._initialised()
 
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets) -> None:
+    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:
         """Publish and commit in one transaction; see `Publisher.commit`."""
-        deadline = time.monotonic() + self._request_timeout_s
+        self._begun_at = time.monotonic()
+        deadline = self._begun_at + self._request_timeout_s
         ends = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
         try:
             self._producer.begin_transaction()
             _enqueue(self._producer, messages, None, deadline)
-            metadata = group_metadata(self._consumer)
-            self._producer.send_offsets_to_transaction(ends, metadata, self._request_timeout_s)
+            self._producer.send_offsets_to_transaction(ends, member, self._request_timeout_s)
         except KafkaException as error:
             raise self._undone(error, "filling the transaction") from error
         except BatchAborted:
@@ -126,17 +122,27 @@ class TransactionalPublisher:
     def _undone(self, error: KafkaException, doing: str) -> BatchAborted | Fatal:
         """Abort after an error before or in the commit, and return what to raise."""
         cause = kafka_error(error)
+        if self._timed_out(cause):
+            self._replace_producer(cause)
+            return BatchAborted(f"{doing}: the transaction was open for too long", indefinite=True)
         if is_fatal(cause):
             return fatal(cause, doing)
         self._abort()
         return BatchAborted(f"{doing}: {describe(cause)}")
+
+    def _timed_out(self, cause: KafkaError) -> bool:
+        """Say whether the broker has fenced this producer because its transaction was open for too long.
+
+        A second worker with the same transactional id gives the same error, but not only after the timeout.
+        """
+        return cause.code() in FENCED and time.monotonic() - self._begun_at >= self._transaction_timeout_s
 
     def _abort(self) -> None:
         try:
             self._producer.abort_transaction(self._request_timeout_s)
         except KafkaException as error:
             cause = kafka_error(error)
-            if is_fatal(cause):
+            if is_fatal(cause) and not self._timed_out(cause):
                 raise fatal(cause, "aborting") from error
             # An abort without an answer is as open as a commit without one.
             self._replace_producer(cause)
@@ -178,7 +184,7 @@ class TransactionalPublisher:
 
 
 class AtLeastOncePublisher:
-    """Publishes with an idempotent producer, then commits the offsets. Used by one thread at a time.
+    """Publishes with an idempotent producer, then commits the offsets. Used by the thread that polls the consumer.
 
     Args:
         producer: An idempotent producer without a transactional id.
@@ -191,7 +197,7 @@ class AtLeastOncePublisher:
         self._consumer = consumer
         self._request_timeout_s = request_timeout_s
 
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets) -> None:
+    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:  # noqa: ARG002
         """Publish, wait for every acknowledgement, commit; see `Publisher.commit`."""
         doing = "publishing"
         try:
