@@ -2,7 +2,7 @@
 
 `messages` where one of them has visible text, else `formatted_chat`, else `query`. Text counts as
 visible when something is left after white space, control and format characters (zero-width joiners,
-direction marks, BOMs) are taken away. A character that Python's Unicode tables do not know counts
+direction marks, BOMs) and blank letters (Hangul fillers, the empty Braille cell) are taken away. A character that Python's Unicode tables do not know counts
 as visible: it is most often an emoji of a later Unicode version.
 
 Invariant: one rule decides what is classified, what is fingerprinted and what is rejected as empty.
@@ -24,13 +24,16 @@ class Turn(NamedTuple):
 
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me", "Co", "Cs"})
 
+_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""Letters and symbols to Unicode, nothing to the eye."""
+
 
 def is_visible(text: str) -> bool:
     """Say whether any character of `text` would show."""
     # Nearly every text answers at its first character; only hostile ones are read to the end. A
     # plain loop, because any() would build a generator for each message.
     for character in text:  # noqa: SIM110
-        if unicodedata.category(character) not in _INVISIBLE_CATEGORIES:
+        if unicodedata.category(character) not in _INVISIBLE_CATEGORIES and character not in _BLANK_LETTERS:
             return True
     return False
 
