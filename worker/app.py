@@ -88,8 +88,11 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             beat=lifecycle.beat,
         )
         log.info("worker_started", model=bundle.ref.model_dump(), delivery=settings.kafka.delivery.value)
-        loop.run()
-        log.info("worker_stopping")
+        try:
+            loop.run()
+        finally:
+            lifecycle.must_end_in_time()
+            log.info("worker_stopping")
     log.info("worker_stopped")
 
 

@@ -37,11 +37,15 @@ class Lifecycle:
         if self.stopping.is_set():
             return
         self.stopping.set()
+        self.must_end_in_time()
+        # Written here and not through the logger, whose lock the interrupted code may hold.
+        os.write(sys.stderr.fileno(), b'{"event": "stop_requested", "signal": %d}\n' % number)
+
+    def must_end_in_time(self) -> None:
+        """End the process by force after the grace time: a client that waits for an absent broker may never return."""
         watchdog = threading.Timer(self._grace_s, self._cut)
         watchdog.daemon = True
         watchdog.start()
-        # Written here and not through the logger, whose lock the interrupted code may hold.
-        os.write(sys.stderr.fileno(), b'{"event": "stop_requested", "signal": %d}\n' % number)
 
     def _cut(self) -> None:
         log.error("stop_cut", grace_s=self._grace_s, exit_code=EXIT_CUT)
