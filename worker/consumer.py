@@ -129,12 +129,15 @@ class RecordConsumer:
             Fatal: the committed offsets cannot be read in time.
         """
         partitions = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned)]
-        try:
-            for start in self._starts(partitions):
+        for start in self._starts(partitions):
+            try:
                 self.client.seek(start)
-        except KafkaException as error:
-            # A partition that stays where it is would skip the records of the aborted batch.
-            raise fatal(kafka_error(error), "going back to the committed offsets") from error
+            except KafkaException as error:
+                cause = kafka_error(error)
+                # Not fetching yet, so that it starts at the offset of its assignment; or being taken away.
+                if cause.code() not in {KafkaError._STATE, KafkaError._PREV_IN_PROGRESS}:
+                    raise fatal(cause, "going back to the committed offsets") from error
+                log.info("partition_not_fetching", partition=start.partition)
         log.info("consumer_rewound", n_partitions=len(partitions))
 
     def group_member(self) -> GroupMember:
@@ -202,7 +205,7 @@ class RecordConsumer:
     def _starts(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         if not partitions:
             return []
-        committed = self._patiently("reading committed offsets", partial(self.client.committed, partitions))
+        committed = self._patiently("reading committed offsets", partial(self._committed, partitions))
         starts = []
         for found in committed:
             low, high = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, found))
@@ -219,6 +222,14 @@ class RecordConsumer:
                 self._report_loss(found, start.n_lost, low, high)
             starts.append(TopicPartition(found.topic, found.partition, start.offset))
         return starts
+
+    def _committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
+        found = self.client.committed(partitions, timeout=timeout)
+        for partition in found:
+            # An unread offset must not pass for "nothing committed": records would be judged twice.
+            if partition.error is not None:
+                raise KafkaException(partition.error)
+        return found
 
     def _report_loss(self, committed: TopicPartition, n_lost: int, low: int, high: int) -> None:
         self._metrics.lost_records.inc(n_lost)
