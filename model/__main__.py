@@ -181,7 +181,7 @@ def verify(*, bundle: BundleOption = DEFAULT_BUNDLE_PATH, policy: PolicyOption =
             "re-run `python -m training_pipeline export`"
         )
     Classifier(loaded, load_policy(policy), n_threads=available_cpus()).warm_up()
-    Console().print(f"ok: {loaded.manifest.name} {loaded.manifest.version} {loaded.digest}", highlight=False)
+    typer.echo(f"ok: {loaded.manifest.name} {loaded.manifest.version} {loaded.digest}")
 
 
 def main() -> None:

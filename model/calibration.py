@@ -11,6 +11,7 @@ Schuster, Conformal Risk Control (ICLR 2024), theorem 1.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ from numpy.typing import NDArray
 from schemas import CODES
 
 FloatArray = NDArray[np.float32]
+ScoreArray = NDArray[np.float64]
+
+STORED_DECIMALS: Final = 5
+"""Decimals of the probabilities in calibration.json."""
 
 
 def softmax(logits: FloatArray, *, temperature: float = 1.0) -> FloatArray:
@@ -44,10 +49,15 @@ def softmax(logits: FloatArray, *, temperature: float = 1.0) -> FloatArray:
     return probabilities
 
 
-def banned_probability(probabilities: FloatArray, banned: frozenset[str]) -> FloatArray:
-    """Return the probability that a chat belongs to a banned category, float32 [rows], 0..1."""
+def banned_probability(probabilities: FloatArray, banned: frozenset[str]) -> ScoreArray:
+    """Return the probability that a chat belongs to a banned category, float64 [rows], 0..1, to five decimals.
+
+    A chat's score must be the same number whether it comes fresh from the model or out of calibration.json, or ties
+    would be broken against the guarantee; so both are rounded to what calibration.json holds before they are summed.
+    """
     mask = np.array([code in banned for code in CODES])
-    total: FloatArray = np.clip(probabilities[:, mask].sum(axis=1), 0.0, 1.0)
+    rounded = np.round(probabilities.astype(np.float64), STORED_DECIMALS)
+    total: ScoreArray = np.clip(np.round(rounded[:, mask].sum(axis=1), STORED_DECIMALS), 0.0, 1.0)
     return total
 
 
@@ -55,10 +65,10 @@ def banned_probability(probabilities: FloatArray, banned: frozenset[str]) -> Flo
 class RiskCurves:
     """Sorted banned probabilities of the calibration chats, banned and safe ones apart."""
 
-    banned_scores: FloatArray
-    """float32 [n_banned], ascending."""
-    safe_scores: FloatArray
-    """float32 [n_safe], ascending."""
+    banned_scores: ScoreArray
+    """float64 [n_banned], ascending."""
+    safe_scores: ScoreArray
+    """float64 [n_safe], ascending."""
 
     @classmethod
     def build(cls, probabilities: FloatArray, labels: NDArray[np.int64], banned: frozenset[str]) -> "RiskCurves":

@@ -144,7 +144,6 @@ class Classifier:
 
     def _classification(self, probabilities: FloatArray, score: float) -> Classification:
         category = CODES[int(probabilities.argmax())]
-        score = round(score, _PROBABILITY_DECIMALS)
         return Classification(
             category=category,
             probabilities={

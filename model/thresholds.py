@@ -9,8 +9,6 @@ from model.calibration import RiskCurves
 from model.manifest import Thresholds
 from schemas import Policy
 
-_DECIMALS = 6
-
 
 def thresholds_for(curves: RiskCurves, policy: Policy) -> Thresholds:
     """Return the largest calibration score that is allowed and the smallest that is blocked.
@@ -26,6 +24,6 @@ def thresholds_for(curves: RiskCurves, policy: Policy) -> Thresholds:
     allowed = [s for s in scores if curves.banned_to_safe_risk(float(s)) <= policy.max_banned_to_safe_rate]
     blocked = [s for s in scores if curves.safe_to_banned_risk(float(s)) <= policy.max_safe_to_banned_rate]
     return Thresholds(
-        allow_up_to=round(float(max(allowed, default=0.0)), _DECIMALS),
-        block_from=round(float(min(blocked, default=1.0)), _DECIMALS),
+        allow_up_to=float(max(allowed, default=0.0)),
+        block_from=float(min(blocked, default=1.0)),
     )

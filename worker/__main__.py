@@ -80,12 +80,8 @@ def check_config(*, config: ConfigOption = None) -> None:
     bundle.risk_curves(policy)
     table = Table("setting", "value", "meaning")
     _add_rows(table, settings, PREFIX)
-    console = Console()
-    console.print(table)
-    console.print(
-        f"ok: {bundle.ref.name} {bundle.ref.version} under policy {policy.name} {policy.version}",
-        highlight=False,
-    )
+    Console().print(table)
+    typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under policy {policy.name} {policy.version}")
 
 
 def _add_rows(table: Table, section: BaseModel, prefix: str) -> None:

@@ -45,7 +45,8 @@ def read_settings(environment: Mapping[str, str], config: Path | None) -> Worker
         SettingsError: an unknown name, an unreadable file, or a value that breaks a rule; names all problems.
     """
     _refuse_unknown(environment)
-    file_values = _read_toml(config)
+    # An empty section, so that a missing address is reported by its full name.
+    file_values = {"kafka": {}} | _read_toml(config)
 
     class Settings(WorkerSettings):
         """WorkerSettings with the sources given to `read_settings`, not the ones of the process."""
