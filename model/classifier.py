@@ -16,7 +16,8 @@ from model.bundle import Bundle
 from model.calibration import FloatArray, banned_probability, softmax
 from model.decision import Judgement, decide
 from model.errors import RowFailed
-from model.session import RUN_ERRORS, OnnxSession
+from model.onnx_runtime import RUN_ERRORS
+from model.session import OnnxSession
 from model.tokenization import ConversationTokenizer, TokenIds
 from model.windowing import render
 from schemas import CODES, Policy, Role, Turn

@@ -7,30 +7,12 @@ the same pod. The model is created from verified bytes, so external weight data 
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime as ort
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    EngineError,
-    EPFail,
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    NoModel,
-    RuntimeException,
-)
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    NotImplemented as OrtNotImplemented,
-)
 
 from model.calibration import FloatArray
 from model.errors import BundleError
+from model.onnx_runtime import LOAD_ERRORS, ort
 from model.tokenization import TokenIds
 from schemas import CODES
-
-RUN_ERRORS = (EngineError, EPFail, Fail, InvalidArgument, OrtNotImplemented, RuntimeException)
-"""What ONNX Runtime raises while it runs a batch; it has no common base class."""
-
-_LOAD_ERRORS = (*RUN_ERRORS, InvalidGraph, InvalidProtobuf, NoModel)
 
 _EXPECTED_INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 
@@ -57,7 +39,7 @@ class OnnxSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except _LOAD_ERRORS as error:
+        except LOAD_ERRORS as error:
             raise BundleError(f"model.onnx does not load in ONNX Runtime {ort.__version__}: {error}") from error
         self._pad_id = pad_id
         self._check_signature()

@@ -1,0 +1,120 @@
+"""`python -m deploy.demo`: chats in, verdicts out, on a real Kafka and a real Redis that live as long as the demo."""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from deploy.demo.errors import DemoError, EventsError
+from deploy.demo.events import make_plan, read_lines
+from deploy.demo.report import print_problems, print_summary
+from deploy.demo.session import Options, Result, run_session
+from deploy.local import LocalStackError
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+_LOG_COLUMNS: Final = 120
+
+SAMPLE: Final = Path(__file__).parents[2] / "data" / "sample" / "chats.jsonl"
+
+app = typer.Typer(
+    name="python -m deploy.demo",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def demo(
+    *,
+    events: Annotated[
+        Path,
+        typer.Option(
+            help="Chat events, one JSON object per line, each published as it is; a bad one ends as a dead letter.",
+            show_default="the sample chats of the repository",
+        ),
+    ] = SAMPLE,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first lines of the file.")] = None,
+    events_per_s: Annotated[
+        float, typer.Option(min=0.1, max=100, help="Pace of the phase that measures latency, events per second.")
+    ] = 10.0,
+    stall_timeout_s: Annotated[
+        float, typer.Option(min=1, help="Give up when no answer comes for longer, seconds.")
+    ] = 60.0,
+    seed: Annotated[int, typer.Option(help="Chooses which chats grow, are repeated or come later.")] = 1,
+) -> None:
+    """Publish chats, let a worker judge them, show the verdicts and the numbers, and leave nothing running.
+
+    Besides the chats, some malformed records, repeats and grown conversations are published: first most of it at once
+    (throughput), then the rest one event at a time (latency). Every published event is looked for among the verdicts
+    and dead letters, which are read as the ad pipeline reads them (read_committed). The last line is one JSON object.
+
+    The worker takes MODERATION_MODEL__ variables from the environment, such as MODERATION_MODEL__PATH; the demo sets
+    its other settings.
+
+    Exit codes: 0 every event ended as exactly one verdict or dead letter; 1 it did not, or something could not be
+    started: the reason and the end of the worker's log are on stderr; 2 wrong usage, or an events file that cannot be
+    read; 130 interrupted.
+    """
+    started = time.perf_counter()
+    # Where no terminal tells a width, a log viewer's is assumed.
+    console = Console(width=None if sys.stdout.isatty() else _LOG_COLUMNS)
+    plan = make_plan(read_lines(events, limit=limit), seed=seed)
+    try:
+        result = run_session(plan, Options(events_per_s=events_per_s, stall_timeout_s=stall_timeout_s), console)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the worker, Kafka and Redis are stopped", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if result.summary.n_answers:
+        print_summary(console, result.summary, result.example)
+    console.print("the worker, Kafka and Redis are stopped", highlight=False)
+    sys.stdout.flush()
+    if result.failure is not None:
+        typer.echo(f"error: {result.failure}", err=True)
+        print_problems(Console(stderr=True, soft_wrap=True), result.problems)
+    typer.echo(json.dumps(_numbers(result, total_s=time.perf_counter() - started)))
+    if result.failure is not None:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _numbers(result: Result, *, total_s: float) -> dict[str, object]:
+    """Return what machines read from the last line."""
+    verdict = result.example
+    return {
+        "ok": result.failure is None,
+        **result.summary.as_json(),
+        "model": None if verdict is None else verdict.model.model_dump(mode="json"),
+        "policy": None if verdict is None else verdict.policy.model_dump(mode="json"),
+        "total_s": round(total_s, 1),
+    }
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line and turn errors into exit codes."""
+    # A closed terminal or a stopped CI job unwinds like Ctrl-C does, so that nothing stays behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        app()
+    except EventsError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except (DemoError, LocalStackError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

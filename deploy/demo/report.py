@@ -1,0 +1,121 @@
+"""Print the summary of a run for people."""
+
+import json
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deploy.demo.ledger import Problems
+from deploy.demo.live_table import STYLES
+from deploy.demo.summary import LabelAgreement, Latency, Summary
+from schemas import CATEGORY_NAMES, DEFAULT_BANNED, Decision, Verdict
+
+_MOST_PLACES: Final = 10
+_DIGITS: Final = 4
+
+
+def print_summary(console: Console, summary: Summary, example: Verdict | None) -> None:
+    """Print every number of the summary with its meaning, then one verdict as it is on the wire."""
+    console.print()
+    console.print(_verdict_table(summary))
+    console.print(_count_table(summary))
+    console.print(_speed_table(summary))
+    if summary.labels is not None:
+        console.print(_label_table(summary.labels))
+    if example is not None:
+        _print_example(console, example)
+
+
+def print_problems(console: Console, problems: Problems) -> None:
+    """Name the records whose account does not balance."""
+    for text, places in (
+        ("published but never answered", problems.missing),
+        ("answered more than once", problems.doubled),
+        ("answered but never published", problems.unknown),
+    ):
+        if places:
+            more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
+            named = ", ".join(str(place) for place in places[:_MOST_PLACES])
+            console.print(f"error: {len(places)} records {text}: {named}{more}", markup=False, highlight=False)
+
+
+def _verdict_table(summary: Summary) -> Table:
+    table = Table("category", title="Verdicts by category and decision", title_justify="left", show_footer=True)
+    table.columns[0].footer = "all"
+    for decision in Decision:
+        table.add_column(
+            decision.value, str(summary.n_by_decision[decision.value]), justify="right", style=STYLES[decision]
+        )
+    table.add_column("all", str(summary.n_verdicts), justify="right")
+    for code, counts in summary.n_by_category_and_decision.items():
+        banned = " (banned)" if code in DEFAULT_BANNED else ""
+        numbers = (str(n or "") for n in (*counts.values(), sum(counts.values())))
+        table.add_row(f"{code} {CATEGORY_NAMES[code]}{banned}", *numbers)
+    return table
+
+
+def _count_table(summary: Summary) -> Table:
+    table = _plain_table("What was published, and how it ended")
+    table.add_row("events published", str(summary.n_events), _listed(summary.n_by_kind))
+    table.add_row("verdicts", str(summary.n_verdicts), f"{summary.n_cache_hits} of them from the cache")
+    table.add_row("dead letters", str(summary.n_dead_letters), _listed(summary.n_by_reason))
+    ended = "each event ended exactly once" if summary.balanced else "THE ACCOUNT DOES NOT BALANCE"
+    detail = f"{summary.n_missing} missing, {summary.n_doubled} doubled, {summary.n_unknown} unknown"
+    table.add_row("account", "ok" if summary.balanced else "FAILED", f"{ended}: {detail}")
+    return table
+
+
+def _speed_table(summary: Summary) -> Table:
+    spent = summary.durations
+    table = _plain_table("How fast")
+    table.add_row(
+        "throughput",
+        f"{summary.backlog_events_per_s:,.0f} events/s",
+        f"backlog of {summary.backlog_n_events} events published at once, all answered after {spent.backlog_s:.1f} s",
+    )
+    for name, latency, which in (
+        ("latency", summary.latency, "paced events, from append to reader"),
+        ("  classified", summary.latency_classified, "of them"),
+        ("  from the cache", summary.latency_cached, "of them"),
+    ):
+        table.add_row(name, *_latency_cells(latency, which))
+    table.add_row("start", f"{spent.stack_start_s:.1f} s", "Kafka and Redis")
+    table.add_row("", f"{spent.worker_start_s:.1f} s", "worker, from its start to its first answer")
+    return table
+
+
+def _latency_cells(latency: Latency | None, which: str) -> tuple[str, str]:
+    if latency is None:
+        return "-", "no such event"
+    percentiles = f"p50 {latency.p50_ms:.0f} ms, p99 {latency.p99_ms:.0f} ms"
+    return percentiles, f"longest {latency.max_ms:.0f} ms; {latency.n} {which}"
+
+
+def _label_table(labels: LabelAgreement) -> Table:
+    table = _plain_table("Verdicts against the labels of the events file")
+    same = labels.n_same_category / labels.n_labelled
+    table.add_row("same category", f"{same:.1%}", f"{labels.n_same_category} of {labels.n_labelled} labelled chats")
+    for name, counts, wrong in (("banned", labels.banned, "allow"), ("safe", labels.safe, "block")):
+        n = sum(counts.values())
+        share = f"{counts[wrong] / n:.1%}" if n else "-"
+        table.add_row(f"{name} -> {wrong}", share, f"{n} chats labelled {name}: {_listed(counts)}")
+    return table
+
+
+def _print_example(console: Console, verdict: Verdict) -> None:
+    console.print("One verdict as it is on the wire (probabilities rounded)", style="italic")
+    document = verdict.model_dump(mode="json")
+    document["probabilities"] = {code: round(p, _DIGITS) for code, p in document["probabilities"].items()}
+    for name, value in document.items():
+        line = Text(f"  {name}: ", style="cyan")
+        console.print(line.append(json.dumps(value), style="default"), soft_wrap=True)
+
+
+def _plain_table(title: str) -> Table:
+    return Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in counts.items() if n) or "none"

@@ -1,0 +1,1 @@
+"""Tests of `make demo`'s program."""
