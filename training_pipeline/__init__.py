@@ -1,0 +1,1 @@
+"""Offline: from labelled chats to a bundle, one file per stage."""

@@ -1,0 +1,1 @@
+"""From raw chats to labelled, split chats: extract, preprocess, label, agree, split. No torch in here."""

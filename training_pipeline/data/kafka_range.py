@@ -1,0 +1,187 @@
+"""Read raw records of a Kafka topic between two times, without joining a group and without committing anything.
+
+The range is fixed before the first record is read: per partition from the first offset at or after the start time to
+the first offset at or after the end time (or the end of the topic). Records inside it whose own timestamp lies outside
+the two times are skipped; a record that was produced late, behind the end offset, is not seen.
+
+Invariant: reading again from a cursor of the same range yields exactly the records after it.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from pydantic import BaseModel, ConfigDict
+
+from training_pipeline.data.errors import DataError
+
+_METADATA_TIMEOUT_S: Final = 20.0
+_POLL_TIMEOUT_S: Final = 60.0
+_BATCH_RECORDS: Final = 500
+
+
+class OffsetRange(BaseModel):
+    """The offsets of one partition: `start` is read, `end` is not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: int
+    end: int
+
+
+class KafkaRequest(BaseModel):
+    """Which records are asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topic: str
+    since_ms: int
+    until_ms: int | None
+    """None: up to the end of the topic when the range is fixed."""
+
+
+class KafkaRecord(NamedTuple):
+    """One record of the topic."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    raw: bytes | None
+
+
+def to_ms(moment: datetime) -> int:
+    """Return milliseconds since 1970; a time without a zone is local time."""
+    return int(moment.timestamp() * 1000)
+
+
+def read_client_config(path: Path) -> dict[str, Any]:
+    """Read librdkafka properties (`name=value` lines, `#` comments), where keys and passwords belong.
+
+    Raises:
+        DataError: the file cannot be read or a line is no property.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected name=value lines") from error
+    config = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise DataError(
+                f"{path}:{number}: not a property; expected name=value, as librdkafka's documentation lists"
+            )
+        config[name.strip()] = value.strip()
+    return config
+
+
+class KafkaRangeReader:
+    """Reads one range of one topic; a context manager.
+
+    Args:
+        client_config: librdkafka properties, `bootstrap.servers` among them.
+    """
+
+    def __init__(self, client_config: Mapping[str, Any]) -> None:
+        self._consumer = Consumer(
+            {
+                **client_config,
+                "group.id": "verdictstream-extract",  # required by the client; never joined, never committed to
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def fix_range(self, request: KafkaRequest) -> dict[int, OffsetRange]:
+        """Return the offsets of each partition.
+
+        Raises:
+            DataError: the broker cannot be reached, or there is no such topic.
+        """
+        try:
+            partitions = self._partitions(request.topic)
+            starts = self._offsets_at(request.topic, partitions, request.since_ms)
+            ends = {}
+            if request.until_ms is not None:
+                ends = self._offsets_at(request.topic, partitions, request.until_ms)
+            ranges = {}
+            for partition in partitions:
+                place = TopicPartition(request.topic, partition)
+                _, high = self._consumer.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT_S)
+                end = ends.get(partition, high)
+                start = starts[partition]
+                ranges[partition] = OffsetRange(start=high if start < 0 else start, end=high if end < 0 else end)
+        except KafkaException as error:
+            raise DataError(
+                f"topic {request.topic}: {error.args[0]}; expected a broker that answers within "
+                f"{_METADATA_TIMEOUT_S:.0f} s; check --bootstrap-servers and --client-config"
+            ) from error
+        return ranges
+
+    def _partitions(self, topic: str) -> list[int]:
+        found = self._consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics.get(topic)
+        if found is None or found.error is not None:
+            raise DataError(f"topic {topic}: not on this broker; expected an existing topic; check --topic")
+        return sorted(found.partitions)
+
+    def _offsets_at(self, topic: str, partitions: list[int], time_ms: int) -> dict[int, int]:
+        asked = [TopicPartition(topic, partition, time_ms) for partition in partitions]
+        return {p.partition: p.offset for p in self._consumer.offsets_for_times(asked, timeout=_METADATA_TIMEOUT_S)}
+
+    def read(
+        self, request: KafkaRequest, ranges: Mapping[int, OffsetRange], cursor: Mapping[int, int]
+    ) -> Iterator[KafkaRecord]:
+        """Yield the records of the ranges, per partition in order, from each partition's cursor on.
+
+        Raises:
+            DataError: records of the range are gone (retention), or the broker stopped answering.
+        """
+        open_from = {p: max(r.start, cursor.get(p, r.start)) for p, r in ranges.items()}
+        left = {p for p, offset in open_from.items() if offset < ranges[p].end}
+        self._consumer.assign([TopicPartition(request.topic, p, open_from[p]) for p in left])
+        while left:
+            messages = self._consumer.consume(_BATCH_RECORDS, timeout=_POLL_TIMEOUT_S)
+            if not messages:
+                raise DataError(
+                    f"topic {request.topic}: nothing for {_POLL_TIMEOUT_S:.0f} s partitions {sorted(left)} unread; "
+                    "check the broker and run the command again: it goes on where it stopped"
+                )
+            for message in messages:
+                partition, offset = _place(message)
+                error = message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  librdkafka's local codes start with an underscore
+                    raise DataError(f"topic {request.topic}: {error.str()}; the range cannot be read to its end")
+                if partition not in left:
+                    continue
+                if error is not None or offset >= ranges[partition].end:
+                    left.discard(partition)
+                    continue
+                _, timestamp_ms = message.timestamp()
+                if _inside(request, timestamp_ms):
+                    yield KafkaRecord(partition, offset, timestamp_ms, message.value())
+                if offset == ranges[partition].end - 1:
+                    left.discard(partition)
+
+
+def _place(message: Message) -> tuple[int, int]:
+    partition, offset = message.partition(), message.offset()
+    if partition is None or offset is None:  # an error of the client itself, which belongs to no partition
+        raise DataError(f"{message.error()}; the range cannot be read to its end; check the broker and run again")
+    return partition, offset
+
+
+def _inside(request: KafkaRequest, timestamp_ms: int) -> bool:
+    return timestamp_ms >= request.since_ms and (request.until_ms is None or timestamp_ms < request.until_ms)

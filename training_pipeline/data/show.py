@@ -1,0 +1,134 @@
+"""Read the commands' arguments, and print what a stage did: a table for people on stderr, one JSON line on stdout."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from schemas import CATEGORY_NAMES
+from training_pipeline.data.errors import DataError
+
+if TYPE_CHECKING:  # these import the client and numpy, which --help does not need
+    from training_pipeline.data.annotator_config import Annotator
+    from training_pipeline.data.label import AnnotatorAccount
+    from training_pipeline.data.stage_files import StageReport
+
+_N_CONFUSIONS_SHOWN: Final = 8
+_RESERVED_SPLITS: Final = frozenset({"", "splits", "splits.rejects"})
+
+
+def chosen_annotators(annotators: "Sequence[Annotator]", only: Sequence[str]) -> "list[Annotator]":
+    """Return the annotators asked for; all where none is named.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    names = [annotator.name for annotator in annotators]
+    if unknown := [name for name in only if name not in names]:
+        raise DataError(f"--only: no annotator {', '.join(unknown)}; expected some of {', '.join(names)}")
+    return [annotator for annotator in annotators if not only or annotator.name in only]
+
+
+def keys_from_environment(annotators: "Sequence[Annotator]", environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Return each annotator's key, None where it needs none.
+
+    Raises:
+        DataError: a variable is not set.
+    """
+    needed = {annotator.name: annotator.api_key_env for annotator in annotators}
+    if missing := sorted({name for name in needed.values() if name is not None and not environment.get(name)}):
+        raise DataError(f"{', '.join(missing)} not set; expected the annotator's key in it; export it and run again")
+    return {name: None if variable is None else environment[variable] for name, variable in needed.items()}
+
+
+def parse_ratios(texts: Sequence[str]) -> dict[str, float]:
+    """Read `name=share` arguments.
+
+    Raises:
+        DataError: one is of another form, or a name comes twice or cannot name a file.
+    """
+    ratios: dict[str, float] = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        usable = name.replace("_", "").replace("-", "").isalnum() and name not in _RESERVED_SPLITS | ratios.keys()
+        try:
+            ratios[name] = float(share)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise DataError(f"--ratio: found {text!r}; expected name=share, such as train=0.8, each name once")
+    return ratios
+
+
+def print_stage(report: "StageReport", console: Console) -> None:
+    """Print what a stage wrote and rejected."""
+    table = Table(title=f"{report.stage}: {report.n_written} chats")
+    table.add_column("rejected because")
+    table.add_column("chats", justify="right")
+    for reason, n_chats in report.n_rejected_by_reason.items():
+        table.add_row(reason, str(n_chats))
+    console.print(table)
+    fields = {"stage", "n_written", "n_rejected_by_reason", "outputs"}
+    print_json(report.model_dump(mode="json", include=fields) | _short_details(report.details))
+
+
+def _short_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is long: matrices and tables are in the report's file."""
+    return {name: value for name, value in details.items() if name not in {"pairs", "categories", "annotators"}}
+
+
+def print_accounts(accounts: "Sequence[AnnotatorAccount]", n_rejected: int, out: Path, console: Console) -> None:
+    """Print what each annotator did and cost, and keep it as `<out>/last_run.json`."""
+    table = Table(title="label")
+    for name in ("annotator", "labelled", "refused", "bad answer", "failed", "reused", "left", "tokens in/out", "USD"):
+        table.add_column(name, justify="left" if name == "annotator" else "right")
+    for account in accounts:
+        counts = [str(account.n_by_status[name]) for name in ("labelled", "refusal", "bad_answer", "failed")]
+        tokens = f"{account.n_input_tokens}/{account.n_output_tokens}"
+        cost = "-" if account.cost_usd is None else f"{account.cost_usd:.4f}"
+        table.add_row(account.annotator, *counts, str(account.n_reused), str(account.n_left), tokens, cost)
+    console.print(table)
+    for account in accounts:
+        if account.stopped and account.n_left:
+            typer.echo(f"error: {account.stopped}", err=True)
+    rows = [account.model_dump(mode="json") | {"n_left": account.n_left} for account in accounts]
+    document = {"stage": "label", "n_rejected": n_rejected, "accounts": rows}
+    (out / "last_run.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    print_json(document)
+
+
+def print_agreement(report: "StageReport", console: Console) -> None:
+    """Print kappas, the most frequent confusions, and how often each category is agreed on."""
+    from training_pipeline.data.agreement import top_confusions  # noqa: PLC0415
+
+    details = report.details
+    pairs = Table(title=f"agreement; Fleiss' kappa {_number(details['fleiss_kappa'])}")
+    for name in ("annotators", "chats", "agree", "Cohen's kappa", "banned against safe"):
+        pairs.add_column(name, justify="left" if name == "annotators" else "right")
+    for pair in details["pairs"]:
+        ratios = (pair["agreement_ratio"], pair["cohen_kappa"], pair["banned_safe_disagreement_ratio"])
+        pairs.add_row(" - ".join(pair["annotators"]), str(pair["n_common"]), *map(_number, ratios))
+    console.print(pairs)
+    categories = Table(title="per category")
+    for name in ("category", "chats", "agreement"):
+        categories.add_column(name, justify="left" if name == "category" else "right")
+    for code, found in details["categories"].items():
+        agreement = _number(found["positive_agreement_ratio"])
+        categories.add_row(f"{code} {CATEGORY_NAMES[code]}", str(found["n_chats_named"]), agreement)
+    console.print(categories)
+    confusions = [f"{a}-{b} {n}" for a, b, n in top_confusions(details, _N_CONFUSIONS_SHOWN)]
+    console.print(f"most confused: {', '.join(confusions) or 'none'}", highlight=False)
+    console.print(f"for a person: {details['n_queued_by_reason']}", highlight=False)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def print_json(document: object) -> None:
+    """Print the line for machines."""
+    typer.echo(orjson.dumps(document).decode())

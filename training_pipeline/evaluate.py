@@ -1,0 +1,112 @@
+"""Measure a bundle on labelled chats, through the very classes that serve it.
+
+Invariant: nothing here knows torch; a figure in a manifest is what a worker with that bundle would have answered.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from model.classifier import Classification, Classifier
+from model.errors import RowFailed
+from schemas import CATEGORY_NAMES, CODES, Decision
+from training_pipeline.labelled_chats import LabelledChats
+from training_pipeline.metrics import (
+    banned_columns,
+    banned_to_safe_at,
+    category_figures,
+    expected_calibration_error,
+    safety_metrics,
+    share,
+)
+
+OPERATING_POINTS: Final = (0.029, 0.044)
+"""safe->banned rates at which banned->safe is compared with the models of the seed."""
+
+_CHUNK_CHATS: Final = 512
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a bundle said of labelled chats, aligned by position."""
+
+    labels: NDArray[np.int64]
+    """[n_chats], true column indices."""
+    probabilities: NDArray[np.float32]
+    """[n_chats, 13]."""
+    decisions: NDArray[np.str_]
+    """[n_chats]: allow, review or block."""
+
+    def take(self, mask: NDArray[np.bool_]) -> "Predictions":
+        """Return the chats for which the mask holds."""
+        return Predictions(self.labels[mask], self.probabilities[mask], self.decisions[mask])
+
+
+def predict(classifier: Classifier, chats: LabelledChats) -> Predictions:
+    """Classify chats as the worker would.
+
+    Raises:
+        ValueError: the model failed on a chat.
+    """
+    results: list[Classification] = []
+    for start in range(0, len(chats), _CHUNK_CHATS):
+        answers, _ = classifier.classify(chats.conversations[start : start + _CHUNK_CHATS])
+        for chat_id, answer in zip(chats.chat_ids[start:], answers, strict=False):
+            if isinstance(answer, RowFailed):
+                raise ValueError(f"chat {chat_id}: the model failed ({answer.error}); expected a verdict")  # noqa: TRY004
+            results.append(answer)
+    return Predictions(
+        labels=chats.labels,
+        probabilities=np.array([[r.probabilities[code] for code in CODES] for r in results], dtype=np.float32),
+        decisions=np.array([r.judgement.decision.value for r in results]),
+    )
+
+
+def evaluate(classifier: Classifier, chats: LabelledChats) -> dict[str, Any]:
+    """Return the figures on the chats whose annotators agree and on all chats, ready for JSON."""
+    predictions = predict(classifier, chats)
+    banned = frozenset(code.value for code in classifier.policy.banned)
+    return {
+        "agreed": figures(predictions.take(chats.agreed), banned),
+        "all": figures(predictions, banned),
+    }
+
+
+def figures(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
+    """Return all figures of one set of predictions; rates are 0..1, rounded to four decimals."""
+    labels, probabilities = predictions.labels, predictions.probabilities
+    predicted = probabilities.argmax(axis=1)
+    report: dict[str, Any] = safety_metrics(labels, predicted, banned).as_dict()
+    for rate in OPERATING_POINTS:
+        at_rate = banned_to_safe_at(labels, probabilities, banned, safe_to_banned_rate=rate)
+        report[f"banned_to_safe_rate_at_safe_to_banned_{rate}"] = round(at_rate, 4)
+    report["expected_calibration_error"] = round(expected_calibration_error(labels, probabilities), 4)
+    truly_banned = banned_columns(banned)[labels]
+    for group, among in (("banned", truly_banned), ("safe", ~truly_banned)):
+        report[f"decisions_{group}"] = {
+            decision.value: round(share(predictions.decisions == decision.value, among), 4) for decision in Decision
+        }
+    report["categories"] = category_figures(labels, predicted)
+    return report
+
+
+def print_report(report: dict[str, Any], console: Console) -> None:
+    """Print the tables for people."""
+    parts = ("agreed", "all")
+    table = Table("figure", *(f"{part} chats" for part in parts), title="Figures (rates 0..1)")
+    for name, value in report["agreed"].items():
+        if not isinstance(value, dict):
+            table.add_row(name, *(str(report[part][name]) for part in parts))
+    for group in ("banned", "safe"):
+        for decision in report["agreed"][f"decisions_{group}"]:
+            table.add_row(f"{group} -> {decision}", *(str(report[p][f"decisions_{group}"][decision]) for p in parts))
+    console.print(table)
+    table = Table("category", "precision", "recall", "F1", "chats", title="Categories, agreed chats")
+    for code, row in report["agreed"]["categories"].items():
+        cells = (str(row[name]) for name in ("precision", "recall", "f1", "n_chats"))
+        table.add_row(f"{code} {CATEGORY_NAMES[code]}", *cells)
+    console.print(table)

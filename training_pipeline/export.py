@@ -1,0 +1,178 @@
+"""Turn a training run into a bundle: quantise, calibrate, measure, describe, and put everything under digests.
+
+The bundle is first assembled beside its final place, loaded by the serving classes and measured there; only then are
+the figures and the model card written and the folder moved into place.
+
+Invariant: the same run, data and arguments give the same bytes; nothing in a bundle depends on the clock or the
+machine's paths.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from safetensors.numpy import load_file
+
+from model.bundle import load_bundle, sha256_of
+from model.calibration import RiskCurves
+from model.classifier import Classifier
+from model.manifest import (
+    CALIBRATION_NAME,
+    MANIFEST_NAME,
+    MODEL_CARD_NAME,
+    MODEL_NAME,
+    TOKENIZER_NAME,
+    FileEntry,
+    Manifest,
+)
+from model.session import OnnxSession
+from model.thresholds import thresholds_for
+from model.tokenization import ConversationTokenizer
+from schemas import CODES, DEFAULT_POLICY
+from training_pipeline.calibrate import Calibration, calibrate, session_logits
+from training_pipeline.data_record import read_recorded_chats
+from training_pipeline.encoder_files import default_encoder_path, read_encoder_shape
+from training_pipeline.evaluate import evaluate
+from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.model_card import model_card
+from training_pipeline.onnx_graph import FloatMatrix, build_graph
+from training_pipeline.quantise import PerTokenProducts
+from training_pipeline.split import calibration_split
+from training_pipeline.train_config import TrainConfig, read_config
+
+TEMPERATURE_RATIO: Final = 0.2
+"""Share of the held-out chats that fit the temperature; the others carry the guarantee."""
+
+QUANTISATION: Final = (
+    "INT8: weights per column, embeddings per row, activations per token; see training_pipeline/quantise.py"
+)
+
+LICENCE: Final = "Apache-2.0 for the encoder; MODEL_CARD.md says under which licences the training texts are"
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export, from which run, and under which name."""
+
+    run: Path
+    data: Sequence[Path]
+    """The files the run was trained on, in its order."""
+    out: Path
+    name: str
+    version: str
+    evaluation: Sequence[Path] = ()
+    """Labelled chats that training never saw."""
+    epoch: int | None = None
+    """The last one where None."""
+    encoder: Path | None = None
+    """The packaged MiniLM where None."""
+    n_threads: int = 1
+
+
+def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
+    """Read a checkpoint as float32 arrays by name.
+
+    Raises:
+        ValueError: there is no checkpoint of that epoch.
+    """
+    path = run / f"epoch-{epoch}.safetensors"
+    if not path.is_file():
+        raise ValueError(f"{path}: not there; expected a checkpoint of epoch {epoch}; see {run} for the epochs it has")
+    return {name: np.asarray(value, dtype=np.float32) for name, value in load_file(path).items()}
+
+
+def int8_model(run: Path, epoch: int, encoder: Path) -> bytes:
+    """Return the contents of model.onnx for a checkpoint."""
+    return build_graph(read_weights(run, epoch), read_encoder_shape(encoder), PerTokenProducts()).SerializeToString(
+        deterministic=True
+    )
+
+
+def export_bundle(request: ExportRequest) -> dict[str, Any]:
+    """Write a bundle and return its metrics.
+
+    Raises:
+        ValueError: the run, the data or the encoder do not fit together; says how.
+        model.errors.BundleError: the bundle does not load in the serving classes.
+    """
+    config = read_config(request.run)
+    record, chats = read_recorded_chats(request.run, request.data, config.windowing)
+    _, held_out = calibration_split(chats.labels, calibration_ratio=config.calibration_ratio, seed=config.seed)
+    encoder = request.encoder or default_encoder_path()
+    epoch = request.epoch or config.n_epochs
+    tokenizer_json = (encoder / TOKENIZER_NAME).read_bytes()
+    model = int8_model(request.run, epoch, encoder)
+    calibration = calibrate_model(model, tokenizer_json.decode(), chats.take(held_out), config, request.n_threads)
+    contents = {MODEL_NAME: model, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
+    fields: dict[str, Any] = {
+        "name": request.name,
+        "version": request.version,
+        "windowing": config.windowing,
+        "temperature": calibration.temperature,
+        "training_data": {**record.model_dump(mode="json"), "n_chats_held_out": len(held_out), "epoch": epoch},
+    }
+    staging = request.out.with_name(f".{request.out.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    _write(staging, contents, fields, calibration, metrics={})
+    metrics = _measure(staging, request, config)
+    metrics["calibration"] = calibration.summary()
+    _write(staging, contents, fields, calibration, metrics)
+    load_bundle(staging)
+    shutil.rmtree(request.out, ignore_errors=True)
+    staging.rename(request.out)
+    return metrics
+
+
+def calibrate_model(
+    model: bytes, tokenizer_json: str, held_out: LabelledChats, config: TrainConfig, n_threads: int
+) -> Calibration:
+    """Calibrate the model that will be served on chats that training never saw."""
+    tokenizer = ConversationTokenizer(tokenizer_json, max_tokens=config.windowing.max_tokens)
+    session = OnnxSession(model, n_threads=n_threads, pad_id=tokenizer.pad_id)
+    logits = session_logits(session, held_out.encode(tokenizer))
+    return calibrate(logits, held_out.labels, temperature_ratio=TEMPERATURE_RATIO, seed=config.seed)
+
+
+def _measure(staging: Path, request: ExportRequest, config: TrainConfig) -> dict[str, Any]:
+    """Evaluate the staged bundle through the serving classes, by data set."""
+    classifier = Classifier(load_bundle(staging), DEFAULT_POLICY, n_threads=request.n_threads)
+    metrics: dict[str, Any] = {}
+    for path in request.evaluation:
+        chats = read_labelled_chats([path], config.windowing, frozenset())
+        metrics[path.stem] = {"digest": sha256_of(path.read_bytes()), **evaluate(classifier, chats)}
+    return metrics
+
+
+def _write(
+    folder: Path,
+    contents: Mapping[str, bytes],
+    fields: Mapping[str, Any],
+    calibration: Calibration,
+    metrics: dict[str, Any],
+) -> None:
+    """Write all files of a bundle, the manifest last."""
+    curves = RiskCurves.build(
+        calibration.probabilities, calibration.labels, frozenset(code.value for code in DEFAULT_POLICY.banned)
+    )
+    thresholds = thresholds_for(curves, DEFAULT_POLICY)
+    card = model_card(fields, metrics, thresholds, n_banned=len(curves.banned_scores), n_safe=len(curves.safe_scores))
+    files = {**contents, MODEL_CARD_NAME: card.encode()}
+    manifest = Manifest(
+        format_version=1,
+        labels=list(CODES),
+        files={name: FileEntry(digest=sha256_of(content), n_bytes=len(content)) for name, content in files.items()},
+        thresholds=thresholds,
+        metrics=metrics,
+        quantisation=QUANTISATION,
+        licence=LICENCE,
+        **fields,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    document = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
+    (folder / MANIFEST_NAME).write_bytes(document + b"\n")

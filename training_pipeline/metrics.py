@@ -1,0 +1,112 @@
+"""Classification figures that matter to an ad platform: accuracy, and the pair of costly confusions."""
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+from schemas import CODES
+
+_CALIBRATION_BINS: Final = 15
+"""Equal-width confidence bins, as in Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networks (2017)."""
+
+
+@dataclass(frozen=True)
+class SafetyMetrics:
+    """Figures of one set of predictions. Rates are 0..1."""
+
+    n_chats: int
+    n_banned: int
+    accuracy: float
+    macro_f1: float
+    cross_category_error_rate: float
+    """Banned/safe confusions in either direction over all chats."""
+    banned_to_safe_rate: float
+    """Banned chats whose predicted category is safe, over banned chats."""
+    safe_to_banned_rate: float
+    """Safe chats whose predicted category is banned, over safe chats."""
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures rounded to four decimals."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+def banned_columns(banned: frozenset[str]) -> NDArray[np.bool_]:
+    """Return a mask over the 13 output columns."""
+    return np.array([code in banned for code in CODES])
+
+
+def safety_metrics(labels: NDArray[np.int64], predicted: NDArray[np.int64], banned: frozenset[str]) -> SafetyMetrics:
+    """Compare predicted with true categories, both int64 [n_chats] of column indices."""
+    mask = banned_columns(banned)
+    truly_banned, called_banned = mask[labels], mask[predicted]
+    return SafetyMetrics(
+        n_chats=len(labels),
+        n_banned=int(truly_banned.sum()),
+        accuracy=float(accuracy_score(labels, predicted)),
+        macro_f1=float(f1_score(labels, predicted, average="macro", zero_division=0.0)),
+        cross_category_error_rate=float((truly_banned != called_banned).mean()),
+        banned_to_safe_rate=share(~called_banned, truly_banned),
+        safe_to_banned_rate=share(called_banned, ~truly_banned),
+    )
+
+
+def banned_to_safe_at(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    banned: frozenset[str],
+    *,
+    safe_to_banned_rate: float,
+) -> float:
+    """Return the banned->safe rate at the threshold on banned probability with this safe->banned rate.
+
+    Args:
+        labels: int64 [n_chats].
+        probabilities: float32 [n_chats, 13].
+        banned: Codes of the banned categories.
+        safe_to_banned_rate: Fixed operating point, 0..1.
+    """
+    mask = banned_columns(banned)
+    score = probabilities[:, mask].sum(axis=1)
+    truly_banned = mask[labels]
+    threshold = np.quantile(score[~truly_banned], 1 - safe_to_banned_rate, method="higher")
+    return share(score <= threshold, truly_banned)
+
+
+def expected_calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
+    """Return the mean gap between confidence and accuracy over bins of confidence, 0..1.
+
+    Args:
+        labels: int64 [n_chats].
+        probabilities: float32 [n_chats, 13].
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
+    gaps = [
+        abs(float(confidence[inside].mean()) - float(correct[inside].mean())) * int(inside.sum())
+        for inside in (bins == i for i in range(_CALIBRATION_BINS))
+        if inside.any()
+    ]
+    return sum(gaps) / len(labels)
+
+
+def category_figures(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    """Return precision, recall, F1 and number of chats of each category, by code."""
+    figures = precision_recall_fscore_support(labels, predicted, labels=range(len(CODES)), zero_division=0.0)
+    return {
+        code: {
+            "precision": round(float(precision), 4),
+            "recall": round(float(recall), 4),
+            "f1": round(float(f1), 4),
+            "n_chats": int(n_chats),
+        }
+        for code, precision, recall, f1, n_chats in zip(CODES, *figures, strict=True)
+    }
+
+
+def share(event: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    """Return the share of chats in `among` for which `event` holds, 0..1; 0 where there are none."""
+    return float((event & among).sum() / among.sum()) if among.any() else 0.0

