@@ -1,4 +1,4 @@
-"""How the system is run: container image, compose file and the embedded local stack.
+"""How the system is run: container image, compose file, the embedded local stack and the demo.
 
-Invariant: nothing here imports the worker, the model or any other folder of ours.
+Invariant: nothing here imports the worker or the model; the demo reads what travels on the wire through `schemas`.
 """

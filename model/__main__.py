@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from model import (
@@ -113,7 +114,7 @@ def classify(
 
 
 def _print_classification(text: str, result: Classification) -> None:
-    table = Table("category", "probability", title=_shorten(text), title_justify="left", title_style="bold")
+    table = Table("category", "probability", title=escape(_shorten(text)), title_justify="left", title_style="bold")
     for code, probability in sorted(result.probabilities.items(), key=lambda item: -item[1])[:3]:
         table.add_row(f"{code} {CATEGORY_NAMES[code]}", f"{probability:.3f}")
     judgement = result.judgement
@@ -127,6 +128,8 @@ def _print_classification(text: str, result: Classification) -> None:
 
 
 def _shorten(text: str, n_characters: int = 70) -> str:
+    # An argument that was no UTF-8 holds lone surrogates, which no terminal can print.
+    text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= n_characters else f"{text[: n_characters - 1]}…"
 
 

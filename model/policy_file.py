@@ -28,5 +28,5 @@ def load_policy(path: Path | None) -> Policy:
     except (OSError, ValueError, ValidationError) as error:
         raise PolicyError(
             f"{path}: not a usable policy: {error}; expected name, version, banned, max_banned_to_safe_rate and "
-            "max_safe_to_banned_rate in TOML or JSON (see schemas/json/policy.schema.json)"
+            "max_safe_to_banned_rate in TOML or JSON (see schemas/json/policy.v1.schema.json)"
         ) from error

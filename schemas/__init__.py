@@ -4,7 +4,7 @@ from schemas.chat_event import ChatEvent, Message, Role
 from schemas.codec import CodecLimits, decode_chat_event, decode_verdict, encode_verdict
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
-from schemas.identity import content_fingerprint, verdict_id
+from schemas.identity import content_fingerprint, turns_fingerprint, verdict_id
 from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.taxonomy import CATEGORY_NAMES, CODES, DEFAULT_BANNED, Category
 from schemas.verdict import (
@@ -47,5 +47,6 @@ __all__ = [
     "encode_verdict",
     "has_visible_text",
     "is_visible",
+    "turns_fingerprint",
     "verdict_id",
 ]

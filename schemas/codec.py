@@ -12,6 +12,7 @@ import re
 from typing import Final
 
 import jiter
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
@@ -23,6 +24,7 @@ MAX_REPORTED_PROBLEMS: Final = 3
 
 _VERSION: Final = re.compile(r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
 _VERDICT_ADAPTER: Final = TypeAdapter(Verdict)
+_ENCODING: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 
 
 class CodecLimits(BaseModel):
@@ -124,7 +126,12 @@ def _describe(error: ValidationError) -> str:
 
 def encode_verdict(verdict: Verdict) -> bytes:
     """Encode a verdict as UTF-8 JSON."""
-    return _VERDICT_ADAPTER.dump_json(verdict)
+    try:
+        # A third of pydantic's time; the fields hold what validation made of them, in the order of the model.
+        return orjson.dumps(vars(verdict), default=vars, option=_ENCODING)
+    except orjson.JSONEncodeError:
+        # An event_id beyond 64 bits, which upstream may send and orjson does not write.
+        return _VERDICT_ADAPTER.dump_json(verdict)
 
 
 def decode_verdict(raw: bytes) -> Verdict:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from schemas import Verdict, decode_verdict, encode_verdict
+from schemas import Verdict, decode_verdict
 from worker.errors import Degraded
 from worker.metrics import Metrics
 from worker.record import Record
@@ -41,8 +41,8 @@ class VerdictCache(Protocol):
     def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
         """Return the cached verdicts of these chats; empty when the cache is away."""
 
-    def put_many(self, verdicts: Iterable[Verdict]) -> None:
-        """Store verdicts, best effort; of several on one chat the last."""
+    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
+        """Store verdicts, each with its encoded form, best effort; of several on one chat the last."""
 
     def evict_many(self, tombstones: Iterable[Record]) -> None:
         """Remove the verdicts of the chats that these null-value records erase, best effort."""
@@ -58,7 +58,7 @@ class NoCache:
         """Return nothing."""
         return {}
 
-    def put_many(self, verdicts: Iterable[Verdict]) -> None:
+    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
         """Do nothing."""
 
     def evict_many(self, tombstones: Iterable[Record]) -> None:
@@ -115,14 +115,14 @@ class RedisVerdictCache:
                     self._metrics.cache_faults.labels(op="get", kind="unreadable").inc()
         return found
 
-    def put_many(self, verdicts: Iterable[Verdict]) -> None:
+    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
         """Store the verdicts that are not older than what is there."""
-        newest = {verdict.chat_id: verdict for verdict in verdicts}
+        newest = {verdict.chat_id: (verdict, encoded) for verdict, encoded in verdicts}
         self._compare_and_set(
             [
                 (
                     cache_key(v.chat_id),
-                    encode_verdict(v),
+                    encoded,
                     v.source.topic,
                     v.source.partition,
                     v.source.offset,
@@ -130,7 +130,7 @@ class RedisVerdictCache:
                     v.model.version,
                     v.policy.version,
                 )
-                for v in newest.values()
+                for v, encoded in newest.values()
             ]
         )
 

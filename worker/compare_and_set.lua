@@ -35,7 +35,8 @@ for i, key in ipairs(KEYS) do
     topic = ARGV[at + 2], partition = tonumber(ARGV[at + 3]), offset = tonumber(ARGV[at + 4]),
     timestamp_ms = tonumber(ARGV[at + 5]), model_version = ARGV[at + 6], policy_version = ARGV[at + 7],
   }
-  local stored = redis.call('GET', key)
+  -- A key of another type answers with an error table.
+  local stored = redis.pcall('GET', key)
   local dropped = false
   if stored then
     -- A value that is not a verdict protects nothing and is overwritten.

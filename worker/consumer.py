@@ -169,7 +169,12 @@ class RecordConsumer:
         self.client.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        starts = self._starts(partitions)
+        try:
+            starts = self._starts(partitions)
+        except Fatal:
+            # The client waits for an answer to the assignment, and close() would wait with it.
+            consumer.incremental_assign(partitions)
+            raise
         consumer.incremental_assign(starts)
         self._assigned.update({(p.topic, p.partition): p.offset for p in starts})
         self._joined = True

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from schemas import (
     CodecLimits,
     RecordRejected,
-    content_fingerprint,
     conversation_turns,
     decode_chat_event,
+    turns_fingerprint,
 )
 from worker.record import Event, Record, Rejected
 
@@ -22,5 +22,6 @@ def decode(records: Iterable[Record], limits: CodecLimits) -> tuple[list[Event],
         except RecordRejected as rejection:
             rejected.append(Rejected(record, rejection.reason, rejection.error))
         else:
-            events.append(Event(record, chat, conversation_turns(chat), content_fingerprint(chat)))
+            turns = conversation_turns(chat)
+            events.append(Event(record, chat, turns, turns_fingerprint(turns)))
     return events, rejected

@@ -5,6 +5,7 @@ Invariant: every record of a batch ends as exactly one outcome, and nothing of a
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,14 +14,14 @@ from typing import Final
 import structlog
 
 from model import Classification, Classifier, RowFailed
-from schemas import CodecLimits, RejectionReason, Verdict
+from schemas import Category, CodecLimits, Decision, RejectionReason, Verdict
 from worker.batch_size import BatchSize
 from worker.cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.decode import decode
 from worker.errors import BatchAborted, Fatal
-from worker.messages import OutputTopics, next_offsets, to_messages
+from worker.messages import OutputTopics, encoded_verdicts, next_offsets, to_messages
 from worker.metrics import Metrics
 from worker.publisher import GroupMember, Publisher
 from worker.record import Event, Judged, Outcome, Place, Record, Rejected
@@ -153,7 +154,7 @@ class WorkerLoop:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
         messages, outcomes = to_messages(outcomes, self._topics)
         with self._stage("cache_put"):
-            self._cache.put_many(outcome.verdict for outcome in outcomes if isinstance(outcome, Judged))
+            self._cache.put_many(encoded_verdicts(outcomes, messages))
             self._cache.evict_many(outcome.record for outcome in outcomes if outcome.record.value is None)
         begun = time.perf_counter()
         self._publisher.commit(messages, next_offsets([outcome.record for outcome in outcomes]), member)
@@ -174,16 +175,23 @@ class WorkerLoop:
         now_ms = time.time() * 1_000
         self._metrics.records.inc(len(outcomes))
         self._metrics.batch_records.observe(len(outcomes))
+        # Counted here and added once per batch: looking a labelled child up costs as much as decoding a short chat.
+        judged: Counter[tuple[Category, Decision, bool]] = Counter()
+        rejected: Counter[RejectionReason] = Counter()
         for outcome in outcomes:
             if outcome.record.timestamp_ms > 0:
                 self._metrics.latency_s.observe(max(0.0, now_ms - outcome.record.timestamp_ms) / 1_000)
             if isinstance(outcome, Judged):
                 verdict = outcome.verdict
-                result = "hit" if verdict.cache_hit else "miss"
-                self._metrics.verdicts.labels(verdict.category.code.value, verdict.decision.value, result).inc()
-                self._metrics.cache_lookups.labels(result=result).inc()
+                judged[verdict.category.code, verdict.decision, verdict.cache_hit] += 1
             else:
-                self._metrics.rejections.labels(reason=outcome.reason.value).inc()
+                rejected[outcome.reason] += 1
+        for (category, decision, is_hit), n_verdicts in judged.items():
+            result = "hit" if is_hit else "miss"
+            self._metrics.verdicts.labels(category.value, decision.value, result).inc(n_verdicts)
+            self._metrics.cache_lookups.labels(result=result).inc(n_verdicts)
+        for reason, n_rejected in rejected.items():
+            self._metrics.rejections.labels(reason=reason.value).inc(n_rejected)
 
     def _read_again(self, aborted: BatchAborted) -> None:
         self._n_aborts_in_row += 1
@@ -194,7 +202,7 @@ class WorkerLoop:
             indefinite=aborted.indefinite,
             n_aborts_in_row=self._n_aborts_in_row,
         )
-        self._stopping.wait(min(_LONGEST_PAUSE_S, 0.05 * 2**self._n_aborts_in_row))
+        self._stopping.wait(min(_LONGEST_PAUSE_S, 0.05 * 2 ** min(self._n_aborts_in_row, 10)))
         self._consumer.rewind()
 
     @contextmanager

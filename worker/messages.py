@@ -1,15 +1,15 @@
 """Outcomes to Kafka messages: pure. One message per record, in input order, never larger than its topic accepts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from schemas import DeadLetter, RejectionReason, encode_verdict
+from schemas import DeadLetter, RejectionReason, Verdict, encode_verdict
 from schemas.dead_letter import MAX_ERROR_CHARACTERS
 from worker.record import Judged, Outcome, Record, Rejected
 
-_HEADER_ROOM_BYTES = 4_000
-"""Room for the headers of a dead letter below its topic's limit: one error text, names and numbers."""
+_HEADER_ROOM_BYTES = 5_000
+"""Room for the headers of a dead letter below its topic's limit: one error text of up to 4,000 bytes, names and numbers."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,15 @@ def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list
         messages.append(_dead_letter(ending, topics))  # type: ignore[arg-type]  # only a Rejected comes here
         final.append(ending)
     return messages, final
+
+
+def encoded_verdicts(
+    outcomes: Iterable[Outcome], messages: Iterable[OutgoingMessage]
+) -> Iterator[tuple[Verdict, bytes]]:
+    """Yield the verdicts among the outcomes, each with its encoded form, from what `to_messages` returned."""
+    for outcome, message in zip(outcomes, messages, strict=True):
+        if isinstance(outcome, Judged) and message.value is not None:
+            yield outcome.verdict, message.value
 
 
 def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:

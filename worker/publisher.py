@@ -60,7 +60,7 @@ def _enqueue(producer: Producer, messages: Sequence[OutgoingMessage], on_deliver
                     message.topic,
                     value=message.value,
                     key=message.key,
-                    headers=message.headers,
+                    headers=message.headers or None,
                     on_delivery=on_delivery,
                 )
                 break
@@ -127,7 +127,12 @@ class TransactionalPublisher:
             return BatchAborted(f"{doing}: the transaction was open for too long", indefinite=True)
         if is_fatal(cause):
             return fatal(cause, doing)
-        self._abort()
+        if cause.txn_requires_abort():
+            self._abort()
+        else:
+            # No answer: the client would abort by itself, without the broker, and its next transaction was seen to wait
+            # for ever in send_offsets_to_transaction after the broker came back.
+            self._replace_producer(cause)
         return BatchAborted(f"{doing}: {describe(cause)}")
 
     def _timed_out(self, cause: KafkaError) -> bool:
@@ -180,7 +185,9 @@ class TransactionalPublisher:
 
     def close(self) -> None:
         """Drop the producer. Every transaction was ended before, or is the broker's to abort."""
-        self._discard()
+        # There is none after a replacement that could not be initialised.
+        if hasattr(self, "_producer"):
+            self._discard()
 
 
 class AtLeastOncePublisher:

@@ -8,8 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 
 from model import DEFAULT_BUNDLE_PATH
 from schemas import CodecLimits
@@ -116,6 +117,21 @@ class RedisSettings(_Section):
     timeout_s: float = Field(default=0.1, gt=0, le=5, description="Longest wait for one Redis answer.")
     breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
     breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_understood(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        try:
+            parse_url(url.get_secret_value())
+        except ValueError:
+            # The parser's own text may quote the password.
+            raise ValueError(
+                "not a Redis address; expected redis://host:port/db, rediss://… or unix://…, "
+                "with special characters of the password percent-encoded"
+            ) from None
+        return url
 
 
 class ModelSettings(_Section):

@@ -3,6 +3,7 @@
 import redis
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from schemas import CATEGORY_NAMES, Verdict, decode_verdict
@@ -38,7 +39,7 @@ def cached_verdict(url: str, chat_id: str, *, timeout_s: float) -> Verdict | Non
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print one verdict as a table."""
     colour = _COLOURS[verdict.decision.value]
-    table = Table(title=f"chat {verdict.chat_id}", title_justify="left", show_header=False)
+    table = Table(title=escape(f"chat {verdict.chat_id}"), title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column()
     table.add_row("decision", f"[{colour}]{verdict.decision.value}[/]")
@@ -50,10 +51,10 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         "most probable",
         "\n".join(f"{p:.3f}  {c.value} {CATEGORY_NAMES[c.value]}" for c, p in likely),
     )
-    table.add_row("policy", f"{verdict.policy.name} {verdict.policy.version}")
-    table.add_row("model", f"{verdict.model.name} {verdict.model.version}")
+    table.add_row("policy", escape(f"{verdict.policy.name} {verdict.policy.version}"))
+    table.add_row("model", escape(f"{verdict.model.name} {verdict.model.version}"))
     source = verdict.source
-    table.add_row("record", f"{source.topic}[{source.partition}]@{source.offset}")
+    table.add_row("record", escape(f"{source.topic}[{source.partition}]@{source.offset}"))
     table.add_row("decided at", verdict.decided_at.isoformat(timespec="milliseconds"))
     table.add_row("verdict id", verdict.verdict_id)
     if verdict.replay_id is not None:

@@ -1,0 +1,25 @@
+"""Fixtures of every folder: the shipped bundle and the shipped sample chats."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from model import DEFAULT_BUNDLE_PATH
+
+SAMPLE_PATH = Path(__file__).parents[1] / "data" / "sample" / "chats.jsonl"
+
+
+@pytest.fixture(scope="session")
+def bundle_path() -> Path:
+    """Return the folder of the bundle that ships with the project."""
+    return Path(os.environ.get("VERDICTSTREAM_TEST_BUNDLE") or DEFAULT_BUNDLE_PATH)
+
+
+@pytest.fixture(scope="session")
+def sample_chats() -> list[dict[str, Any]]:
+    """Return the shipped sample chats as upstream would send them: chat_id and messages."""
+    rows = [orjson.loads(line) for line in SAMPLE_PATH.read_bytes().splitlines()]
+    return [{"chat_id": row["chat_id"], "messages": row["messages"]} for row in rows]

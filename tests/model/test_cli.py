@@ -1,0 +1,123 @@
+"""`python -m model`: what it prints and how it exits."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from model import Bundle
+from schemas import CODES
+
+REPOSITORY = Path(__file__).parents[2]
+JUDGEMENT = {"category", "probabilities", "banned_probability", "banned_to_safe_risk", "decision"}
+
+
+def run(*arguments: str | Path | bytes, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "model", *arguments],
+        cwd=REPOSITORY,
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def json_lines(output: bytes) -> list[dict[str, Any]]:
+    """Parse standard output."""
+    return [orjson.loads(line) for line in output.splitlines()]
+
+
+def test_json_lines_are_answered_one_for_one_and_in_order(
+    bundle_path: Path, sample_chats: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """The contract of design.md, section 3: other tools join the answers to the lines by position."""
+    good = sample_chats[:5]
+    lines = [orjson.dumps(chat) for chat in good]
+    lines[2:2] = [b"not json", b"", orjson.dumps({"chat_id": "x", "messages": []})]
+    data = b"\n".join(lines) + b"\n"
+    answer = run("classify", "--jsonl", "-", "--bundle", bundle_path, stdin=data)
+    assert answer.returncode == 0, answer.stderr
+    found = json_lines(answer.stdout)
+    assert found[2:5] == [
+        {"rejected": "decode_error", "line": 3},
+        {"rejected": "decode_error", "line": 4},
+        {"rejected": "empty_conversation", "line": 5},
+    ]
+    judged = found[:2] + found[5:]
+    assert [one["chat_id"] for one in judged] == [chat["chat_id"] for chat in good]
+    for one in judged:
+        assert one.keys() == {"chat_id", *JUDGEMENT}
+        assert list(one["probabilities"]) == list(CODES)
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(data)
+    assert json_lines(run("classify", "--jsonl", path, "--bundle", bundle_path).stdout) == found
+
+
+def test_texts_are_shown_as_a_table_or_as_json(bundle_path: Path) -> None:
+    """A person tries a sentence; brackets in it are text, and bytes that are no UTF-8 do no harm."""
+    texts: list[str | bytes] = ["which phone should i buy", "[/b] odd [red]", b"\xff latin"]
+    table = run("classify", *texts, "--bundle", bundle_path)
+    assert table.returncode == 0, table.stderr
+    assert b"[/b] odd [red]" in table.stdout
+    assert table.stdout.count(b"decision") == len(texts)
+    as_json = run("classify", *texts, "--json", "--bundle", bundle_path)
+    assert [one.keys() for one in json_lines(as_json.stdout)] == [JUDGEMENT] * len(texts)
+
+
+def test_info_describes_the_bundle(bundle_path: Path, bundle: Bundle) -> None:
+    """Which model is this, what is it good for, and may we use it."""
+    answer = run("info", "--json", "--bundle", bundle_path)
+    (found,) = json_lines(answer.stdout)
+    assert (found["digest"], found["labels"]) == (bundle.digest, list(CODES))
+    table = run("info", "--bundle", bundle_path)
+    assert table.returncode == 0
+    assert bundle.manifest.name.encode() in table.stdout
+
+
+def test_verify_accepts_the_shipped_bundle_and_refuses_a_damaged_one(
+    bundle_path: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    """Exit code 3 stops a rollout before a worker starts."""
+    good = run("verify", "--bundle", bundle_path)
+    assert good.returncode == 0, good.stderr
+    assert bundle.digest.encode() in good.stdout
+    copy = Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+    with (copy / "model.onnx").open("ab") as model:
+        model.write(b"x")
+    bad = run("verify", "--bundle", copy)
+    assert bad.returncode == 3
+    assert b"model.onnx: digest is" in bad.stderr
+    assert b"Traceback" not in bad.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["classify"], b"neither or both"),
+        (["classify", "text", "--jsonl", "-"], b"neither or both"),
+        (["classify", "--jsonl", "/no/such/file"], b"not a file"),
+        (["classify", "\u200b"], b"no visible character"),
+        (["no-such-command"], b"No such command"),
+        (["classify", "text", "--threads", "-1"], b"threads"),
+    ],
+)
+def test_wrong_usage_is_told_with_exit_code_2(bundle_path: Path, arguments: list[str], complaint: bytes) -> None:
+    """What was found and what was expected, and nothing is classified."""
+    answer = run(*arguments, *(["--bundle", bundle_path] if "classify" in arguments else []))
+    assert answer.returncode == 2
+    assert complaint in answer.stderr
+    assert b"Traceback" not in answer.stderr
+
+
+def test_a_policy_that_is_refused_ends_with_exit_code_3(bundle_path: Path, tmp_path: Path) -> None:
+    """A policy with a typo must not classify under the default one."""
+    (tmp_path / "p.toml").write_text("name = 1")
+    answer = run("classify", "text", "--policy", tmp_path / "p.toml", "--bundle", bundle_path)
+    assert answer.returncode == 3
+    assert b"not a usable policy" in answer.stderr

@@ -1,0 +1,59 @@
+"""Policy files: read or refused, never half understood."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from model import PolicyError, load_policy
+from schemas import DEFAULT_POLICY
+
+TOML = """
+name = "strict"
+version = "1.2"
+banned = ["D", "J", "M", "H"]
+max_banned_to_safe_rate = 0.01
+max_safe_to_banned_rate = 0.05
+"""
+
+
+def test_no_file_means_the_default_policy() -> None:
+    """The first run needs no file."""
+    assert load_policy(None) is DEFAULT_POLICY
+
+
+def test_a_policy_is_read_from_toml_and_from_json(tmp_path: Path) -> None:
+    """People write the one, tools the other."""
+    (tmp_path / "p.toml").write_text(TOML)
+    policy = load_policy(tmp_path / "p.toml")
+    assert (policy.name, sorted(policy.banned)) == ("strict", ["D", "H", "J", "M"])
+    (tmp_path / "p.json").write_bytes(orjson.dumps(policy.model_dump(mode="json")))
+    assert load_policy(tmp_path / "p.json") == policy
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not toml at all",
+        b"\xff\xfe",
+        TOML.replace('"D", ', '"Z", ').encode(),
+        TOML.replace("0.01", "1.5").encode(),
+        TOML.replace("0.01", "nan").encode(),
+        TOML.replace("version", "verison").encode(),
+        (TOML + "surprise = 1\n").encode(),
+    ],
+)
+def test_a_file_that_is_no_policy_is_refused_with_its_name_and_the_remedy(tmp_path: Path, content: bytes) -> None:
+    """A policy that is silently not applied is an ad in the wrong chat."""
+    path = tmp_path / "policy.toml"
+    path.write_bytes(content)
+    with pytest.raises(PolicyError, match=r"(?s)policy\.toml: not a usable policy.*expected name, version") as caught:
+        load_policy(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A typo in the path must not fall back to the default policy."""
+    with pytest.raises(PolicyError, match="nowhere"):
+        load_policy(tmp_path / "nowhere.toml")

@@ -1,0 +1,132 @@
+"""The window of a conversation: bounded whatever comes in, and it keeps what decides the category."""
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.windowing import Span, Windowing, render
+from schemas import Role, Turn
+
+WINDOWING = Windowing()
+ROLES = st.sampled_from(list(Role))
+TEXTS = st.text(st.characters(exclude_categories=[]), max_size=1_500)  # lone surrogates too
+CONVERSATIONS = st.lists(st.builds(Turn, ROLES, TEXTS), max_size=12)
+
+
+def user(text: str) -> Turn:
+    """Return a user turn."""
+    return Turn(Role.USER, text)
+
+
+def rendered(text: str) -> str:
+    """Return how one user message is read, without its role mark."""
+    return render([user(text)], WINDOWING).removeprefix("user: ")
+
+
+@given(turns=CONVERSATIONS)
+def test_the_window_is_never_longer_than_it_promises(turns: list[Turn]) -> None:
+    """The bound on characters is what keeps one hostile chat from holding up its batch."""
+    assert len(render(turns, WINDOWING)) <= WINDOWING.max_rendered_characters
+
+
+@given(turns=CONVERSATIONS)
+def test_the_window_can_always_be_encoded(turns: list[Turn]) -> None:
+    """F28: a lone surrogate makes a tokenizer raise TypeError for the whole batch."""
+    render(turns, WINDOWING).encode()
+
+
+@given(turns=CONVERSATIONS)
+def test_every_line_is_one_message_with_its_role(turns: list[Turn]) -> None:
+    """Nobody can write a line that reads as another role's: line breaks inside a message are folded."""
+    lines = render(turns, WINDOWING).split("\n") if turns else []
+    expected = [turn.role.value for turn in turns[-WINDOWING.max_messages :]]
+    assert [line.split(":")[0] for line in lines] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("x" * 1_000_000, id="one word"),
+        pytest.param("a" + "\u0301" * 1_000_000, id="one combining mark"),
+        pytest.param("a" + "\u0301\u0316" * 500_000, id="combining marks out of order"),
+        pytest.param("\u0345" * 300_000 + "\u0301" * 300_000 + "\u0316" * 400_000, id="marks in falling order"),
+        pytest.param("\u200b" * 1_000_000, id="zero width"),
+        pytest.param("\ufdfa" * 1_000_000, id="18 characters each when normalised"),
+        pytest.param("\ud800" * 1_000_000, id="lone surrogates"),
+        pytest.param("word " * 200_000, id="words"),
+        pytest.param(" \n" * 500_000, id="white space"),
+    ],
+)
+@pytest.mark.timeout(60)
+def test_a_megabyte_of_anything_is_cut_without_being_read(text: str) -> None:
+    """F29: putting 100,000 combining marks in order takes half a minute; the neighbours must not wait for it."""
+    started = time.thread_time()
+    window = render([user(text)] * 6, WINDOWING)
+    assert len(window) <= WINDOWING.max_rendered_characters
+    # Work, not waiting: far above what linear time takes, far below what quadratic time takes.
+    assert time.thread_time() - started < 20
+
+
+def test_the_last_messages_are_kept_and_the_latest_user_message_gets_the_most_room() -> None:
+    """The latest user turn decides the category; what came long before it hardly does."""
+    turns = [Turn(Role.USER if i % 2 else Role.ASSISTANT, f"m{i} " + "w" * 2_000 + f" e{i}") for i in range(10)]
+    lines = render(turns, WINDOWING).split("\n")
+    assert [line.split()[1] for line in lines] == ["m4", "m5", "m6", "m7", "m8", "m9"]
+    spans = {"user": WINDOWING.user, "assistant": WINDOWING.other}
+    for line in lines[:-1]:
+        span = spans[line.split(":")[0]]
+        assert len(line.partition(": ")[2]) == span.head + span.tail + len(" … ")
+    assert len(lines[-1]) == len("user: ") + WINDOWING.last_user.head + WINDOWING.last_user.tail + len(" … ")
+
+
+def test_a_long_message_keeps_its_head_and_its_tail() -> None:
+    """A request often stands before or after a long pasted text."""
+    text = rendered("Please judge this: " + "filler " * 1_000 + "what do you think?")
+    assert text.startswith("Please judge this: ")
+    assert text.endswith("what do you think?")
+    assert " … " in text
+
+
+def test_a_message_that_fits_is_kept_whole() -> None:
+    """Cutting what fits would only lose text."""
+    text = "y" * (WINDOWING.last_user.head + WINDOWING.last_user.tail)
+    assert rendered(text) == text
+
+
+def test_a_tail_of_no_characters_keeps_the_head_only() -> None:
+    """A slice of the last 0 characters would be the whole message."""
+    window = Windowing(last_user=Span(head=5, tail=0))
+    assert render([user("abcdefghijk")], window) == "user: abcde … "
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ["b\u200bomb", "bo\u00admb", "b\u2060om\ufeffb", "b\u202eomb", "\ufe0fbomb", "bo\u3164mb", "bom\uffa0b", "b\ud800omb"],
+)
+def test_invisible_characters_do_not_split_a_word(hidden: str) -> None:
+    """Evasion: a reader sees the word, so must the classifier."""
+    assert rendered(hidden) == "bomb"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("ｂｏｍｂ", "bomb"), ("𝐛𝐨𝐦𝐛", "bomb"), ("ﬁle", "file"), ("cafe\u0301", "café"), ("a\u00a0 \t\nb", "a b")]
+)
+def test_compatibility_forms_and_white_space_are_folded(written: str, read: str) -> None:
+    """Full-width and mathematical letters are the cheapest way round a word list."""
+    assert rendered(written) == read
+
+
+@given(text=st.text(max_size=250))
+def test_text_of_ordinary_length_is_normalised_as_a_whole(text: str) -> None:
+    """Normalising in pieces must not change what any real word reads as."""
+    visible = "".join(text.split())
+    if len(visible) <= 200 and not any(unicodedata.category(c) in {"Cf", "Mn", "Lo", "Cn"} for c in text):
+        assert rendered(text) == " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def test_no_turns_render_to_nothing() -> None:
+    """Only an empty list gives an empty text."""
+    assert render([], WINDOWING) == ""
