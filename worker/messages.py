@@ -9,7 +9,7 @@ from schemas.dead_letter import MAX_ERROR_CHARACTERS
 from worker.record import Judged, Outcome, Record, Rejected
 
 _HEADER_ROOM_BYTES = 5_000
-"""Room for the headers of a dead letter below its topic's limit: one error text of up to 4,000 bytes, names and numbers."""
+"""Room for the headers of a dead letter below its topic's limit: an error of up to 4,000 bytes, names, numbers."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,170 @@
+"""One timed passage of a whole workload: a topic that fills at one instant, until the last committed verdict is read.
+
+The worker is running, ready and warm before. The events wait in an open transaction and become visible together, so the
+clock holds no producing, and holds everything else: fetching, all stages, every transaction, the reader's last fetch.
+Records are only kept while the clock runs, and booked afterwards.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from loadtest.chats import Outgoing
+from loadtest.errors import LoadTestError
+from loadtest.ledger import Ledger
+from loadtest.reader import Collected, VerdictReader, into_ledger
+from loadtest.sender import release_at_once, wait_for
+from loadtest.services import Services
+from loadtest.topics import Topics, fresh_topics
+from loadtest.worker_process import WorkerProcess
+
+_QUIET_S: Final = 120.0
+_STOP_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One timed passage."""
+
+    n_events: int
+    elapsed_s: float
+    cpu_s: float = 0.0
+    """CPU seconds of the worker's process, all threads; 0 where none was watched."""
+    n_hits: int = 0
+    categories: tuple[str, ...] = ()
+    """Category code of each event, in the order of the events; empty where it was not looked at."""
+    start_to_ready_s: float = 0.0
+    peak_rss_mb: float = 0.0
+
+    @property
+    def per_s(self) -> float:
+        """Events per second."""
+        return self.n_events / self.elapsed_s
+
+
+def _pass_through(
+    topics: Topics,
+    events: Sequence[Outgoing],
+    reader: VerdictReader,
+    collected: Collected,
+    check: Callable[[], None],
+) -> float:
+    """Release the events, wait for as many committed records, and return the seconds between.
+
+    Raises:
+        LoadTestError: the records stop coming before all are there; or from `check`.
+    """
+    n_expected = reader.n_read + len(events)
+
+    def done() -> bool:
+        check()
+        reader.check()
+        return reader.n_read >= n_expected
+
+    released_s = release_at_once(topics.bootstrap_servers, topics.events, events)
+    if not wait_for(done, progress=lambda: reader.n_read, quiet_s=_QUIET_S):
+        raise LoadTestError(
+            f"{topics.verdicts}: {n_expected - reader.n_read} of {len(events)} verdicts are missing and none came for "
+            f"{_QUIET_S:.0f} s; look at the worker's log"
+        )
+    return collected.last_s - released_s
+
+
+def worker_passage(
+    services: Services,
+    events: Sequence[Outgoing],
+    warm_up: Sequence[Outgoing],
+    run_id: str,
+    *,
+    n_threads: int,
+    n_partitions: int,
+) -> Passage:
+    """Start a worker over fresh topics, warm it up, time one passage, stop it.
+
+    Args:
+        services: Addresses; without a Redis address the worker has no cache.
+        events: In sequence order, from 0, under `run_id`.
+        warm_up: Events under another run id, passed before and not timed.
+        run_id: The run id of `events`.
+        n_threads: Inference threads.
+        n_partitions: Partitions of each topic.
+
+    Raises:
+        LoadTestError: an event was lost, duplicated or dead-lettered: such a passage has no meaningful time.
+    """
+    collected = Collected()
+    with (
+        fresh_topics(services.bootstrap_servers, n_partitions=n_partitions) as topics,
+        WorkerProcess(topics, services, n_threads=n_threads) as worker,
+        VerdictReader(topics, collected.take) as reader,
+    ):
+        if warm_up:
+            _pass_through(topics, warm_up, reader, collected, worker.check)
+        before = worker.usage()
+        elapsed_s = _pass_through(topics, events, reader, collected, worker.check)
+        usage = worker.usage()
+    ledger = Ledger(run_id, len(events))
+    for sequence in range(len(events)):
+        ledger.sent(sequence, collected.last_s - elapsed_s)
+    collected.book(into_ledger(ledger, topics))
+    if ledger.n_lost or ledger.n_duplicated or ledger.n_dead_letters:
+        raise LoadTestError(f"a passage ended with {ledger.summary()}; expected one verdict for each event, no more")
+    return Passage(
+        n_events=len(events),
+        elapsed_s=elapsed_s,
+        cpu_s=usage.cpu_s - before.cpu_s,
+        n_hits=ledger.n_hits,
+        categories=_categories(collected, run_id, topics, len(events)),
+        start_to_ready_s=worker.start_to_ready_s,
+        peak_rss_mb=usage.peak_rss_mb,
+    )
+
+
+def _categories(collected: Collected, run_id: str, topics: Topics, n_events: int) -> tuple[str, ...]:
+    found = [""] * n_events
+    for message in collected.messages():
+        if message.topic() == topics.verdicts:
+            verdict = orjson.loads(message.value() or b"{}")
+            prefix, _, sequence = str(verdict["event_id"]).rpartition(":")
+            if prefix == run_id:
+                found[int(sequence)] = verdict["category"]["code"]
+    return tuple(found)
+
+
+def bare_loop_passage(
+    services: Services, events: Sequence[Outgoing], warm_up: Sequence[Outgoing], *, n_partitions: int
+) -> Passage:
+    """Time one passage of the bare loop, in its own process, over topics like the worker's.
+
+    Raises:
+        LoadTestError: there is no Redis, or the loop failed.
+    """
+    if services.redis_url is None:
+        raise LoadTestError("the bare loop reads verdicts from Redis and none is given; name one with --redis-url")
+    collected = Collected()
+    with fresh_topics(services.bootstrap_servers, n_partitions=n_partitions) as topics:
+        command = [sys.executable, "-m", "loadtest", "bare-loop", "--n-events", str(len(warm_up) + len(events))]
+        command += ["--bootstrap-servers", topics.bootstrap_servers, "--redis-url", services.redis_url]
+        command += ["--events-topic", topics.events, "--verdict-topic", topics.verdicts]
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loop,  # noqa: S603  our own command line
+            VerdictReader(topics, collected.take) as reader,
+        ):
+            try:
+                # One line says that the group has given the loop its partitions.
+                _check_loop(loop, is_ready=bool(loop.stdout and loop.stdout.readline()))
+                for sent in (warm_up, events):
+                    elapsed_s = _pass_through(topics, sent, reader, collected, lambda: _check_loop(loop, is_ready=True))
+                loop.wait(_STOP_TIMEOUT_S)
+            finally:
+                loop.kill()
+    return Passage(n_events=len(events), elapsed_s=elapsed_s, n_hits=len(events))
+
+
+def _check_loop(loop: "subprocess.Popen[str]", *, is_ready: bool) -> None:
+    if not is_ready or loop.poll():
+        raise LoadTestError(f"the bare loop ended early (exit code {loop.wait(_STOP_TIMEOUT_S)}); see its error above")

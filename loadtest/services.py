@@ -1,0 +1,65 @@
+"""Where Kafka and Redis are: given, or a local stack that is started for the measurement and removed after it."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtest.errors import LoadTestError
+
+_START_TIMEOUT_S: Final = 300.0
+"""The first start downloads Kafka's jars."""
+_STOP_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """Addresses. Without a Redis address workers run without a cache."""
+
+    bootstrap_servers: str
+    redis_url: str | None
+
+
+@contextmanager
+def services(bootstrap_servers: str | None, redis_url: str | None) -> Iterator[Services]:
+    """Yield the given addresses, or those of a local stack where no brokers are given.
+
+    Raises:
+        LoadTestError: the local stack does not start, or a Redis was given without brokers.
+    """
+    if bootstrap_servers is not None:
+        yield Services(bootstrap_servers, redis_url)
+        return
+    if redis_url is not None:
+        raise LoadTestError("--redis-url is given without --bootstrap-servers; expected both or neither")
+    with tempfile.TemporaryDirectory(prefix="verdictstream-loadtest-") as folder:
+        try:
+            yield _start(Path(folder))
+        finally:
+            _local_stack("down", Path(folder), _STOP_TIMEOUT_S)
+
+
+def _start(folder: Path) -> Services:
+    done = _local_stack("up", folder, _START_TIMEOUT_S)
+    if done.returncode:
+        raise LoadTestError(
+            f"the local stack did not start (exit code {done.returncode}): {done.stderr.strip()[-1000:]}; "
+            "name running servers with --bootstrap-servers and --redis-url instead"
+        )
+    addresses = json.loads(done.stdout.splitlines()[-1])
+    return Services(addresses["bootstrap_servers"], addresses["redis_url"])
+
+
+def _local_stack(command: str, folder: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  this project's own command line
+        [sys.executable, "-m", "deploy.local", command, "--state-dir", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )

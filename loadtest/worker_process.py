@@ -1,0 +1,184 @@
+"""A worker under test: a child process as operators run it, watched from outside.
+
+Settings come from the MODERATION_ variables of the caller's environment (bundle, batch sizes, delivery), except for the
+addresses, topics and ports, which belong to the measurement.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtest.errors import LoadTestError
+from loadtest.services import Services
+from loadtest.topics import Topics
+
+_READY_TIMEOUT_S: Final = 90.0
+_STOP_TIMEOUT_S: Final = 40.0
+_SAMPLE_EVERY_S: Final = 0.25
+_LOG_TAIL_CHARACTERS: Final = 2_000
+_MB: Final = 1_000_000
+_CACHE_TTL_S: Final = 3_600
+"""What a measurement leaves in Redis goes away by itself within the hour."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a worker took. CPU seconds count since the process began."""
+
+    rss_mb: float
+    peak_rss_mb: float
+    cpu_s: float
+
+
+def worker_environment(
+    base: Mapping[str, str], topics: Topics, services: Services, *, http_port: int
+) -> dict[str, str]:
+    """Return the environment of a worker over these topics; without a Redis address it runs without a cache."""
+    ours = {
+        "MODERATION_KAFKA__BOOTSTRAP_SERVERS": services.bootstrap_servers,
+        "MODERATION_KAFKA__INPUT_TOPIC": topics.events,
+        "MODERATION_KAFKA__VERDICT_TOPIC": topics.verdicts,
+        "MODERATION_KAFKA__DEAD_LETTER_TOPIC": topics.dead_letters,
+        "MODERATION_KAFKA__GROUP_ID": topics.group_id,
+        "MODERATION_HTTP__PORT": str(http_port),
+    }
+    environment = {**base, **ours}
+    environment.pop("MODERATION_REDIS__URL", None)
+    if services.redis_url is not None:
+        environment["MODERATION_REDIS__URL"] = services.redis_url
+        environment["MODERATION_REDIS__TTL_S"] = str(_CACHE_TTL_S)
+    return environment
+
+
+class WorkerProcess:
+    """A running worker; ready when the `with` block begins, ended with everything committed when it closes.
+
+    Args:
+        topics: The measurement's topics.
+        services: Addresses.
+        n_threads: Inference threads; None leaves the worker's own rule.
+
+    Raises (from `with`):
+        LoadTestError: the worker did not get ready or did not stop as it should; quotes the end of its log.
+    """
+
+    def __init__(self, topics: Topics, services: Services, *, n_threads: int | None = None) -> None:
+        self._port = _free_port()
+        self._environment = worker_environment(os.environ, topics, services, http_port=self._port)
+        if n_threads is not None:
+            self._environment["MODERATION_MODEL__N_THREADS"] = str(n_threads)
+        self._peak_rss_mb = 0.0
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="worker-watcher", daemon=True)
+        self.start_to_ready_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._log = tempfile.NamedTemporaryFile(prefix="verdictstream-worker-", suffix=".log")
+        started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "run"], env=self._environment, stdout=self._log, stderr=self._log
+        )
+        self._observed = psutil.Process(self._process.pid)
+        try:
+            self._wait_ready(started)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        self.start_to_ready_s = time.perf_counter() - started
+        self._watcher.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._watcher.join()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        tail = self.log_tail()
+        self._log.close()
+        if code and error is None:
+            raise LoadTestError(f"the worker ended with exit code {code}, expected 0; its last lines:\n{tail}")
+
+    def check(self) -> None:
+        """Raise LoadTestError where the worker has ended by itself."""
+        if (code := self._process.poll()) is not None:
+            raise LoadTestError(
+                f"the worker ended with exit code {code} under load; its last lines:\n{self.log_tail()}"
+            )
+
+    def usage(self) -> Usage:
+        """Return what the worker takes now."""
+        rss_mb = self._rss_mb()
+        cpu = self._observed.cpu_times()
+        return Usage(rss_mb=rss_mb, peak_rss_mb=max(rss_mb, self._peak_rss_mb), cpu_s=cpu.user + cpu.system)
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Return the seconds that the worker says it spent in each stage, commits included, since it began."""
+        stages: dict[str, float] = {}
+        for family in text_string_to_metric_families(self._get("/metrics")[1].decode()):
+            for sample in family.samples:
+                if sample.name == "moderation_stage_duration_seconds_sum":
+                    stages[sample.labels["stage"]] = sample.value
+                elif sample.name == "moderation_commit_duration_seconds_sum":
+                    stages["commit"] = sample.value
+        return stages
+
+    def log_tail(self) -> str:
+        """Return the end of the worker's log."""
+        return Path(self._log.name).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
+
+    def _rss_mb(self) -> float:
+        return float(self._observed.memory_info().rss) / _MB
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_SAMPLE_EVERY_S):
+            try:
+                self._peak_rss_mb = max(self._peak_rss_mb, self._rss_mb())
+            except psutil.NoSuchProcess:
+                return
+
+    def _wait_ready(self, started: float) -> None:
+        while time.perf_counter() - started < _READY_TIMEOUT_S:
+            self.check()
+            try:
+                if self._get("/readyz")[0] == http.client.OK:
+                    return
+            except OSError:
+                pass  # The port opens when the bundle is loaded.
+            time.sleep(0.01)
+        raise LoadTestError(f"the worker was not ready after {_READY_TIMEOUT_S} s; its last lines:\n{self.log_tail()}")
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,87 @@
+"""The commands as a person starts them, against a real broker, a real Redis and a real worker."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from deploy.local import LocalStack
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    """One broker and one Redis for this module; every command makes topics of its own."""
+    with LocalStack() as running:
+        yield running
+
+
+def _loadtest(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
+    environment["MODERATION_MODEL__PATH"] = str(bundle)
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def _result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _addresses(stack: LocalStack) -> list[str]:
+    return ["--bootstrap-servers", stack.bootstrap_servers, "--redis-url", stack.redis_url, "--partitions", "3"]
+
+
+def test_a_short_run_starts_its_own_stack_accounts_for_every_event_and_ends_with_one_json_line(
+    bundle_path: Path,
+) -> None:
+    """The whole tool in one command, as the README shows it: stack, worker, load, account, clean end."""
+    result = _result(_loadtest(bundle_path, "run", "--rate", "20", "--duration", "2", "--repeat-ratio", "0.5"))
+    assert result["n_sent"] == 40
+    assert (result["n_lost"], result["n_duplicated"], result["n_dead_letters"]) == (0, 0, 0)
+    assert 0 < result["n_hits"] < 40
+    assert 0 < result["latency"]["p50_ms"] <= result["latency"]["p99_9_ms"]
+    assert result["worker_rss_mb"] > 0
+    assert {"decode", "commit", "infer", "tokenize"} <= result["stage_us_per_event"].keys()
+
+
+def test_a_small_comparison_holds_every_promised_key_and_both_sides_did_the_same_work(
+    bundle_path: Path, stack: LocalStack
+) -> None:
+    """RESULTS and the project's gates read these names."""
+    arguments = ["--pairs", "1", "--chats", "24", "--hit-events", "300", "--lone", "3", *_addresses(stack)]
+    result = _result(_loadtest(bundle_path, "compare", *arguments))
+    for name in ("worker_vs_session", "hits_vs_misses", "hits_vs_bare_loop", "lone_p99_ms", "start_to_ready_s"):
+        assert result[name] > 0
+    assert result["n_chats"] == 24
+    # INT8 activations are scaled per batch, so a borderline chat may fall to either side.
+    assert result["category_agreement_ratio"] > 0.8
+
+
+def test_a_small_soak_answers_from_the_cache_and_reports_memory(bundle_path: Path, stack: LocalStack) -> None:
+    """The same code path as a million events, at a thousandth of the length."""
+    result = _result(_loadtest(bundle_path, "soak", "--events-total", "2000", "--chats", "20", *_addresses(stack)))
+    assert result["n_verdicts"] == 2_000
+    assert (result["n_lost"], result["n_duplicated"]) == (0, 0)
+    assert result["hit_ratio"] > 0.5
+    assert result["rss_end_mb"] > 0
+
+
+def test_a_worker_that_cannot_start_is_reported_with_its_own_words(tmp_path: Path, stack: LocalStack) -> None:
+    """A measurement that cannot be taken ends with exit code 3 and a reason, not with a number."""
+    done = _loadtest(tmp_path / "no-bundle", "run", "--duration", "1", *_addresses(stack))
+    assert done.returncode == 3
+    assert "no-bundle" in done.stderr
