@@ -22,7 +22,7 @@ from loadtest.errors import LoadTestError
 # As in the worker: read when the library loads, and the only complete way out of its telemetry.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import onnxruntime as ort  # noqa: E402  the variable must be set before
+import onnxruntime as ort
 
 _N_WARM_UP: Final = 32
 

@@ -1,9 +1,9 @@
 """Which text of an event is judged.
 
 `messages` where one of them has visible text, else `formatted_chat`, else `query`. Text counts as visible when
-something is left after white space, control and format characters (zero-width joiners, direction marks, BOMs) and blank letters
-(Hangul fillers, the empty Braille cell) are taken away. A character that Python's Unicode tables do not know counts as
-visible: it is most often an emoji of a later Unicode version.
+something is left after white space, control and format characters (zero-width joiners, direction marks, BOMs) and
+blank letters (Hangul fillers, the empty Braille cell) are taken away. A character that Python's Unicode tables do not
+know counts as visible: it is most often an emoji of a later Unicode version.
 
 Invariant: one rule decides what is classified, what is fingerprinted and what is rejected as empty.
 """
