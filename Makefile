@@ -35,7 +35,7 @@ test: setup setup-training  ## the whole test suite, real Kafka and Redis includ
 	@$(PY) -m pytest
 
 test-serving: setup  ## the part that needs no torch
-	@$(PY) -m pytest -m "not training" --ignore=tests/training
+	@$(PY) -m pytest -m "not training" --ignore=tests/training --ignore=tests/data_stages
 
 lint: setup setup-training  ## ruff, mypy, import rules, contracts
 	@$(PY) -m ruff check

@@ -72,7 +72,7 @@ class Classifier:
         policy: Policy,
         *,
         n_threads: int,
-        max_padded_tokens: int = 1024,
+        max_padded_tokens: int = 256,
         max_rows: int = 64,
     ) -> None:
         self.bundle = bundle

@@ -1,6 +1,5 @@
 """Fixtures of every folder: the shipped bundle and the shipped sample chats."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ SAMPLE_PATH = Path(__file__).parents[1] / "data" / "sample" / "chats.jsonl"
 @pytest.fixture(scope="session")
 def bundle_path() -> Path:
     """Return the folder of the bundle that ships with the project."""
-    return Path(os.environ.get("VERDICTSTREAM_TEST_BUNDLE") or DEFAULT_BUNDLE_PATH)
+    return DEFAULT_BUNDLE_PATH
 
 
 @pytest.fixture(scope="session")

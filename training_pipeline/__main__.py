@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, BundleError, Classifier, PolicyError, available_cpus, load_bundle, load_policy
+from training_pipeline.data.commands import app as data_app
 from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.labelled_chats import read_labelled_chats
@@ -163,6 +164,10 @@ def quantise_compare(
     )
     print_comparison(rows, Console(width=200))
     _print_json({"schemes": [asdict(row) for row in rows]})
+
+
+# Registered after the stages above, so that `--help` lists the stages about the model first.
+app.add_typer(data_app)
 
 
 def _print_json(document: object) -> None:

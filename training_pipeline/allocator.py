@@ -1,7 +1,8 @@
 """Keep freed memory in the process while training.
 
-A training step allocates and frees gigabytes of activations. glibc gives large blocks back to the kernel at once, and every
-page is faulted in and zeroed again in the next step: on two cores a step took 4.2 s that way and 1.2 s with the memory kept.
+A training step allocates and frees gigabytes of activations. glibc gives large blocks back to the kernel at once, and
+in the next step every page is faulted in and zeroed again, which was most of a step's time (EXPERIMENTS.md, "Time per
+step").
 """
 
 import ctypes

@@ -29,9 +29,7 @@ class EncoderClassifier(nn.Module):
         self.head = nn.Linear(hidden_size, len(CODES))
 
     @classmethod
-    def from_pretrained(
-        cls, path: Path, *, dropout: float = 0.1, encoder_dropout: float = 0.0
-    ) -> "EncoderClassifier":
+    def from_pretrained(cls, path: Path, *, dropout: float = 0.1, encoder_dropout: float = 0.0) -> "EncoderClassifier":
         """Load the encoder from a local transformers folder, without its pooler; the head starts at random.
 
         Args:

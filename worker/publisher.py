@@ -179,6 +179,9 @@ class TransactionalPublisher:
                         f"{describe(cause)}; check the brokers and the transaction coordinator"
                     ) from error
                 log.warning("transactions_not_ready", error=describe(cause))
+                # Serves the error callback, by which readiness learns that no broker is there: the loop waits for this
+                # commit and does not poll meanwhile.
+                producer.poll(0)
                 time.sleep(_INIT_PAUSE_S)
             else:
                 return producer

@@ -140,7 +140,7 @@ class ModelSettings(_Section):
     path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder.")
     policy_path: Path | None = Field(default=None, description="Policy file; by default the built-in policy.")
     n_threads: int = Field(default=0, ge=0, description="Inference threads; 0 follows the cgroup's CPU quota.")
-    max_padded_tokens: int = Field(default=1024, gt=0, description="Token budget of one inference, padding included.")
+    max_padded_tokens: int = Field(default=256, gt=0, description="Token budget of one inference, padding included.")
     max_rows: int = Field(default=64, gt=0, description="Row limit of one inference.")
 
 

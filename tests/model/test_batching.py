@@ -1,5 +1,7 @@
 """Batches under a padded-token budget."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_rows_come_shortest_first_and_ties_keep_their_order(lengths: list[int], 
 def test_a_batch_is_closed_only_where_the_next_row_does_not_fit(lengths: list[int], budget: int, max_rows: int) -> None:
     """Batches that are smaller than they could be cost throughput."""
     batches = plan_batches(lengths, max_padded_tokens=budget, max_rows=max_rows)
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         assert len(batch) == max_rows or (len(batch) + 1) * lengths[following[0]] > budget
 
 

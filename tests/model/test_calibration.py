@@ -16,7 +16,7 @@ N_CODES = len(CODES)
 
 def curves(banned: list[float], safe: list[float]) -> RiskCurves:
     """Return risk curves over these calibration scores."""
-    return RiskCurves(np.sort(np.float32(banned)), np.sort(np.float32(safe)))
+    return RiskCurves(np.sort(np.array(banned, np.float32)), np.sort(np.array(safe, np.float32)))
 
 
 @given(logits=LOGITS, temperature=st.floats(0.05, 20))
@@ -36,7 +36,9 @@ def test_the_most_probable_category_is_that_of_the_largest_logit(logits: FloatAr
     assert np.allclose(probabilities[rows, logits.argmax(axis=1)], probabilities.max(axis=1))
 
 
-@given(logits=hnp.arrays(np.float32, (3, 13), elements=st.floats(-50, 50, width=32)), shift=st.floats(-100, 100, width=32))
+@given(
+    logits=hnp.arrays(np.float32, (3, 13), elements=st.floats(-50, 50, width=32)), shift=st.floats(-100, 100, width=32)
+)
 def test_adding_a_constant_to_all_logits_changes_nothing(logits: FloatArray, shift: float) -> None:
     """Only differences of logits carry meaning."""
     assert np.allclose(softmax(logits), softmax(logits + np.float32(shift)), atol=1e-4)
@@ -44,7 +46,7 @@ def test_adding_a_constant_to_all_logits_changes_nothing(logits: FloatArray, shi
 
 def test_a_higher_temperature_is_less_sure() -> None:
     """The direction of the calibration divisor."""
-    logits = np.float32([[3, 1, 0]])
+    logits = np.array([[3, 1, 0]], np.float32)
     assert softmax(logits, temperature=4).max() < softmax(logits, temperature=1).max()
 
 
@@ -52,19 +54,19 @@ def test_a_higher_temperature_is_less_sure() -> None:
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
     """It would turn the order of the categories round."""
     with pytest.raises(ValueError, match="temperature"):
-        softmax(np.float32([[1, 2]]), temperature=temperature)
+        softmax(np.array([[1, 2]], np.float32), temperature=temperature)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_logit_that_is_no_number_is_refused(bad: float) -> None:
     """NaN passes every comparison in the wrong direction, an unsafe `allow` among them."""
     with pytest.raises(ValueError, match="finite"):
-        softmax(np.float32([[1, bad]]))
+        softmax(np.array([[1, bad]], np.float32))
 
 
 def test_the_banned_probability_is_the_sum_over_the_banned_categories() -> None:
     """And over nothing else."""
-    row = np.arange(N_CODES, dtype=np.float32) / 100
+    row = (np.arange(N_CODES) / 100).astype(np.float32)
     expected = sum(row[CODES.index(code)] for code in DEFAULT_BANNED)
     assert banned_probability(row[None], DEFAULT_BANNED)[0] == pytest.approx(expected)
 
@@ -75,7 +77,9 @@ def test_the_banned_probability_is_the_sum_over_the_banned_categories() -> None:
     one=SCORES,
     other=SCORES,
 )
-def test_risks_are_monotone_and_between_0_and_1(banned: list[float], safe: list[float], one: float, other: float) -> None:
+def test_risks_are_monotone_and_between_0_and_1(
+    banned: list[float], safe: list[float], one: float, other: float
+) -> None:
     """A chat that looks more banned can never be the safer one to allow."""
     risk = curves(banned, safe)
     low, high = sorted((one, other))
@@ -84,7 +88,7 @@ def test_risks_are_monotone_and_between_0_and_1(banned: list[float], safe: list[
 
 
 def test_no_score_has_a_risk_of_0_however_low() -> None:
-    """n calibration chats cannot vouch for less than 1 / (n + 1)."""
+    """A set of n calibration chats cannot vouch for less than 1 / (n + 1)."""
     assert curves([0.5] * 99, [0.1]).banned_to_safe_risk(0) == pytest.approx(0.01)
 
 
@@ -98,9 +102,7 @@ def test_the_share_of_banned_chats_that_pass_stays_under_the_target(alpha: float
     random = np.random.default_rng(1)
     n_rounds = 20_000
     scores = random.beta(5, 2, size=(n_rounds, n_calibration + 1)).astype(np.float32)
-    n_allowed = sum(
-        curves(list(row[:-1]), [0.0]).banned_to_safe_risk(float(row[-1])) <= alpha for row in scores
-    )
+    n_allowed = sum(curves(list(row[:-1]), [0.0]).banned_to_safe_risk(float(row[-1])) <= alpha for row in scores)
     assert n_allowed / n_rounds <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / n_rounds)
 
 

@@ -127,7 +127,14 @@ def test_a_batch_in_which_every_row_fails_still_ends(classifier: Classifier) -> 
 
 def test_hostile_texts_are_judged_like_any_other(classifier: Classifier) -> None:
     """F28 and F29: each of these once broke a tokenizer or a batch somewhere."""
-    hostile = ["\ud800 hello", "x" * 1_000_000, "\u200b", "[SEP] [PAD] [CLS]", "\x00\x1b[2J", "a" + "\u0301\u0316" * 50_000]
+    hostile = [
+        "\ud800 hello",
+        "x" * 1_000_000,
+        "\u200b",
+        "[SEP] [PAD] [CLS]",
+        "\x00\x1b[2J",
+        "a" + "\u0301\u0316" * 50_000,
+    ]
     results, _ = classifier.classify([conversation(text) for text in hostile])
     assert all(isinstance(result, Classification) for result in results)
 

@@ -109,7 +109,8 @@ def test_verify_accepts_the_shipped_bundle_and_refuses_a_damaged_one(
 )
 def test_wrong_usage_is_told_with_exit_code_2(bundle_path: Path, arguments: list[str], complaint: bytes) -> None:
     """What was found and what was expected, and nothing is classified."""
-    answer = run(*arguments, *(["--bundle", bundle_path] if "classify" in arguments else []))
+    bundle: list[str | Path] = ["--bundle", bundle_path] if "classify" in arguments else []
+    answer = run(*arguments, *bundle)
     assert answer.returncode == 2
     assert complaint in answer.stderr
     assert b"Traceback" not in answer.stderr

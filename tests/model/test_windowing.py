@@ -104,7 +104,16 @@ def test_a_tail_of_no_characters_keeps_the_head_only() -> None:
 
 @pytest.mark.parametrize(
     "hidden",
-    ["b\u200bomb", "bo\u00admb", "b\u2060om\ufeffb", "b\u202eomb", "\ufe0fbomb", "bo\u3164mb", "bom\uffa0b", "b\ud800omb"],
+    [
+        "b\u200bomb",
+        "bo\u00admb",
+        "b\u2060om\ufeffb",
+        "b\u202eomb",
+        "\ufe0fbomb",
+        "bo\u3164mb",
+        "bom\uffa0b",
+        "b\ud800omb",
+    ],
 )
 def test_invisible_characters_do_not_split_a_word(hidden: str) -> None:
     """Evasion: a reader sees the word, so must the classifier."""
@@ -112,7 +121,14 @@ def test_invisible_characters_do_not_split_a_word(hidden: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "read"), [("ｂｏｍｂ", "bomb"), ("𝐛𝐨𝐦𝐛", "bomb"), ("ﬁle", "file"), ("cafe\u0301", "café"), ("a\u00a0 \t\nb", "a b")]
+    ("written", "read"),
+    [
+        ("\uff42\uff4f\uff4d\uff42", "bomb"),
+        ("\U0001d41b\U0001d428\U0001d426\U0001d41b", "bomb"),
+        ("\ufb01le", "file"),
+        ("cafe\u0301", "café"),
+        ("a\u00a0 \t\nb", "a b"),
+    ],
 )
 def test_compatibility_forms_and_white_space_are_folded(written: str, read: str) -> None:
     """Full-width and mathematical letters are the cheapest way round a word list."""

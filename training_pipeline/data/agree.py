@@ -111,17 +111,7 @@ def agree(
         if not annotators:
             raise DataError(f"{', '.join(map(str, paths))}: no chat has a vote; expected answers of these chats")
         judged = _judge(rows, votes, annotators, options)
-        reasons: Counter[str] = Counter()
-        queued = []
-        for chat in judged:
-            reason = _queue_reason(chat, options)
-            if reason is None:
-                files.write(_labelled_row(chat, options))
-            else:
-                reasons[reason.value] += 1
-                queued.append(_labelled_row(chat, options) | {"queue_reason": reason.value, "doubt": _doubt(chat)})
-        for row in sorted(queued, key=lambda row: -row["doubt"]):
-            files.write(row, queue_path(out))
+        reasons = _write(judged, out, files, options)
     details = agreement_report(vote_matrix([votes[row.chat_id] for row in rows], annotators), annotators)
     details["n_queued_by_reason"] = dict(sorted(reasons.items()))
     details["accuracy_on_gold"] = _gold_accuracy(gold, votes, annotators) if gold else None
@@ -136,6 +126,22 @@ def agree(
     )
     write_report(out, report)
     return report
+
+
+def _write(judged: Sequence[_Judged], out: Path, files: StageFiles, options: AgreeOptions) -> Counter[str]:
+    """Write the labelled chats and the queue, most doubtful first; return the queue's reasons."""
+    reasons: Counter[str] = Counter()
+    queued = []
+    for chat in judged:
+        reason = _queue_reason(chat, options)
+        if reason is None:
+            files.write(_labelled_row(chat, options))
+        else:
+            reasons[reason.value] += 1
+            queued.append(_labelled_row(chat, options) | {"queue_reason": reason.value, "doubt": _doubt(chat)})
+    for row in sorted(queued, key=lambda row: -row["doubt"]):
+        files.write(row, queue_path(out))
+    return reasons
 
 
 def _distinct(paths: Sequence[Path], files: StageFiles) -> list[ChatRow]:

@@ -5,12 +5,14 @@ A row is a ChatEvent with further fields (`category`, `source`, `license_class`,
 Invariant: a chat that the worker would dead-letter is rejected here for the same reason, and no reject holds chat text.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+import jiter
 import orjson
 from pydantic import BaseModel, ConfigDict
 
@@ -73,7 +75,15 @@ def read_chat_rows(paths: Sequence[Path], on_reject: OnReject) -> Iterator[ChatR
                 except RecordRejected as rejection:
                     on_reject(Reject(position=position, reason=rejection.reason.value, error=rejection.error))
                     continue
-                yield ChatRow(position, event.chat_id, conversation_turns(event), orjson.loads(line))
+                yield ChatRow(position, event.chat_id, conversation_turns(event), jiter.from_json(line))
+
+
+def encode_row(row: dict[str, Any]) -> bytes:
+    """Return a row as one JSON line."""
+    try:
+        return orjson.dumps(row) + b"\n"
+    except TypeError:  # an integer past 64 bits, such as a message id: rare, and orjson refuses it
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def messages_of(event: ChatEvent, *, last: int) -> list[dict[str, Any]]:

@@ -167,10 +167,12 @@ def agree(
         typer.Option(exists=True, dir_okay=False, help="Answers file of an annotator; may be repeated."),
     ] = None,
     consensus: Annotated[
-        Literal["votes", "dawid-skene"], typer.Option(help="votes (mean of the soft labels) or dawid-skene (three annotators or more).")
+        Literal["votes", "dawid-skene"],
+        typer.Option(help="votes (mean of the soft labels) or dawid-skene (three annotators or more)."),
     ] = "votes",
     keep: Annotated[
-        Literal["agreed", "consensus"], typer.Option(help="agreed (all votes equal) or consensus (weight above --min-weight).")
+        Literal["agreed", "consensus"],
+        typer.Option(help="agreed (all votes equal) or consensus (weight above --min-weight)."),
     ] = "agreed",
     min_votes: Annotated[int, typer.Option(min=1, help="Chats with fewer votes go to the queue.")] = 2,
     min_weight: Annotated[float, typer.Option(min=0.0, max=1.0, help="For --keep consensus.")] = 0.7,

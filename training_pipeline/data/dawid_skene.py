@@ -62,9 +62,7 @@ def dawid_skene(
     error_rates = np.empty((votes.shape[1], n_categories, n_categories))
     for _ in range(max_steps):
         shares = posterior.mean(axis=0)
-        counts = np.einsum("ct,cav->atv", posterior, named) + smoothing
-        totals = counts.sum(axis=2, keepdims=True)
-        error_rates = np.divide(counts, totals, out=np.full_like(counts, 1 / n_categories), where=totals > 0)
+        error_rates = _error_rates(posterior, named, smoothing)
         log_joint = np.log(np.maximum(shares, _TINY)) + np.einsum(
             "cav,atv->ct", named, np.log(np.maximum(error_rates, _TINY))
         )
@@ -75,3 +73,10 @@ def dawid_skene(
         if len(likelihoods) > 1 and likelihoods[-1] - likelihoods[-2] < tolerance * len(votes):
             break
     return Consensus(posterior, error_rates, likelihoods)
+
+
+def _error_rates(posterior: NDArray[np.float64], named: NDArray[np.float64], smoothing: float) -> NDArray[np.float64]:
+    """Return how each annotator votes on each true category; a category that nobody met is voted on at random."""
+    counts = np.einsum("ct,cav->atv", posterior, named) + smoothing
+    totals = counts.sum(axis=2, keepdims=True)
+    return np.divide(counts, totals, out=np.full_like(counts, 1 / counts.shape[2]), where=totals > 0)

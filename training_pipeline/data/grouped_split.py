@@ -152,10 +152,7 @@ def split(
         labels = np.array([_label(row) for row in rows], dtype=np.int64)
         unseen = list(read_chat_rows(excluded, lambda _: None))
         groups = group_of([*rows, *unseen], threshold, on_progress)
-        taken = np.isin(groups[: len(rows)], groups[len(rows) :])
-        for i in np.flatnonzero(taken):
-            files.reject(_related(rows[i]))
-        kept = np.flatnonzero(~taken)
+        kept = _unrelated(rows, groups, files)
         names = assign(labels[kept], groups[kept], ratios, seed=seed)
         for i, name in zip(kept, names, strict=True):
             files.write(rows[i].fields, out / f"{name}.jsonl")
@@ -177,6 +174,20 @@ def _label(row: ChatRow) -> int:
     if category not in CODES:
         raise DataError(f"{row.position}: no category of the taxonomy; expected the labelled chats that `agree` writes")
     return CODES.index(category)
+
+
+def _unrelated(rows: Sequence[ChatRow], groups: NDArray[np.int64], files: StageFiles) -> NDArray[np.int64]:
+    """Reject the chats that share a group with an excluded one; return the positions of the others.
+
+    Args:
+        rows: The chats to split.
+        groups: Of these chats, then of the excluded ones.
+        files: Takes the rejects.
+    """
+    taken = np.isin(groups[: len(rows)], groups[len(rows) :])
+    for i in np.flatnonzero(taken).tolist():
+        files.reject(_related(rows[i]))
+    return np.flatnonzero(~taken)
 
 
 def _related(row: ChatRow) -> Reject:

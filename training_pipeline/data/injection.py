@@ -21,7 +21,7 @@ _WHOLE: Final = Windowing(max_messages=64, last_user=_LONG, user=_LONG, other=_L
 _SPEAKS_TO_LABELLER: Final = re.compile(
     r"""
       </?\s*(?:conversation|message)\b[^>\n]{0,80}>                       # our delimiters
-    | ["']category["']\s*:                                                # our answer's form
+    | ["']category["']\s*:\s*["'](?-i:[A-M])["']                          # our answer's form
     | \b(?:category|label(?:led)?|classif(?:y|ied|ication))\b[^\n.]{0,60}
       (?:\b(?:is|as|to|be|with|answer|respond|reply|output|return)\b|[:=])\s*["'`(]?(?-i:[A-M])["'`)]?(?![\w'])
     | \b(?:answer|respond|reply|output|return|choose|pick|select)\b[^\n.]{0,40}

@@ -7,6 +7,7 @@ the two times are skipped; a record that was produced late, behind the end offse
 Invariant: reading again from a cursor of the same range yields exactly the records after it.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,10 @@ from pydantic import BaseModel, ConfigDict
 from training_pipeline.data.errors import DataError
 
 _METADATA_TIMEOUT_S: Final = 20.0
-_POLL_TIMEOUT_S: Final = 60.0
+_POLL_TIMEOUT_S: Final = 0.5
+"""How long a batch may take to fill."""
+_SILENCE_TIMEOUT_S: Final = 60.0
+"""With records left to read, a broker that sends nothing for so long is taken to be away."""
 _BATCH_RECORDS: Final = 500
 
 
@@ -152,11 +156,14 @@ class KafkaRangeReader:
         open_from = {p: max(r.start, cursor.get(p, r.start)) for p, r in ranges.items()}
         left = {p for p, offset in open_from.items() if offset < ranges[p].end}
         self._consumer.assign([TopicPartition(request.topic, p, open_from[p]) for p in left])
+        last_heard_s = time.monotonic()
         while left:
             messages = self._consumer.consume(_BATCH_RECORDS, timeout=_POLL_TIMEOUT_S)
-            if not messages:
+            if messages:
+                last_heard_s = time.monotonic()
+            elif time.monotonic() - last_heard_s > _SILENCE_TIMEOUT_S:
                 raise DataError(
-                    f"topic {request.topic}: nothing for {_POLL_TIMEOUT_S:.0f} s partitions {sorted(left)} unread; "
+                    f"topic {request.topic}: silent for {_SILENCE_TIMEOUT_S:.0f} s, unread partitions {sorted(left)}; "
                     "check the broker and run the command again: it goes on where it stopped"
                 )
             for message in messages:
@@ -166,14 +173,14 @@ class KafkaRangeReader:
                     raise DataError(f"topic {request.topic}: {error.str()}; the range cannot be read to its end")
                 if partition not in left:
                     continue
-                if error is not None or offset >= ranges[partition].end:
+                # The end of the log comes as an "error" with its offset; the last offsets of a range may be markers of
+                # transactions, which never come as records.
+                if offset >= ranges[partition].end:
                     left.discard(partition)
-                    continue
-                _, timestamp_ms = message.timestamp()
-                if _inside(request, timestamp_ms):
-                    yield KafkaRecord(partition, offset, timestamp_ms, message.value())
-                if offset == ranges[partition].end - 1:
-                    left.discard(partition)
+                elif error is None:
+                    yield from _records_inside(request, message, partition, offset)
+                    if offset == ranges[partition].end - 1:
+                        left.discard(partition)
 
 
 def _place(message: Message) -> tuple[int, int]:
@@ -183,5 +190,8 @@ def _place(message: Message) -> tuple[int, int]:
     return partition, offset
 
 
-def _inside(request: KafkaRequest, timestamp_ms: int) -> bool:
-    return timestamp_ms >= request.since_ms and (request.until_ms is None or timestamp_ms < request.until_ms)
+def _records_inside(request: KafkaRequest, message: Message, partition: int, offset: int) -> Iterator[KafkaRecord]:
+    """Yield the record where its own time lies between the two asked for."""
+    _, timestamp_ms = message.timestamp()
+    if timestamp_ms >= request.since_ms and (request.until_ms is None or timestamp_ms < request.until_ms):
+        yield KafkaRecord(partition, offset, timestamp_ms, message.value())

@@ -16,6 +16,8 @@ from datasketch import MinHash, MinHashLSH
 DEFAULT_THRESHOLD: Final = 0.7
 _N_PERMUTATIONS: Final = 128
 _SHINGLE_WORDS: Final = 3
+_MAX_LSH_THRESHOLD: Final = 0.95
+"""Above it datasketch finds no workable number of bands; the exact comparison decides anyway."""
 _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]|\w+")
 
 Shingles = frozenset[str]
@@ -47,7 +49,9 @@ class NearDuplicateIndex:
         self._threshold = threshold
         self._seed = seed
         # Recall counts four times as much as precision: a false candidate costs one exact comparison, a miss is final.
-        self._lsh = MinHashLSH(threshold=threshold, num_perm=_N_PERMUTATIONS, weights=(0.2, 0.8))
+        self._lsh = MinHashLSH(
+            threshold=min(threshold, _MAX_LSH_THRESHOLD), num_perm=_N_PERMUTATIONS, weights=(0.2, 0.8)
+        )
         self._shingles: dict[int, Shingles] = {}
 
     def similar_then_add(self, number: int, found: Shingles, *, only_if_new: bool) -> list[tuple[int, float]]:

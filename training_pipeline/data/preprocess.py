@@ -65,12 +65,9 @@ def preprocess(
         newest = {row.chat_id: i for i, row in enumerate(rows)}
         cleaner = _Cleaner(options)
         for i, row in enumerate(rows):
-            if newest[row.chat_id] != i:
-                error = f"{rows[newest[row.chat_id]].position} holds a newer state of this chat"
-                files.reject(_reject(row, DropReason.OLDER_STATE, error))
-            else:
-                answer = cleaner.clean(i, row)
-                files.reject(answer) if isinstance(answer, Reject) else files.write(answer)
+            newer = rows[newest[row.chat_id]]
+            answer = cleaner.clean(i, row) if newer is row else _older(row, newer)
+            files.reject(answer) if isinstance(answer, Reject) else files.write(answer)
             if on_progress is not None:
                 on_progress(i + 1, len(rows))
     report = StageReport(
@@ -140,6 +137,10 @@ class _Cleaner:
         masked.pop("context", None)
         event = ChatEvent.model_validate(masked)
         return masked, conversation_turns(event)
+
+
+def _older(row: ChatRow, newer: ChatRow) -> Reject:
+    return _reject(row, DropReason.OLDER_STATE, f"{newer.position} holds a newer state of this chat")
 
 
 def _texts(window: str) -> str:

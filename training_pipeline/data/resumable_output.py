@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from training_pipeline.data.chat_rows import Reject
+from training_pipeline.data.chat_rows import Reject, encode_row
 from training_pipeline.data.stage_files import part_path, rejects_path, report_path
 
 _RECORDS_PER_CHECKPOINT: Final = 1_000
@@ -76,7 +76,7 @@ class ResumableOutput:
 
     def write(self, row: dict[str, Any]) -> None:
         """Add one row to the output."""
-        self._files[self._out].write(orjson.dumps(row) + b"\n")
+        self._files[self._out].write(encode_row(row))
         self.n_written += 1
 
     def reject(self, reject: Reject) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from training_pipeline.data.chat_rows import Reject
+from training_pipeline.data.chat_rows import Reject, encode_row
 from training_pipeline.data.errors import DataError
 
 
@@ -91,7 +91,7 @@ class StageFiles:
 
     def write(self, row: dict[str, Any], to: Path | None = None) -> None:
         """Add one row to an output; only rows of the default one count as written."""
-        self._open[to or self._out].write(orjson.dumps(row) + b"\n")
+        self._open[to or self._out].write(encode_row(row))
         self.n_written += to is None
 
     def reject(self, reject: Reject) -> None:

@@ -1,0 +1,89 @@
+"""Real Kafka, real Redis, real worker processes. Where one of them cannot start, the tests fail."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+
+from deploy.local import BrokerOptions, LocalStack
+from tests.integration.ledger import Ledger, Topics
+from tests.integration.worker_process import WorkerProcess
+
+Settings = dict[str, str]
+StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """One broker and one Redis for all tests, which use topics and groups of their own."""
+    # A killed worker's partitions are free after 3 s; Kafka's own lower limit of 6 s would double the tests' time.
+    options = BrokerOptions(settings={"group.min.session.timeout.ms": "1000"})
+    with LocalStack(broker_options=options) as running:
+        yield running
+
+
+@pytest.fixture
+def n_partitions() -> int:
+    """Return the partitions of a test's topics; overridden where a test needs more."""
+    return 4
+
+
+@pytest.fixture
+def topics(stack: LocalStack, n_partitions: int) -> Topics:
+    """Create topics that no other test knows."""
+    mark = uuid4().hex[:8]
+    names = Topics(f"chat-events-{mark}", f"verdicts-{mark}", f"chat-events.dlq-{mark}")
+    stack.kafka.create_topics(dict.fromkeys(names, n_partitions))
+    return names
+
+
+@pytest.fixture
+def ledger(stack: LocalStack, topics: Topics) -> Iterator[Ledger]:
+    """Return the oracle of this test."""
+    book = Ledger(stack.bootstrap_servers, topics)
+    yield book
+    book.close()
+
+
+@pytest.fixture
+def cache(stack: LocalStack) -> Iterator["redis.Redis"]:
+    """Return a client of the Redis that the workers use; it starts empty."""
+    client = redis.Redis.from_url(stack.redis_url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def settings(stack: LocalStack, topics: Topics, cache: "redis.Redis", bundle_path: Path) -> Settings:  # noqa: ARG001
+    """Return the settings of this test's workers: topics and group of their own, an empty cache, the shipped bundle."""
+    return {
+        "MODERATION_KAFKA__BOOTSTRAP_SERVERS": stack.bootstrap_servers,
+        "MODERATION_KAFKA__INPUT_TOPIC": topics.events,
+        "MODERATION_KAFKA__VERDICT_TOPIC": topics.verdicts,
+        "MODERATION_KAFKA__DEAD_LETTER_TOPIC": topics.dead_letters,
+        "MODERATION_KAFKA__GROUP_ID": f"group-{uuid4().hex[:8]}",
+        "MODERATION_KAFKA__SESSION_TIMEOUT_S": "3",
+        "MODERATION_KAFKA__TRANSACTION_TIMEOUT_S": "3",
+        "MODERATION_REDIS__URL": stack.redis_url,
+        "MODERATION_MODEL__PATH": str(bundle_path),
+        "MODERATION_MODEL__N_THREADS": "1",
+    }
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+    """Return a function that starts a worker; keyword arguments are settings laid over the test's own."""
+    started: list[WorkerProcess] = []
+
+    def start(**overrides: str) -> WorkerProcess:
+        changed = {f"MODERATION_{name}": value for name, value in overrides.items()}
+        worker = WorkerProcess(settings | changed, tmp_path / f"worker-{len(started)}.log")
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.kill()

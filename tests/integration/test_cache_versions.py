@@ -1,0 +1,134 @@
+"""The compare-and-set against a real Redis: the cached version of a chat never decreases (I5, F23, F24)."""
+
+from datetime import UTC, datetime
+
+import pytest
+import redis
+
+from deploy.local import LocalStack
+from schemas import ModelRef, PolicyRef, Source, Verdict, encode_verdict
+from tests.schemas.payloads import make_verdict
+from worker.cache import RedisVerdictCache, cache_key, connect
+from worker.metrics import Metrics
+from worker.record import Record
+from worker.settings import RedisSettings
+
+pytestmark = pytest.mark.services
+
+TTL_S = 500
+MODEL_DIGEST = f"sha256:{'cd' * 32}"
+
+
+@pytest.fixture
+def verdicts(stack: LocalStack, cache: "redis.Redis") -> RedisVerdictCache:  # noqa: ARG001  the cache starts empty
+    """Return the worker's cache on the real Redis."""
+    return RedisVerdictCache(connect(stack.redis_url, timeout_s=2), RedisSettings(ttl_s=TTL_S), Metrics())
+
+
+def verdict_at(
+    offset: int, *, timestamp_ms: int = 1_000, topic: str = "live", model: str = "1", policy: str = "1"
+) -> Verdict:
+    """Return a verdict on chat-1 with this version."""
+    return make_verdict(
+        source=Source(topic=topic, partition=0, offset=offset, timestamp_ms=timestamp_ms),
+        model=ModelRef(name="m", version=model, digest=MODEL_DIGEST),
+        policy=PolicyRef(name="p", version=policy),
+        decided_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def put(verdicts: RedisVerdictCache, verdict: Verdict) -> None:
+    """Write one verdict."""
+    verdicts.put_many([(verdict, encode_verdict(verdict))])
+
+
+def tombstone(offset: int) -> Record:
+    """Return the null-value record that erases chat-1."""
+    return Record("live", 0, offset, 1_000, b"chat-1", None)
+
+
+@pytest.mark.parametrize(
+    ("there", "written", "wins"),
+    [
+        pytest.param(verdict_at(7), verdict_at(8), True, id="a higher offset"),
+        pytest.param(verdict_at(8), verdict_at(7), False, id="a lower offset"),
+        pytest.param(
+            verdict_at(8, timestamp_ms=1), verdict_at(7, timestamp_ms=9), False, id="a lower offset, later clock"
+        ),
+        pytest.param(verdict_at(7), verdict_at(7), True, id="a redelivery of the same event"),
+        pytest.param(verdict_at(9), verdict_at(1, topic="replay", timestamp_ms=999), False, id="other topic, earlier"),
+        pytest.param(verdict_at(1), verdict_at(9, topic="replay", timestamp_ms=1_000), True, id="other topic, as late"),
+        pytest.param(verdict_at(1), verdict_at(0, topic="replay", timestamp_ms=1_001), True, id="other topic, later"),
+        pytest.param(verdict_at(7, model="1.9"), verdict_at(7, model="1.10"), True, id="same event, newer model"),
+        pytest.param(verdict_at(7, model="1.10"), verdict_at(7, model="1.9"), False, id="same event, older model"),
+        pytest.param(verdict_at(7, model="1.9"), verdict_at(7, model="1.9.1"), True, id="same event, longer version"),
+        pytest.param(verdict_at(7, policy="2"), verdict_at(7, policy="10"), True, id="same event, newer policy"),
+        pytest.param(verdict_at(7, policy="10"), verdict_at(7, policy="2"), False, id="same event, older policy"),
+        pytest.param(verdict_at(7, model="2"), verdict_at(8, model="1"), True, id="a later event, older model"),
+    ],
+)
+def test_the_newer_version_of_a_chat_stays(
+    verdicts: RedisVerdictCache, there: Verdict, written: Verdict, wins: bool
+) -> None:
+    """A replay, a zombie and a redelivery all write late; only the event's version may decide."""
+    put(verdicts, there)
+    put(verdicts, written)
+    assert verdicts.get_many(["chat-1"]) == {"chat-1": written if wins else there}
+
+
+def test_versions_written_in_any_order_end_at_the_highest(verdicts: RedisVerdictCache) -> None:
+    """Two workers write the same chat after a rebalance, each batch by batch."""
+    for offset in (3, 1, 9, 2, 8, 9, 4):
+        put(verdicts, verdict_at(offset))
+    assert verdicts.get_many(["chat-1"])["chat-1"].source.offset == 9
+
+
+def test_of_several_verdicts_on_one_chat_in_a_batch_the_last_is_kept(verdicts: RedisVerdictCache) -> None:
+    """A chat that grows twice within one batch must not be cached in its older state."""
+    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in map(verdict_at, (1, 2, 3)))
+    assert verdicts.get_many(["chat-1"])["chat-1"].source.offset == 3
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"not json", b"[]", b"{}", b'{"source":7}', b"\xff\x00", b'{"source":{"topic":1}}']
+)
+def test_a_value_that_is_no_verdict_reads_as_a_miss_and_is_overwritten(
+    verdicts: RedisVerdictCache, cache: "redis.Redis", garbage: bytes
+) -> None:
+    """What another program left under our key protects nothing and breaks nothing."""
+    cache.set(cache_key("chat-1"), garbage)
+    assert verdicts.get_many(["chat-1"]) == {}
+    put(verdicts, verdict_at(1))
+    assert verdicts.get_many(["chat-1"]) == {"chat-1": verdict_at(1)}
+
+
+def test_a_key_of_another_type_is_overwritten_and_its_neighbours_are_written_too(
+    verdicts: RedisVerdictCache, cache: "redis.Redis"
+) -> None:
+    """One poisoned key must not cost a whole chunk its writes."""
+    cache.lpush(cache_key("chat-1"), "x")
+    neighbour = verdict_at(1).model_copy(update={"chat_id": "chat-2"})
+    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in (verdict_at(1), neighbour))
+    assert verdicts.get_many(["chat-1", "chat-2"]).keys() == {"chat-1", "chat-2"}
+
+
+def test_a_tombstone_evicts_what_is_not_newer(verdicts: RedisVerdictCache, cache: "redis.Redis") -> None:
+    """The right to erasure reaches the cache, but an old tombstone in a replay must not erase a newer verdict."""
+    put(verdicts, verdict_at(5))
+    verdicts.evict_many([tombstone(4)])
+    assert cache.exists(cache_key("chat-1"))
+    verdicts.evict_many([tombstone(6)])
+    assert not cache.exists(cache_key("chat-1"))
+
+
+def test_a_verdict_stays_for_the_ttl_and_no_longer(verdicts: RedisVerdictCache, cache: "redis.Redis") -> None:
+    """Verdicts of chats that nobody asks for again must leave by themselves."""
+    put(verdicts, verdict_at(1))
+    assert 0 < cache.ttl(cache_key("chat-1")) <= TTL_S
+
+
+def test_more_chats_than_fit_one_call_are_all_written_and_found(verdicts: RedisVerdictCache) -> None:
+    """Look-ups and writes go in chunks, so that Redis is never held up for long."""
+    many = [verdict_at(1).model_copy(update={"chat_id": f"chat-{i}"}) for i in range(250)]
+    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in many)
+    assert len(verdicts.get_many(f"chat-{i}" for i in range(250))) == 250

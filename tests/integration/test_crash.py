@@ -1,0 +1,135 @@
+"""Killed, frozen and joining workers: every input record ends exactly once, in order per chat (I1 to I4)."""
+
+import random
+import signal
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import StartWorker
+from tests.integration.ledger import Ledger
+from tests.integration.load import repeated_events, short_events
+from tests.integration.polling import wait_until
+
+pytestmark = pytest.mark.services
+
+N_KILLS = 20
+
+
+@pytest.fixture
+def n_partitions() -> int:
+    """Return enough partitions for workers to share."""
+    return 12
+
+
+def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """The promise of the service: a crash in the middle of a batch neither loses nor repeats a verdict."""
+    doomed, survivor = start_worker(), start_worker()
+    doomed.wait_joined()
+    survivor.wait_joined()
+    ledger.send(short_events(sample_chats, 5_000, n_chats=800))
+    ledger.wait_seen(500)
+    doomed.kill()
+    late = start_worker()
+    ledger.wait_complete(timeout_s=240)
+    ledger.assert_exactly_once()
+    assert survivor.events("batch_done")
+    assert late.events("batch_done")
+    # What the killed worker had produced and not committed may lie in the topics, for those who read uncommitted.
+    committed = {record[:3] for record in ledger.read()}
+    assert committed <= {record[:3] for record in ledger.read_uncommitted()}
+
+
+def test_workers_killed_at_random_points_lose_and_repeat_nothing(
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """F1 and F2: between produce and commit, between cache write and commit; small batches make many commits."""
+    chance = random.Random(20_26)  # noqa: S311  chooses moments, no secret
+    chats = [chat for chat in sample_chats if chat["messages"]]
+    ledger.send(repeated_events(chats, 8_000, n_chats=40))
+    n_expected = 0
+    for _ in range(N_KILLS // 2):
+        # The same ids as before: a new process fences what its predecessor left open.
+        pair = [
+            start_worker(KAFKA__TRANSACTIONAL_ID=f"{ledger.topics.events}-{slot}", BATCH__MAX_RECORDS="40")
+            for slot in range(2)
+        ]
+        for victim in pair:
+            n_expected = min(len(ledger.seen) + chance.randrange(1, 120), len(ledger.sent))
+            ledger.wait_seen(n_expected)
+            victim.kill()
+    start_worker()
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
+
+
+def test_a_frozen_worker_that_wakes_up_repeats_nothing(
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """F4: the group has given its partitions away; what the zombie still holds must be fenced."""
+    zombie, heir = start_worker(BATCH__MAX_RECORDS="40"), start_worker(BATCH__MAX_RECORDS="40")
+    zombie.wait_joined()
+    heir.wait_joined()
+    ledger.send(short_events(sample_chats, 1_200, n_chats=200))
+    zombie.wait_for("batch_done")
+    zombie.send(signal.SIGSTOP)
+    wait_until(
+        lambda: any(event["n_assigned"] == 12 for event in heir.events("partitions_changed")[-1:]),
+        timeout_s=30,
+        what=heir.tail,
+    )
+    zombie.send(signal.SIGCONT)
+    ledger.send(short_events(sample_chats, 300, n_chats=200))
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
+
+
+def test_a_second_worker_with_the_same_transactional_id_ends_the_first(
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """F13: two pods with one id are a deployment error; the older must stop, not fight."""
+    name = f"{ledger.topics.events}-shared"
+    older = start_worker(KAFKA__TRANSACTIONAL_ID=name)
+    ledger.send(short_events(sample_chats, 50, n_chats=50))
+    older.wait_for("batch_done")
+    start_worker(KAFKA__TRANSACTIONAL_ID=name).wait_for("worker_started")
+    ledger.send(short_events(sample_chats, 300, n_chats=50))
+    assert older.wait_exit() == 3
+    assert "another worker runs with the same transactional id" in older.events("worker_fatal")[0]["error"]
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
+
+
+def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """F5 and F7: members join while transactions are open and leave in order; what they had in hand ends once."""
+    workers = [start_worker(BATCH__MAX_RECORDS="40") for _ in range(2)]
+    ledger.send(short_events(sample_chats, 1_500, n_chats=300))
+    workers[0].wait_for("batch_done")
+    guest = start_worker(BATCH__MAX_RECORDS="40")
+    guest.wait_for("batch_done")
+    assert guest.stop() == 0
+    ledger.wait_seen(len(ledger.seen) + 200)
+    assert workers[0].stop() == 0
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
+
+
+def test_at_least_once_delivery_loses_nothing_when_a_worker_is_killed(
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """Verdicts may come twice in this mode, but never under two ids, so that a reader can drop repeats."""
+    doomed = start_worker(KAFKA__DELIVERY="at_least_once", BATCH__MAX_RECORDS="40")
+    ledger.send(short_events(sample_chats, 800, n_chats=100))
+    doomed.wait_for("batch_done", count=3)
+    doomed.kill()
+    start_worker(KAFKA__DELIVERY="at_least_once")
+    ledger.wait_complete()
+    ledger.assert_nothing_lost()
+    ids: dict[tuple[int, int], set[str]] = {}
+    for place, verdict in ledger.all_verdicts():
+        ids.setdefault(place, set()).add(verdict.verdict_id)
+    assert all(len(found) == 1 for found in ids.values())
