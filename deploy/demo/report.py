@@ -101,6 +101,7 @@ def _label_table(labels: LabelAgreement) -> Table:
         n = sum(counts.values())
         share = f"{counts[wrong] / n:.1%}" if n else "-"
         table.add_row(f"{name} -> {wrong}", share, f"{n} chats labelled {name}: {_listed(counts)}")
+    table.add_row("", "", "no measure of quality where the bundle was trained on these chats, as on the sample")
     return table
 
 
