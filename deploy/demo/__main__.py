@@ -103,8 +103,8 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """Run the command line and turn errors into exit codes."""
-    # A closed terminal or a stopped CI job unwinds like Ctrl-C does, so that nothing stays behind.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # A closed terminal or a stopped CI job unwinds like Ctrl-C does, also where a shell started us with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         app()

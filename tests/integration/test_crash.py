@@ -110,6 +110,9 @@ def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
     ledger.send(short_events(sample_chats, 1_500, n_chats=300))
     workers[0].wait_for("batch_done")
     guest = start_worker(BATCH__MAX_RECORDS="40")
+    guest.wait_until_it_owns_partitions()
+    # Whatever the others have left of the first events, the guest gets a share of these.
+    ledger.send(short_events(sample_chats, 1_000, n_chats=300))
     guest.wait_for("batch_done")
     assert guest.stop() == 0
     ledger.wait_seen(len(ledger.seen) + 200)

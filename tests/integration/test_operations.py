@@ -132,6 +132,7 @@ def test_a_worker_outlives_a_broker_restart_and_loses_nothing(
         assert status_of(port, "/livez") == 200
     finally:
         stack.kafka.start_broker(0)
+    ledger.restart_reader()
     ledger.wait_complete()
     wait_until(lambda: status_of(port, "/readyz") == 200, timeout_s=30, what=worker.tail)
     assert worker.stop() == 0
@@ -150,6 +151,7 @@ def test_a_broker_that_stays_away_ends_the_worker_after_the_stated_time(
         assert worker.wait_exit() == 3
     finally:
         stack.kafka.start_broker(0)
+    ledger.restart_reader()
     assert worker.events("worker_fatal")
     start_worker()
     ledger.wait_complete()

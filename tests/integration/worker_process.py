@@ -77,6 +77,14 @@ class WorkerProcess:
         """Wait until the group has given the worker partitions."""
         self.wait_for("partitions_changed")
 
+    def wait_until_it_owns_partitions(self) -> None:
+        """Wait until the group has given the worker at least one partition."""
+        wait_until(
+            lambda: any(event["n_assigned"] > 0 for event in self.events("partitions_changed")),
+            timeout_s=60,
+            what=self.tail,
+        )
+
     def wait_exit(self, *, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Wait for the end and return the exit code."""
         return self.process.wait(timeout_s)
