@@ -117,11 +117,6 @@ class Ledger:
             what=lambda: f"{self._reader.n_records} outcomes of {n_records}",
         )
 
-    def restart_reader(self) -> None:
-        """Begin the concurrent reading again: a client that lived through a broker's sudden death may miss records."""
-        self._reader.close()
-        self._reader = TopicReader(self._bootstrap_servers, self.topics.outputs)
-
     def read(self) -> list[ReadRecord]:
         """Return what a read_committed reader sees that comes last."""
         return read_all(self._bootstrap_servers, self.topics.outputs)
