@@ -1,7 +1,7 @@
 """Disguise text the way people do who want a filter to miss it, for training augmentation and for recall under attack.
 
-The serving windowing already undoes full-width letters (NFKC) and drops zero-width characters; they are among the kinds
-so that a report shows it. Look-alike letters follow Unicode Technical Standard 39 (confusables), the frequent ones only.
+The serving windowing already undoes full-width letters (NFKC) and drops zero-width characters; both are here so that a
+report shows it. Look-alike letters follow Unicode Technical Standard 39 (confusables), the frequent ones only.
 
 Invariant: with the same text, kind and random state the result is the same; empty text stays empty.
 """

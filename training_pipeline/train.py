@@ -19,15 +19,16 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import track
 from safetensors.torch import load_file, save_file
-from torch.nn import functional
 
 from model.tokenization import ConversationTokenizer, TokenIds
 from schemas import DEFAULT_BANNED
 from training_pipeline.allocator import keep_freed_memory
 from training_pipeline.data_record import DATA_NAME, DataRecord, record_data
+from training_pipeline.disguised_rows import with_disguised
 from training_pipeline.encoder_classifier import EncoderClassifier, pad_batch
 from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.loss import classification_loss
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics
 from training_pipeline.split import calibration_split
 from training_pipeline.train_config import CONFIG_NAME, TrainConfig
@@ -135,7 +136,8 @@ def train(
     for epoch in range(_resume(folder, run) + 1, config.n_epochs + 1):
         # A seed per epoch: a resumed run sees the batches that an uninterrupted one would have seen.
         torch.manual_seed(config.seed + epoch)
-        loss = _train_epoch(run, training, rows, pad_id=tokenizer.pad_id, epoch=epoch)
+        epoch_rows = with_disguised(training, rows, tokenizer, config, epoch=epoch)
+        loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch)
         _save(folder, epoch, run)
         report = _dev_report(model, dev, dev_rows, tokenizer.pad_id)
         log.info("epoch_done", epoch=epoch, loss=round(loss, 4), **report)
@@ -183,7 +185,7 @@ def _train_epoch(run: _Run, training: LabelledChats, rows: list[TokenIds], *, pa
         target = torch.from_numpy(training.soft_labels[group])
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
             logits = model(ids, mask)
-        loss = functional.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+        loss = classification_loss(logits, target, config)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         run.optimizer.step()

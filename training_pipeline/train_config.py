@@ -30,6 +30,14 @@ class TrainConfig(BaseModel):
         lt=1,
         description="Inside the encoder; 0 is half the time per step on a CPU, whose random numbers are slow.",
     )
+    evasion_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the chats that are disguised anew in each epoch, see evasion.py."
+    )
+    banned_group_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the cross-entropy of banned against safe, beside that of 13 categories.",
+    )
     calibration_ratio: float = Field(default=0.1, gt=0, lt=1, description="Share of the chats held out to calibrate.")
     bf16: bool = Field(default=False, description="Autocast to bfloat16; pays only where the CPU has it in hardware.")
     seed: int = 20261121
