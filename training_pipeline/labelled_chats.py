@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from model.tokenization import ConversationTokenizer, TokenIds
 from model.windowing import Windowing, render
 from schemas import CODES, CodecLimits, RecordRejected, Turn, conversation_turns, decode_chat_event
+from training_pipeline import licences
 
 OWN: Final = "own"
 """Licence class and source of chats that carry none: written for this project."""
@@ -81,8 +82,8 @@ def read_labelled_chats(paths: Sequence[Path], windowing: Windowing, licence_cla
         paths: JSON-lines files: ChatEvent fields plus `category`, optional `soft_label`, `agreed`,
             `source`, `license_class`.
         windowing: The bundle's windowing rules.
-        licence_classes: Keep only chats of these `license_class` values; empty keeps all. Chats
-            without the field are the project's own and always kept.
+        licence_classes: Keep only chats of these `license_class` values; empty keeps all. Without the field the class
+            follows from `license`; chats with neither are the project's own and always kept.
 
     Raises:
         ValueError: a line is not a labelled chat, or no chat is left; names file and line.
@@ -112,7 +113,7 @@ def _read_file(path: Path, licence_classes: frozenset[str], rejected: Counter[st
         for number, line in enumerate(lines, start=1):
             where = f"{path}:{number}"
             row = _parse(line, where)
-            licence_class = str(row.get("license_class", OWN))
+            licence_class = _licence_class(row)
             if licence_classes and licence_class not in licence_classes | {OWN}:
                 continue
             category, soft_label = _labels(row, where)
@@ -130,6 +131,13 @@ def _read_file(path: Path, licence_classes: frozenset[str], rejected: Counter[st
                 source=str(row.get("source", OWN)),
                 licence_class=licence_class,
             )
+
+
+def _licence_class(row: dict[str, Any]) -> str:
+    """Return the row's class; a chat from elsewhere must not pass as the project's own for want of the field."""
+    if "license_class" in row:
+        return str(row["license_class"])
+    return licences.licence_class(str(row["license"])) if "license" in row else OWN
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:

@@ -86,7 +86,13 @@ def queue_path(out: Path) -> Path:
 
 
 def agree(
-    paths: Sequence[Path], answer_paths: Sequence[Path], out: Path, options: AgreeOptions, *, gold: Path | None = None
+    paths: Sequence[Path],
+    answer_paths: Sequence[Path],
+    out: Path,
+    options: AgreeOptions,
+    *,
+    tables: Sequence[Path] = (),
+    gold: Path | None = None,
 ) -> StageReport:
     """Run the stage.
 
@@ -95,18 +101,19 @@ def agree(
         answer_paths: Answers files that `label` wrote.
         out: The labelled chats; the queue, the rejects and the report go beside it.
         options: What counts as labelled.
+        tables: Label tables (CSV), one annotator each.
         gold: Labelled chats to measure each annotator on.
 
     Raises:
         DataError: no chat has a vote, or a file is not what it should be.
     """
-    inputs = digests([*paths, *answer_paths, *([gold] if gold else [])])
+    inputs = digests([*paths, *answer_paths, *tables, *([gold] if gold else [])])
     wanted = options.model_dump(mode="json") | {"gold": gold is not None}
     if finished := finished_report(out, STAGE, inputs, wanted):
         return finished
     with StageFiles(out, [out, queue_path(out)]) as files:
         rows = _distinct(paths, files)
-        votes = gather_votes(rows, answer_paths)
+        votes = gather_votes(rows, answer_paths, tables)
         annotators = sorted({name for chat in votes.values() for name in chat})
         if not annotators:
             raise DataError(f"{', '.join(map(str, paths))}: no chat has a vote; expected answers of these chats")

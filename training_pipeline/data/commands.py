@@ -166,6 +166,14 @@ def agree(
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, help="Answers file of an annotator; may be repeated."),
     ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Label table (CSV: chat_id, category, confidence, runner_up), its name the annotator's; repeatable.",
+        ),
+    ] = None,
     consensus: Annotated[
         Literal["votes", "dawid-skene"],
         typer.Option(help="votes (mean of the soft labels) or dawid-skene (three annotators or more)."),
@@ -186,7 +194,7 @@ def agree(
     options = stage.AgreeOptions.model_validate(
         {"consensus": consensus, "keep": keep, "min_votes": min_votes, "min_weight": min_weight}
     )
-    report = stage.agree(data, answers or [], out, options, gold=gold)
+    report = stage.agree(data, answers or [], out, options, tables=labels or (), gold=gold)
     console = Console(stderr=True)
     show.print_agreement(report, console)
     show.print_stage(report, console)

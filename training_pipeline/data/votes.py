@@ -14,6 +14,7 @@ from training_pipeline.data.dawid_skene import ABSTAINED
 from training_pipeline.data.errors import DataError
 from training_pipeline.data.label_answer import Label, Status, soft_label_of
 from training_pipeline.data.label_prompt import NO_RUNNER_UP
+from training_pipeline.data.label_table import read_label_table
 
 
 class Vote(NamedTuple):
@@ -32,11 +33,18 @@ class Vote(NamedTuple):
 VotesByAnnotator = dict[str, Vote]
 
 
-def gather_votes(rows: Sequence[ChatRow], answer_paths: Sequence[Path]) -> dict[str, VotesByAnnotator]:
+def gather_votes(
+    rows: Sequence[ChatRow], answer_paths: Sequence[Path], table_paths: Sequence[Path] = ()
+) -> dict[str, VotesByAnnotator]:
     """Return the votes of each chat; of several answers of one annotator on a chat the last.
 
+    Args:
+        rows: The chats; answers about others are passed over.
+        answer_paths: Files that `label` wrote.
+        table_paths: Label tables; each file's name without its ending is its annotator.
+
     Raises:
-        DataError: a file is no answers file, or a row's `annotations` are of another form.
+        DataError: a file is no answers file or no label table, or a row's `annotations` are of another form.
     """
     votes: dict[str, VotesByAnnotator] = {row.chat_id: _carried_votes(row) for row in rows}
     for path in answer_paths:
@@ -50,6 +58,10 @@ def gather_votes(rows: Sequence[ChatRow], answer_paths: Sequence[Path]) -> dict[
             chat[answer.annotator] = Vote(
                 answer.category, answer.confidence or 3, answer.runner_up or NO_RUNNER_UP, answer.soft_label
             )
+    for path in table_paths:
+        for chat_id, label in read_label_table(path):
+            if chat_id in votes:
+                votes[chat_id][path.stem] = Vote(*label, soft_label_of(label))
     return votes
 
 
