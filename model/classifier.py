@@ -6,7 +6,9 @@ model never takes a neighbour with it.
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +57,13 @@ class ClassifyStats:
 class Classifier:
     """A bundle under a policy, ready to classify. Not to be shared between threads that call it at once.
 
+    Several batches run side by side, one thread each, which gets more done than one after the other on all threads: no
+    thread waits for another at the end of every operator. A lone batch has all threads, for the sake of its latency.
+
     Args:
         bundle: Verified bundle.
         policy: Banned categories and accepted error rates.
-        n_threads: Inference threads.
+        n_threads: Inference threads; with more than one the model is loaded twice.
         max_padded_tokens: Token budget of one inference, padding included.
         max_rows: Row limit of one inference.
 
@@ -83,13 +88,19 @@ class Classifier:
         self._curves = bundle.risk_curves(policy)
         self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
         self._session = OnnxSession(bundle.model, n_threads=n_threads, pad_id=self._tokenizer.pad_id)
+        self._lane_session = self._session
+        if n_threads > 1:
+            self._lane_session = OnnxSession(bundle.model, n_threads=1, pad_id=self._tokenizer.pad_id)
+        self._lanes = ThreadPoolExecutor(n_threads, thread_name_prefix="inference")
         self._max_padded_tokens = max_padded_tokens
         self._max_rows = max_rows
 
     def warm_up(self) -> None:
         """Run short and long rows once, so that the first event does not pay for lazy allocations."""
-        word_counts = (1, self._windowing.max_tokens)
-        self.classify([[Turn(Role.USER, "warm " * n_words)] for n_words in word_counts])
+        longest = self._windowing.max_tokens
+        # Alone on all threads, then more than one batch, side by side.
+        for lengths in ([1], [longest], [1, *[longest] * (1 + self._max_padded_tokens // longest)]):
+            self.classify([[Turn(Role.USER, "warm " * n_words)] for n_words in lengths])
 
     def classify(
         self, conversations: Sequence[Sequence[Turn]]
@@ -110,8 +121,8 @@ class Classifier:
         lengths = [len(row) for row in rows]
         batches = plan_batches(lengths, max_padded_tokens=self._max_padded_tokens, max_rows=self._max_rows)
         results: list[Classification | RowFailed] = [RowFailed("not classified")] * len(rows)
-        for batch in batches:
-            for index, result in zip(batch, self._classify_rows([rows[i] for i in batch]), strict=True):
+        for batch, judged in zip(batches, self._run([[rows[i] for i in batch] for batch in batches]), strict=True):
+            for index, result in zip(batch, judged, strict=True):
                 results[index] = result
         stats = ClassifyStats(
             n_rows=len(rows),
@@ -123,16 +134,23 @@ class Classifier:
         )
         return results, stats
 
-    def _classify_rows(self, rows: list[TokenIds]) -> list[Classification | RowFailed]:
+    def _run(self, batches: list[list[TokenIds]]) -> list[list[Classification | RowFailed]]:
+        if len(batches) == 1:
+            return [self._classify_rows(self._session, batches[0])]
+        # Longest rows first: what is left for the end, when lanes fall idle, is short.
+        judged = self._lanes.map(partial(self._classify_rows, self._lane_session), reversed(batches))
+        return list(judged)[::-1]
+
+    def _classify_rows(self, session: OnnxSession, rows: list[TokenIds]) -> list[Classification | RowFailed]:
         """Infer one batch; where it fails, halve it until the failing rows stand alone."""
         try:
-            logits = self._session.logits(rows)
+            logits = session.logits(rows)
         except RUN_ERRORS as error:
             if len(rows) == 1:
                 # ONNX Runtime's message may quote tensor shapes and node names, never token text.
                 return [RowFailed(f"ONNX Runtime: {type(error).__name__}: {str(error)[:200]}")]
             middle = len(rows) // 2
-            return self._classify_rows(rows[:middle]) + self._classify_rows(rows[middle:])
+            return self._classify_rows(session, rows[:middle]) + self._classify_rows(session, rows[middle:])
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
         probabilities = softmax(np.where(finite[:, None], logits, 0.0), temperature=self._temperature)
         scores = banned_probability(probabilities, self._banned)

@@ -267,7 +267,9 @@ class RecordConsumer:
                     raise fatal(cause, doing) from error
                 if time.monotonic() > deadline:
                     raise Fatal(
-                        f"{doing}: no answer for {self._settings.unreachable_exit_s} s: {describe(cause)}"
+                        f"{doing}: no answer for {self._settings.unreachable_exit_s} s: {describe(cause)}; expected "
+                        "one; check the brokers; where they answer others, a transaction that never ended holds the "
+                        "offsets back: look for it with `kafka-transactions.sh find-hanging` and end it with `abort`"
                     ) from error
                 log.warning("kafka_slow", doing=doing, error=describe(cause))
                 time.sleep(_RETRY_PAUSE_S)

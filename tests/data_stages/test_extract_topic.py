@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import orjson
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from deploy.local import LocalStack
 from tests.data_stages.chat_files import chat, read_lines, rejects_of
@@ -31,7 +32,8 @@ def stack() -> Iterator[LocalStack]:
 def topic(stack: LocalStack) -> str:
     """Fill a topic of three partitions with a chat a minute for 3,000 minutes, and one bad record."""
     name = f"chat-events-{uuid4().hex[:8]}"
-    stack.kafka.create_topics({name: 3})
+    # These records are older than a topic keeps records by default, and the broker looks every five minutes.
+    stack.kafka.create_topics({name: 3}, config={"retention.ms": "-1"})
     producer = Producer({"bootstrap.servers": stack.bootstrap_servers})
     for i in range(3_000):
         value = b"not json" if i == 1_500 else orjson.dumps(chat(f"chat-{i}", f"question {i}"))
@@ -82,6 +84,24 @@ def test_an_interrupted_extraction_of_a_topic_goes_on_with_the_same_range(
     ids = [row["chat_id"] for row in read_lines(out)]
     assert sorted(ids) == sorted(f"chat-{i}" for i in range(3_000) if i != 1_500)
     assert first_done[0] > 1_000, "the second attempt read everything again"
+
+
+def test_records_that_retention_deleted_before_the_extraction_are_counted(
+    stack: LocalStack, topic: str, tmp_path: Path
+) -> None:
+    """A range whose beginning is gone must not pass for a complete one; one that begins later is complete."""
+    admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
+    (deleted,) = admin.delete_records([TopicPartition(topic, 1, 40)]).values()
+    deleted.result(timeout=20)
+    reports = {}
+    for first_minute in (0, 500):
+        out = tmp_path / f"from-{first_minute}.jsonl"
+        with KafkaRangeReader({"bootstrap.servers": stack.bootstrap_servers}) as reader:
+            reports[first_minute] = extract_topic(reader, request(topic, first_minute, 900), out, last_messages=12)
+    assert reports[0].details == {"n_deleted_offsets": {"1": 40}}
+    assert reports[0].n_written == 900 - 40
+    assert reports[500].details == {}
+    assert reports[500].n_written == 400
 
 
 def test_an_unknown_topic_is_refused_by_name(stack: LocalStack, tmp_path: Path) -> None:

@@ -56,8 +56,22 @@ def poison(classifier: Classifier, texts: list[str], *, with_nan: bool) -> Poiso
     """Make the model fail on these texts."""
     rows = classifier._tokenizer.encode([f"user: {text}" for text in texts])
     session = PoisonedSession(classifier._session, rows, with_nan=with_nan)
-    classifier._session = session  # type: ignore[assignment]
+    classifier._session = classifier._lane_session = session  # type: ignore[assignment]
     return session
+
+
+def test_batches_side_by_side_give_the_answers_of_one_thread(
+    classifier: Classifier, conversations: list[list[Turn]]
+) -> None:
+    """Threads take batches as they fall idle; neither order nor answer may depend on that."""
+    two_lanes = Classifier(classifier.bundle, classifier.policy, n_threads=2, max_padded_tokens=64)
+    one_thread, _ = classifier.classify(conversations)
+    side_by_side, stats = two_lanes.classify(conversations)
+    assert stats.n_batches > 2
+    for one, other in zip(one_thread, side_by_side, strict=True):
+        assert isinstance(one, Classification)
+        assert isinstance(other, Classification)
+        assert other.probabilities == pytest.approx(one.probabilities, abs=1e-4)
 
 
 def test_results_come_in_the_order_of_the_input(classifier: Classifier, conversations: list[list[Turn]]) -> None:

@@ -69,8 +69,11 @@ def extract_topic(
     Where an interrupted run left a checkpoint of the same request, its offset range is kept, so that the end of the
     topic does not move between the two.
 
+    Where the range begins at the oldest record that retention has left, the report's details say how many offsets were
+    deleted before it (`n_deleted_offsets`, per partition).
+
     Raises:
-        DataError: the broker does not answer, or records of the range are gone.
+        DataError: the broker does not answer, or records of the range are gone since it was fixed.
     """
     options: dict[str, Any] = {"last_messages": last_messages, **request.model_dump()}
     checkpoint = read_checkpoint(out, options)
@@ -84,17 +87,23 @@ def extract_topic(
     n_total = sum(max(0, place.end - place.start) for place in ranges.values())
     _extract(_topic_records(reader, request, ranges, output.cursor), output, last_messages, n_total, on_progress)
     inputs = {f"{request.topic}[{p}]": f"{place.start}..{place.end}" for p, place in sorted(ranges.items())}
-    return _report(out, output, inputs, options)
+    n_deleted = {str(p): place.n_deleted for p, place in sorted(ranges.items()) if place.n_deleted}
+    return _report(out, output, inputs, options, {"n_deleted_offsets": n_deleted} if n_deleted else {})
 
 
 def _range_marks(ranges: dict[int, OffsetRange]) -> dict[str, int]:
-    starts = {f"start:{p}": place.start for p, place in ranges.items()}
-    return starts | {f"end:{p}": place.end for p, place in ranges.items()}
+    marks: dict[str, int] = {}
+    for p, place in ranges.items():
+        marks |= {f"start:{p}": place.start, f"end:{p}": place.end, f"deleted:{p}": place.n_deleted}
+    return marks
 
 
 def _saved_ranges(cursor: dict[str, int]) -> dict[int, OffsetRange]:
     partitions = [int(name.removeprefix("end:")) for name in cursor if name.startswith("end:")]
-    return {p: OffsetRange(start=cursor[f"start:{p}"], end=cursor[f"end:{p}"]) for p in partitions}
+    return {
+        p: OffsetRange(start=cursor[f"start:{p}"], end=cursor[f"end:{p}"], n_deleted=cursor.get(f"deleted:{p}", 0))
+        for p in partitions
+    }
 
 
 def _file_records(paths: Sequence[Path], cursor: dict[str, int]) -> Iterator[SourceRecord]:
@@ -157,7 +166,13 @@ def _row(event: ChatEvent, record: SourceRecord, last_messages: int) -> dict[str
     return row
 
 
-def _report(out: Path, output: ResumableOutput, inputs: dict[str, str], options: dict[str, Any]) -> StageReport:
+def _report(
+    out: Path,
+    output: ResumableOutput,
+    inputs: dict[str, str],
+    options: dict[str, Any],
+    details: dict[str, Any] | None = None,
+) -> StageReport:
     report = StageReport(
         stage=STAGE,
         inputs=inputs,
@@ -165,6 +180,7 @@ def _report(out: Path, output: ResumableOutput, inputs: dict[str, str], options:
         outputs={path.name: file_digest(path) for path in (out, rejects_path(out))},
         n_written=output.n_written,
         n_rejected_by_reason=dict(sorted(output.n_rejected.items())),
+        details=details or {},
     )
     write_report(out, report)
     return report

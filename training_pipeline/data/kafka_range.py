@@ -33,6 +33,9 @@ class OffsetRange(BaseModel):
 
     start: int
     end: int
+    n_deleted: int = 0
+    """Offsets before `start` that retention has deleted, where the range begins at what is left: the records there may
+    have belonged to it, and nobody can tell any more."""
 
 
 class KafkaRequest(BaseModel):
@@ -124,10 +127,11 @@ class KafkaRangeReader:
             ranges = {}
             for partition in partitions:
                 place = TopicPartition(request.topic, partition)
-                _, high = self._consumer.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT_S)
-                end = ends.get(partition, high)
-                start = starts[partition]
-                ranges[partition] = OffsetRange(start=high if start < 0 else start, end=high if end < 0 else end)
+                low, high = self._consumer.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT_S)
+                start, end = (high if o < 0 else o for o in (starts[partition], ends.get(partition, high)))
+                # A record before the first of the range shows that nothing of the range is gone.
+                n_deleted = low if start <= low else 0
+                ranges[partition] = OffsetRange(start=start, end=end, n_deleted=n_deleted)
         except KafkaException as error:
             raise DataError(
                 f"topic {request.topic}: {error.args[0]}; expected a broker that answers within "

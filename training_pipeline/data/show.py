@@ -72,6 +72,12 @@ def print_stage(report: "StageReport", console: Console) -> None:
     for reason, n_chats in report.n_rejected_by_reason.items():
         table.add_row(reason, str(n_chats))
     console.print(table)
+    if deleted := report.details.get("n_deleted_offsets"):
+        console.print(
+            f"the range begins where retention ended: offsets deleted before it, per partition: {deleted}; records of "
+            "the range may be among them",
+            highlight=False,
+        )
     fields = {"stage", "n_written", "n_rejected_by_reason", "outputs"}
     print_json(report.model_dump(mode="json", include=fields) | _short_details(report.details))
 
