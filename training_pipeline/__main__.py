@@ -17,6 +17,7 @@ from training_pipeline.data.commands import app as data_app
 from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.labelled_chats import read_labelled_chats
+from training_pipeline.release_commands import app as release_app
 from training_pipeline.train_config import TrainConfig, read_config
 
 EXIT_UNEXPECTED: Final = 1
@@ -166,6 +167,7 @@ def quantise_compare(
     _print_json({"schemes": [asdict(row) for row in rows]})
 
 
+app.add_typer(release_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
 
