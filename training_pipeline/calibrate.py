@@ -51,6 +51,11 @@ class Calibration:
     nll_cross_validated: dict[str, float]
     """The same by kind of scaling, on folds of the fitting part that did not fit it; empty where nothing was chosen."""
 
+    @property
+    def scaling(self) -> LogitScaling:
+        """What the bundle will calibrate its logits with."""
+        return LogitScaling.single(self.temperature) if self.class_groups is None else scaling_of(self.class_groups)
+
     def summary(self) -> dict[str, Any]:
         """Return the figures for the manifest."""
         return {
