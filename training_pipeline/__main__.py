@@ -18,6 +18,7 @@ from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.parity import print_parity
+from training_pipeline.recipe_commands import app as recipe_app
 from training_pipeline.release_commands import app as release_app
 from training_pipeline.scaling_fit import ScalingKind
 from training_pipeline.train_config import TrainConfig, read_config
@@ -175,6 +176,7 @@ def quantise_compare(
 
 
 app.add_typer(release_app)
+app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
 

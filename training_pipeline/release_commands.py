@@ -1,17 +1,53 @@
 """Commands after export: is the guarantee real, may the bundle replace the one in service, and back again."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 import typer
 from rich.console import Console
 
-from model import available_cpus, load_policy
+from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
+
+EXIT_BROKEN_PROMISE: Final = 4
 
 app = typer.Typer()
 
 RegistryOption = Annotated[Path, typer.Option("--registry", help="Folder that workers read their bundle from.")]
+
+
+@app.command(name="verify-guarantee")
+def verify_guarantee(
+    *,
+    bundle: Annotated[
+        Path, typer.Option(help="Bundle folder, or a registry.", show_default="the shipped bundle")
+    ] = DEFAULT_BUNDLE_PATH,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Labelled chats that chose nothing; may be repeated."),
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.")] = None,
+    splits: Annotated[int, typer.Option(min=2, help="Random splits into a calibration and a fresh part.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Decides the splits.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the report here too, JSON.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+) -> None:
+    """Check the conformal guarantee on the bundle's calibration chats and, with --data, on chats that chose nothing.
+
+    Exit codes: 0 it holds; 3 refused; 4 it does not hold on these chats.
+    """
+    from training_pipeline.guarantee_report import guarantee_report, print_guarantee  # noqa: PLC0415
+
+    loaded, wanted = load_bundle(bundle), load_policy(policy)
+    report = guarantee_report(
+        loaded, data or (), wanted, n_splits=splits, seed=seed, n_threads=threads or available_cpus()
+    )
+    print_guarantee(report, Console(width=160))
+    if out is not None:
+        out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    _print_json(report)
+    if not report["holds"]:
+        raise typer.Exit(EXIT_BROKEN_PROMISE)
 
 
 @app.command()
