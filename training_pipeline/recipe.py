@@ -11,6 +11,8 @@ from enum import StrEnum
 from rich.console import Console
 from rich.table import Table
 
+from model.errors import BundleError
+from model.policy_file import PolicyError
 from training_pipeline.recipe_config import Recipe
 from training_pipeline.recipe_stages import Task, tasks_of
 from training_pipeline.recipe_state import (
@@ -63,7 +65,7 @@ def run_recipe(
 
     Raises:
         ValueError: the recipe does not fit together, or names no such stage.
-        RecipeFailed: a stage failed; holds the outcomes, and the error as its cause.
+        RecipeFailed: a stage refused its input; holds the outcomes, and the error as its cause.
     """
     tasks = tasks_of(recipe, console)
     names = [task.name for task in tasks]
@@ -88,7 +90,7 @@ def run_recipe(
             failed = StageOutcome(task.name, Outcome.FAILED, why)
             try:
                 summary = runner.run(task)
-            except Exception as error:
+            except (ValueError, BundleError, PolicyError, OSError) as error:
                 rest = [StageOutcome(later.name, Outcome.NOT_REACHED, "") for later in tasks[position + 1 :]]
                 lines = [*outcomes, replace(failed, seconds=time.perf_counter() - started), *rest]
                 raise RecipeFailed(lines) from error
@@ -97,7 +99,7 @@ def run_recipe(
 
 
 class RecipeFailed(Exception):  # noqa: N818  the name says what happened
-    """A stage failed. What was done before it stays done.
+    """A stage refused its input. What was done before it stays done.
 
     Args:
         outcomes: Of every stage.
