@@ -79,7 +79,7 @@ def test_a_second_run_does_nothing_and_a_dry_run_says_so(folder: Path) -> None:
 
 def test_a_changed_argument_runs_its_stage_and_those_after_it_only(folder: Path) -> None:
     """Another version is another bundle, from the same checkpoint."""
-    lines = _run(folder, "stages.export.version=0.2", dry_run=True)
+    lines = _run(folder, 'stages.export.version="0.2"', dry_run=True)
     assert _planned(lines) == ["export", "evaluate", "promote"]
     assert [line.why for line in lines[-3:]] == ["arguments changed", "comes after export", "comes after evaluate"]
 
