@@ -161,6 +161,8 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     for setting in settings:
         _set(document, setting)
     names = document.get("data") or {}
+    if not isinstance(names, dict):
+        raise ValueError(f"{path}: not a recipe: data is {names!r}; expected paths by name")  # noqa: TRY004
     try:
         return Recipe.model_validate({**document, "stages": _filled(document.get("stages"), names, path)})
     except ValidationError as error:
