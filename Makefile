@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 EVENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training demo test test-serving lint format lock contracts clean
+.PHONY: help setup setup-training demo test test-serving train-smoke lint format lock contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,10 @@ test: setup setup-training  ## the whole test suite, real Kafka and Redis includ
 
 test-serving: setup  ## the part that needs no torch
 	@$(PY) -m pytest -m "not training" --ignore=tests/training --ignore=tests/data_stages
+
+train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle
+	@rm -rf work/smoke
+	@$(PY) -m training_pipeline run recipes/smoke.yaml
 
 lint: setup setup-training  ## ruff, mypy, import rules, contracts
 	@$(PY) -m ruff check

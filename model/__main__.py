@@ -25,6 +25,8 @@ from model import (
     load_policy,
 )
 from model.jsonl import classify_lines, judgement_fields
+from model.registry import served_bundle
+from model.signature import verify as verify_signature
 from model.thresholds import thresholds_for
 from model.windowing import render
 from schemas import (
@@ -174,9 +176,19 @@ def info(
 
 
 @app.command()
-def verify(*, bundle: BundleOption = DEFAULT_BUNDLE_PATH, policy: PolicyOption = None) -> None:
-    """Check a bundle: every digest, the manifest, the model's signature, the thresholds, and one inference."""
+def verify(
+    *,
+    bundle: BundleOption = DEFAULT_BUNDLE_PATH,
+    policy: PolicyOption = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(help="Ed25519 key, PEM: the bundle must be a registry's, and signed. Needs the signing extra."),
+    ] = None,
+) -> None:
+    """Check a bundle or what a registry serves: digests, manifest, input and output names, thresholds, an inference."""
     loaded = load_bundle(bundle)
+    if public_key is not None:
+        verify_signature(loaded.digest, served_bundle(bundle)[1].signature, public_key)
     found = thresholds_for(loaded.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY)
     if found != loaded.manifest.thresholds:
         raise BundleError(

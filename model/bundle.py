@@ -24,6 +24,7 @@ from model.manifest import (
     TOKENIZER_NAME,
     Manifest,
 )
+from model.registry import POINTER_NAME, is_registry, served_bundle
 from schemas import CODES, ModelRef, Policy
 
 DEFAULT_BUNDLE_PATH: Final = Path(__file__).parent / "bundles" / "default"
@@ -72,11 +73,27 @@ class Bundle:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Read and verify the bundle in a folder.
+    """Read and verify the bundle in a folder, or the one that a registry serves.
+
+    Args:
+        path: The bundle's folder; or a registry's folder or its pointer file (`model.registry`).
 
     Raises:
-        BundleError: a file is missing, unknown, a link or altered, or the manifest is not understood.
+        BundleError: a file is missing, unknown, a link or altered, the manifest or the pointer is not understood, or
+            the pointer names another digest.
     """
+    if not is_registry(path):
+        return _load_folder(path)
+    folder, entry = served_bundle(path)
+    bundle = _load_folder(folder)
+    if bundle.digest != entry.digest:
+        raise BundleError(
+            f"{folder}: digest is {bundle.digest[:19]}, {POINTER_NAME} says {entry.digest[:19]}; promote it again"
+        )
+    return bundle
+
+
+def _load_folder(path: Path) -> Bundle:
     raw_manifest = _read(path, MANIFEST_NAME)
     try:
         manifest = Manifest.model_validate_json(raw_manifest)

@@ -10,6 +10,7 @@ Source: Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World (2005), 
 Schuster, Conformal Risk Control (ICLR 2024), theorem 1.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,9 +41,59 @@ def softmax(logits: FloatArray, *, temperature: float = 1.0) -> FloatArray:
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; expected a number above 0")
+    return _normalised(_finite(logits) / temperature)
+
+
+@dataclass(frozen=True)
+class LogitScaling:
+    """How the logits of a bundle become calibrated probabilities: one temperature, or one and a bias per class group.
+
+    With groups, category k of group g gets softmax over k of (z_k - mean of all z) / T_g + b_g. Taking the mean off
+    keeps the answer the same where a constant is added to all logits, which says nothing.
+
+    Source: Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networks (2017), section 4.2: temperature
+    scaling, and vector scaling with its parameters shared within a group.
+    """
+
+    temperatures: ScoreArray
+    """float64 [13], > 0."""
+    biases: ScoreArray
+    """float64 [13]."""
+    is_grouped: bool
+
+    @classmethod
+    def single(cls, temperature: float) -> "LogitScaling":
+        """Return the scaling with one temperature, the same as `softmax` with it."""
+        return cls(np.full(len(CODES), temperature), np.zeros(len(CODES)), is_grouped=False)
+
+    @classmethod
+    def of_groups(cls, groups: Iterable[tuple[Collection[str], float, float]]) -> "LogitScaling":
+        """Return the scaling of class groups: codes, temperature and bias of each; together they hold all codes."""
+        temperatures, biases = np.ones(len(CODES)), np.zeros(len(CODES))
+        for codes, temperature, bias in groups:
+            columns = [CODES.index(code) for code in codes]
+            temperatures[columns], biases[columns] = temperature, bias
+        return cls(temperatures, biases, is_grouped=True)
+
+    def probabilities(self, logits: FloatArray) -> FloatArray:
+        """Return calibrated probabilities, float32 [rows, 13].
+
+        Raises:
+            ValueError: a logit is NaN or infinite.
+        """
+        scaled = _finite(logits)
+        if self.is_grouped:
+            scaled = scaled - scaled.mean(axis=1, keepdims=True)
+        return _normalised(scaled / self.temperatures + self.biases)
+
+
+def _finite(logits: FloatArray) -> ScoreArray:
     if not np.isfinite(logits).all():
         raise ValueError("a logit is NaN or infinite; expected finite numbers")
-    scaled = logits.astype(np.float64) / temperature
+    return logits.astype(np.float64)
+
+
+def _normalised(scaled: ScoreArray) -> FloatArray:
     # Subtracting the row maximum leaves the result unchanged and keeps exp() from overflowing.
     exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     probabilities: FloatArray = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.batching import padded_tokens, plan_batches
 from model.bundle import Bundle
-from model.calibration import FloatArray, banned_probability, softmax
+from model.calibration import FloatArray, banned_probability
 from model.decision import Judgement, decide
 from model.errors import RowFailed
 from model.onnx_runtime import RUN_ERRORS
@@ -83,7 +83,7 @@ class Classifier:
         self.bundle = bundle
         self.policy = policy
         self._windowing = bundle.manifest.windowing
-        self._temperature = bundle.manifest.temperature
+        self._scaling = bundle.manifest.logit_scaling
         self._banned = frozenset(code.value for code in policy.banned)
         self._curves = bundle.risk_curves(policy)
         self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
@@ -152,7 +152,7 @@ class Classifier:
             middle = len(rows) // 2
             return self._classify_rows(session, rows[:middle]) + self._classify_rows(session, rows[middle:])
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-        probabilities = softmax(np.where(finite[:, None], logits, 0.0), temperature=self._temperature)
+        probabilities = self._scaling.probabilities(np.where(finite[:, None], logits, 0.0))
         scores = banned_probability(probabilities, self._banned)
         return [
             self._classification(probabilities[i], float(scores[i]))

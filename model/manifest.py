@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from model.calibration import LogitScaling
 from model.windowing import Windowing
 from schemas import CODES
 from schemas.policy import DottedVersion
@@ -38,6 +39,16 @@ class Thresholds(BaseModel):
     block_from: float = Field(ge=0, le=1, description="Smallest calibration score that is blocked.")
 
 
+class ClassGroup(BaseModel):
+    """Categories whose logits share a temperature and a bias; see `model.calibration.LogitScaling`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codes: list[str] = Field(min_length=1)
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    bias: float = Field(allow_inf_nan=False)
+
+
 class Manifest(BaseModel):
     """Everything a process must know before it serves from a bundle."""
 
@@ -49,12 +60,30 @@ class Manifest(BaseModel):
     labels: list[str] = Field(description="Category code of each output column.")
     files: dict[str, FileEntry]
     windowing: Windowing
-    temperature: float = Field(gt=0)
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    class_groups: list[ClassGroup] | None = Field(
+        default=None, description="Where given, they calibrate in place of the one temperature."
+    )
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
     training_data: dict[str, Any] = Field(description="Digests, counts and licence classes of the data.")
     quantisation: str
     licence: str
+
+    @property
+    def logit_scaling(self) -> LogitScaling:
+        """What calibrates this bundle's logits."""
+        if self.class_groups is None:
+            return LogitScaling.single(self.temperature)
+        return LogitScaling.of_groups((group.codes, group.temperature, group.bias) for group in self.class_groups)
+
+    @field_validator("class_groups")
+    @classmethod
+    def _groups_are_a_partition(cls, groups: list[ClassGroup] | None) -> list[ClassGroup] | None:
+        codes = [code for group in groups or [] for code in group.codes]
+        if groups is not None and sorted(codes) != sorted(CODES):
+            raise ValueError(f"class_groups hold {sorted(codes)}; expected each of {list(CODES)} once")
+        return groups
 
     @field_validator("labels")
     @classmethod

@@ -17,6 +17,10 @@ from training_pipeline.data.commands import app as data_app
 from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.labelled_chats import read_labelled_chats
+from training_pipeline.parity import print_parity
+from training_pipeline.recipe_commands import app as recipe_app
+from training_pipeline.release_commands import app as release_app
+from training_pipeline.scaling_fit import ScalingKind
 from training_pipeline.train_config import TrainConfig, read_config
 
 EXIT_UNEXPECTED: Final = 1
@@ -92,6 +96,9 @@ def export(
     ] = None,
     epoch: EpochOption = 0,
     encoder: EncoderOption = None,
+    scaling: Annotated[
+        ScalingKind, typer.Option(help="What calibrates the logits; auto decides by cross-validated likelihood.")
+    ] = ScalingKind.AUTO,
     threads: ThreadsOption = 0,
 ) -> None:
     """Quantise and calibrate a checkpoint, measure it, and write a bundle. --data: the run's files, in its order."""
@@ -105,8 +112,10 @@ def export(
         epoch=epoch or None,
         encoder=encoder,
         n_threads=threads or available_cpus(),
+        scaling=scaling,
     )
     metrics = export_bundle(request)
+    print_parity(metrics["parity"], Console(width=140))
     ref = load_bundle(out).ref
     Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
     _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
@@ -166,6 +175,8 @@ def quantise_compare(
     _print_json({"schemes": [asdict(row) for row in rows]})
 
 
+app.add_typer(release_app)
+app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
 

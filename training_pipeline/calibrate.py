@@ -1,29 +1,34 @@
-"""Fit the temperature and prepare the chats behind the conformal guarantee.
+"""Fit what calibrates the logits and prepare the chats behind the conformal guarantee.
 
 The held-out calibration chats are used for two things that must not share a chat: one stratified part fits the
-temperature, the other part becomes calibration.json. The guarantee of `model.calibration` holds because the chats in
-calibration.json chose nothing.
+scaling and chooses its kind, the other part becomes calibration.json. The guarantee of `model.calibration` holds
+because the chats in calibration.json chose nothing.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from model.batching import plan_batches
-from model.calibration import STORED_DECIMALS, FloatArray, softmax
+from model.calibration import STORED_DECIMALS, FloatArray, LogitScaling
+from model.manifest import ClassGroup
 from model.session import OnnxSession
 from model.tokenization import TokenIds
 from schemas import CODES
+from training_pipeline.scaling_fit import (
+    ScalingKind,
+    choose_kind,
+    fit_class_groups,
+    fit_temperature,
+    negative_log_likelihood,
+    scaling_of,
+)
 from training_pipeline.split import calibration_split
 
-_LOG_TEMPERATURE_BOUNDS: Final = (-3.0, 3.0)
-_LOG_TEMPERATURE_TOLERANCE: Final = 1e-5
-_GOLDEN_RATIO: Final = (math.sqrt(5) - 1) / 2
 _MAX_PADDED_TOKENS: Final = 1024
 _MAX_ROWS: Final = 64
 
@@ -33,6 +38,8 @@ class Calibration:
     """Outcome of the calibration stage."""
 
     temperature: float
+    class_groups: list[ClassGroup] | None
+    """In place of the temperature, where they were chosen."""
     labels: NDArray[np.int64]
     """int64 [n_chats], true category of the chats that chose nothing."""
     probabilities: FloatArray
@@ -40,15 +47,24 @@ class Calibration:
     nll_before: float
     """Negative log likelihood per chat of the fitting part at temperature 1."""
     nll_after: float
-    """The same at the fitted temperature."""
+    """The same with the fitted scaling."""
+    nll_cross_validated: dict[str, float]
+    """The same by kind of scaling, on folds of the fitting part that did not fit it; empty where nothing was chosen."""
 
-    def summary(self) -> dict[str, float]:
+    @property
+    def scaling(self) -> LogitScaling:
+        """What the bundle will calibrate its logits with."""
+        return LogitScaling.single(self.temperature) if self.class_groups is None else scaling_of(self.class_groups)
+
+    def summary(self) -> dict[str, Any]:
         """Return the figures for the manifest."""
         return {
             "n_chats": len(self.labels),
+            "scaling": (ScalingKind.TEMPERATURE if self.class_groups is None else ScalingKind.CLASS_GROUPS).value,
             "temperature": self.temperature,
             "nll_at_temperature_1": round(self.nll_before, 4),
             "nll": round(self.nll_after, 4),
+            "nll_cross_validated": {kind: round(nll, 4) for kind, nll in self.nll_cross_validated.items()},
         }
 
     def to_json(self) -> bytes:
@@ -66,60 +82,37 @@ def session_logits(session: OnnxSession, rows: Sequence[TokenIds]) -> FloatArray
     return logits
 
 
-def negative_log_likelihood(logits: FloatArray, labels: NDArray[np.int64], *, temperature: float) -> float:
-    """Return the mean negative log likelihood of the true categories, nats per chat."""
-    probabilities = softmax(logits, temperature=temperature)[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(probabilities.astype(np.float64), 1e-12)).mean())
-
-
-def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:
-    """Return the temperature with the smallest negative log likelihood, rounded to four decimals.
-
-    Args:
-        logits: float32 [n_chats, 13] of the model that will be served, quantised.
-        labels: int64 [n_chats], true column indices.
-    """
-
-    def cost(log_temperature: float) -> float:
-        return negative_log_likelihood(logits, labels, temperature=math.exp(log_temperature))
-
-    return round(math.exp(_golden_section(cost, *_LOG_TEMPERATURE_BOUNDS)), 4)
-
-
-def _golden_section(cost: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function with one valley is smallest, within the tolerance."""
-    left, right = high - _GOLDEN_RATIO * (high - low), low + _GOLDEN_RATIO * (high - low)
-    cost_left, cost_right = cost(left), cost(right)
-    while high - low > _LOG_TEMPERATURE_TOLERANCE:
-        if cost_left < cost_right:
-            high, right, cost_right = right, left, cost_left
-            left = high - _GOLDEN_RATIO * (high - low)
-            cost_left = cost(left)
-        else:
-            low, left, cost_left = left, right, cost_right
-            right = low + _GOLDEN_RATIO * (high - low)
-            cost_right = cost(right)
-    return (low + high) / 2
-
-
-def calibrate(logits: FloatArray, labels: NDArray[np.int64], *, temperature_ratio: float, seed: int) -> Calibration:
-    """Fit the temperature on one part of the held-out chats, and keep the other part for the guarantee.
+def calibrate(
+    logits: FloatArray,
+    labels: NDArray[np.int64],
+    *,
+    temperature_ratio: float,
+    seed: int,
+    kind: ScalingKind = ScalingKind.TEMPERATURE,
+) -> Calibration:
+    """Fit the scaling on one part of the held-out chats, and keep the other part for the guarantee.
 
     Args:
         logits: float32 [n_chats, 13], of the held-out chats, by the model that will be served.
         labels: int64 [n_chats], true column indices.
-        temperature_ratio: Share of the chats that fit the temperature, 0..1.
+        temperature_ratio: Share of the chats that fit the scaling, 0..1.
         seed: Same seed and labels give the same parts.
+        kind: One temperature, class groups, or whichever has the better cross-validated likelihood.
     """
     guarantee, fitting = calibration_split(labels, calibration_ratio=temperature_ratio, seed=seed)
+    nlls: dict[str, float] = {}
+    if kind is ScalingKind.AUTO:
+        kind, nlls = choose_kind(logits[fitting], labels[fitting], seed=seed)
     temperature = fit_temperature(logits[fitting], labels[fitting])
-    probabilities = np.round(
-        softmax(logits[guarantee], temperature=temperature).astype(np.float64), STORED_DECIMALS
-    ).astype(np.float32)
+    groups = fit_class_groups(logits[fitting], labels[fitting]) if kind is ScalingKind.CLASS_GROUPS else None
+    scaling = LogitScaling.single(temperature) if groups is None else scaling_of(groups)
+    probabilities = np.round(scaling.probabilities(logits[guarantee]).astype(np.float64), STORED_DECIMALS)
     return Calibration(
         temperature=temperature,
+        class_groups=groups,
         labels=labels[guarantee],
-        probabilities=probabilities,
-        nll_before=negative_log_likelihood(logits[fitting], labels[fitting], temperature=1.0),
-        nll_after=negative_log_likelihood(logits[fitting], labels[fitting], temperature=temperature),
+        probabilities=probabilities.astype(np.float32),
+        nll_before=negative_log_likelihood(logits[fitting], labels[fitting], LogitScaling.single(1.0)),
+        nll_after=negative_log_likelihood(logits[fitting], labels[fitting], scaling),
+        nll_cross_validated=nlls,
     )

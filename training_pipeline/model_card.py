@@ -1,9 +1,9 @@
 """The model card of a bundle, written from its own figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from model.manifest import Thresholds
+from model.manifest import ClassGroup, Thresholds
 from schemas import CATEGORY_NAMES, DEFAULT_POLICY
 
 _PERMISSIVE: Final = frozenset({"own", "permissive"})
@@ -49,9 +49,11 @@ Files, by digest: {files}.
 
 {figures}
 
+{parity}
+
 ## Calibration and its guarantee
 
-Temperature {temperature}, fitted on one fifth of the held-out conversations; the other {n_calibration} ({n_banned}
+{scaling}, fitted on one fifth of the held-out conversations; the other {n_calibration} ({n_banned}
 banned, {n_safe} safe) are in calibration.json and chose nothing. `banned_to_safe_risk` is a conformal p-value over
 them: if a banned conversation is exchangeable with those, the chance that it is answered `allow` is at most the
 policy's target ({allow_target:.1%} by default, on average over calibration sets). The bound on safe conversations
@@ -116,7 +118,8 @@ def model_card(
         files=", ".join(f"{file['name']} ({file['digest'][:19]}…)" for file in data["files"]),
         figures="\n".join(_figures(name, report) for name, report in metrics.items() if "agreed" in report)
         or "None were measured at export.",
-        temperature=fields["temperature"],
+        scaling=_scaling(fields),
+        parity=_parity(metrics.get("parity")),
         n_calibration=n_banned + n_safe,
         n_banned=n_banned,
         n_safe=n_safe,
@@ -124,6 +127,26 @@ def model_card(
         block_target=DEFAULT_POLICY.max_safe_to_banned_rate,
         allow_up_to=thresholds.allow_up_to,
         block_from=thresholds.block_from,
+    )
+
+
+def _scaling(fields: Mapping[str, Any]) -> str:
+    groups: Sequence[ClassGroup] | None = fields.get("class_groups")
+    if groups is None:
+        return f"Temperature {fields['temperature']}"
+    parts = (f"temperature {group.temperature} and bias {group.bias} for {', '.join(group.codes)}" for group in groups)
+    return "Logits scaled by class group (" + "; ".join(parts) + ")"
+
+
+def _parity(report: Mapping[str, Any] | None) -> str:
+    """Say what quantisation costs; nothing where it was not measured."""
+    if report is None:
+        return "What quantisation costs was not measured."
+    in_float, int8 = report["runtimes"][1:]
+    return (
+        f"INT8 against the float graph on {report['n_chats']} conversations: the category of torch on "
+        f"{int8['agreement_ratio']:.1%} of them, accuracy {int8['accuracy']} against {in_float['accuracy']}, "
+        f"banned -> safe {int8['banned_to_safe_rate']} against {in_float['banned_to_safe_rate']}."
     )
 
 

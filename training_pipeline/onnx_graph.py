@@ -17,6 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from training_pipeline.encoder_weights import bert_weights
+
 FloatMatrix = NDArray[np.float32]
 
 _OPSET: Final = 17
@@ -27,7 +29,7 @@ _MASKED: Final = -10_000.0
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """What the weights do not tell about a BERT encoder."""
+    """What the weights do not tell about a BERT or DistilBERT encoder."""
 
     n_layers: int
     n_heads: int
@@ -104,14 +106,14 @@ def build_graph(weights: Mapping[str, FloatMatrix], shape: EncoderShape, product
     """Emit the whole classifier.
 
     Args:
-        weights: Tensors of an `EncoderClassifier` checkpoint, by name.
+        weights: Tensors of an `EncoderClassifier` checkpoint, by name; of a BERT or a DistilBERT encoder.
         shape: Layers, heads and epsilon.
         products: How tables and matrix products are computed.
 
     Raises:
-        KeyError: a tensor is missing; the checkpoint is not of a BERT encoder.
+        KeyError: a tensor is missing; the checkpoint is of another encoder.
     """
-    return _Emitter(Graph(), weights, shape, products).emit()
+    return _Emitter(Graph(), bert_weights(weights), shape, products).emit()
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@ import numpy as np
 import orjson
 import pytest
 
-from model.calibration import RiskCurves, softmax
+from model.calibration import LogitScaling, RiskCurves, softmax
 from model.thresholds import thresholds_for
 from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY
-from training_pipeline.calibrate import calibrate, fit_temperature, negative_log_likelihood
+from training_pipeline.calibrate import calibrate
+from training_pipeline.scaling_fit import fit_temperature, negative_log_likelihood
 
 pytestmark = pytest.mark.training
 
@@ -31,9 +32,9 @@ def test_the_fit_finds_the_temperature_the_labels_were_drawn_at(temperature: flo
 def test_the_fitted_temperature_lowers_the_negative_log_likelihood() -> None:
     """Calibration must never make the probabilities worse on what it was fitted on."""
     logits, labels = _chats(2_000, temperature=2.0, seed=2)
-    fitted = negative_log_likelihood(logits, labels, temperature=fit_temperature(logits, labels))
-    assert fitted < negative_log_likelihood(logits, labels, temperature=1.0)
-    assert fitted < negative_log_likelihood(logits, labels, temperature=4.0)
+    fitted = negative_log_likelihood(logits, labels, LogitScaling.single(fit_temperature(logits, labels)))
+    assert fitted < negative_log_likelihood(logits, labels, LogitScaling.single(1.0))
+    assert fitted < negative_log_likelihood(logits, labels, LogitScaling.single(4.0))
 
 
 def test_the_chats_behind_the_guarantee_did_not_fit_the_temperature() -> None:

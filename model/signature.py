@@ -1,0 +1,79 @@
+"""Ed25519 signatures over a bundle's digest, for registries that others can write to.
+
+Optional: needs the `signing` extra (cryptography). The digest covers every file, so signing its text signs the bundle.
+Source: RFC 8032; keys are PEM files (PKCS #8 private, SubjectPublicKeyInfo public), as `openssl genpkey -algorithm
+ed25519` writes them.
+"""
+
+import base64
+import binascii
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.errors import BundleError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+def sign(digest: str, private_key: Path) -> str:
+    """Return the signature of a digest's text, base64.
+
+    Raises:
+        BundleError: the key is not an Ed25519 private key, or cryptography is not installed.
+    """
+    return base64.b64encode(_private_key(private_key).sign(digest.encode())).decode()
+
+
+def verify(digest: str, signature: str | None, public_key: Path) -> None:
+    """Check a signature.
+
+    Raises:
+        BundleError: there is none, it is not of this digest and key, the key is not an Ed25519 public key, or
+            cryptography is not installed.
+    """
+    if signature is None:
+        raise BundleError(f"{digest[:19]}: not signed; expected a signature; promote with --sign-key")
+    key = _public_key(public_key)
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  (an optional package)
+
+    try:
+        key.verify(base64.b64decode(signature, validate=True), digest.encode())
+    except (InvalidSignature, binascii.Error) as error:
+        raise BundleError(
+            f"{digest[:19]}: the signature is not of this digest by {public_key}; promote again with its private key"
+        ) from error
+
+
+def _private_key(path: Path) -> "Ed25519PrivateKey":
+    _require_cryptography()
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"{path}: not a readable private key ({error}); expected an Ed25519 key in PEM") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BundleError(f"{path}: holds a {type(key).__name__}; expected an Ed25519 private key in PEM")
+    return key
+
+
+def _public_key(path: Path) -> "Ed25519PublicKey":
+    _require_cryptography()
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: not a readable public key ({error}); expected an Ed25519 key in PEM") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise BundleError(f"{path}: holds a {type(key).__name__}; expected an Ed25519 public key in PEM")
+    return key
+
+
+def _require_cryptography() -> None:
+    if find_spec("cryptography") is None:
+        raise BundleError("signatures need the package cryptography; install the signing extra")

@@ -1,0 +1,122 @@
+"""Commands after export: is the guarantee real, may the bundle replace the one in service, and back again."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import orjson
+import typer
+from rich.console import Console
+
+from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
+
+EXIT_BROKEN_PROMISE: Final = 4
+
+app = typer.Typer()
+
+RegistryOption = Annotated[Path, typer.Option("--registry", help="Folder that workers read their bundle from.")]
+
+
+@app.command(name="verify-guarantee")
+def verify_guarantee(
+    *,
+    bundle: Annotated[
+        Path, typer.Option(help="Bundle folder, or a registry.", show_default="the shipped bundle")
+    ] = DEFAULT_BUNDLE_PATH,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Labelled chats that chose nothing; may be repeated."),
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.")] = None,
+    splits: Annotated[int, typer.Option(min=2, help="Random splits into a calibration and a fresh part.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Decides the splits.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the report here too, JSON.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+) -> None:
+    """Check the conformal guarantee on the bundle's calibration chats and, with --data, on chats that chose nothing.
+
+    Exit codes: 0 it holds; 3 refused; 4 it does not hold on these chats.
+    """
+    from training_pipeline.guarantee_report import guarantee_report, print_guarantee  # noqa: PLC0415
+
+    loaded, wanted = load_bundle(bundle), load_policy(policy)
+    report = guarantee_report(
+        loaded, data or (), wanted, n_splits=splits, seed=seed, n_threads=threads or available_cpus()
+    )
+    print_guarantee(report, Console(width=160))
+    if out is not None:
+        out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    _print_json(report)
+    if not report["holds"]:
+        raise typer.Exit(EXIT_BROKEN_PROMISE)
+
+
+@app.command()
+def promote(
+    *,
+    bundle: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Bundle to put into service.")],
+    registry: RegistryOption,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Labelled chats that trained neither bundle; may be repeated."),
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="Policy file: its banned categories count.")] = None,
+    margin_banned_to_safe: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of banned chats the interval's upper end may be worse by.")
+    ] = 0.03,
+    margin_safe_to_banned: Annotated[float, typer.Option(min=0, max=1, help="The same for safe chats.")] = 0.02,
+    margin_accuracy: Annotated[float, typer.Option(min=0, max=1, help="The same for wrong categories.")] = 0.02,
+    margin_category: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a banned category it may be shown to be worse by.")
+    ] = 0.0,
+    force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; needs --reason.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why it is forced; recorded in the registry.")] = None,
+    sign_key: Annotated[Path | None, typer.Option(help="Ed25519 private key, PEM, that signs the digest.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+) -> None:
+    """Compare a bundle with the one in service on labelled chats and, if it is no worse, put it into the registry.
+
+    Workers with MODERATION_MODEL__PATH at the registry serve it from their next start. Exit codes: 0 promoted, or
+    served already; 3 refused, nothing was changed.
+    """
+    from training_pipeline.gated_promotion import PromotionRequest, gated_promotion  # noqa: PLC0415
+    from training_pipeline.promotion_gate import GateMargins  # noqa: PLC0415
+
+    if force != (reason is not None):
+        raise typer.BadParameter("found --force without --reason, or the other way round; expected both or neither")
+    request = PromotionRequest(
+        bundle=bundle,
+        registry=registry,
+        data=data or (),
+        margins=GateMargins(
+            banned_to_safe=margin_banned_to_safe,
+            safe_to_banned=margin_safe_to_banned,
+            accuracy=margin_accuracy,
+            category=margin_category,
+        ),
+        force_reason=reason,
+        sign_key=sign_key,
+        policy=load_policy(policy),
+        n_threads=threads or available_cpus(),
+    )
+    entry = gated_promotion(request, Console(width=160))
+    _print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
+
+
+@app.command()
+def rollback(
+    *,
+    registry: RegistryOption,
+    to: Annotated[
+        str | None, typer.Option(help="Start of a digest that was served.", show_default="the bundle before")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Recorded in the registry.")] = None,
+) -> None:
+    """Serve an earlier bundle of the registry again; a second rollback goes further back. Exit codes: 0, 3."""
+    from training_pipeline.promote import rollback as go_back  # noqa: PLC0415
+
+    entry = go_back(registry, to=to, reason=reason)
+    _print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
+
+
+def _print_json(document: object) -> None:
+    typer.echo(orjson.dumps(document).decode())
