@@ -14,6 +14,7 @@ from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, BundleError, Classifier, PolicyError, available_cpus, load_bundle, load_policy
 from training_pipeline.data.commands import app as data_app
+from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.run_folder import chosen_epoch, encoder_of
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(train_app)
+app.add_typer(distil_app)
 
 DataOption = Annotated[
     list[Path],

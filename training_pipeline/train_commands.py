@@ -1,4 +1,4 @@
-"""Commands that train: the encoder, the linear stage, students of both, and the search for a configuration.
+"""The command that trains a network.
 
 Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the data, the run or the options are refused.
 """
@@ -6,51 +6,30 @@ Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the data, the run or th
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
-import yaml
 
-from model import available_cpus
 from training_pipeline.train_config import TrainConfig, build_config
+from training_pipeline.train_options import (
+    ConfigOption,
+    CpuOption,
+    DataOption,
+    DevOption,
+    DownloadOption,
+    EncoderOption,
+    LicenceOption,
+    SetOption,
+    ThreadsOption,
+    finish,
+    flags_given,
+    parse_fields,
+    set_threads,
+)
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
 _DEFAULTS: Final = TrainConfig()
-
-DataOption = Annotated[
-    list[Path],
-    typer.Option("--data", exists=True, dir_okay=False, help="Labelled chats, JSON lines; may be repeated."),
-]
-DevOption = Annotated[
-    Path, typer.Option("--dev", exists=True, dir_okay=False, help="Labelled chats, reported on only.")
-]
-LicenceOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--licence-class",
-        help="Train on chats of this license_class only; may be repeated. The project's own are always kept.",
-        show_default="all",
-    ),
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", exists=True, dir_okay=False, help="Fields of TrainConfig, YAML or TOML; flags go before it."
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Any field, NAME=VALUE with dots inside NAME, such as windowing.max_tokens=256."),
-]
-EncoderOption = Annotated[
-    str | None,
-    typer.Option("--encoder", help="Folder or hub id of the encoder.", show_default="the packaged MiniLM-L6"),
-]
-DownloadOption = Annotated[bool, typer.Option("--allow-download", help="Fetch --encoder from the hub.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
-CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
 
 
 def _number(name: str, text: str, *, default: object) -> Any:
@@ -148,7 +127,7 @@ def train(
         "seed": seed,
         "split_seed": split_seed,
     }
-    built = build_config(config, {**nested_fields(fields or []), **flags_given(flags)})
+    built = build_config(config, {**parse_fields(fields or []), **flags_given(flags)})
     from training_pipeline.encoder_files import resolve_encoder  # noqa: PLC0415  (torch takes seconds to import)
     from training_pipeline.run_folder import read_log  # noqa: PLC0415
     from training_pipeline.train import run_training  # noqa: PLC0415
@@ -166,47 +145,3 @@ def train(
     )
     epoch = int(checkpoint.stem.rpartition("-")[2])
     finish({"checkpoint": str(checkpoint), "epoch": epoch, "n_epochs_done": len(read_log(out)), **read_log(out)[epoch]})
-
-
-def nested_fields(assignments: list[str]) -> dict[str, Any]:
-    """Return fields from NAME=VALUE lines; a dot in the name goes one level down, the value is read as YAML.
-
-    Raises:
-        ValueError: a line has no name or no value.
-    """
-    fields: dict[str, Any] = {}
-    for assignment in assignments:
-        name, found, value = assignment.partition("=")
-        if not (name and found):
-            raise ValueError(f"--set {assignment}: expected NAME=VALUE")
-        *path, last = name.split(".")
-        inner = fields
-        for key in path:
-            inner = inner.setdefault(key, {})
-        inner[last] = yaml.safe_load(value)
-    return fields
-
-
-def flags_given(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags that were given."""
-    return {name: value for name, value in flags.items() if value is not None}
-
-
-def set_threads(threads: int) -> None:
-    """Give torch its threads: as many as asked, or this process's share of the CPU quota."""
-    import os  # noqa: PLC0415
-
-    import torch  # noqa: PLC0415
-
-    n_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(threads or max(1, available_cpus() // n_here))
-
-
-def finish(document: dict[str, Any]) -> None:
-    """Print the JSON line of the main process, and leave the group of processes."""
-    from accelerate.state import PartialState  # noqa: PLC0415
-
-    state = PartialState()
-    if state.is_main_process:
-        typer.echo(orjson.dumps(document).decode())
-    state.destroy_process_group()

@@ -152,3 +152,15 @@ def read_options(path: Path) -> dict[str, Any]:
         # A ValueError like every other fault of a file of options.
         raise ValueError(f"{path}: holds a {type(options).__name__}; expected fields with values")  # noqa: TRY004
     return options
+
+
+def nested_fields(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with the dots in their names resolved: `windowing.max_tokens` goes into `windowing`."""
+    fields: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        inner = fields
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+    return fields
