@@ -51,7 +51,8 @@ class EncoderClassifier(nn.Module):
         """
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         options: dict[str, Any] = {name: encoder_dropout for name in _DROPOUTS if hasattr(config, name)}
-        if "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)]).parameters:
+        network: Any = MODEL_MAPPING[type(config)]
+        if "add_pooling_layer" in inspect.signature(network).parameters:
             options["add_pooling_layer"] = False
         encoder = AutoModel.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
