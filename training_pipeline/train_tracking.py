@@ -19,6 +19,7 @@ from training_pipeline.train_config import TrainConfig
 
 EMISSIONS_NAME: Final = "emissions.jsonl"
 MLFLOW_NAME: Final = "mlflow.db"
+MLFLOW_ARTIFACTS: Final = "mlflow-artifacts"
 TRACKERS: Final = ("mlflow", "wandb")
 
 _PROJECT: Final = "verdictstream"
@@ -73,7 +74,10 @@ def _start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path)
     accelerator.init_trackers(
         _PROJECT,
         config={name: str(value) for name, value in config.model_dump(mode="json").items()},
-        init_kwargs={"wandb": {"dir": str(folder)}, "mlflow": {"run_name": folder.name}},
+        init_kwargs={
+            "wandb": {"dir": str(folder)},
+            "mlflow": {"run_name": folder.name, "logging_dir": str((folder / MLFLOW_ARTIFACTS).resolve())},
+        },
     )
 
 
