@@ -14,14 +14,15 @@ from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, BundleError, Classifier, PolicyError, available_cpus, load_bundle, load_policy
 from training_pipeline.data.commands import app as data_app
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.parity import print_parity
 from training_pipeline.recipe_commands import app as recipe_app
 from training_pipeline.release_commands import app as release_app
+from training_pipeline.run_folder import chosen_epoch, encoder_of
 from training_pipeline.scaling_fit import ScalingKind
-from training_pipeline.train_config import TrainConfig, read_config
+from training_pipeline.train_commands import app as train_app
 
 EXIT_UNEXPECTED: Final = 1
 EXIT_REFUSED: Final = 3
@@ -30,46 +31,22 @@ app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
+app.add_typer(train_app)
+app.add_typer(distil_app)
+
 DataOption = Annotated[
     list[Path],
     typer.Option("--data", exists=True, dir_okay=False, help="Labelled chats, JSON lines; may be repeated."),
 ]
 RunOption = Annotated[Path, typer.Option("--run", exists=True, file_okay=False, help="Folder that `train` wrote.")]
-EpochOption = Annotated[int, typer.Option("--epoch", min=0, help="Checkpoint to use; 0 takes the last planned one.")]
+EpochOption = Annotated[
+    int, typer.Option("--epoch", min=0, help="Checkpoint to use; 0 takes the run's choice, see best.json.")
+]
 EncoderOption = Annotated[
     Path | None,
-    typer.Option("--encoder", help="Folder of the encoder.", show_default="the packaged MiniLM-L6"),
+    typer.Option("--encoder", help="Folder of the encoder.", show_default="the run's own"),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
-
-
-@app.command()
-def train(
-    *,
-    data: DataOption,
-    dev: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Labelled chats, reported on per epoch.")],
-    out: Annotated[Path, typer.Option(help="The run's folder; an interrupted run in it is continued.")],
-    licence_class: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Train on chats of this license_class only; may be repeated. The project's own are always kept.",
-            show_default="all",
-        ),
-    ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training chats.")] = TrainConfig().n_epochs,
-    seed: Annotated[int, typer.Option(help="Decides the split, the order and the start.")] = TrainConfig().seed,
-    encoder: EncoderOption = None,
-    threads: ThreadsOption = 0,
-) -> None:
-    """Fine-tune the encoder, one checkpoint per epoch. Needs the training extra."""
-    import torch  # noqa: PLC0415  (seconds of import that no other command needs)
-
-    from training_pipeline.train import run_training  # noqa: PLC0415
-
-    torch.set_num_threads(threads or available_cpus())
-    config = TrainConfig(n_epochs=epochs, seed=seed)
-    checkpoint = run_training(data, dev, out, config, licence_classes=frozenset(licence_class or ()), encoder=encoder)
-    _print_json({"checkpoint": str(checkpoint)})
 
 
 @app.command()
@@ -77,7 +54,7 @@ def calibrate(*, run: RunOption, data: DataOption, encoder: EncoderOption = None
     """Compare a run's checkpoints on its held-out chats, as they would be served (INT8), without touching a dev set."""
     from training_pipeline.checkpoints import compare_checkpoints, print_checkpoints  # noqa: PLC0415
 
-    rows = compare_checkpoints(run, data, encoder or default_encoder_path(), n_threads=threads or available_cpus())
+    rows = compare_checkpoints(run, data, encoder or encoder_of(run), n_threads=threads or available_cpus())
     print_checkpoints(rows, Console())
     _print_json({"checkpoints": rows})
 
@@ -163,8 +140,8 @@ def quantise_compare(
 
     rows = compare(
         run,
-        epoch or read_config(run).n_epochs,
-        encoder or default_encoder_path(),
+        epoch or chosen_epoch(run),
+        encoder or encoder_of(run),
         data,
         training,
         n_threads=threads or available_cpus(),

@@ -20,7 +20,7 @@ from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.export import int8_model
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics
 from training_pipeline.scaling_fit import fit_temperature, negative_log_likelihood
-from training_pipeline.split import calibration_split
+from training_pipeline.split import split_chats
 from training_pipeline.train_config import read_config
 
 
@@ -32,7 +32,7 @@ def compare_checkpoints(run: Path, data: Sequence[Path], encoder: Path, *, n_thr
     """
     config = read_config(run)
     _, chats = read_recorded_chats(run, data, config.windowing)
-    _, held_out = calibration_split(chats.labels, calibration_ratio=config.calibration_ratio, seed=config.seed)
+    _, held_out = split_chats(chats, config)
     chats = chats.take(held_out)
     tokenizer = ConversationTokenizer(
         (encoder / "tokenizer.json").read_text(encoding="utf-8"), max_tokens=config.windowing.max_tokens

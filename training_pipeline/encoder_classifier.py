@@ -1,16 +1,23 @@
-"""The network: a pretrained encoder, mean pooling over real tokens, one linear layer to the 13 categories.
+"""The network: a pretrained encoder, one vector per row, one linear layer to the 13 categories.
 
-Mean pooling is what the sentence encoder was pretrained with (all-MiniLM-L6-v2, Apache-2.0), so the head starts from a
-representation that already separates topics.
+Mean pooling is what the default sentence encoder was pretrained with (all-MiniLM-L6-v2, Apache-2.0), so the head starts
+from a representation that already separates topics. Encoders that were pretrained with a first token for the whole text
+may do better with that one.
 """
 
+import inspect
 from pathlib import Path
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel
+from transformers.models.auto import MODEL_MAPPING
 
 from schemas import CODES
+
+_DROPOUTS: Final = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+"""Names of the dropout rates in the configurations of BERT and DistilBERT."""
 
 
 class EncoderClassifier(nn.Module):
@@ -20,38 +27,46 @@ class EncoderClassifier(nn.Module):
         encoder: A transformers encoder that returns last_hidden_state.
         hidden_size: Width of last_hidden_state.
         dropout: Dropout rate before the linear layer.
+        pooling: `mean` over the real tokens, or `cls`, the first token.
     """
 
-    def __init__(self, encoder: nn.Module, *, hidden_size: int, dropout: float = 0.1) -> None:
+    def __init__(self, encoder: nn.Module, *, hidden_size: int, dropout: float = 0.1, pooling: str = "mean") -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, len(CODES))
+        self.pooling = pooling
 
     @classmethod
-    def from_pretrained(cls, path: Path, *, dropout: float = 0.1, encoder_dropout: float = 0.0) -> "EncoderClassifier":
+    def from_pretrained(
+        cls, path: Path, *, dropout: float = 0.1, encoder_dropout: float = 0.0, pooling: str = "mean"
+    ) -> "EncoderClassifier":
         """Load the encoder from a local transformers folder, without its pooler; the head starts at random.
 
         Args:
             path: Folder with config.json and model.safetensors.
             dropout: Dropout rate before the linear layer.
             encoder_dropout: Dropout rate inside the encoder, on hidden states and attention.
+            pooling: `mean` or `cls`.
         """
+        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        options: dict[str, Any] = {name: encoder_dropout for name in _DROPOUTS if hasattr(config, name)}
+        network: Any = MODEL_MAPPING[type(config)]
+        if "add_pooling_layer" in inspect.signature(network).parameters:
+            options["add_pooling_layer"] = False
         encoder = AutoModel.from_pretrained(
-            path,
-            add_pooling_layer=False,
-            local_files_only=True,
-            trust_remote_code=False,
-            hidden_dropout_prob=encoder_dropout,
-            attention_probs_dropout_prob=encoder_dropout,
+            path, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
         )
-        return cls(encoder, hidden_size=encoder.config.hidden_size, dropout=dropout)
+        return cls(encoder, hidden_size=encoder.config.hidden_size, dropout=dropout, pooling=pooling)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return logits, float32 [rows, 13], for int64 ids and mask, each [rows, tokens]."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        if self.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits.float()
 

@@ -34,15 +34,16 @@ from model.thresholds import thresholds_for
 from schemas import CODES, DEFAULT_POLICY
 from training_pipeline.calibrate import Calibration, calibrate, session_logits
 from training_pipeline.data_record import read_recorded_chats
-from training_pipeline.encoder_files import default_encoder_path, read_encoder_shape
+from training_pipeline.encoder_files import read_encoder_shape
 from training_pipeline.evaluate import evaluate
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.model_card import model_card
 from training_pipeline.onnx_graph import FloatMatrix, build_graph
 from training_pipeline.parity import encoded, parity_report, runtime_logits
 from training_pipeline.quantise import PerTokenProducts
+from training_pipeline.run_folder import chosen_epoch, encoder_of
 from training_pipeline.scaling_fit import ScalingKind
-from training_pipeline.split import calibration_split
+from training_pipeline.split import split_chats
 from training_pipeline.train_config import TrainConfig, read_config
 
 TEMPERATURE_RATIO: Final = 0.2
@@ -68,9 +69,9 @@ class ExportRequest:
     evaluation: Sequence[Path] = ()
     """Labelled chats that training never saw."""
     epoch: int | None = None
-    """The last one where None."""
+    """The run's own choice where None: its best epoch if it may stop early, or else the last planned one."""
     encoder: Path | None = None
-    """The packaged MiniLM where None."""
+    """The run's own where None."""
     n_threads: int = 1
     scaling: ScalingKind = ScalingKind.AUTO
 
@@ -90,7 +91,7 @@ def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
 def int8_model(run: Path, epoch: int, encoder: Path) -> bytes:
     """Return the contents of model.onnx for a checkpoint."""
     # Configuration first: it says clearly which encoders can be served, weights only by a missing name.
-    shape = read_encoder_shape(encoder)
+    shape = read_encoder_shape(encoder, pooling=read_config(run).pooling)
     return build_graph(read_weights(run, epoch), shape, PerTokenProducts()).SerializeToString(deterministic=True)
 
 
@@ -103,9 +104,9 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     """
     config = read_config(request.run)
     record, chats = read_recorded_chats(request.run, request.data, config.windowing)
-    _, held_out = calibration_split(chats.labels, calibration_ratio=config.calibration_ratio, seed=config.seed)
-    encoder = request.encoder or default_encoder_path()
-    epoch = request.epoch or config.n_epochs
+    _, held_out = split_chats(chats, config)
+    encoder = request.encoder or encoder_of(request.run)
+    epoch = request.epoch or chosen_epoch(request.run)
     tokenizer_json = (encoder / TOKENIZER_NAME).read_bytes()
     model = int8_model(request.run, epoch, encoder)
     calibration = calibrate_model(model, tokenizer_json.decode(), chats.take(held_out), config, request)

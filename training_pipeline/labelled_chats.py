@@ -41,6 +41,8 @@ class LabelledChats:
     """Turns with visible text, as serving reads them."""
     sources: list[str] = field(default_factory=list)
     licence_classes: list[str] = field(default_factory=list)
+    folds: list[str] = field(default_factory=list)
+    """Where a row says itself that it belongs, see `split`; empty strings where it does not."""
 
     def __len__(self) -> int:
         return len(self.chat_ids)
@@ -57,6 +59,7 @@ class LabelledChats:
             conversations=[self.conversations[i] for i in index],
             sources=[self.sources[i] for i in index],
             licence_classes=[self.licence_classes[i] for i in index],
+            folds=[self.folds[i] for i in index] if self.folds else [],
         )
 
     def encode(self, tokenizer: ConversationTokenizer) -> list[TokenIds]:
@@ -73,6 +76,7 @@ class _Chat:
     agreed: bool
     source: str
     licence_class: str
+    fold: str
 
 
 def read_labelled_chats(paths: Sequence[Path], windowing: Windowing, licence_classes: frozenset[str]) -> LabelledChats:
@@ -80,7 +84,7 @@ def read_labelled_chats(paths: Sequence[Path], windowing: Windowing, licence_cla
 
     Args:
         paths: JSON-lines files: ChatEvent fields plus `category`, optional `soft_label`, `agreed`,
-            `source`, `license_class`.
+            `source`, `license_class`, `fold`.
         windowing: The bundle's windowing rules.
         licence_classes: Keep only chats of these `license_class` values; empty keeps all. Without the field the class
             follows from `license`; chats with neither are the project's own and always kept.
@@ -105,6 +109,7 @@ def read_labelled_chats(paths: Sequence[Path], windowing: Windowing, licence_cla
         conversations=[chat.turns for chat in chats],
         sources=[chat.source for chat in chats],
         licence_classes=[chat.licence_class for chat in chats],
+        folds=[chat.fold for chat in chats],
     )
 
 
@@ -130,6 +135,7 @@ def _read_file(path: Path, licence_classes: frozenset[str], rejected: Counter[st
                 agreed=bool(row.get("agreed", True)),
                 source=str(row.get("source", OWN)),
                 licence_class=licence_class,
+                fold=str(row.get("fold") or ""),
             )
 
 

@@ -1,6 +1,6 @@
 """Build the classifier's ONNX graph from its weights, with ONNX Runtime's fused operators written down directly.
 
-The graph of a BERT encoder with mean pooling and a linear layer is small and fixed, so it is emitted node by node
+The graph of a BERT encoder with pooling and a linear layer is small and fixed, so it is emitted node by node
 instead of being traced and then pattern-matched: nothing depends on how an exporter of some version spells attention,
 the same weights give the same bytes, and how a matrix product is computed (float or quantised) is one argument.
 
@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from training_pipeline.encoder_weights import bert_weights
+from training_pipeline.distilbert_weights import as_bert
 
 FloatMatrix = NDArray[np.float32]
 
@@ -34,6 +34,8 @@ class EncoderShape:
     n_layers: int
     n_heads: int
     layer_norm_epsilon: float
+    pooling: str = "mean"
+    """`mean` over the real tokens, or `cls`, the first one."""
 
 
 class Graph:
@@ -111,9 +113,9 @@ def build_graph(weights: Mapping[str, FloatMatrix], shape: EncoderShape, product
         products: How tables and matrix products are computed.
 
     Raises:
-        KeyError: a tensor is missing; the checkpoint is of another encoder.
+        KeyError: a tensor is missing; the checkpoint is not of a BERT or DistilBERT encoder.
     """
-    return _Emitter(Graph(), bert_weights(weights), shape, products).emit()
+    return _Emitter(Graph(), as_bert(weights), shape, products).emit()
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,13 @@ class _Emitter:
         )
 
     def _pool_and_classify(self, hidden: str) -> None:
+        pooled = self._first_token(hidden) if self.shape.pooling == "cls" else self._mean(hidden)
+        self.graph.node("Gemm", [pooled, self._weight("head.weight"), self._weight("head.bias")], "logits", transB=1)
+
+    def _first_token(self, hidden: str) -> str:
+        return self.graph.node("Gather", [hidden, self.graph.constant("zero", np.array(0))], "pool.first", axis=1)
+
+    def _mean(self, hidden: str) -> str:
         # A masked mean: [rows, 1, tokens] @ [rows, tokens, hidden], divided by the number of real tokens.
         graph = self.graph
         mask = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
@@ -188,5 +197,4 @@ class _Emitter:
         total = graph.node("MatMul", [graph.node("Unsqueeze", [mask, middle], "mask.rows"), hidden], "pool.total")
         total = graph.node("Squeeze", [total, middle], "pool.total.2d")
         n_real = graph.node("ReduceSum", [mask, last], "pool.n_tokens", keepdims=1)
-        pooled = graph.node("Div", [total, n_real], "pool.mean")
-        graph.node("Gemm", [pooled, self._weight("head.weight"), self._weight("head.bias")], "logits", transB=1)
+        return graph.node("Div", [total, n_real], "pool.mean")

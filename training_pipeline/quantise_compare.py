@@ -71,11 +71,12 @@ def compare(
         n_passes: Interleaved timing passes.
         n_chats: Chats to compare on, from the start of the file.
     """
-    windowing = read_config(run).windowing
+    config = read_config(run)
+    windowing = config.windowing
     tokenizer = ConversationTokenizer(
         (encoder / "tokenizer.json").read_text(encoding="utf-8"), max_tokens=windowing.max_tokens
     )
-    weights, shape = read_weights(run, epoch), read_encoder_shape(encoder)
+    weights, shape = read_weights(run, epoch), read_encoder_shape(encoder, pooling=config.pooling)
     chats = read_labelled_chats([data], windowing, frozenset())
     chats = chats.take(np.arange(min(n_chats, len(chats))))
     observed = read_labelled_chats([training], windowing, frozenset()).encode(tokenizer)[:: _observed_step(training)]

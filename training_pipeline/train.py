@@ -1,45 +1,57 @@
 """Fine-tune the encoder on labelled chats, with a checkpoint after each epoch.
 
 Batches hold chats of similar length, so that little time goes into padding; their order is shuffled with the seed.
-An interrupted run continues after its last complete epoch.
+An interrupted run continues after its last complete epoch. Under `accelerate launch` several processes share the chats
+of each step; the run's folder must then be visible to all of them.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import orjson
 import structlog
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import track
-from safetensors.torch import load_file, save_file
 
+from model.calibration import softmax
 from model.tokenization import ConversationTokenizer, TokenIds
 from schemas import DEFAULT_BANNED
 from training_pipeline.allocator import keep_freed_memory
-from training_pipeline.data_record import DATA_NAME, DataRecord, record_data
+from training_pipeline.calibrate import fit_temperature, negative_log_likelihood
+from training_pipeline.data_record import record_data
 from training_pipeline.disguised_rows import with_disguised
 from training_pipeline.encoder_classifier import EncoderClassifier, pad_batch
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.encoder_files import check_encoder, default_encoder_path
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
-from training_pipeline.loss import classification_loss
+from training_pipeline.loss import class_weights_of, classification_loss
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics
-from training_pipeline.split import calibration_split
-from training_pipeline.train_config import CONFIG_NAME, TrainConfig
+from training_pipeline.run_folder import (
+    append_log,
+    best_epoch,
+    claim_folder,
+    is_stopped,
+    read_log,
+    record_best,
+    weights_path,
+)
+from training_pipeline.soft_targets import training_targets
+from training_pipeline.split import split_parts
+from training_pipeline.train_config import TrainConfig
+from training_pipeline.train_tracking import Tracking, tracked
+from training_pipeline.training_state import TrainingState, start_accelerator
 
 log = structlog.get_logger()
 
-MARKER_NAME: Final = "done.json"
-LOG_NAME: Final = "log.jsonl"
-
 _BUCKET_BATCHES: Final = 24
 """Batches whose chats are sorted by length together: enough to save padding, few enough to keep batches random."""
+
+_OPERATING_POINT: Final = 0.029
+_SEED_STRIDE: Final = 1_000_003
+"""Keeps the dropout masks of the processes apart."""
 
 
 def batches(rows: list[TokenIds], batch_rows: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
@@ -56,182 +68,210 @@ def batches(rows: list[TokenIds], batch_rows: int, rng: np.random.Generator) -> 
 
 def run_training(
     data: Sequence[Path],
-    dev: Path,
+    dev: Path | None,
     out: Path,
     config: TrainConfig,
     *,
     licence_classes: frozenset[str] = frozenset(),
     encoder: Path | None = None,
+    tracking: Tracking = Tracking(),  # noqa: B008  (frozen)
 ) -> Path:
-    """Read the chats, hold the calibration part out, train on the rest and return the last checkpoint's path.
+    """Read the chats, hold the calibration part out, train on the rest and return the chosen checkpoint's path.
 
     Args:
         data: Labelled chats, JSON lines.
-        dev: Labelled chats that are only reported on after each epoch.
+        dev: Labelled chats that are only reported on after each epoch; None reports on none.
         out: The run's folder; an interrupted run in it is continued.
         config: Everything else that decides the run.
         licence_classes: Keep only chats of these classes; empty keeps all.
         encoder: Folder of the pretrained encoder; the packaged MiniLM where None.
+        tracking: What is reported besides the log.
+
+    Returns:
+        The last epoch's weights, or the best one's where the run may stop early.
 
     Raises:
-        ValueError: a file holds something else, or the folder holds another run.
+        ValueError: a file holds something else, the folder holds another run, or the encoder or the hardware cannot
+            do what the configuration asks.
     """
+    tracking.check()
     encoder = encoder or default_encoder_path()
+    check_encoder(encoder, max_tokens=config.windowing.max_tokens)
+    accelerator = start_accelerator(config, cpu=tracking.cpu)
     chats = read_labelled_chats(data, config.windowing, licence_classes)
-    dev_chats = read_labelled_chats([dev], config.windowing, frozenset())
-    _claim_folder(out, config, record_data(data, chats, licence_classes))
-    training, held_out = calibration_split(chats.labels, calibration_ratio=config.calibration_ratio, seed=config.seed)
-    log.info("chats_read", n_training=len(training), n_held_out=len(held_out), n_rejected=sum(chats.rejected.values()))
+    dev_chats = None if dev is None else read_labelled_chats([dev], config.windowing, frozenset())
+    with accelerator.main_process_first():
+        claim_folder(out, config, record_data(data, chats, licence_classes), encoder)
+    parts = split_parts(chats, config)
+    log.info(
+        "chats_read",
+        n_training=len(parts.training),
+        n_held_out=len(parts.held_out),
+        n_rejected=sum(chats.rejected.values()),
+    )
     tokenizer = ConversationTokenizer(
         (encoder / "tokenizer.json").read_text(encoding="utf-8"), max_tokens=config.windowing.max_tokens
     )
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    model = EncoderClassifier.from_pretrained(encoder, dropout=config.dropout, encoder_dropout=config.encoder_dropout)
-    return train(model, chats.take(training), dev_chats, tokenizer, config=config, folder=out)
-
-
-def _claim_folder(folder: Path, config: TrainConfig, record: DataRecord) -> None:
-    """Write down what decides the run, and refuse a folder in which another run was begun."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, described in ((CONFIG_NAME, config), (DATA_NAME, record)):
-        path, content = folder / name, _described(described)
-        if path.exists() and path.read_bytes() != content:
-            raise ValueError(f"{path}: is of another run; continue with that run's arguments, or name another folder")
-        path.write_bytes(content)
-
-
-def _described(described: BaseModel) -> bytes:
-    return orjson.dumps(described.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
+    model = EncoderClassifier.from_pretrained(
+        encoder, dropout=config.dropout, encoder_dropout=config.encoder_dropout, pooling=config.pooling
+    )
+    return train(
+        model,
+        chats.take(parts.training),
+        dev_chats,
+        tokenizer,
+        config=config,
+        folder=out,
+        selection=chats.take(parts.selection),
+        tracking=tracking,
+    )
 
 
 @torch.inference_mode()
 def predict_logits(
     model: EncoderClassifier, rows: list[TokenIds], pad_id: int, *, batch_rows: int = 64
 ) -> NDArray[np.float32]:
-    """Return logits, float32 [n_rows, 13], in the order of `rows`."""
+    """Return logits in full precision, float32 [n_rows, 13], in the order of `rows`."""
     model.eval()
+    device = model.head.weight.device
     order = np.argsort([len(row) for row in rows], kind="stable")
     logits = np.empty((len(rows), model.head.out_features), dtype=np.float32)
     for start in range(0, len(order), batch_rows):
         index = order[start : start + batch_rows]
-        logits[index] = model(*pad_batch([rows[i].tolist() for i in index], pad_id)).numpy()
+        ids, mask = pad_batch([rows[i].tolist() for i in index], pad_id)
+        # The class's own forward: accelerate may have put one with autocast on the instance.
+        logits[index] = EncoderClassifier.forward(model, ids.to(device), mask.to(device)).cpu().numpy()
     return logits
 
 
 def train(
     model: EncoderClassifier,
     training: LabelledChats,
-    dev: LabelledChats,
+    dev: LabelledChats | None,
     tokenizer: ConversationTokenizer,
     *,
     config: TrainConfig,
     folder: Path,
+    selection: LabelledChats | None = None,
+    tracking: Tracking = Tracking(),  # noqa: B008  (frozen)
 ) -> Path:
-    """Train and return the path of the last epoch's weights (safetensors)."""
+    """Train and return the path of the chosen epoch's weights: the last, or the best if the run may stop early.
+
+    Args:
+        model: The network to train, in place.
+        training: Chats to learn from.
+        dev: Chats that are reported on and decide nothing.
+        tokenizer: The encoder's.
+        config: Everything that decides the run.
+        folder: The run's folder.
+        selection: Chats whose figures choose the epoch.
+        tracking: What is reported besides the log.
+    """
+    if config.early_stopping_patience > 0 and selection is None:
+        raise ValueError("early_stopping_patience is set; expected chats to select by")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_NAME).write_bytes(_described(config))
-    rows, dev_rows = training.encode(tokenizer), dev.encode(tokenizer)
-    run = _Run.start(model, config, n_steps=config.n_epochs * math.ceil(len(rows) / config.batch_rows))
-    for epoch in range(_resume(folder, run) + 1, config.n_epochs + 1):
-        # A seed per epoch: a resumed run sees the batches that an uninterrupted one would have seen.
-        torch.manual_seed(config.seed + epoch)
-        epoch_rows = with_disguised(training, rows, tokenizer, config, epoch=epoch)
-        loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch)
-        _save(folder, epoch, run)
-        report = _dev_report(model, dev, dev_rows, tokenizer.pad_id)
-        log.info("epoch_done", epoch=epoch, loss=round(loss, 4), **report)
-        with (folder / LOG_NAME).open("ab") as out:
-            out.write(orjson.dumps({"epoch": epoch, "loss": loss, **report}) + b"\n")
-    return folder / f"epoch-{config.n_epochs}.safetensors"
+    accelerator = start_accelerator(config, cpu=tracking.cpu, trackers=tracking.trackers)
+    rows = training.encode(tokenizer)
+    reported = _Reported(dev, selection, tokenizer, config)
+    n_steps = config.n_epochs * math.ceil(len(rows) / config.batch_rows)
+    run = TrainingState.start(accelerator, model, config, n_steps=n_steps)
+    with tracked(accelerator, config, folder, tracking):
+        marker = run.resume(folder)
+        if marker["epoch"] and marker["epoch"] not in read_log(folder):
+            _report(run, reported, folder, marker, tracking)
+        for epoch in range(marker["epoch"] + 1, config.n_epochs + 1):
+            if is_stopped(folder, config):
+                log.info("stopped_early", n_epochs_done=epoch - 1)
+                break
+            # A seed per epoch: a resumed run sees the batches that an uninterrupted one would have seen.
+            torch.manual_seed(config.seed + epoch + _SEED_STRIDE * accelerator.process_index)
+            epoch_rows = with_disguised(training, rows, tokenizer, config, epoch=epoch)
+            loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch)
+            run.save(folder, epoch, loss)
+            _report(run, reported, folder, {"epoch": epoch, "loss": loss}, tracking)
+    best = best_epoch(folder, config) if config.early_stopping_patience > 0 else None
+    return weights_path(folder, config.n_epochs if best is None else best.epoch)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What changes while training."""
+def _train_epoch(
+    run: TrainingState, training: LabelledChats, rows: list[TokenIds], *, pad_id: int, epoch: int
+) -> float:
+    """Go over the chats once and return the mean loss over steps."""
+    config, accelerator, device = run.config, run.accelerator, run.accelerator.device
+    target = torch.from_numpy(training_targets(training, config))
+    weights = class_weights_of(config, target)
+    weights = None if weights is None else weights.to(device)
 
-    model: EncoderClassifier
-    config: TrainConfig
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR
+    def loss_of(part: NDArray[np.int64]) -> torch.Tensor:
+        ids, mask = pad_batch([rows[i].tolist() for i in part], pad_id)
+        logits = run.network(ids.to(device), mask.to(device))
+        return classification_loss(logits, target[part].to(device), config, class_weights=weights)
 
-    @classmethod
-    def start(cls, model: EncoderClassifier, config: TrainConfig, *, n_steps: int) -> "_Run":
-        """Set up AdamW with a linear warm-up and a linear decay to zero over `n_steps`."""
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": list(model.encoder.parameters()), "lr": config.encoder_lr},
-                {"params": list(model.head.parameters()), "lr": config.head_lr},
-            ],
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        n_warmup = max(1, int(config.warmup_ratio * n_steps))
-        n_decay = max(1, n_steps - n_warmup)
-
-        def factor(step: int) -> float:
-            return min((step + 1) / n_warmup, max(0.0, (n_steps - step) / n_decay))
-
-        return cls(model, config, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor))
-
-
-def _train_epoch(run: _Run, training: LabelledChats, rows: list[TokenIds], *, pad_id: int, epoch: int) -> float:
-    model, config = run.model, run.config
-    model.train()
+    run.network.train()
     groups = list(batches(rows, config.batch_rows, np.random.default_rng(config.seed + epoch)))
     total = 0.0
-    for group in track(groups, description=f"epoch {epoch}/{config.n_epochs}", console=Console(stderr=True)):
-        ids, mask = pad_batch([rows[i].tolist() for i in group], pad_id)
-        target = torch.from_numpy(training.soft_labels[group])
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            logits = model(ids, mask)
-        loss = classification_loss(logits, target, config)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        run.optimizer.step()
-        run.schedule.step()
-        run.optimizer.zero_grad(set_to_none=True)
-        total += loss.item()
+    shown = track(
+        groups,
+        description=f"epoch {epoch}/{config.n_epochs}",
+        console=Console(stderr=True),
+        disable=not accelerator.is_main_process,
+    )
+    for group in shown:
+        total += run.step(group, loss_of)
+    if accelerator.num_processes > 1:
+        total = float(accelerator.reduce(torch.tensor(total, device=device), reduction="mean"))
     return total / len(groups)
 
 
-def _dev_report(model: EncoderClassifier, dev: LabelledChats, rows: list[TokenIds], pad_id: int) -> dict[str, Any]:
-    logits = predict_logits(model, rows, pad_id)
-    agreed = dev.agreed
-    probabilities = torch.softmax(torch.from_numpy(logits), dim=1).numpy()[agreed]
-    report = safety_metrics(dev.labels[agreed], probabilities.argmax(axis=1), DEFAULT_BANNED).as_dict()
-    at_3 = banned_to_safe_at(dev.labels[agreed], probabilities, DEFAULT_BANNED, safe_to_banned_rate=0.029)
-    return {**report, "banned_to_safe_at_2.9": round(at_3, 4)}
+class _Reported:
+    """Chats that are measured after each epoch, tokenised once."""
+
+    def __init__(
+        self,
+        dev: LabelledChats | None,
+        selection: LabelledChats | None,
+        tokenizer: ConversationTokenizer,
+        config: TrainConfig,
+    ) -> None:
+        self._dev, self._selection, self._config, self._pad_id = dev, selection, config, tokenizer.pad_id
+        self._dev_rows = [] if dev is None else dev.encode(tokenizer)
+        self._selection_rows = [] if selection is None else selection.encode(tokenizer)
+
+    def figures(self, model: EncoderClassifier) -> dict[str, Any]:
+        """Return the figures of the agreed dev chats, and those of the selection chats with a fitted temperature."""
+        found: dict[str, Any] = {}
+        if self._dev is not None:
+            agreed = self._dev.agreed
+            logits, labels = predict_logits(model, self._dev_rows, self._pad_id)[agreed], self._dev.labels[agreed]
+            found = dict(safety_metrics(labels, logits.argmax(axis=1), DEFAULT_BANNED).as_dict())
+            found["banned_to_safe_at_2.9"] = round(_banned_to_safe(logits, labels, 1.0), 4)
+        if self._selection is not None:
+            logits, labels = predict_logits(model, self._selection_rows, self._pad_id), self._selection.labels
+            temperature = fit_temperature(logits, labels)
+            found["held_out_nll"] = round(negative_log_likelihood(logits, labels, temperature=temperature), 6)
+            found["held_out_banned_to_safe"] = round(_banned_to_safe(logits, labels, temperature), 6)
+        return found
 
 
-def _save(folder: Path, epoch: int, run: _Run) -> None:
-    save_file(run.model.state_dict(), folder / f"epoch-{epoch}.safetensors")
-    state = run.optimizer.state_dict()["state"]
-    moments = {f"{i}.{name}": value for i, entry in state.items() for name, value in entry.items()}
-    save_file(moments, folder / f"optimizer-{epoch}.safetensors")
-    # The marker is replaced in one step, and only after both files of its epoch are complete.
-    marker = folder / MARKER_NAME
-    marker.with_suffix(".new").write_bytes(orjson.dumps({"epoch": epoch}))
-    marker.with_suffix(".new").replace(marker)
-    (folder / f"optimizer-{epoch - 1}.safetensors").unlink(missing_ok=True)
+def _banned_to_safe(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
+    probabilities = softmax(logits, temperature=temperature)
+    return banned_to_safe_at(labels, probabilities, DEFAULT_BANNED, safe_to_banned_rate=_OPERATING_POINT)
 
 
-def _resume(folder: Path, run: _Run) -> int:
-    """Load the last complete epoch, if any, and return its number."""
-    marker = folder / MARKER_NAME
-    if not marker.exists():
-        return 0
-    epoch: int = orjson.loads(marker.read_bytes())["epoch"]
-    run.model.load_state_dict(load_file(folder / f"epoch-{epoch}.safetensors"))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in load_file(folder / f"optimizer-{epoch}.safetensors").items():
-        position, _, moment = name.partition(".")
-        state.setdefault(int(position), {})[moment] = value
-    run.optimizer.load_state_dict({"state": state, "param_groups": run.optimizer.state_dict()["param_groups"]})
-    n_steps = int(next(iter(state.values()))["step"].item()) if state else 0
-    schedule = run.schedule
-    schedule.load_state_dict({**schedule.state_dict(), "last_epoch": n_steps, "_step_count": n_steps + 1})
-    for group, factor, base_lr in zip(run.optimizer.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
-        group["lr"] = base_lr * factor(n_steps)
-    log.info("run_resumed", epoch=epoch, n_steps=n_steps)
-    return epoch
+def _report(
+    run: TrainingState, reported: _Reported, folder: Path, marker: Mapping[str, Any], tracking: Tracking
+) -> None:
+    """Measure the epoch and write its figures down; from the main process only."""
+    if run.accelerator.is_main_process:
+        # A marker that an earlier version wrote holds no loss.
+        measured = {name: marker[name] for name in ("epoch", "loss") if name in marker}
+        row = {**measured, **reported.figures(run.model)}
+        append_log(folder, row)
+        record_best(folder, run.config)
+        log.info("epoch_done", **row)
+        run.accelerator.log(row, step=row["epoch"])
+        if tracking.on_epoch is not None:
+            tracking.on_epoch(row)
+    run.accelerator.wait_for_everyone()

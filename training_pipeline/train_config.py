@@ -1,34 +1,58 @@
 """Everything that decides a training run."""
 
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from model.windowing import Windowing
+from schemas import CODES
 
 CONFIG_NAME: Final = "config.json"
 
+Figure = Literal["held_out_nll", "held_out_banned_to_safe"]
+
 
 class TrainConfig(BaseModel):
-    """Everything that decides a training run, besides the chats; written into its folder."""
+    """Everything that decides a training run, besides the chats and the encoder; written into its folder.
+
+    A field that is added has a default under which a run stays what it was, so the files of earlier runs still load.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     windowing: Windowing = Windowing()
     n_epochs: int = Field(default=3, gt=0)
-    batch_rows: int = Field(default=32, gt=0)
+    batch_rows: int = Field(default=32, gt=0, description="Chats per step, over all processes together.")
+    gradient_accumulation: int = Field(
+        default=1, gt=0, description="Parts in which a step's chats are computed, to save memory; the step is the same."
+    )
     encoder_lr: float = Field(default=1.5e-4, gt=0, description="Peak learning rate of the encoder.")
     head_lr: float = Field(default=1e-3, gt=0, description="Peak learning rate of the linear layer.")
     warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    hard_label_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="Weight of the category in the target; the rest is the soft label's."
+    )
+    label_temperature: float = Field(
+        default=1.0, gt=0, description="Divisor of the soft labels' logarithms: above 1 they become softer."
+    )
+    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+        default="none", description="Weight per category code; `balanced` is the inverse of its share of the chats."
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Before the linear layer.")
     encoder_dropout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
         description="Inside the encoder; 0 is half the time per step on a CPU, whose random numbers are slow.",
+    )
+    pooling: Literal["mean", "cls"] = Field(
+        default="mean", description="What the linear layer sees: the mean of all tokens, or the first one."
     )
     evasion_ratio: float = Field(
         default=0.0, ge=0, le=1, description="Share of the chats that are disguised anew in each epoch, see evasion.py."
@@ -38,9 +62,46 @@ class TrainConfig(BaseModel):
         ge=0,
         description="Weight of the cross-entropy of banned against safe, beside that of 13 categories.",
     )
+    banned_to_safe_cost: float = Field(
+        default=0.0, ge=0, description="Expected cost of a banned chat taken for safe, beside the cross-entropy."
+    )
+    safe_to_banned_cost: float = Field(
+        default=0.0, ge=0, description="Expected cost of a safe chat taken for banned, beside the cross-entropy."
+    )
     calibration_ratio: float = Field(default=0.1, gt=0, lt=1, description="Share of the chats held out to calibrate.")
-    bf16: bool = Field(default=False, description="Autocast to bfloat16; pays only where the CPU has it in hardware.")
+    early_stopping_patience: int = Field(
+        default=0, ge=0, description="Epochs without a better figure after which training stops; 0 never stops it."
+    )
+    early_stopping_figure: Figure = Field(
+        default="held_out_nll", description="Smaller is better; never a figure of the dev chats."
+    )
+    selection_ratio: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the other chats set aside for that figure; 0 takes it from the calibration chats.",
+    )
+    bf16: bool = Field(default=False, description="Autocast to bfloat16; pays only where the hardware has it.")
+    fp16: bool = Field(default=False, description="Autocast to float16 with a scaled loss; needs a GPU.")
     seed: int = 20261121
+    split_seed: int | None = Field(
+        default=None, description="Decides which chats are held out; null takes `seed`. Runs of one ensemble share it."
+    )
+
+    @field_validator("class_weights")
+    @classmethod
+    def _known_and_not_negative(cls, weights: str | dict[str, float]) -> str | dict[str, float]:
+        if isinstance(weights, dict) and (set(weights) - set(CODES) or not all(w >= 0 for w in weights.values())):
+            raise ValueError(
+                f"class_weights are {weights}; expected weights of at least 0 for codes {', '.join(CODES)}"
+            )
+        return weights
+
+    @model_validator(mode="after")
+    def _one_precision(self) -> Self:
+        if self.bf16 and self.fp16:
+            raise ValueError("bf16 and fp16 are both true; expected at most one of them")
+        return self
 
 
 def read_config(run: Path) -> TrainConfig:
@@ -56,3 +117,50 @@ def read_config(run: Path) -> TrainConfig:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); expected the folder of a `train` run") from error
     except ValidationError as error:
         raise ValueError(f"{path}: not a training configuration of this version: {error}") from error
+
+
+def build_config(path: Path | None, overrides: Mapping[str, Any]) -> TrainConfig:
+    """Return a file's options with those of the command line in their place; what neither names has its default.
+
+    Args:
+        path: YAML (.yaml, .yml) or TOML (.toml) with fields of `TrainConfig`.
+        overrides: Fields by name; None leaves a field alone.
+
+    Raises:
+        ValueError: the file cannot be read, or a field is unknown or out of its range.
+    """
+    options = {} if path is None else read_options(path)
+    options |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return TrainConfig.model_validate(options)
+    except ValidationError as error:
+        raise ValueError(f"{path or 'options'}: not a training configuration: {error}") from error
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read a YAML or TOML file that holds one mapping.
+
+    Raises:
+        ValueError: it cannot be read, or holds something else.
+    """
+    try:
+        content = path.read_bytes()
+        options = tomllib.loads(content.decode()) if path.suffix == ".toml" else yaml.safe_load(content)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); expected YAML or TOML") from error
+    if not isinstance(options, dict):
+        # A ValueError like every other fault of a file of options.
+        raise ValueError(f"{path}: holds a {type(options).__name__}; expected fields with values")  # noqa: TRY004
+    return options
+
+
+def nested_fields(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with the dots in their names resolved: `windowing.max_tokens` goes into `windowing`."""
+    fields: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        inner = fields
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+    return fields

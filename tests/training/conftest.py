@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import torch
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.train import run_training
@@ -31,6 +31,17 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("encoder")
     BertModel(config).save_pretrained(folder)
+    shutil.copy(default_encoder_path() / "tokenizer.json", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a transformers folder with a random two-layer DistilBERT and the real tokenizer."""
+    torch.manual_seed(1)
+    config = DistilBertConfig(vocab_size=30522, dim=32, n_layers=2, n_heads=4, hidden_dim=64, initializer_range=0.3)
+    folder = tmp_path_factory.mktemp("distilbert")
+    DistilBertModel(config).save_pretrained(folder)
     shutil.copy(default_encoder_path() / "tokenizer.json", folder)
     return folder
 
