@@ -12,11 +12,11 @@ import orjson
 import typer
 from rich.console import Console
 
-from model import DEFAULT_BUNDLE_PATH, BundleError, Classifier, PolicyError, available_cpus, load_bundle, load_policy
+from model import BundleError, PolicyError, available_cpus, load_bundle
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.export import ExportRequest, export_bundle
-from training_pipeline.labelled_chats import read_labelled_chats
+from training_pipeline.report.commands import app as report_app
 from training_pipeline.train_config import TrainConfig, read_config
 
 EXIT_UNEXPECTED: Final = 1
@@ -112,31 +112,6 @@ def export(
     _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
-@app.command()
-def evaluate(
-    *,
-    data: DataOption,
-    bundle: Annotated[
-        Path, typer.Option(help="Bundle folder.", show_default="the shipped bundle")
-    ] = DEFAULT_BUNDLE_PATH,
-    policy: Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the report here too, JSON.")] = None,
-    threads: ThreadsOption = 0,
-) -> None:
-    """Measure a bundle on labelled chats, through the classes that serve it."""
-    from training_pipeline.evaluate import evaluate as measure  # noqa: PLC0415  (the command bears the stage's name)
-    from training_pipeline.evaluate import print_report  # noqa: PLC0415
-
-    loaded = load_bundle(bundle)
-    classifier = Classifier(loaded, load_policy(policy), n_threads=threads or available_cpus())
-    report = measure(classifier, read_labelled_chats(data, loaded.manifest.windowing, frozenset()))
-    report = {"bundle": loaded.ref.model_dump(mode="json"), "data": [path.name for path in data], **report}
-    print_report(report, Console())
-    if out is not None:
-        out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
-    _print_json(report)
-
-
 @app.command(name="quantise-compare")
 def quantise_compare(
     *,
@@ -168,6 +143,7 @@ def quantise_compare(
 
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
+app.add_typer(report_app)
 
 
 def _print_json(document: object) -> None:
