@@ -23,7 +23,7 @@ _FAINT: Final = "#9aa5b1"
 _DARK_ALPHA: Final = 0.55
 """Fill from which text is white."""
 
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "verdictstream",
     "text.parse_math": False,  # a model's name may hold a dollar sign
@@ -83,9 +83,10 @@ def trade_off(models: Sequence[ModelReport], *, limit: float = 0.25) -> Markup:
             )
         axes.set(xlim=(0, min(reached, 1)), ylim=(0, min(reached, 1)))
         _percent_axes(axes, "safe → banned (lost revenue)", "banned → safe (brand damage)")
-        axes.legend(loc="upper right", fontsize=8)
+        if len(models) > 1:
+            axes.legend(loc="upper right", fontsize=8)
 
-    return _svg(draw, width=5.4, height=4.2)
+    return _svg(draw, width=4.6 if len(models) == 1 else 5.4, height=3.7 if len(models) == 1 else 4.2)
 
 
 def roc(curve: Curve) -> Markup:
@@ -125,7 +126,7 @@ def reliability(bins: Sequence[ReliabilityBin], stated: str, true: str) -> Marku
         axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.8, linestyle="--")
         axes.plot(x, y, color=COLOURS[0], linewidth=1.2, alpha=0.5)
         axes.scatter(x, y, s=14 + 260 * n_chats / n_chats.max(), color=COLOURS[0], alpha=0.75, linewidths=0, zorder=3)
-        axes.text(0.03, 0.93, "dashed: perfectly calibrated", color="#616e7c", fontsize=8, transform=axes.transAxes)
+        axes.text(0.98, 0.03, "dashed: perfectly calibrated", ha="right", fontsize=8, transform=axes.transAxes)
         axes.set(xlim=(-0.03, 1.04), ylim=(-0.04, 1.06))
         _percent_axes(axes, stated, true)
 

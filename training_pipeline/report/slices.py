@@ -30,8 +30,8 @@ def slice_names(conversations: Conversations) -> dict[str, Names]:
     tagger = LanguageTagger()
     return {
         "language": [tagger.tag(turns).code for turns in conversations],
-        "characters": [_band(_n_characters(turns), _CHARACTERS, "characters") for turns in conversations],
-        "messages": [_band(len(turns), _MESSAGES, "messages") for turns in conversations],
+        "characters": [_band(_n_characters(turns), _CHARACTERS) for turns in conversations],
+        "messages": [_band(len(turns), _MESSAGES) for turns in conversations],
     }
 
 
@@ -63,14 +63,13 @@ def _n_characters(turns: Sequence[Turn]) -> int:
 
 
 def _all_bands(limits: Sequence[int]) -> list[str]:
-    unit = "characters" if limits is _CHARACTERS else "messages"
-    return [_band(value, limits, unit) for value in (*limits, limits[-1] + 1)]
+    return [_band(value, limits) for value in (*limits, limits[-1] + 1)]
 
 
-def _band(value: int, limits: Sequence[int], unit: str) -> str:
+def _band(value: int, limits: Sequence[int]) -> str:
     low = 0
     for limit in limits:
         if value <= limit:
-            return f"{low + 1} to {limit} {unit}" if low + 1 < limit else f"{limit} {unit.removesuffix('s')}"
+            return f"{low + 1} to {limit}" if low + 1 < limit else str(limit)
         low = limit
-    return f"over {low} {unit}"
+    return f"over {low}"
