@@ -85,7 +85,8 @@ def evaluate(
     _write(out, {"format_version": document.format_version, **whole})
     if html is not None:
         html.write_text(page.evaluation_page(document), encoding="utf-8")
-    typer.echo(orjson.dumps({**tables.short(document.model), "all": document.model.all}).decode())
+    short = {"setting": whole["setting"], **tables.short(document.model), "all": document.model.all}
+    typer.echo(orjson.dumps(short).decode())
 
 
 @app.command()
