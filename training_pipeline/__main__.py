@@ -12,14 +12,14 @@ import orjson
 import typer
 from rich.console import Console
 
-from model import DEFAULT_BUNDLE_PATH, BundleError, Classifier, PolicyError, available_cpus, load_bundle, load_policy
+from model import BundleError, PolicyError, available_cpus, load_bundle
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.export import ExportRequest, export_bundle
-from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.parity import print_parity
 from training_pipeline.recipe_commands import app as recipe_app
 from training_pipeline.release_commands import app as release_app
+from training_pipeline.report.commands import app as report_app
 from training_pipeline.run_folder import chosen_epoch, encoder_of
 from training_pipeline.scaling_fit import ScalingKind
 from training_pipeline.train_commands import app as train_app
@@ -98,31 +98,6 @@ def export(
     _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
-@app.command()
-def evaluate(
-    *,
-    data: DataOption,
-    bundle: Annotated[
-        Path, typer.Option(help="Bundle folder.", show_default="the shipped bundle")
-    ] = DEFAULT_BUNDLE_PATH,
-    policy: Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the report here too, JSON.")] = None,
-    threads: ThreadsOption = 0,
-) -> None:
-    """Measure a bundle on labelled chats, through the classes that serve it."""
-    from training_pipeline.evaluate import evaluate as measure  # noqa: PLC0415  (the command bears the stage's name)
-    from training_pipeline.evaluate import print_report  # noqa: PLC0415
-
-    loaded = load_bundle(bundle)
-    classifier = Classifier(loaded, load_policy(policy), n_threads=threads or available_cpus())
-    report = measure(classifier, read_labelled_chats(data, loaded.manifest.windowing, frozenset()))
-    report = {"bundle": loaded.ref.model_dump(mode="json"), "data": [path.name for path in data], **report}
-    print_report(report, Console())
-    if out is not None:
-        out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
-    _print_json(report)
-
-
 @app.command(name="quantise-compare")
 def quantise_compare(
     *,
@@ -156,6 +131,7 @@ app.add_typer(release_app)
 app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
+app.add_typer(report_app)
 
 
 def _print_json(document: object) -> None:

@@ -1,8 +1,11 @@
 """Measure a bundle on labelled chats, through the very classes that serve it.
 
+These are the figures of a manifest; `training_pipeline.report` adds intervals, curves, attacks, slices and speed.
+
 Invariant: nothing here knows torch; a figure in a manifest is what a worker with that bundle would have answered.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,9 +16,10 @@ from rich.table import Table
 
 from model.classifier import Classification, Classifier
 from model.errors import RowFailed
-from schemas import CATEGORY_NAMES, CODES, Decision
+from schemas import CATEGORY_NAMES, CODES, Decision, Turn
 from training_pipeline.labelled_chats import LabelledChats
 from training_pipeline.metrics import (
+    NO_ANSWER,
     banned_columns,
     banned_to_safe_at,
     category_figures,
@@ -30,38 +34,74 @@ OPERATING_POINTS: Final = (0.029, 0.044)
 _CHUNK_CHATS: Final = 512
 
 
+OnProgress = Callable[[int], None]
+"""Called with the number of chats that are done."""
+
+
 @dataclass(frozen=True)
 class Predictions:
-    """What a bundle said of labelled chats, aligned by position."""
+    """What a model said of labelled chats, aligned by position."""
 
     labels: NDArray[np.int64]
     """[n_chats], true column indices."""
+    predicted: NDArray[np.int64]
+    """[n_chats], column indices; `NO_ANSWER` where the model gave none."""
     probabilities: NDArray[np.float32]
-    """[n_chats, 13]."""
-    decisions: NDArray[np.str_]
-    """[n_chats]: allow, review or block."""
+    """[n_chats, 13]; a row of NaN where the model gave no answer."""
+    decisions: NDArray[np.str_] | None
+    """[n_chats]: allow, review or block; None for a model without calibrated risks."""
+    has_scores: bool = True
+    """Whether the probabilities are the model's own, and not made from a named category."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def take(self, mask: NDArray[np.bool_]) -> "Predictions":
         """Return the chats for which the mask holds."""
-        return Predictions(self.labels[mask], self.probabilities[mask], self.decisions[mask])
+        return Predictions(
+            self.labels[mask],
+            self.predicted[mask],
+            self.probabilities[mask],
+            None if self.decisions is None else self.decisions[mask],
+            self.has_scores,
+        )
 
 
-def predict(classifier: Classifier, chats: LabelledChats) -> Predictions:
-    """Classify chats as the worker would.
+def classify_all(
+    classifier: Classifier,
+    conversations: Sequence[Sequence[Turn]],
+    chat_ids: Sequence[str],
+    on_progress: OnProgress | None = None,
+) -> list[Classification]:
+    """Classify conversations as the worker would.
 
     Raises:
         ValueError: the model failed on a chat.
     """
     results: list[Classification] = []
-    for start in range(0, len(chats), _CHUNK_CHATS):
-        answers, _ = classifier.classify(chats.conversations[start : start + _CHUNK_CHATS])
-        for chat_id, answer in zip(chats.chat_ids[start:], answers, strict=False):
+    for start in range(0, len(conversations), _CHUNK_CHATS):
+        answers, _ = classifier.classify(conversations[start : start + _CHUNK_CHATS])
+        for chat_id, answer in zip(chat_ids[start:], answers, strict=False):
             if isinstance(answer, RowFailed):
                 raise ValueError(f"chat {chat_id}: the model failed ({answer.error}); expected a verdict")  # noqa: TRY004
             results.append(answer)
+        if on_progress is not None:
+            on_progress(len(results))
+    return results
+
+
+def predict(classifier: Classifier, chats: LabelledChats, on_progress: OnProgress | None = None) -> Predictions:
+    """Classify labelled chats as the worker would.
+
+    Raises:
+        ValueError: the model failed on a chat.
+    """
+    results = classify_all(classifier, chats.conversations, chats.chat_ids, on_progress)
+    probabilities = np.array([[r.probabilities[code] for code in CODES] for r in results], dtype=np.float32)
     return Predictions(
         labels=chats.labels,
-        probabilities=np.array([[r.probabilities[code] for code in CODES] for r in results], dtype=np.float32),
+        predicted=probabilities.argmax(axis=1),
+        probabilities=probabilities,
         decisions=np.array([r.judgement.decision.value for r in results]),
     )
 
@@ -77,19 +117,25 @@ def evaluate(classifier: Classifier, chats: LabelledChats) -> dict[str, Any]:
 
 
 def figures(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
-    """Return all figures of one set of predictions; rates are 0..1, rounded to four decimals."""
-    labels, probabilities = predictions.labels, predictions.probabilities
-    predicted = probabilities.argmax(axis=1)
+    """Return all figures of one set of predictions; rates are 0..1, rounded to four decimals.
+
+    What a model cannot say (probabilities, decisions) is left out.
+    """
+    labels, predicted, probabilities = predictions.labels, predictions.predicted, predictions.probabilities
     report: dict[str, Any] = safety_metrics(labels, predicted, banned).as_dict()
-    for rate in OPERATING_POINTS:
-        at_rate = banned_to_safe_at(labels, probabilities, banned, safe_to_banned_rate=rate)
-        report[f"banned_to_safe_rate_at_safe_to_banned_{rate}"] = round(at_rate, 4)
-    report["expected_calibration_error"] = round(expected_calibration_error(labels, probabilities), 4)
-    truly_banned = banned_columns(banned)[labels]
-    for group, among in (("banned", truly_banned), ("safe", ~truly_banned)):
-        report[f"decisions_{group}"] = {
-            decision.value: round(share(predictions.decisions == decision.value, among), 4) for decision in Decision
-        }
+    if predictions.has_scores:
+        for rate in OPERATING_POINTS:
+            at_rate = banned_to_safe_at(labels, probabilities, banned, safe_to_banned_rate=rate)
+            report[f"banned_to_safe_rate_at_safe_to_banned_{rate}"] = round(at_rate, 4)
+        answered = predicted != NO_ANSWER
+        error = expected_calibration_error(labels[answered], probabilities[answered])
+        report["expected_calibration_error"] = round(error, 4)
+    if predictions.decisions is not None:
+        truly_banned = banned_columns(banned)[labels]
+        for group, among in (("banned", truly_banned), ("safe", ~truly_banned)):
+            report[f"decisions_{group}"] = {
+                decision.value: round(share(predictions.decisions == decision.value, among), 4) for decision in Decision
+            }
     report["categories"] = category_figures(labels, predicted)
     return report
 
@@ -102,7 +148,7 @@ def print_report(report: dict[str, Any], console: Console) -> None:
         if not isinstance(value, dict):
             table.add_row(name, *(str(report[part][name]) for part in parts))
     for group in ("banned", "safe"):
-        for decision in report["agreed"][f"decisions_{group}"]:
+        for decision in report["agreed"].get(f"decisions_{group}", ()):
             table.add_row(f"{group} -> {decision}", *(str(report[p][f"decisions_{group}"][decision]) for p in parts))
     console.print(table)
     table = Table("category", "precision", "recall", "F1", "chats", title="Categories, agreed chats")

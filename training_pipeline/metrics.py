@@ -9,7 +9,10 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 from schemas import CODES
 
-_CALIBRATION_BINS: Final = 15
+NO_ANSWER: Final = -1
+"""Predicted column of a chat that the model gave no category for: wrong in every figure."""
+
+CALIBRATION_BINS: Final = 15
 """Equal-width confidence bins, as in Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networks (2017)."""
 
 
@@ -21,12 +24,16 @@ class SafetyMetrics:
     n_banned: int
     accuracy: float
     macro_f1: float
+    weighted_f1: float
+    """Mean of the categories' F1, weighted by their chats."""
     cross_category_error_rate: float
     """Banned/safe confusions in either direction over all chats."""
     banned_to_safe_rate: float
     """Banned chats whose predicted category is safe, over banned chats."""
     safe_to_banned_rate: float
     """Safe chats whose predicted category is banned, over safe chats."""
+    n_banned_to_safe: int
+    n_safe_to_banned: int
 
     def as_dict(self) -> dict[str, float]:
         """Return the figures rounded to four decimals."""
@@ -39,18 +46,50 @@ def banned_columns(banned: frozenset[str]) -> NDArray[np.bool_]:
 
 
 def safety_metrics(labels: NDArray[np.int64], predicted: NDArray[np.int64], banned: frozenset[str]) -> SafetyMetrics:
-    """Compare predicted with true categories, both int64 [n_chats] of column indices."""
-    mask = banned_columns(banned)
-    truly_banned, called_banned = mask[labels], mask[predicted]
+    """Compare predicted with true categories, both int64 [n_chats] of column indices; `NO_ANSWER` is always wrong."""
+    truly_banned = banned_columns(banned)[labels]
+    called_banned = called_banned_of(labels, predicted, banned)
+    # Without this, scikit-learn would average over "no answer" as over a fourteenth category.
+    columns = np.union1d(labels, predicted[predicted != NO_ANSWER])
+    macro, weighted = (
+        float(f1_score(labels, predicted, labels=columns, average=average, zero_division=0.0))
+        for average in ("macro", "weighted")
+    )
     return SafetyMetrics(
         n_chats=len(labels),
         n_banned=int(truly_banned.sum()),
         accuracy=float(accuracy_score(labels, predicted)),
-        macro_f1=float(f1_score(labels, predicted, average="macro", zero_division=0.0)),
+        macro_f1=macro,
+        weighted_f1=weighted,
         cross_category_error_rate=float((truly_banned != called_banned).mean()),
         banned_to_safe_rate=share(~called_banned, truly_banned),
         safe_to_banned_rate=share(called_banned, ~truly_banned),
+        n_banned_to_safe=int((truly_banned & ~called_banned).sum()),
+        n_safe_to_banned=int((~truly_banned & called_banned).sum()),
     )
+
+
+def called_banned_of(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], banned: frozenset[str]
+) -> NDArray[np.bool_]:
+    """Return which chats count as called banned, bool [n_chats]: without an answer, whatever is wrong."""
+    mask = banned_columns(banned)
+    return np.where(predicted == NO_ANSWER, ~mask[labels], mask[predicted])
+
+
+def banned_scores(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], banned: frozenset[str]
+) -> NDArray[np.float32]:
+    """Return each chat's banned probability, float32 [n_chats], 0..1.
+
+    Args:
+        labels: int64 [n_chats].
+        probabilities: float32 [n_chats, 13]; a row of NaN (no answer) scores as wrong as can be.
+        banned: Codes of the banned categories.
+    """
+    mask = banned_columns(banned)
+    score: NDArray[np.float32] = probabilities[:, mask].sum(axis=1)
+    return np.where(np.isnan(score), np.float32(1) - mask[labels].astype(np.float32), score)
 
 
 def banned_to_safe_at(
@@ -63,16 +102,19 @@ def banned_to_safe_at(
     """Return the banned->safe rate at the threshold on banned probability with this safe->banned rate.
 
     Args:
-        labels: int64 [n_chats].
+        labels: int64 [n_chats]; some of them safe.
         probabilities: float32 [n_chats, 13].
         banned: Codes of the banned categories.
         safe_to_banned_rate: Fixed operating point, 0..1.
     """
-    mask = banned_columns(banned)
-    score = probabilities[:, mask].sum(axis=1)
-    truly_banned = mask[labels]
-    threshold = np.quantile(score[~truly_banned], 1 - safe_to_banned_rate, method="higher")
-    return share(score <= threshold, truly_banned)
+    score = banned_scores(labels, probabilities, banned)
+    truly_banned = banned_columns(banned)[labels]
+    return share(score <= operating_threshold(score[~truly_banned], safe_to_banned_rate), truly_banned)
+
+
+def operating_threshold(safe_scores: NDArray[np.float32], safe_to_banned_rate: float) -> float:
+    """Return the smallest score of a safe chat above which at most this share of them lies; chats above it are lost."""
+    return float(np.quantile(safe_scores, 1 - safe_to_banned_rate, method="higher"))
 
 
 def expected_calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
@@ -84,10 +126,10 @@ def expected_calibration_error(labels: NDArray[np.int64], probabilities: NDArray
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     gaps = [
         abs(float(confidence[inside].mean()) - float(correct[inside].mean())) * int(inside.sum())
-        for inside in (bins == i for i in range(_CALIBRATION_BINS))
+        for inside in (bins == i for i in range(CALIBRATION_BINS))
         if inside.any()
     ]
     return sum(gaps) / len(labels)

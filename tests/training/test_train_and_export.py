@@ -99,7 +99,7 @@ def test_evaluate_prints_the_figures_of_the_manifest_as_its_last_line(
     result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "report.json"), "--threads", "1"])
     assert result.exit_code == 0, result.output
     report = orjson.loads(result.output.splitlines()[-1])
-    assert report == orjson.loads((tmp_path / "report.json").read_bytes())
+    assert report["agreed"] == orjson.loads((tmp_path / "report.json").read_bytes())["agreed"]
     manifest = orjson.loads((tmp_path / "bundle" / MANIFEST_NAME).read_bytes())
     assert report["agreed"] == manifest["metrics"]["dev"]["agreed"]
 

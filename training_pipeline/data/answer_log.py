@@ -42,6 +42,8 @@ class Answer(BaseModel):
     n_input_tokens: int = Field(default=0, ge=0)
     n_output_tokens: int = Field(default=0, ge=0)
     n_attempts: int = Field(default=0, ge=0)
+    latency_ms: float | None = None
+    """Of the answered request, without retries and waits."""
     cost_usd: float | None = None
     error: str | None = None
 

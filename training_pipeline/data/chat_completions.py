@@ -9,6 +9,7 @@ leaves here quotes a prompt, an answer or the key.
 """
 
 import random
+import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -44,6 +45,8 @@ class Reply(NamedTuple):
     n_attempts: int
     failure: str | None
     """Why there was no answer after all attempts."""
+    latency_s: float | None = None
+    """Of the request that was answered, without retries and waits."""
 
 
 class NotACompletion(Exception):  # noqa: N818  the name says what was found
@@ -90,7 +93,9 @@ class ChatCompletions:
                 with attempt:
                     n_attempts += 1
                     await self._pacer.turn()
-                    return _reply(await self._request(prompt), n_attempts)
+                    started = time.perf_counter()
+                    completion = await self._request(prompt)
+                    return _reply(completion, n_attempts, time.perf_counter() - started)
         except (openai.OpenAIError, NotACompletion) as error:
             return self._without_answer(error, n_attempts)
         raise AssertionError  # pragma: no cover  the loop returns or raises
@@ -171,7 +176,7 @@ def _empty_reply(n_attempts: int, *, refused: bool, failure: str | None) -> Repl
     return Reply(None, refused, False, (), None, 0, 0, n_attempts, failure)  # noqa: FBT003
 
 
-def _reply(completion: ChatCompletion, n_attempts: int) -> Reply:
+def _reply(completion: ChatCompletion, n_attempts: int, latency_s: float) -> Reply:
     choice = completion.choices[0]
     usage = completion.usage
     return Reply(
@@ -184,6 +189,7 @@ def _reply(completion: ChatCompletion, n_attempts: int) -> Reply:
         n_output_tokens=usage.completion_tokens if usage else 0,
         n_attempts=n_attempts,
         failure=None,
+        latency_s=latency_s,
     )
 
 

@@ -192,7 +192,7 @@ class _AnnotatorRun:
             if paid := self._log.paid.get(request):
                 if (request, row.chat_id) not in self._log.known:
                     free = {"chat_id": row.chat_id, "n_input_tokens": 0, "n_output_tokens": 0, "n_attempts": 0}
-                    self._log.add(paid.model_copy(update={**free, "cost_usd": None}))
+                    self._log.add(paid.model_copy(update={**free, "cost_usd": None, "latency_ms": None}))
                 self._account.n_reused += 1
                 self._progress()
                 continue
@@ -228,6 +228,7 @@ class _AnnotatorRun:
             n_input_tokens=reply.n_input_tokens,
             n_output_tokens=reply.n_output_tokens,
             n_attempts=reply.n_attempts,
+            latency_ms=None if reply.latency_s is None else round(reply.latency_s * 1000, 1),
             cost_usd=self._annotator.cost_usd(reply.n_input_tokens, reply.n_output_tokens),
         )
         return answer.model_copy(update=judge_reply(reply))

@@ -1,0 +1,75 @@
+"""The reports as one HTML file each: styles and plots inside, no script, nothing loaded from anywhere.
+
+The page forbids itself to load anything (Content-Security-Policy), and every text is escaped by the template engine.
+"""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from schemas import CATEGORY_NAMES
+from training_pipeline.report import plots, tables
+from training_pipeline.report.document import Comparison, Evaluation, ModelReport
+
+
+def evaluation_page(document: Evaluation) -> str:
+    """Return the report of one model."""
+    return _page(
+        "evaluation.html.j2", document.setting.policy["banned"], document=document, plots=_model_plots(document)
+    )
+
+
+def comparison_page(document: Comparison) -> str:
+    """Return the report of several models."""
+    attacked = [model for model in document.models if model.attacks]
+    drawn = {"trade_off": plots.trade_off(document.models)}
+    if attacked:
+        drawn["attacks"] = plots.attacks(attacked)
+    return _page("comparison.html.j2", document.setting.policy["banned"], document=document, plots=drawn)
+
+
+def _model_plots(document: Evaluation) -> dict[str, Any]:
+    model, banned = document.model, document.setting.policy["banned"]
+    drawn: dict[str, Any] = {
+        "trade_off": plots.trade_off([model]),
+        "confusion": plots.confusion(model.confusion, banned),
+    }
+    if model.roc is not None and model.precision_recall is not None:
+        drawn["roc"] = plots.roc(model.roc)
+        drawn["precision_recall"] = plots.precision_recall(model.precision_recall)
+        drawn["reliability"] = plots.reliability(model.reliability, "confidence", "share that is right")
+        drawn["banned_reliability"] = plots.reliability(
+            model.banned_reliability, "banned probability", "share that is banned"
+        )
+    if model.attacks:
+        drawn["attacks"] = plots.attacks([model])
+    return drawn
+
+
+def best(models: list[ModelReport], figure: str, *, largest: bool = False) -> float | None:
+    """Return the best value of a figure among several models; None for one model alone."""
+    values = [model.agreed[figure] for model in models]
+    if len(values) < 2:  # noqa: PLR2004  the best of one says nothing
+        return None
+    return float(max(values) if largest else min(values))
+
+
+def _page(name: str, banned: list[str], **values: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("training_pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": tables.percent,
+        "n_of": tables.n_of,
+        "spread": tables.spread,
+        "latency": tables.latency,
+        "cost": tables.cost,
+        "pair": tables.safety_pair,
+    }
+    return environment.get_template(name).render(
+        banned=banned, names=CATEGORY_NAMES, titles=tables.FIGURE_TITLES, best=best, **values
+    )
