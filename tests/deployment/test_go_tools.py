@@ -34,7 +34,7 @@ def test_without_a_compiler_the_remedy_is_told(tmp_path: Path, monkeypatch: pyte
     """The dev extra brings one; a serving environment has none."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GoToolError, match="no `go` .*make setup"):
+    with pytest.raises(GoToolError, match=r"no `go` .*make setup"):
         ensure_tool(HELM, tmp_path)
 
 
