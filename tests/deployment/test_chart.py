@@ -97,8 +97,8 @@ def test_keda_scales_on_the_lag_of_the_workers_own_group(helm: Helm) -> None:
     manifests = helm.render(EXAMPLES["production"])
     spec = one(manifests, "ScaledObject")["spec"]
     values = environment(pod_specs(manifests)[0])
-    (trigger,) = spec["triggers"]
-    assert trigger["type"] == "kafka"
+    trigger, cpu = spec["triggers"]
+    assert (trigger["type"], cpu["type"], cpu["metadata"]["value"]) == ("kafka", "cpu", "80")
     assert trigger["metadata"]["consumerGroup"] == values["MODERATION_KAFKA__GROUP_ID"]
     assert trigger["metadata"]["topic"] == values["MODERATION_KAFKA__INPUT_TOPIC"]
     assert trigger["metadata"]["bootstrapServers"] == values["MODERATION_KAFKA__BOOTSTRAP_SERVERS"]
@@ -117,7 +117,7 @@ def test_keda_authenticates_with_a_user_of_its_own(helm: Helm) -> None:
     references = authentication["spec"]["secretTargetRef"]
     assert {reference["parameter"] for reference in references} == {"username", "password", "ca"}
     assert {reference["name"] for reference in references} == {"verdictstream-keda"}
-    (trigger,) = one(manifests, "ScaledObject")["spec"]["triggers"]
+    trigger = one(manifests, "ScaledObject")["spec"]["triggers"][0]
     assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
 
 
