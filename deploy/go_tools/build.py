@@ -72,10 +72,13 @@ def ensure_tool(tool: GoTool, cache_dir: Path | None = None) -> Path:
     with FileLock(folder / f".{target.name}.lock"):
         # Another process may have built it while this one waited.
         if not target.exists():
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
-                source = f"{tool.module}/{tool.package}@{tool.version}"
-                _go(Path(scratch), "install", f"-tags={tool.tags}", source, limit_s=_BUILD_LIMIT_S)
-                (Path(scratch) / "bin" / tool.name).replace(target)
+            # Kept after a failure, so that a build that was cut on a busy machine goes on where it was.
+            scratch = folder / f".build-{target.name}"
+            scratch.mkdir(exist_ok=True)
+            source = f"{tool.module}/{tool.package}@{tool.version}"
+            _go(scratch, "install", f"-tags={tool.tags}", source, limit_s=_BUILD_LIMIT_S)
+            (scratch / "bin" / tool.name).replace(target)
+            shutil.rmtree(scratch)
     return target
 
 
@@ -128,7 +131,7 @@ def _go(scratch: Path, *arguments: str, limit_s: float) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise GoToolError(
-            f"`go {' '.join(arguments)}` did not end within {limit_s} s; expected a few minutes at most; run it by hand"
+            f"`go {' '.join(arguments)}` did not end within {limit_s} s; expected a few minutes at most; run it again, it goes on where it was"
         ) from error
     if done.returncode:
         raise GoToolError(
