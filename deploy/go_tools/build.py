@@ -131,7 +131,8 @@ def _go(scratch: Path, *arguments: str, limit_s: float) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise GoToolError(
-            f"`go {' '.join(arguments)}` did not end within {limit_s} s; expected a few minutes at most; run it again, it goes on where it was"
+            f"`go {' '.join(arguments)}` did not end within {limit_s} s; expected a few minutes at most; "
+            "run it again, a build goes on where it was"
         ) from error
     if done.returncode:
         raise GoToolError(
