@@ -25,11 +25,13 @@ from loadtest.bare_session import BareSession
 from loadtest.chats import SAMPLE_CHATS, ChatPool
 from loadtest.compare import Comparison, Plan
 from loadtest.errors import LoadTestError
+from loadtest.fleet_simulation import Fleet
 from loadtest.open_loop import Load, bench, run_load, run_lone
+from loadtest.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.report import machine, print_json_line
 from loadtest.services import services
 from loadtest.soak import run_soak
-from loadtest.tables import compare_rows, load_rows, lone_rows, soak_rows
+from loadtest.tables import compare_rows, load_rows, lone_rows, plan_rows, soak_rows
 from loadtest.topics import Topics
 
 EXIT_NOT_TAKEN: Final = 3
@@ -157,6 +159,36 @@ def soak(
     report.print_table("soak of the cached path", soak_rows(result))
     print_json_line(result)
     _exit_on_wrong_answers(result)
+
+
+@app.command()
+def plan(
+    *,
+    rate_per_pod: Annotated[
+        float, typer.Option(min=0.001, help="Chats/s of one busy pod, measured where it will run.")
+    ],
+    partitions: PartitionsOption = 12,
+    base_rate: Annotated[float, typer.Option(min=0, help="Chats/s between bursts.")] = 60.0,
+    burst_rate: Annotated[float, typer.Option(min=0, help="Chats/s in a burst.")] = 400.0,
+    burst_s: Annotated[int, typer.Option(min=1, help="Length of a burst, seconds.")] = 300,
+    burst_every_s: Annotated[int, typer.Option(min=2, help="From burst to burst, seconds.")] = 3_600,
+    hours: Annotated[float, typer.Option(min=0.1, max=48, help="Length of the profile.")] = 4.0,
+    profile: Annotated[
+        Path | None, typer.Option(help="Instead: lines of second,rate; the last line ends the profile.")
+    ] = None,
+    wait_s: Annotated[float, typer.Option(min=0.1, help="How long a pod may need for its share of the lag.")] = 7.0,
+    outage_s: Annotated[float, typer.Option(min=0, help="Outage to catch up after, seconds.")] = 1_800.0,
+    vcpu_per_pod: Annotated[float, typer.Option(min=0.01, help="vCPUs of a pod.")] = 1.0,
+    price: Annotated[float, typer.Option(min=0, help="Price of a vCPU-hour, in any currency.")] = 0.04,
+    seed: Annotated[int, typer.Option(help="Same seed, same noise.")] = 1,
+) -> None:
+    """Size a deployment: replicas, lag threshold, catch-up, cost; checked by simulating the autoscaler."""
+    traffic = Traffic(base_rate, burst_rate, burst_s, burst_every_s, round(hours * 3_600), seed)
+    rates = read_profile(profile) if profile else traffic.rates()
+    sizing = Sizing(wait_s=wait_s, outage_s=outage_s, vcpu_per_pod=vcpu_per_pod, price_per_vcpu_hour=price)
+    result = make_plan(rates, Fleet(rate_per_pod, partitions), sizing)
+    report.print_table("capacity plan", plan_rows(result))
+    print_json_line(result)
 
 
 @app.command(name="bare-session")

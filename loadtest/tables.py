@@ -85,6 +85,46 @@ def soak_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
+def plan_rows(result: dict[str, Any]) -> list[Row]:
+    """Return the rows of `plan`."""
+    run, alone = result["simulated"], result["simulated_lag_only"]
+    caught_up = result["catch_up_s"]
+    return [
+        ("traffic", f"{result['mean_rate']:,.1f}/s, busiest minute {result['busiest_minute_rate']:,.1f}/s", "mean"),
+        ("a pod", f"{result['rate_per_pod']:,.1f} chats/s", "as given; measure it where it will run"),
+        (
+            "replicas",
+            f"{result['min_replicas']} to {result['max_replicas']}",
+            f"of {result['n_partitions']} partitions",
+        ),
+        ("lag threshold", f"{result['lag_threshold']:,} records per pod", "autoscaling.keda.lagThreshold"),
+        ("CPU trigger", f"{result['cpu_percent']} %", "autoscaling.keda.cpuUtilizationPercentage"),
+        (
+            "scale-down window",
+            f"{result['scale_down_stabilization_s']} s",
+            "autoscaling.scaleDown.stabilizationSeconds",
+        ),
+        (
+            "catch-up",
+            "never" if caught_up is None else f"{caught_up:,} s",
+            f"after {result['outage_s']:,.0f} s without workers, from the fewest pods",
+        ),
+        ("wait, longest / p99", f"{run['max_wait_s']:,.0f} s / {run['p99_wait_s']:,.0f} s", "simulated"),
+        ("lag, largest", f"{run['max_lag_records']:,} records", "simulated"),
+        ("pods, mean / most", f"{run['mean_pods']:,.2f} / {run['max_pods']}", "simulated"),
+        (
+            "scaled up / down / flaps",
+            f"{run['n_scale_ups']} / {run['n_scale_downs']} / {run['n_flaps']}",
+            f"simulated; on lag alone {alone['n_scale_ups']} / {alone['n_scale_downs']} / {alone['n_flaps']}",
+        ),
+        (
+            "cost per hour",
+            f"{result['cost_per_hour']:,.3f}, at most {result['cost_per_hour_at_max_replicas']:,.3f}",
+            "at the price given",
+        ),
+    ]
+
+
 def _ratio(result: dict[str, Any], name: str, note: str) -> Row:
     one = result["spread"][name]
     return name, f"{one['median']:.3f} ({one['min']:.3f} to {one['max']:.3f})", note

@@ -98,7 +98,9 @@ class RecordConsumer:
             n_bytes += sum(map(len, step))
         records = [record for record in map(self._record, messages) if record is not None]
         # A partition that was taken away and given back within this very poll is read twice from its committed offset.
-        return list({record.place: record for record in records}.values())
+        batch = list({record.place: record for record in records}.values())
+        self._metrics.lag_age.read(batch)
+        return batch
 
     def _record(self, message: Message) -> Record | None:
         error = message.error()
@@ -163,6 +165,7 @@ class RecordConsumer:
             _, high = self.client.get_watermark_offsets(position, cached=True)
             lag = max(0, high - position.offset) if position.offset >= 0 else 0
             self._metrics.lag_records.labels(partition=str(position.partition)).set(lag)
+            self._metrics.lag_age.waiting(position.partition, lag)
             total += lag
         return total
 
@@ -197,6 +200,7 @@ class RecordConsumer:
         for p in partitions:
             self._assigned.pop((p.topic, p.partition), None)
             self._metrics.lag_records.labels(partition=str(p.partition)).set(0)
+            self._metrics.lag_age.released(p.partition)
         consumer.incremental_unassign(partitions)
 
     def _count_rebalance(self, kind: str, partitions: list[TopicPartition]) -> None:

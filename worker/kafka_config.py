@@ -40,25 +40,30 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 def consumer_config(settings: KafkaSettings) -> dict[str, Any]:
     """Return the consumer's properties."""
-    return client_config(settings) | {
-        "group.id": settings.group_id,
-        "partition.assignment.strategy": "cooperative-sticky",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        # Start offsets are chosen at assignment; an offset out of range is an error, never a silent jump.
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-        "session.timeout.ms": _ms(settings.session_timeout_s),
-        "heartbeat.interval.ms": _ms(min(3.0, settings.session_timeout_s / 3)),
-        "max.poll.interval.ms": _ms(settings.max_poll_interval_s),
-        "queued.max.messages.kbytes": settings.prefetch_max_bytes // 1_000,
-        "fetch.max.bytes": settings.prefetch_max_bytes,
-        # A full prefetch queue is looked at again after this; the default of a second would starve the loop.
-        "fetch.queue.backoff.ms": 10,
-        "fetch.error.backoff.ms": 100,
-        # Topic changes (new partitions, leaders) are seen within seconds.
-        "topic.metadata.refresh.interval.ms": 30_000,
-    }
+    static = {"group.instance.id": settings.group_instance_id} if settings.group_instance_id else {}
+    return (
+        client_config(settings)
+        | static
+        | {
+            "group.id": settings.group_id,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # Start offsets are chosen at assignment; an offset out of range is an error, never a silent jump.
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "session.timeout.ms": _ms(settings.session_timeout_s),
+            "heartbeat.interval.ms": _ms(min(3.0, settings.session_timeout_s / 3)),
+            "max.poll.interval.ms": _ms(settings.max_poll_interval_s),
+            "queued.max.messages.kbytes": settings.prefetch_max_bytes // 1_000,
+            "fetch.max.bytes": settings.prefetch_max_bytes,
+            # A full prefetch queue is looked at again after this; the default of a second would starve the loop.
+            "fetch.queue.backoff.ms": 10,
+            "fetch.error.backoff.ms": 100,
+            # Topic changes (new partitions, leaders) are seen within seconds.
+            "topic.metadata.refresh.interval.ms": 30_000,
+        }
+    )
 
 
 def producer_config(settings: KafkaSettings, *, transactional_id: str | None, max_message_bytes: int) -> dict[str, Any]:

@@ -174,6 +174,7 @@ class WorkerLoop:
     def _account(self, outcomes: list[Outcome]) -> None:
         now_ms = time.time() * 1_000
         self._metrics.records.inc(len(outcomes))
+        self._metrics.lag_age.committed(outcome.record for outcome in outcomes)
         self._metrics.batch_records.observe(len(outcomes))
         # Counted here and added once per batch: looking a labelled child up costs as much as decoding a short chat.
         judged: Counter[tuple[Category, Decision, bool]] = Counter()

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from model import ClassifyStats
+from worker.lag_age import LagAge
 
 _STAGE_BUCKETS_S = (
     0.0005,
@@ -31,6 +32,8 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.lag_age = LagAge()
+        self.registry.register(self.lag_age)
         self._counters()
         self._gauges()
         self._histograms()

@@ -44,6 +44,12 @@ class KafkaSettings(_Section):
         description="Unique per running worker and, for the fastest recovery, the same after its restart; by default "
         "the group id, the host name and a random part.",
     )
+    group_instance_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Static membership: a name that is this worker's alone and the same after its restart, which then "
+        "moves no partition if it takes less than session_timeout_s. For StatefulSets only.",
+    )
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."
     )

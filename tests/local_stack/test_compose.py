@@ -29,9 +29,10 @@ def dockerfile() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def test_kafka_redis_and_one_worker_are_offered(services: dict[str, Any]) -> None:
-    """The same three parts as `python -m deploy.local up` and a worker."""
-    assert set(services) == {"kafka", "topics", "redis", "worker"}
+def test_kafka_redis_workers_and_what_watches_them_are_offered(services: dict[str, Any]) -> None:
+    """What `python -m deploy.local up` starts, two workers that share the partitions, and a dashboard."""
+    assert set(services) == {"kafka", "topics", "redis", "worker", "prometheus", "grafana"}
+    assert services["worker"]["deploy"]["replicas"] == 2
 
 
 def test_kafka_has_the_version_the_embedded_stack_pins(services: dict[str, Any]) -> None:
@@ -43,7 +44,7 @@ def test_kafka_has_the_version_the_embedded_stack_pins(services: dict[str, Any])
 def test_every_image_is_pinned_to_a_version(services: dict[str, Any]) -> None:
     """`latest` changes under the reader's feet."""
     images = [service["image"] for service in services.values() if "image" in service]
-    assert all(re.fullmatch(r"[\w/]+:\d+\.\d[\w.-]*", image) for image in images)
+    assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d[\w.-]*", image) for image in images)
 
 
 def test_kafka_is_one_kraft_node_with_the_same_limits(services: dict[str, Any]) -> None:

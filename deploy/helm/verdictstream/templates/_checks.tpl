@@ -1,0 +1,33 @@
+{{/* What values.schema.json cannot say: rules between values. Each says what was found, expected and what to do. */}}
+{{- define "verdictstream.check" -}}
+{{- $grace := .Values.shutdown.workerGraceSeconds -}}
+{{- $granted := .Values.shutdown.terminationGracePeriodSeconds -}}
+{{- if le (float64 $granted) (float64 $grace) -}}
+{{- fail (printf "shutdown.terminationGracePeriodSeconds is %v, shutdown.workerGraceSeconds %v; expected more than the worker's own grace; raise the first" $granted $grace) -}}
+{{- end -}}
+{{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) -}}
+{{- fail (printf "autoscaling.minReplicas is %v, maxReplicas %v; expected at most as many; lower the first" .Values.autoscaling.minReplicas .Values.autoscaling.maxReplicas) -}}
+{{- end -}}
+{{- if and (include "verdictstream.usesSasl" .) (not .Values.kafka.sasl.mechanism) -}}
+{{- fail (printf "kafka.securityProtocol is %s without kafka.sasl.mechanism; set it" .Values.kafka.securityProtocol) -}}
+{{- end -}}
+{{- if and (include "verdictstream.usesPassword" .) (not .Values.kafka.sasl.existingSecret) (not .Values.kafka.sasl.password) -}}
+{{- fail (printf "kafka.securityProtocol is %s without credentials; set kafka.sasl.existingSecret, or username and password" .Values.kafka.securityProtocol) -}}
+{{- end -}}
+{{- if and .Values.kafka.tls.clientCertificate (not (include "verdictstream.tlsSecret" .)) -}}
+{{- fail "kafka.tls.clientCertificate is true without a certificate; set kafka.tls.existingSecret, or certificate and key" -}}
+{{- end -}}
+{{- if and .Values.redis.enabled (not .Values.redis.existingSecret) (not .Values.redis.url) -}}
+{{- fail "redis.enabled is true without an address; set redis.existingSecret or redis.url, or redis.enabled to false" -}}
+{{- end -}}
+{{- $bundle := .Values.model.bundle -}}
+{{- if and (eq $bundle.source "image") (not $bundle.image) -}}
+{{- fail "model.bundle.source is image without model.bundle.image; name the image that holds the bundle" -}}
+{{- end -}}
+{{- if and (eq $bundle.source "volume") (not $bundle.volume) -}}
+{{- fail "model.bundle.source is volume without model.bundle.volume; give a volume, for instance a persistentVolumeClaim" -}}
+{{- end -}}
+{{- if and .Values.replay.enabled (not .Values.replay.name) -}}
+{{- fail "replay.enabled is true without replay.name; a Job cannot change, so give each replay a name of its own" -}}
+{{- end -}}
+{{- end -}}

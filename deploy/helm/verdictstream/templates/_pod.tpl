@@ -1,0 +1,136 @@
+{{/* One pod for workers and replays. Arguments: context, component (worker|replay), args. */}}
+{{- define "verdictstream.pod" -}}
+{{- $ := .context -}}
+metadata:
+  annotations:
+    checksum/config: {{ include (print $.Template.BasePath "/policy.yaml") $ | sha256sum }}
+    checksum/secrets: {{ include (print $.Template.BasePath "/secrets.yaml") $ | sha256sum }}
+    {{- with $.Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  labels:
+    {{- include "verdictstream.labels" $ | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+    {{- with $.Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "verdictstream.serviceAccountName" $ }}
+  automountServiceAccountToken: false
+  # A service named moderation-… in the namespace would put unknown MODERATION_ names into the environment, which the
+  # worker refuses.
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ $.Values.shutdown.terminationGracePeriodSeconds }}
+  {{- with $.Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    seccompProfile: {type: RuntimeDefault}
+  containers:
+    - name: worker
+      image: {{ include "verdictstream.image" $ }}
+      imagePullPolicy: {{ $.Values.image.pullPolicy }}
+      args: {{ toJson .args }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: [ALL]}
+      env:
+        {{- include "verdictstream.env" . | nindent 8 }}
+      resources:
+        requests: &quota {cpu: {{ $.Values.resources.cpu | quote }}, memory: {{ $.Values.resources.memory }}}
+        limits: *quota
+      {{- if eq .component "worker" }}
+      ports:
+        - {name: http, containerPort: 8080}
+      # A batch never takes a minute; a loop that does not come round is the only reason to restart.
+      livenessProbe:
+        httpGet: {path: /livez, port: http}
+        periodSeconds: 10
+        timeoutSeconds: 3
+        failureThreshold: 3
+      readinessProbe:
+        httpGet: {path: /readyz, port: http}
+        periodSeconds: 5
+        timeoutSeconds: 3
+      startupProbe:
+        httpGet: {path: /livez, port: http}
+        periodSeconds: 2
+        timeoutSeconds: 3
+        failureThreshold: 60
+      {{- end }}
+      volumeMounts:
+        {{- include "verdictstream.mounts" $ | nindent 8 }}
+  volumes:
+    {{- include "verdictstream.volumes" $ | nindent 4 }}
+  {{- if and (eq .component "worker") $.Values.topologySpread.enabled }}
+  topologySpreadConstraints:
+    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: {{ $.Values.topologySpread.whenUnsatisfiable }}
+      labelSelector:
+        matchLabels:
+          {{- include "verdictstream.workerSelector" $ | nindent 10 }}
+    {{- end }}
+  {{- end }}
+  {{- with (ternary $.Values.priorityClassName $.Values.replay.priorityClassName (eq .component "worker")) }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $.Values.nodeSelector }}
+  nodeSelector: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $.Values.tolerations }}
+  tolerations: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $.Values.affinity }}
+  affinity: {{ toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "verdictstream.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- if include "verdictstream.tlsSecret" . }}
+- {name: kafka-tls, mountPath: /etc/verdictstream/kafka-tls, readOnly: true}
+{{- end }}
+{{- if .Values.redis.tlsSecret }}
+- {name: redis-tls, mountPath: /etc/verdictstream/redis-tls, readOnly: true}
+{{- end }}
+{{- if .Values.model.policy }}
+- {name: policy, mountPath: /etc/verdictstream/policy, readOnly: true}
+{{- end }}
+{{- if ne .Values.model.bundle.source "builtin" }}
+- {name: bundle, mountPath: /bundle, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "verdictstream.volumes" -}}
+- name: tmp
+  emptyDir: {sizeLimit: 64Mi}
+{{- with (include "verdictstream.tlsSecret" .) }}
+- name: kafka-tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .Values.redis.tlsSecret }}
+- name: redis-tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- if .Values.model.policy }}
+- name: policy
+  configMap: {name: {{ include "verdictstream.fullname" . }}-policy}
+{{- end }}
+{{- if eq .Values.model.bundle.source "image" }}
+- name: bundle
+  image: {reference: {{ .Values.model.bundle.image }}, pullPolicy: {{ .Values.image.pullPolicy }}}
+{{- else if eq .Values.model.bundle.source "volume" }}
+- name: bundle
+  {{- toYaml .Values.model.bundle.volume | nindent 2 }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,85 @@
+"""Alerts that fire where they should, ask for what the workers export, and are explained."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deployment.chart import DEPLOY, EXAMPLES, Helm, one
+from tests.deployment.exported import exported_metrics
+from tests.deployment.promql import unknown
+
+_ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
+_CASES = Path(__file__).with_name("alert_cases.yaml")
+
+
+@pytest.fixture(scope="module")
+def rules() -> list[dict[str, Any]]:
+    """Return all rules."""
+    return [rule for group in yaml.safe_load(_ALERTS.read_text("utf-8"))["groups"] for rule in group["rules"]]
+
+
+def _promtool(promtool: Path, *arguments: str, folder: Path) -> None:
+    done = subprocess.run(
+        [str(promtool), *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_fires_where_it_should_and_not_where_it_looks_alike(promtool: Path, tmp_path: Path) -> None:
+    """Prometheus evaluates made-up series: stuck against idle, drift against a burst, no cache against a lost one."""
+    cases = yaml.safe_load(_CASES.read_text("utf-8")) | {"rule_files": [str(_ALERTS)]}
+    (tmp_path / "cases.yaml").write_text(yaml.safe_dump(cases))
+    _promtool(promtool, "test", "rules", "cases.yaml", folder=tmp_path)
+
+
+def test_prometheus_accepts_rules_and_configuration(promtool: Path) -> None:
+    """The very files that the compose file mounts."""
+    _promtool(promtool, "check", "config", "prometheus.yaml", folder=_ALERTS.parent)
+
+
+def test_every_alert_has_a_case(rules: list[dict[str, Any]]) -> None:
+    """An alert that was never seen to fire is a hope."""
+    cases = yaml.safe_load(_CASES.read_text("utf-8"))["tests"]
+    fired = {one["alertname"] for case in cases for one in case["alert_rule_test"] if one["exp_alerts"]}
+    assert fired == {rule["alert"] for rule in rules}
+
+
+def test_alerts_ask_only_for_what_the_workers_export(rules: list[dict[str, Any]]) -> None:
+    """A renamed metric would silence its alert for ever."""
+    exported = exported_metrics()
+    assert {rule["alert"]: unknown(rule["expr"], exported) for rule in rules} == {rule["alert"]: [] for rule in rules}
+
+
+def test_a_metric_or_label_that_nobody_exports_would_be_found() -> None:
+    """The check itself."""
+    exported = {"moderation_records_total": set(), "moderation_rejections_total": {"reason"}}
+    expression = 'rate(moderation_rejections_total{cause="x"}[5m]) / on () sum(rate(moderation_records[5m])) > 0.1'
+    assert unknown(expression, exported) == ["moderation_rejections_total{cause}", "moderation_records"]
+
+
+def test_every_alert_has_its_section_in_the_runbook_and_every_section_its_alert(rules: list[dict[str, Any]]) -> None:
+    """With what it means, what to look at and what to do; and the alert's link leads there."""
+    text = (DEPLOY / "RUNBOOK.md").read_text("utf-8")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    assert list(sections) == [rule["alert"] for rule in rules]
+    for rule in rules:
+        for part in ("**Means:**", "**Check:**", "**Do:**"):
+            assert part in sections[rule["alert"]], (rule["alert"], part)
+        assert rule["annotations"]["runbook"] == f"deploy/RUNBOOK.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+
+
+def test_the_runbook_names_only_metrics_that_exist() -> None:
+    """Whoever is woken up at night copies them."""
+    named = set(re.findall(r"moderation_\w+", (DEPLOY / "RUNBOOK.md").read_text("utf-8")))
+    assert named <= set(exported_metrics())
+
+
+def test_the_chart_carries_the_very_same_alerts(helm: Helm) -> None:
+    """One file, linked into the chart."""
+    rendered = one(helm.render(EXAMPLES["production"]), "PrometheusRule")["spec"]
+    assert rendered == yaml.safe_load(_ALERTS.read_text("utf-8"))

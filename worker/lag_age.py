@@ -1,0 +1,110 @@
+"""Lag in seconds: how old the oldest record is that was read and has no committed outcome yet.
+
+Computed when it is asked for, so that it grows while the worker is stuck in the middle of a batch. Between two batches,
+while records still wait on the broker, the newest record read stands in for them: they are at most as old.
+
+Invariant: what a partition's figure rests on is forgotten when the partition is taken away.
+"""
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from worker.record import Record
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Records of one partition read in one batch."""
+
+    first_offset: int
+    last_offset: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass
+class _Partition:
+    reads: deque[_Read] = field(default_factory=deque)
+    newest_ms: int = 0
+    n_waiting: int = 0
+
+
+class LagAge(Collector):
+    """The metric `moderation_lag_seconds`; the loop, the commit thread and the health server call it.
+
+    Args:
+        now_s: Wall clock; record timestamps are wall-clock times.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.time) -> None:
+        self._now_s = now_s
+        self._lock = threading.Lock()
+        self._partitions: dict[int, _Partition] = {}
+
+    def read(self, records: Iterable[Record]) -> None:
+        """Note what was read; what is read again after a rewind takes its earlier note's place."""
+        by_partition: defaultdict[int, list[Record]] = defaultdict(list)
+        for record in records:
+            by_partition[record.partition].append(record)
+        with self._lock:
+            for number, batch in by_partition.items():
+                first, last = batch[0], batch[-1]
+                partition = self._partitions.setdefault(number, _Partition())
+                while partition.reads and partition.reads[-1].last_offset >= first.offset:
+                    partition.reads.pop()
+                partition.reads.append(_Read(first.offset, last.offset, first.timestamp_ms, last.timestamp_ms))
+                partition.newest_ms = last.timestamp_ms
+
+    def committed(self, records: Iterable[Record]) -> None:
+        """Note that these records have their outcomes."""
+        last_offsets: dict[int, int] = {}
+        for record in records:
+            last_offsets[record.partition] = max(record.offset, last_offsets.get(record.partition, -1))
+        with self._lock:
+            for number, offset in last_offsets.items():
+                partition = self._partitions.get(number)
+                while partition and partition.reads and partition.reads[0].last_offset <= offset:
+                    partition.reads.popleft()
+
+    def waiting(self, partition: int, n_records: int) -> None:
+        """Note how many records of a partition have not been read."""
+        with self._lock:
+            if partition in self._partitions:
+                self._partitions[partition].n_waiting = n_records
+
+    def released(self, partition: int) -> None:
+        """Forget a partition: its lag is its next owner's."""
+        with self._lock:
+            self._partitions.pop(partition, None)
+
+    def seconds(self) -> dict[int, float]:
+        """Return the lag of every partition that has been read from; 0 where nothing is pending."""
+        now_ms = self._now_s() * 1_000
+        with self._lock:
+            return {number: _age_s(partition, now_ms) for number, partition in self._partitions.items()}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the metric; called by the registry."""
+        family = GaugeMetricFamily(
+            "moderation_lag_seconds", "Age of the oldest record without a committed outcome.", labels=["partition"]
+        )
+        for number, seconds in sorted(self.seconds().items()):
+            family.add_metric([str(number)], seconds)
+        yield family
+
+
+def _age_s(partition: _Partition, now_ms: float) -> float:
+    if partition.reads:
+        since_ms = partition.reads[0].first_ms
+    elif partition.n_waiting:
+        since_ms = partition.newest_ms
+    else:
+        return 0.0
+    # A record without a timestamp says nothing about its age.
+    return max(0.0, now_ms - since_ms) / 1_000 if since_ms > 0 else 0.0
