@@ -56,6 +56,16 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def decided(self, decision: Decision) -> NDArray[np.bool_]:
+        """Return the chats with this decision, [n_chats].
+
+        Raises:
+            ValueError: the model has no calibrated risks, so that nothing was decided.
+        """
+        if self.decisions is None:
+            raise ValueError("the model states no risks, so no chat has a decision; expected a bundle")
+        return np.asarray(self.decisions == decision.value, dtype=np.bool_)
+
     def take(self, mask: NDArray[np.bool_]) -> "Predictions":
         """Return the chats for which the mask holds."""
         return Predictions(

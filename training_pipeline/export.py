@@ -151,8 +151,8 @@ def _parity(
     if request.evaluation:
         chats = read_labelled_chats(request.evaluation, config.windowing, frozenset())
         chats = chats.take(np.flatnonzero(chats.agreed))
-    encoder = request.encoder or default_encoder_path()
-    epoch = request.epoch or config.n_epochs
+    encoder = request.encoder or encoder_of(request.run)
+    epoch = request.epoch or chosen_epoch(request.run)
     tokenizer_json = (encoder / TOKENIZER_NAME).read_text(encoding="utf-8")
     rows, pad_id = encoded(chats, tokenizer_json, max_tokens=config.windowing.max_tokens)
     logits = runtime_logits(

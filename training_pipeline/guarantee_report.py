@@ -65,7 +65,7 @@ def _on_fresh_chats(
     chats = chats.take(np.flatnonzero(chats.agreed))
     answers = predict(Classifier(bundle, policy, n_threads=n_threads), chats)
     truly_banned = banned_columns(frozenset(code.value for code in policy.banned))[answers.labels]
-    allowed, blocked = (answers.decisions == decision.value for decision in (Decision.ALLOW, Decision.BLOCK))
+    allowed, blocked = (answers.decided(decision) for decision in (Decision.ALLOW, Decision.BLOCK))
     curves = bundle.risk_curves(policy)
     splits = check_by_splits(answers.probabilities, answers.labels, policy, n_splits=n_splits, seed=seed)
     return {

@@ -139,14 +139,12 @@ def _figures(
 ) -> list[_Figure]:
     mask = banned_columns(banned)
     truly_banned = mask[current.labels]
-    both = (current, candidate)
-    predicted = [p.probabilities.argmax(axis=1) for p in both]
+    predicted = (current.predicted, candidate.predicted)
     passed = (~mask[predicted[0]], ~mask[predicted[1]])
     lost = (mask[predicted[0]], mask[predicted[1]])
     wrong = (predicted[0] != current.labels, predicted[1] != current.labels)
-    allowed, blocked = (
-        tuple(p.decisions == decision.value for p in both) for decision in (Decision.ALLOW, Decision.BLOCK)
-    )
+    allowed = (current.decided(Decision.ALLOW), candidate.decided(Decision.ALLOW))
+    blocked = (current.decided(Decision.BLOCK), candidate.decided(Decision.BLOCK))
     everyone = np.ones(len(truly_banned), dtype=bool)
     point = OPERATING_POINTS[0]
     at_point = f"at safe->banned {point:.1%}"
@@ -156,8 +154,8 @@ def _figures(
         _Figure("banned->safe, most probable category", passed, truly_banned, no_worse, margins.banned_to_safe),
         _Figure("safe->banned, most probable category", lost, ~truly_banned, no_worse, margins.safe_to_banned),
         _Figure("wrong category (1 - accuracy)", wrong, everyone, no_worse, margins.accuracy),
-        _Figure("banned allowed by the policy", (allowed[0], allowed[1]), truly_banned, Rule.NONE, 1.0),
-        _Figure("safe blocked by the policy", (blocked[0], blocked[1]), ~truly_banned, Rule.NONE, 1.0),
+        _Figure("banned allowed by the policy", allowed, truly_banned, Rule.NONE, 1.0),
+        _Figure("safe blocked by the policy", blocked, ~truly_banned, Rule.NONE, 1.0),
     ]
     for code in sorted(banned):
         among = current.labels == CODES.index(code)

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from model.calibration import softmax
+from model.calibration import LogitScaling, softmax
 from model.tokenization import ConversationTokenizer, TokenIds
 from schemas import DEFAULT_BANNED
 from training_pipeline.allocator import keep_freed_memory
-from training_pipeline.calibrate import fit_temperature, negative_log_likelihood
 from training_pipeline.data_record import record_data
 from training_pipeline.disguised_rows import with_disguised
 from training_pipeline.encoder_classifier import EncoderClassifier, pad_batch
@@ -38,6 +37,7 @@ from training_pipeline.run_folder import (
     record_best,
     weights_path,
 )
+from training_pipeline.scaling_fit import fit_temperature, negative_log_likelihood
 from training_pipeline.soft_targets import training_targets
 from training_pipeline.split import split_parts
 from training_pipeline.train_config import TrainConfig
@@ -250,7 +250,7 @@ class _Reported:
         if self._selection is not None:
             logits, labels = predict_logits(model, self._selection_rows, self._pad_id), self._selection.labels
             temperature = fit_temperature(logits, labels)
-            found["held_out_nll"] = round(negative_log_likelihood(logits, labels, temperature=temperature), 6)
+            found["held_out_nll"] = round(negative_log_likelihood(logits, labels, LogitScaling.single(temperature)), 6)
             found["held_out_banned_to_safe"] = round(_banned_to_safe(logits, labels, temperature), 6)
         return found
 

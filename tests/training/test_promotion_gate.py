@@ -20,7 +20,7 @@ def _answers(signal: float, seed: int) -> Predictions:
     logits = np.random.default_rng(seed).normal(size=(_N, len(CODES)))
     logits[np.arange(_N), labels] += signal
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return Predictions(labels, probabilities.astype(np.float32), np.full(_N, "review"))
+    return Predictions(labels, probabilities.argmax(axis=1), probabilities.astype(np.float32), np.full(_N, "review"))
 
 
 def _failed(lines: list[GateLine]) -> list[str]:
@@ -69,6 +69,6 @@ def test_the_interval_covers_the_true_difference_as_often_as_it_says() -> None:
 def test_answers_to_other_chats_are_refused() -> None:
     """A paired comparison of unpaired chats would mean nothing."""
     one = _answers(3.0, 1)
-    other = Predictions(one.labels[::-1].copy(), one.probabilities, one.decisions)
+    other = Predictions(one.labels[::-1].copy(), one.predicted, one.probabilities, one.decisions)
     with pytest.raises(ValueError, match="answered different chats"):
         compare_bundles(one, other, DEFAULT_BANNED, _MARGINS)

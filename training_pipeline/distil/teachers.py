@@ -18,7 +18,7 @@ from model.session import OnnxSession
 from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing, render
 from schemas import Turn
-from training_pipeline.calibrate import fit_temperature, session_logits
+from training_pipeline.calibrate import session_logits
 from training_pipeline.data_record import DATA_NAME, read_recorded_chats
 from training_pipeline.encoder_files import TOKENIZER_FILE, read_encoder_shape
 from training_pipeline.export import read_weights
@@ -27,6 +27,7 @@ from training_pipeline.linear.linear_model import LinearModel, load_linear
 from training_pipeline.linear.linear_training import read_out_of_fold
 from training_pipeline.onnx_graph import FloatProducts, build_graph
 from training_pipeline.run_folder import chosen_epoch, encoder_of, weights_path
+from training_pipeline.scaling_fit import fit_temperature
 from training_pipeline.split import split_chats
 from training_pipeline.train_config import read_config
 

@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
 from model.bundle import sha256_of
+from model.calibration import LogitScaling
 from model.windowing import Windowing
 from schemas import CODES, DEFAULT_BANNED
-from training_pipeline.calibrate import fit_temperature, negative_log_likelihood
 from training_pipeline.data.chat_rows import ChatRow
 from training_pipeline.data.grouped_split import group_of
 from training_pipeline.data.near_duplicates import DEFAULT_THRESHOLD
@@ -37,6 +37,7 @@ from training_pipeline.linear.linear_model import (
     log_scores,
 )
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics
+from training_pipeline.scaling_fit import fit_temperature, negative_log_likelihood
 
 OUT_OF_FOLD_NAME: Final = "out_of_fold.jsonl"
 
@@ -103,7 +104,7 @@ def train_linear(
     probabilities = calibrated(scores, options.link, temperature)
     figures = {
         **safety_metrics(chats.labels, probabilities.argmax(axis=1), DEFAULT_BANNED).as_dict(),
-        "nll": round(negative_log_likelihood(logits, chats.labels, temperature=temperature), 4),
+        "nll": round(negative_log_likelihood(logits, chats.labels, LogitScaling.single(temperature)), 4),
         "banned_to_safe_rate_at_safe_to_banned_0.029": round(
             banned_to_safe_at(chats.labels, probabilities, DEFAULT_BANNED, safe_to_banned_rate=_OPERATING_POINT), 4
         ),
