@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.models.auto import MODEL_MAPPING
 
 from schemas import CODES
@@ -50,14 +50,26 @@ class EncoderClassifier(nn.Module):
             pooling: `mean` or `cls`.
         """
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        options: dict[str, Any] = {name: encoder_dropout for name in _DROPOUTS if hasattr(config, name)}
-        network: Any = MODEL_MAPPING[type(config)]
-        if "add_pooling_layer" in inspect.signature(network).parameters:
-            options["add_pooling_layer"] = False
+        options = {name: encoder_dropout for name in _DROPOUTS if hasattr(config, name)} | _without_pooler(config)
         encoder = AutoModel.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
         )
         return cls(encoder, hidden_size=encoder.config.hidden_size, dropout=dropout, pooling=pooling)
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, checkpoint: Path, *, pooling: str = "mean") -> "EncoderClassifier":
+        """Build the network of a trained checkpoint; only the encoder's configuration is read from its folder.
+
+        Args:
+            path: Folder with config.json.
+            checkpoint: Weights that `train` wrote.
+            pooling: `mean` or `cls`, as in training.
+        """
+        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        encoder = AutoModel.from_config(config, trust_remote_code=False, **_without_pooler(config))
+        model = cls(encoder, hidden_size=encoder.config.hidden_size, pooling=pooling)
+        load_weights(model, checkpoint)
+        return model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return logits, float32 [rows, 13], for int64 ids and mask, each [rows, tokens]."""
@@ -69,6 +81,11 @@ class EncoderClassifier(nn.Module):
             pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits.float()
+
+
+def _without_pooler(config: PretrainedConfig) -> dict[str, Any]:
+    network: Any = MODEL_MAPPING[type(config)]
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(network).parameters else {}
 
 
 def load_weights(model: EncoderClassifier, path: Path) -> None:

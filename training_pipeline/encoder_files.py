@@ -136,7 +136,10 @@ def read_encoder_shape(encoder: Path, *, pooling: str = "mean") -> EncoderShape:
 def _read_config(encoder: Path) -> dict[str, Any]:
     path = encoder / CONFIG_FILE
     try:
-        config: dict[str, Any] = orjson.loads(path.read_bytes())
+        config = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); expected a transformers encoder's folder") from error
+    if not isinstance(config, dict):
+        # A ValueError like every other fault of an encoder's folder.
+        raise ValueError(f"{path}: holds a {type(config).__name__}; expected a transformers configuration")  # noqa: TRY004
     return config

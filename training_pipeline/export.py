@@ -160,6 +160,7 @@ def _parity(
         checkpoint=request.run / f"epoch-{epoch}.safetensors",
         weights=read_weights(request.run, epoch),
         encoder=encoder,
+        pooling=config.pooling,
         int8=int8,
         pad_id=pad_id,
         n_threads=request.n_threads,

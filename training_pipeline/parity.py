@@ -107,6 +107,7 @@ def runtime_logits(
     checkpoint: Path,
     weights: Mapping[str, FloatMatrix],
     encoder: Path,
+    pooling: str,
     int8: bytes,
     pad_id: int,
     n_threads: int,
@@ -118,19 +119,20 @@ def runtime_logits(
         checkpoint: Weights that `train` wrote, for torch.
         weights: The same as arrays, for the graph.
         encoder: Folder of the encoder's configuration.
+        pooling: `mean` or `cls`, as in training.
         int8: Contents of the bundle's model.onnx.
         pad_id: The tokenizer's.
         n_threads: Inference threads.
     """
     import torch  # noqa: PLC0415  (seconds of import that the rest of export does not need)
 
-    from training_pipeline.encoder_classifier import EncoderClassifier, load_weights  # noqa: PLC0415
+    from training_pipeline.encoder_classifier import EncoderClassifier  # noqa: PLC0415
     from training_pipeline.train import predict_logits  # noqa: PLC0415
 
     torch.set_num_threads(n_threads)
-    network = EncoderClassifier.from_pretrained(encoder)
-    load_weights(network, checkpoint)
-    in_float = build_graph(weights, read_encoder_shape(encoder), FloatProducts()).SerializeToString()
+    network = EncoderClassifier.from_checkpoint(encoder, checkpoint, pooling=pooling)
+    shape = read_encoder_shape(encoder, pooling=pooling)
+    in_float = build_graph(weights, shape, FloatProducts()).SerializeToString()
     sessions = {
         name: OnnxSession(model, n_threads=n_threads, pad_id=pad_id)
         for name, model in ((_FLOAT, in_float), (_INT8, int8))
