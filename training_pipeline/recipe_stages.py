@@ -202,6 +202,7 @@ class _Tasks:
 
     def _export(self) -> Task:
         stage = _present(self.recipe.stages.export)
+        inputs = self._of_run("export")
         data = self._evaluation_data(stage.evaluate, "export")
         run = partial(
             actions.export,
@@ -214,7 +215,7 @@ class _Tasks:
             n_threads=self._n_threads,
             console=self.console,
         )
-        return self._task("export", [*self._of_run("export"), *data], [self.at.bundle], run)
+        return self._task("export", [*inputs, *data], [self.at.bundle], run)
 
     def _bundle(self, name: str) -> Path:
         if self.recipe.stages.export is None:
