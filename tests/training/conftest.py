@@ -17,6 +17,12 @@ from training_pipeline.train_config import TrainConfig
 SAMPLE_PATH = Path(__file__).parents[2] / "data" / "sample" / "chats.jsonl"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Let torch use one thread: tiny models gain nothing from more, and on a busy machine threads wait for others."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a transformers folder with a random two-layer BERT and the real tokenizer."""
