@@ -40,8 +40,13 @@ class GoTool:
 
     @property
     def name(self) -> str:
-        """The program's file name."""
+        """The program's name."""
         return self.package.rpartition("/")[2]
+
+    @property
+    def file_name(self) -> str:
+        """The program's name in the cache: another version or other tags are another file."""
+        return "-".join(filter(None, [self.name, self.version, self.tags]))
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def ensure_tool(tool: GoTool, cache_dir: Path | None = None) -> Path:
         GoToolError: there is no Go compiler, or the build fails or takes too long.
     """
     folder = cache_dir or default_cache_dir()
-    target = folder / f"{tool.name}-{tool.version}"
+    target = folder / tool.file_name
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from typing import Final
 from deploy.go_tools.build import GoTool, ModuleFile
 
 HELM: Final = GoTool("helm.sh/helm/v3", "cmd/helm", "v3.22.0")
-# Without the clients of all clouds, which service discovery would bring and rule tests do not use.
+# Without service discovery, which brings the clients of all clouds; checking rules needs none of them.
 PROMTOOL: Final = GoTool("github.com/prometheus/prometheus", "cmd/promtool", "v0.316.0", tags="remove_all_sd")
 
 _KEDA: Final = ("github.com/kedacore/keda/v2", "v2.21.0")
