@@ -39,6 +39,7 @@ _STYLE: Final[dict[Any, Any]] = {
     "xtick.color": _INK,
     "ytick.color": _INK,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e4e7eb",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
@@ -81,7 +82,8 @@ def trade_off(models: Sequence[ModelReport], *, limit: float = 0.25) -> Markup:
             axes.errorbar(
                 pair[0].value, pair[1].value, xerr=bounds[0], yerr=bounds[1], label=model.identity.name, **style
             )
-        axes.set(xlim=(0, min(reached, 1)), ylim=(0, min(reached, 1)))
+        end = min(reached, 1.0)
+        axes.set(xlim=(-0.02 * end, 1.02 * end), ylim=(-0.02 * end, 1.02 * end))  # a point on the edge shows as a whole
         _percent_axes(axes, "safe → banned (lost revenue)", "banned → safe (brand damage)")
         if len(models) > 1:
             axes.legend(loc="upper right", fontsize=8)
