@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import orjson
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
@@ -58,13 +57,12 @@ class ReplayRig:
         return process
 
     def run(self, *options: str, code: int = 0, **rest: str) -> dict[str, Any]:
-        """Run a replay to its end; check its exit code and return its last line."""
+        """Run a replay to its end; check its exit code and return its account, or what it said instead."""
         process = self.start(*options, **rest)
         found = process.wait_exit(timeout_s=TIMEOUT_S)
         assert found == code, process.tail()
-        lines = process.log_path.read_bytes().splitlines()
-        last = lines[-1] if lines else b""
-        return dict(orjson.loads(last)) if last.startswith(b"{") else {"log": process.log_path.read_text()}
+        told = process.events("replay_ended") + process.events("replay_dry_run")
+        return told[-1] if told else {"log": process.log_path.read_text()}
 
     def records(self, topic: str | None = None) -> list[ReadRecord]:
         """Return the committed records of a topic, by default of the replay's verdicts."""

@@ -83,20 +83,24 @@ def test_a_replay_whose_processes_are_killed_beside_a_live_worker_is_complete_an
     ledger.wait_seen(1_000)
     watch = CacheWatch(cache, [chat["chat_id"] for chat in chats[:40]])
     planned = set(ledger.sent)
-    pods = [replays.start(**SMALL) for _ in range(4)]
-    for victim in pods[:2]:
-        victim.wait_for("batch_done", count=2)
+    # So slow that they cannot get to the end before the others have come.
+    victims = [replays.start("--rate", "20", **SMALL) for _ in range(2)]
+    for victim in victims:
+        victim.wait_for("batch_done")
+    heirs = [replays.start(**SMALL) for _ in range(2)]
+    heirs[0].wait_until_it_owns_partitions()
+    for victim in victims:
         victim.kill()
     ledger.send(repeated_events(chats, 500, n_chats=40))
-    assert [pod.wait_exit(timeout_s=TIMEOUT_S) for pod in pods[2:]] == [0, 0], pods[2].tail()
+    assert [heir.wait_exit(timeout_s=TIMEOUT_S) for heir in heirs] == [0, 0], heirs[0].tail()
     ledger.wait_complete()
     ledger.assert_exactly_once()
     assert live.stop() == 0
     watch.close()
     judged = replays.judged()
     assert planned <= judged.keys() <= set(ledger.sent)
-    for pod in pods[2:]:
-        (ended,) = pod.events("replay_ended")
+    for heir in heirs:
+        (ended,) = heir.events("replay_ended")
         assert (ended["complete"], ended["n_read"], ended["n_verdicts"]) == (True, len(judged), len(judged))
         assert all(one["n_read"] == one["n_verdicts"] + one["n_dead_letters"] for one in ended["partitions"])
     assert watch.went_back == []
@@ -239,7 +243,7 @@ def test_a_replay_of_low_priority_waits_until_the_live_group_has_caught_up(
     ledger.send(short_events(sample_chats, 200, n_chats=200))
     replay = replays.start("--priority", "low", "--max-live-lag", "100")
     held = replay.wait_for("replay_holds")
-    assert held["live_lag"] == 200
+    assert held["live_lag"] > 100
     assert replays.records() == []
     start_worker()
     ledger.wait_complete()

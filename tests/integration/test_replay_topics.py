@@ -8,7 +8,6 @@ import orjson
 import pytest
 import redis
 from confluent_kafka import Producer
-from confluent_kafka.admin import NewTopic
 
 from deploy.local import LocalStack
 from schemas import decode_verdict
@@ -92,8 +91,8 @@ def test_offsets_that_retention_deleted_are_counted_and_the_exit_code_says_so(
     """F20 for a backfill: before the range was fixed and while it was read."""
     ledger.send_raw((Sent(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in sample_chats[:60]), partition=0)
     replays.delete_before(0, 10)
-    asked = ("--offsets", "0:4-60", "--rate", "40")
-    first = replays.start(*asked, BATCH__MAX_RECORDS="5")
+    asked = ("--offsets", "0:4-60")
+    first = replays.start(*asked, "--rate", "4")
     first.wait_for("batch_done")
     first.send(signal.SIGTERM)
     assert first.wait_exit() == 7, first.tail()
@@ -110,7 +109,7 @@ def test_partitions_that_a_topic_has_got_since_are_reported_and_not_read(
 ) -> None:
     """The range is fixed once; records of partitions that were not there then belong to another replay."""
     ledger.send(short_events(sample_chats, 200, n_chats=50))
-    first = replays.start(BATCH__MAX_RECORDS="20")
+    first = replays.start("--rate", "20")
     first.wait_for("batch_done")
     first.send(signal.SIGTERM)
     assert first.wait_exit() == 7, first.tail()
@@ -122,16 +121,14 @@ def test_partitions_that_a_topic_has_got_since_are_reported_and_not_read(
 
 
 def test_a_topic_that_was_made_again_is_not_taken_for_the_old_one(
-    ledger: Ledger, topics: Topics, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    stack: LocalStack, topics: Topics, replays: ReplayRig
 ) -> None:
     """Its offsets name other records: going on would judge the wrong ones and call it complete."""
     source = f"{topics.events}-again"
-    new = NewTopic(source, num_partitions=1, replication_factor=1)
-    replays.admin.create_topics([new])[source].result(timeout=20)
-    ledger.send(sample_chats[:3])
+    stack.kafka.create_topics({source: 1})
     replays.run("--topic", source)
     replays.admin.delete_topics([source])[source].result(timeout=20)
-    replays.admin.create_topics([new])[source].result(timeout=20)
+    stack.kafka.create_topics({source: 1})
     told = replays.run("--topic", source, code=3)
     assert "deleted and made again since" in str(told)
 

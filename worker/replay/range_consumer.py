@@ -138,7 +138,11 @@ class RangeConsumer(RecordConsumer):
             if (one := self._progress.get((hole.topic, hole.partition))) is not None:
                 low, _ = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, hole))
                 self._note_loss(one, low)
-                self.client.seek(TopicPartition(hole.topic, hole.partition, one.frontier))
+                # The client has stopped fetching the partition, and a seek does not start it again in every state.
+                start = TopicPartition(hole.topic, hole.partition, one.frontier)
+                self.client.incremental_unassign([start])
+                self.client.incremental_assign([start])
+                self._paused.discard(one.span.place)
         self._pause_what_is_read()
 
     def _note_loss(self, one: PartitionProgress, low: int) -> None:
