@@ -211,7 +211,8 @@ def _stretch(standing: Bench, plan: ReplayPlan, part: int) -> dict[str, Any]:
 def _beside(standing: Bench, plan: ReplayPlan, processes: list[_ReplayProcess]) -> list[dict[str, Any]]:
     """Run the live load until the replay has ended, killing processes on the way; return every stretch of it."""
     deadline = time.monotonic() + _TIMEOUT_S
-    doomed, stretches = list(processes[: plan.n_killed]), []
+    doomed = list(processes[: plan.n_killed])
+    stretches: list[dict[str, Any]] = []
     while any(process.process.poll() is None for process in processes[plan.n_killed :]):
         if time.monotonic() > deadline:
             raise LoadTestError(f"the replay did not end within {_TIMEOUT_S:.0f} s:\n{processes[-1].tail()}")
