@@ -28,10 +28,11 @@ from loadtest.errors import LoadTestError
 from loadtest.fleet_simulation import Fleet
 from loadtest.open_loop import Load, bench, run_load, run_lone
 from loadtest.plan import Sizing, Traffic, make_plan, read_profile
+from loadtest.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.report import machine, print_json_line
 from loadtest.services import services
 from loadtest.soak import run_soak
-from loadtest.tables import compare_rows, load_rows, lone_rows, plan_rows, soak_rows
+from loadtest.tables import compare_rows, load_rows, lone_rows, plan_rows, replay_rows, soak_rows
 from loadtest.topics import Topics
 
 EXIT_NOT_TAKEN: Final = 3
@@ -189,6 +190,38 @@ def plan(
     result = make_plan(rates, Fleet(rate_per_pod, partitions), sizing)
     report.print_table("capacity plan", plan_rows(result))
     print_json_line(result)
+
+
+@app.command(name="replay-demo")
+def replay_demo(
+    *,
+    events_total: Annotated[int, typer.Option(min=1_000, help="Events that are judged, then replayed.")] = 200_000,
+    processes: Annotated[int, typer.Option(min=1, help="Processes of the replay.")] = 4,
+    kill: Annotated[int, typer.Option(min=0, max=4, help="Of those, how many are killed on the way.")] = 2,
+    live_rate: Annotated[float, typer.Option(min=1, help="Live chats per second, meanwhile.")] = 20.0,
+    replay_rate: Annotated[float, typer.Option(min=1, help="Cap of the replay, records per second.")] = 2_000.0,
+    baseline: Annotated[int, typer.Option(min=1, help="Stretches of 10 s of undisturbed live load before.")] = 4,
+    chats: Annotated[int, typer.Option(min=1, help="Distinct chats, at most.")] = 500,
+    events: EventsOption = SAMPLE_CHATS,
+    partitions: PartitionsOption = 12,
+    bootstrap_servers: BootstrapOption = None,
+    redis_url: RedisOption = None,
+) -> None:
+    """Replay a large history by several processes, kill some, and measure the live traffic beside it."""
+    if kill >= processes:
+        raise typer.BadParameter(f"--kill {kill} of --processes {processes}: expected some to be left")
+    pool = ChatPool.read(events, _run_id(), limit=chats)
+    facts = machine()
+    plan = ReplayPlan(events_total, processes, kill, live_rate, baseline, replay_rate)
+    with ExitStack() as stack:
+        addresses = stack.enter_context(services(bootstrap_servers, redis_url))
+        standing = bench(stack, addresses, pool, n_workers=1, n_partitions=partitions)
+        result = run_replay_demo(standing, addresses, plan)
+    result["machine"] = facts
+    report.print_table("replay beside live traffic", replay_rows(result))
+    print_json_line(result)
+    if not result["complete"] or result["n_duplicated"] or result["cache_went_back"]:
+        raise typer.Exit(EXIT_WRONG_ANSWERS)
 
 
 @app.command(name="bare-session")

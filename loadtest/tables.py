@@ -125,6 +125,35 @@ def plan_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
+def replay_rows(result: dict[str, Any]) -> list[Row]:
+    """Return the rows of `replay-demo`."""
+    return [
+        ("history", f"{result['n_history']:,} events", "judged live before"),
+        (
+            "replay",
+            f"{result['n_read']:,} records in {result['elapsed_s']:,.0f} s, {result['replayed_per_s']:,.0f}/s",
+            f"{result['n_processes']} processes, {result['n_killed']} of them killed on the way",
+        ),
+        ("complete", "yes" if result["complete"] else "NO", f"exit codes {result['exit_codes']}"),
+        ("verdicts + dead letters", f"{result['n_verdicts']:,} + {result['n_dead_letters']:,}", "= records read"),
+        (
+            "seen / duplicated",
+            f"{result['n_replayed_seen']:,} / {result['n_duplicated']}",
+            "by a read_committed reader",
+        ),
+        ("cache went back", f"{result['cache_went_back']}", f"{result['cache_looks']} looks at it; expected 0"),
+        ("live p50 / p99", f"{result['live_p50_ms']:.1f} / {result['live_p99_ms']:.1f} ms", "undisturbed"),
+        (
+            "live p50 / p99 beside it",
+            f"{result['live_p50_beside_ms']:.1f} / {result['live_p99_beside_ms']:.1f} ms",
+            (
+                f"{result['live_p99_ratio']:.2f} times (<= 2), medians of {result['n_stretches_beside']} stretches;"
+                f" worst p99 {result['live_p99_beside_worst_ms']:.1f} ms"
+            ),
+        ),
+    ]
+
+
 def _ratio(result: dict[str, Any], name: str, note: str) -> Row:
     one = result["spread"][name]
     return name, f"{one['median']:.3f} ({one['min']:.3f} to {one['max']:.3f})", note

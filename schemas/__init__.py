@@ -1,7 +1,7 @@
 """What travels on the wire: chat events, verdicts, dead letters, policies and their codec."""
 
 from schemas.chat_event import ChatEvent, Message, Role
-from schemas.codec import CodecLimits, decode_chat_event, decode_verdict, encode_verdict
+from schemas.codec import CodecLimits, decode_chat_event, decode_verdict, encode_verdict, encode_verdict_change
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import content_fingerprint, turns_fingerprint, verdict_id
@@ -16,6 +16,7 @@ from schemas.verdict import (
     Verdict,
     category_label,
 )
+from schemas.verdict_change import Standing, VerdictChange
 from schemas.visible_text import Turn, conversation_turns, has_visible_text, is_visible
 
 __all__ = [
@@ -37,14 +38,17 @@ __all__ = [
     "RejectionReason",
     "Role",
     "Source",
+    "Standing",
     "Turn",
     "Verdict",
+    "VerdictChange",
     "category_label",
     "content_fingerprint",
     "conversation_turns",
     "decode_chat_event",
     "decode_verdict",
     "encode_verdict",
+    "encode_verdict_change",
     "has_visible_text",
     "is_visible",
     "turns_fingerprint",

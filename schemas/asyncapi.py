@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: the three topics as this worker reads and writes them.
+"""The AsyncAPI 3.0 document: the topics as this worker reads and writes them.
 
 Invariant: the payload schemas are those of `contracts.py`; the document refers to nothing outside
 itself, so that it can be handed to another team as one file.
@@ -85,6 +85,14 @@ def _channels() -> dict[str, Any]:
             "Ignore fields that you do not know; refuse a schema_version that you do not know. "
             "A verdict holds no chat text.",
         ),
+        "verdictChanges": _channel(
+            "verdict-changes",
+            "VerdictChange",
+            "Written by a replay that compares: one record for each event whose category or decision is not what the "
+            "newest earlier verdict in the verdict topic said, in the transaction that holds the new verdict. Readers "
+            "MUST set `isolation.level=read_committed` here too. A change is about one event: act on it unless you "
+            "hold a verdict on a newer event of that chat.",
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -118,6 +126,12 @@ def _operations() -> dict[str, Any]:
             "verdicts",
             "Verdict",
             "The worker writes verdicts in Kafka transactions that also commit the input offsets.",
+        ),
+        "sendVerdictChanges": _operation(
+            "send",
+            "verdictChanges",
+            "VerdictChange",
+            "A replay writes what changed in the same transactions as the new verdicts.",
         ),
         "sendDeadLetters": _operation(
             "send",
@@ -158,6 +172,13 @@ def _messages() -> dict[str, Any]:
             chat_id,
             contentType="application/json",
             payload={"$ref": f"{_SCHEMAS}Verdict"},
+        ),
+        "VerdictChange": _message(
+            "Verdict change",
+            "Old and new category and decision of one chat event.",
+            chat_id,
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}VerdictChange"},
         ),
         "DeadLetter": _message(
             "Dead letter",

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.verdict import Verdict
+from schemas.verdict_change import VerdictChange
 from schemas.visible_text import has_visible_text
 
 MAX_REPORTED_PROBLEMS: Final = 3
@@ -132,6 +133,11 @@ def encode_verdict(verdict: Verdict) -> bytes:
     except orjson.JSONEncodeError:
         # An event_id beyond 64 bits, which upstream may send and orjson does not write.
         return _VERDICT_ADAPTER.dump_json(verdict)
+
+
+def encode_verdict_change(change: VerdictChange) -> bytes:
+    """Encode a verdict change as compact JSON; times in UTC with a `Z`."""
+    return orjson.dumps(change.model_dump(), option=_ENCODING)
 
 
 def decode_verdict(raw: bytes) -> Verdict:

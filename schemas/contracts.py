@@ -19,6 +19,7 @@ from schemas.compatibility import Direction, breaking_changes
 from schemas.dead_letter import DeadLetter
 from schemas.policy import Policy
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
+from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
 
 DEAD_LETTER_SCHEMA_VERSION: Final = 1
 POLICY_SCHEMA_VERSION: Final = 1
@@ -71,6 +72,7 @@ CONTRACTS: Final = (
     Contract("chat-event", EVENT_SCHEMA_VERSION, ChatEvent, Direction.INPUT),
     Contract("verdict", VERDICT_SCHEMA_VERSION, Verdict, Direction.OUTPUT),
     Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),
+    Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
 )
 

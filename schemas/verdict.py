@@ -21,27 +21,29 @@ class Decision(StrEnum):
     BLOCK = "block"
 
 
-class _WireModel(BaseModel):
+class WireModel(BaseModel):
+    """A document, or a part of one, that other teams read."""
+
     # `ignore`: a reader of this version must survive a field that a later minor version adds.
     # Every field is always written, so the schema promises each of them to readers.
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
 
-class CategoryLabel(_WireModel):
+class CategoryLabel(WireModel):
     """The most probable category."""
 
     code: Category
     name: str
 
 
-class PolicyRef(_WireModel):
+class PolicyRef(WireModel):
     """The policy under which the decision was taken."""
 
     name: str
     version: DottedVersion
 
 
-class ModelRef(_WireModel):
+class ModelRef(WireModel):
     """The bundle that computed the probabilities."""
 
     name: str
@@ -49,7 +51,7 @@ class ModelRef(_WireModel):
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="Digest of the bundle's manifest.")
 
 
-class Source(_WireModel):
+class Source(WireModel):
     """The input record that this verdict answers."""
 
     topic: str
@@ -58,7 +60,7 @@ class Source(_WireModel):
     timestamp_ms: int = Field(description="Kafka record timestamp, ms since the epoch; -1 where the record has none.")
 
 
-class Verdict(_WireModel):
+class Verdict(WireModel):
     """One verdict.
 
     Readers of the topic MUST use `isolation.level=read_committed` (Java's default is not).

@@ -5,13 +5,15 @@ all.
 
 Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error; 2 wrong usage or settings; 3
 fatal: Kafka, the bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the
-grace time; 5 (show) no cached verdict; 6 (show) the cache does not answer.
+grace time; 5 (show) no cached verdict; 6 (show) the cache does not answer; 7 (replay) stopped before its end, run
+it again with the same id; 8 (replay) at its end, but records were deleted before they were read; 9 (replay) at its end,
+but records and outcomes do not balance.
 """
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import structlog
 import typer
@@ -24,16 +26,19 @@ from model import BundleError, PolicyError, load_bundle, load_policy
 from worker import logs
 from worker.app import run_worker
 from worker.errors import Degraded, Fatal, SettingsError
+from worker.exit_codes import (
+    EXIT_CACHE_AWAY,
+    EXIT_FATAL,
+    EXIT_NOT_CACHED,
+    EXIT_UNEXPECTED,
+    EXIT_USAGE,
+    exit_now,
+)
 from worker.lifecycle import Lifecycle
+from worker.replay.command import replay
 from worker.settings import WorkerSettings
 from worker.settings_source import PREFIX, read_settings
 from worker.show import cached_verdict, print_verdict
-
-EXIT_UNEXPECTED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_FATAL: Final = 3
-EXIT_NOT_CACHED: Final = 5
-EXIT_CACHE_AWAY: Final = 6
 
 app = typer.Typer(
     help=__doc__,
@@ -42,6 +47,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(replay)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")]
 
@@ -58,17 +65,10 @@ def run(*, config: ConfigOption = None) -> None:
         run_worker(settings, lifecycle)
     except (Fatal, BundleError, PolicyError) as error:
         log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
-        _exit_now(EXIT_FATAL)
+        exit_now(EXIT_FATAL)
     except Exception:
         log.exception("worker_crashed", exit_code=EXIT_UNEXPECTED)
-        _exit_now(EXIT_UNEXPECTED)
-
-
-def _exit_now(code: int) -> None:
-    """End without joining client threads, which may wait for a broker that is away."""
-    sys.stderr.flush()
-    sys.stdout.flush()
-    os._exit(code)
+        exit_now(EXIT_UNEXPECTED)
 
 
 @app.command(name="check-config")

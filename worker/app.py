@@ -41,7 +41,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     with ExitStack() as stack:
         metrics = Metrics()
         bundle = load_bundle(settings.model.path)
-        classifier = _classifier(settings, bundle, metrics)
+        classifier = make_classifier(settings, bundle, metrics)
         admin = AdminClient(client_config(settings.kafka), logger=librdkafka_logger())
         reachability = Reachability(
             exit_after_s=settings.kafka.unreachable_exit_s,
@@ -49,19 +49,19 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             probe=lambda: admin.list_topics(timeout=1.0),
         )
         topics = check_topics(admin, settings.kafka)
-        cache = _cache(settings, metrics)
+        cache = make_cache(settings, metrics)
         stack.callback(cache.close)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
         client = Consumer(
             consumer_config(settings.kafka) | {"error_cb": reachability.on_error},
             logger=librdkafka_logger(),
         )
-        publisher = _publisher(settings, client, topics, reachability)
+        publisher = make_publisher(settings, client, topics, reachability)
         stack.callback(publisher.close)
         consumer = RecordConsumer(client, settings.kafka, metrics, reachability, commits.settle)
         stack.callback(consumer.close)
         stack.callback(commits.close)
-        _serve_health(
+        serve_health(
             settings=settings,
             stack=stack,
             lifecycle=lifecycle,
@@ -96,7 +96,8 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     log.info("worker_stopped")
 
 
-def _classifier(settings: WorkerSettings, bundle: Bundle, metrics: Metrics) -> Classifier:
+def make_classifier(settings: WorkerSettings, bundle: Bundle, metrics: Metrics) -> Classifier:
+    """Return the classifier of this bundle, warmed up, under the policy of the settings."""
     policy = load_policy(settings.model.policy_path)
     classifier = Classifier(
         bundle,
@@ -111,7 +112,8 @@ def _classifier(settings: WorkerSettings, bundle: Bundle, metrics: Metrics) -> C
     return classifier
 
 
-def _cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
+def make_cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
+    """Return the verdict cache, or its stand-in where no Redis is set."""
     if settings.redis.url is None:
         log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
         return NoCache()
@@ -119,9 +121,10 @@ def _cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
     return RedisVerdictCache(client, settings.redis, metrics)
 
 
-def _publisher(
+def make_publisher(
     settings: WorkerSettings, consumer: Consumer, topics: OutputTopics, reachability: Reachability
 ) -> Publisher:
+    """Return the publisher that the delivery setting asks for, initialised."""
     kafka = settings.kafka
     transactional_id = transactional_id_of(kafka)
     config = producer_config(
@@ -143,7 +146,7 @@ def _publisher(
     )
 
 
-def _serve_health(
+def serve_health(
     *,
     settings: WorkerSettings,
     stack: ExitStack,
@@ -152,6 +155,7 @@ def _serve_health(
     reachability: Reachability,
     metrics: Metrics,
 ) -> None:
+    """Open the health port, where one is set, until the stack unwinds."""
     if not settings.http.port:
         return
 

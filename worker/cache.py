@@ -42,7 +42,7 @@ class VerdictCache(Protocol):
         """Return the cached verdicts of these chats; empty when the cache is away."""
 
     def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
-        """Store verdicts, each with its encoded form, best effort; of several on one chat the last."""
+        """Store verdicts, each with its encoded form, best effort; the cache ends at the newest."""
 
     def evict_many(self, tombstones: Iterable[Record]) -> None:
         """Remove the verdicts of the chats that these null-value records erase, best effort."""
@@ -117,7 +117,13 @@ class RedisVerdictCache:
 
     def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
         """Store the verdicts that are not older than what is there."""
-        newest = {verdict.chat_id: (verdict, encoded) for verdict, encoded in verdicts}
+        newest: dict[tuple[str, str, int], tuple[Verdict, bytes]] = {}
+        for verdict, encoded in verdicts:
+            # A replay may read one chat from several partitions, and dead letters in any order: only within a
+            # partition is it known here which verdict is newer, the rest is left to the compare-and-set.
+            line = (verdict.chat_id, verdict.source.topic, verdict.source.partition)
+            if line not in newest or newest[line][0].source.offset <= verdict.source.offset:
+                newest[line] = (verdict, encoded)
         self._compare_and_set(
             [
                 (
@@ -127,7 +133,9 @@ class RedisVerdictCache:
                     v.source.partition,
                     v.source.offset,
                     v.source.timestamp_ms,
+                    v.model.name,
                     v.model.version,
+                    v.policy.name,
                     v.policy.version,
                 )
                 for v, encoded in newest.values()
@@ -141,11 +149,13 @@ class RedisVerdictCache:
                 (
                     cache_key(record.key.decode("utf-8", "replace")),
                     b"",
-                    record.topic,
-                    record.partition,
-                    record.offset,
-                    record.timestamp_ms,
+                    record.source.topic,
+                    record.source.partition,
+                    record.source.offset,
+                    record.source.timestamp_ms,
+                    "",
                     "0",
+                    "",
                     "0",
                 )
                 for record in tombstones

@@ -2,11 +2,13 @@
 --
 -- KEYS[i]: verdict:{chat_id}
 -- ARGV[1]: ttl, seconds
--- ARGV[7*(i-1)+2 .. +8]: value ("" evicts), topic, partition, offset, timestamp_ms, model version, policy version
+-- ARGV[9*(i-1)+2 .. +10]: value ("" evicts), topic, partition, offset, timestamp_ms, model name and version,
+--   policy name and version
 -- Returns for each key: 1 written, 0 dropped because the cached verdict is newer.
 --
 -- Older means: a lower offset where both come from the same topic and partition, else an earlier record timestamp; on the
--- same record an older model, then an older policy.
+-- same record an older version of the same model, then of the same policy. Versions of two models or of two policies
+-- do not compare: whoever judges a record again under another name wins.
 
 local function older_version(a, b)
   local next_a, next_b = string.gmatch(a, '%d+'), string.gmatch(b, '%d+')
@@ -23,17 +25,20 @@ local function is_older(new, old)
     return new.timestamp_ms < old.source.timestamp_ms
   end
   if new.offset ~= old.source.offset then return new.offset < old.source.offset end
+  if new.model_name ~= old.model.name then return false end
   local older = older_version(new.model_version, old.model.version)
-  if older == nil then older = older_version(new.policy_version, old.policy.version) end
-  return older == true
+  if older ~= nil then return older end
+  if new.policy_name ~= old.policy.name then return false end
+  return older_version(new.policy_version, old.policy.version) == true
 end
 
 local written = {}
 for i, key in ipairs(KEYS) do
-  local at = 7 * (i - 1) + 1
+  local at = 9 * (i - 1) + 1
   local new = {
     topic = ARGV[at + 2], partition = tonumber(ARGV[at + 3]), offset = tonumber(ARGV[at + 4]),
-    timestamp_ms = tonumber(ARGV[at + 5]), model_version = ARGV[at + 6], policy_version = ARGV[at + 7],
+    timestamp_ms = tonumber(ARGV[at + 5]), model_name = ARGV[at + 6], model_version = ARGV[at + 7],
+    policy_name = ARGV[at + 8], policy_version = ARGV[at + 9],
   }
   -- A key of another type answers with an error table.
   local stored = redis.pcall('GET', key)

@@ -6,7 +6,7 @@ behind it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -48,6 +48,7 @@ class RecordConsumer:
         metrics: Where rebalances, lag and lost records are counted.
         reachability: Told of every sign of life of the brokers.
         settle: Waits until the commit in flight has ended, whatever its result; called before partitions go away.
+        topics: Topics to read; by default the input topic of the settings.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class RecordConsumer:
         metrics: Metrics,
         reachability: Reachability,
         settle: Callable[[], None],
+        *,
+        topics: Sequence[str] = (),
     ) -> None:
         self.client = consumer
         self._settings = settings
@@ -66,7 +69,7 @@ class RecordConsumer:
         self._assigned: dict[tuple[str, int], int] = {}
         self._joined = False
         consumer.subscribe(
-            [settings.input_topic],
+            list(topics) or [settings.input_topic],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
@@ -220,19 +223,22 @@ class RecordConsumer:
         starts = []
         for found in committed:
             low, high = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, found))
-            # Before the first commit, a rewind goes back to where the assignment began, not to where the topic ends
-            # now.
-            began = self._assigned.get((found.topic, found.partition))
-            start = start_offset(
-                committed=began if found.offset == OFFSET_INVALID else found.offset,
-                low=low,
-                high=high,
-                offset_reset=self._settings.offset_reset,
-            )
-            if start.n_lost:
-                self._report_loss(found, start.n_lost, low, high)
-            starts.append(TopicPartition(found.topic, found.partition, start.offset))
+            starts.append(TopicPartition(found.topic, found.partition, self._start_of(found, low, high)))
         return starts
+
+    def _start_of(self, found: TopicPartition, low: int, high: int) -> int:
+        """Return the offset at which reading one partition starts, given what the group has committed."""
+        # Before the first commit, a rewind goes back to where the assignment began, not to where the topic ends now.
+        began = self._assigned.get((found.topic, found.partition))
+        start = start_offset(
+            committed=began if found.offset == OFFSET_INVALID else found.offset,
+            low=low,
+            high=high,
+            offset_reset=self._settings.offset_reset,
+        )
+        if start.n_lost:
+            self._report_loss(found, start.n_lost, low, high)
+        return start.offset
 
     def _committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
         found = self.client.committed(partitions, timeout=timeout)

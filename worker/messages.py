@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from schemas import DeadLetter, RejectionReason, Verdict, encode_verdict
 from schemas.dead_letter import MAX_ERROR_CHARACTERS
-from worker.record import Judged, Outcome, Record, Rejected
+from worker.record import Judged, Outcome, Place, Record, Rejected
 
 _HEADER_ROOM_BYTES = 5_000
 """Room for the headers of a dead letter below its topic's limit: an error of up to 4,000 bytes, names, numbers."""
@@ -29,6 +29,8 @@ class OutgoingMessage(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, str | bytes | None]]
+    place: Place
+    """The input record that it answers."""
 
 
 def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list[OutgoingMessage], list[Outcome]]:
@@ -45,7 +47,8 @@ def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list
         if isinstance(outcome, Judged):
             value = encode_verdict(outcome.verdict)
             if len(value) <= topics.verdict_max_bytes - _HEADER_ROOM_BYTES:
-                messages.append(OutgoingMessage(topics.verdicts, outcome.verdict.chat_id.encode(), value, []))
+                key = outcome.verdict.chat_id.encode()
+                messages.append(OutgoingMessage(topics.verdicts, key, value, [], outcome.record.place))
                 final.append(outcome)
                 continue
             ending = Rejected(
@@ -69,22 +72,22 @@ def encoded_verdicts(
 
 
 def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:
-    record = rejected.record
+    record, source = rejected.record, rejected.record.source
     value, key = record.value, record.key
     room = max(0, topics.dead_letter_max_bytes - _HEADER_ROOM_BYTES - len(key or b""))
-    truncated_from = None
+    truncated_from = record.origin.truncated_from_bytes if record.origin else None
     if value is not None and len(value) > room:
-        truncated_from, value = len(value), value[:room]
+        truncated_from, value = truncated_from or len(value), value[:room]
     letter = DeadLetter(
         reason=rejected.reason,
         error=rejected.error[:MAX_ERROR_CHARACTERS],
-        origin_topic=record.topic,
-        origin_partition=record.partition,
-        origin_offset=record.offset,
-        origin_timestamp_ms=record.timestamp_ms,
+        origin_topic=source.topic,
+        origin_partition=source.partition,
+        origin_offset=source.offset,
+        origin_timestamp_ms=source.timestamp_ms,
         truncated_from_bytes=truncated_from,
     )
-    return OutgoingMessage(topics.dead_letters, key, value, letter.to_headers())
+    return OutgoingMessage(topics.dead_letters, key, value, letter.to_headers(), record.place)
 
 
 def next_offsets(records: Sequence[Record]) -> dict[tuple[str, int], int]:

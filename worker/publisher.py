@@ -29,6 +29,9 @@ log = structlog.get_logger()
 Offsets = Mapping[tuple[str, int], int]
 """Per topic and partition, the next offset to read."""
 
+Notes = Mapping[tuple[str, int], str]
+"""Per topic and partition, a text that Kafka keeps beside the committed offset."""
+
 GroupMember = Any
 """The consumer's opaque group metadata: member id and generation, by which the broker fences a zombie."""
 
@@ -96,11 +99,13 @@ class TransactionalPublisher:
         self._begun_at = time.monotonic()
         self._producer = self._initialised()
 
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:
-        """Publish and commit in one transaction; see `Publisher.commit`."""
+    def commit(
+        self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember, notes: Notes | None = None
+    ) -> None:
+        """Publish and commit in one transaction; see `Publisher.commit`. Offsets without a note lose an older one."""
         self._begun_at = time.monotonic()
         deadline = self._begun_at + self._request_timeout_s
-        ends = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        ends = [TopicPartition(*place, offset, (notes or {}).get(place, "")) for place, offset in offsets.items()]
         try:
             self._producer.begin_transaction()
             _enqueue(self._producer, messages, None, deadline)

@@ -9,6 +9,14 @@ Place = tuple[str, int, int]
 """Topic, partition and offset: what names a record."""
 
 
+class Origin(NamedTuple):
+    """Where a dead letter that is judged again came from."""
+
+    source: Source
+    truncated_from_bytes: int | None = None
+    """Size of the record before its value was cut to fit the dead-letter topic."""
+
+
 class Record(NamedTuple):
     """One input record, detached from the client library."""
 
@@ -19,15 +27,19 @@ class Record(NamedTuple):
     """Record timestamp, ms since the epoch; -1 where the record has none."""
     key: bytes | None
     value: bytes | None
+    origin: Origin | None = None
+    """Set where this is a dead letter: outcomes answer the record it was, offsets count where it was read."""
 
     @property
     def place(self) -> Place:
-        """The record's name."""
+        """The name of the record as it was read."""
         return self.topic, self.partition, self.offset
 
     @property
     def source(self) -> Source:
-        """The record as a verdict names it."""
+        """The record as a verdict or a dead letter names it."""
+        if self.origin is not None:
+            return self.origin.source
         return Source(
             topic=self.topic,
             partition=self.partition,

@@ -36,6 +36,12 @@ class KafkaSettings(_Section):
     input_topic: str = Field(default="chat-events", min_length=1, description="Topic of ChatEvents.")
     verdict_topic: str = Field(default="verdicts", min_length=1, description="Topic of Verdicts.")
     dead_letter_topic: str = Field(default="chat-events.dlq", min_length=1, description="Topic of dead letters.")
+    replay_topic: str = Field(
+        default="verdict-replays", min_length=1, description="Compacted topic of the ranges that replays have fixed."
+    )
+    changes_topic: str = Field(
+        default="verdict-changes", min_length=1, description="Topic of VerdictChanges, written by replays that compare."
+    )
     group_id: str = Field(default="verdictstream", min_length=1, description="Consumer group.")
     delivery: Delivery = Field(default=Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once.")
     transactional_id: str | None = Field(

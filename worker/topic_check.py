@@ -1,5 +1,6 @@
 """Check at start that the topics exist, and learn how large a message each accepts."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -17,13 +18,23 @@ log = structlog.get_logger()
 _LIMIT_NAME: Final = "max.message.bytes"
 
 
-def check_topics(admin: AdminClient, settings: KafkaSettings) -> OutputTopics:
+def check_topics(
+    admin: AdminClient, settings: KafkaSettings, *, inputs: Sequence[str] = (), others: Sequence[str] = ()
+) -> OutputTopics:
     """Return the output topics with their limits.
+
+    Args:
+        admin: Admin client.
+        settings: Names of the topics.
+        inputs: Topics that are read, by default the input topic.
+        others: More topics that must be there.
 
     Raises:
         Fatal: Kafka does not answer, or a topic is missing.
     """
-    wanted = [settings.input_topic, settings.verdict_topic, settings.dead_letter_topic]
+    inputs = inputs or [settings.input_topic]
+    checked = [*dict.fromkeys([*inputs, settings.verdict_topic, settings.dead_letter_topic])]
+    wanted = [*dict.fromkeys([*checked, *others])]
     try:
         existing = admin.list_topics(timeout=settings.request_timeout_s).topics
     except KafkaException as error:
@@ -37,11 +48,12 @@ def check_topics(admin: AdminClient, settings: KafkaSettings) -> OutputTopics:
     missing = [topic for topic in wanted if topic not in existing or existing[topic].error is not None]
     if missing:
         raise Fatal(f"Kafka lacks the topics {', '.join(missing)}; expected all of {', '.join(wanted)}; create them")
-    limits = {topic: _limit(admin, topic, settings.request_timeout_s) for topic in wanted}
-    if limits[settings.dead_letter_topic] < limits[settings.input_topic]:
+    limits = {topic: _limit(admin, topic, settings.request_timeout_s) for topic in checked}
+    largest_input = max(limits[topic] for topic in inputs)
+    if limits[settings.dead_letter_topic] < largest_input:
         log.warning(
             "dead_letters_may_be_cut",
-            input_max_bytes=limits[settings.input_topic],
+            input_max_bytes=largest_input,
             dead_letter_max_bytes=limits[settings.dead_letter_topic],
         )
     return OutputTopics(

@@ -56,7 +56,9 @@ def up(
         int,
         typer.Option(help="Kafka brokers; 3 is a cluster with 3 copies, 2 in sync.", min=1, max=5),
     ] = 1,
-    partitions: Annotated[int, typer.Option(help="Partitions of each of the three topics.", min=1, max=1000)] = 12,
+    partitions: Annotated[
+        int, typer.Option(help="Partitions of each topic of events and verdicts.", min=1, max=1000)
+    ] = 12,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -94,7 +96,7 @@ def up(
             cache_dir=cache_dir,
             detached=True,
         )
-        topics = dict.fromkeys(("chat-events", "verdicts", "chat-events.dlq"), partitions)
+        topics = dict.fromkeys(("chat-events", "verdicts", "chat-events.dlq", "verdict-changes"), partitions)
         state = _start(store, stack, topics)
         _print_addresses(state, start_s=time.monotonic() - started)
 
@@ -179,6 +181,8 @@ def _start(store: StateStore, stack: LocalStack, topics: dict[str, int]) -> Stac
     try:
         stack.start(on_change=lambda: store.save(describe(stack, ready=False)))
         stack.kafka.create_topics(topics)
+        # The ranges that replays have fixed: the last record of each key stays for good.
+        stack.kafka.create_topics({"verdict-replays": 1}, config={"cleanup.policy": "compact"})
     except BaseException:
         stack.stop(keep_data=stack.data_was_there)
         store.clear()

@@ -9,6 +9,7 @@ import redis
 
 from deploy.local import BrokerOptions, LocalStack
 from tests.integration.ledger import Ledger, Topics
+from tests.integration.replay_rig import ReplayRig
 from tests.integration.worker_process import WorkerProcess
 
 Settings = dict[str, str]
@@ -87,3 +88,11 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
     yield start
     for worker in started:
         worker.kill()
+
+
+@pytest.fixture
+def replays(stack: LocalStack, topics: Topics, settings: Settings, tmp_path: Path) -> Iterator[ReplayRig]:
+    """Return what starts replays over this test's topics."""
+    rig = ReplayRig(stack, topics, settings, tmp_path)
+    yield rig
+    rig.close()

@@ -26,13 +26,20 @@ def verdicts(stack: LocalStack, cache: "redis.Redis") -> RedisVerdictCache:  # n
 
 
 def verdict_at(
-    offset: int, *, timestamp_ms: int = 1_000, topic: str = "live", model: str = "1", policy: str = "1"
+    offset: int,
+    *,
+    timestamp_ms: int = 1_000,
+    topic: str = "live",
+    partition: int = 0,
+    model: str = "m 1",
+    policy: str = "p 1",
 ) -> Verdict:
     """Return a verdict on chat-1 with this version."""
+    (model_name, model_version), (policy_name, policy_version) = model.split(), policy.split()
     return make_verdict(
-        source=Source(topic=topic, partition=0, offset=offset, timestamp_ms=timestamp_ms),
-        model=ModelRef(name="m", version=model, digest=MODEL_DIGEST),
-        policy=PolicyRef(name="p", version=policy),
+        source=Source(topic=topic, partition=partition, offset=offset, timestamp_ms=timestamp_ms),
+        model=ModelRef(name=model_name, version=model_version, digest=MODEL_DIGEST),
+        policy=PolicyRef(name=policy_name, version=policy_version),
         decided_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
@@ -59,12 +66,22 @@ def tombstone(offset: int) -> Record:
         pytest.param(verdict_at(9), verdict_at(1, topic="replay", timestamp_ms=999), False, id="other topic, earlier"),
         pytest.param(verdict_at(1), verdict_at(9, topic="replay", timestamp_ms=1_000), True, id="other topic, as late"),
         pytest.param(verdict_at(1), verdict_at(0, topic="replay", timestamp_ms=1_001), True, id="other topic, later"),
-        pytest.param(verdict_at(7, model="1.9"), verdict_at(7, model="1.10"), True, id="same event, newer model"),
-        pytest.param(verdict_at(7, model="1.10"), verdict_at(7, model="1.9"), False, id="same event, older model"),
-        pytest.param(verdict_at(7, model="1.9"), verdict_at(7, model="1.9.1"), True, id="same event, longer version"),
-        pytest.param(verdict_at(7, policy="2"), verdict_at(7, policy="10"), True, id="same event, newer policy"),
-        pytest.param(verdict_at(7, policy="10"), verdict_at(7, policy="2"), False, id="same event, older policy"),
-        pytest.param(verdict_at(7, model="2"), verdict_at(8, model="1"), True, id="a later event, older model"),
+        pytest.param(verdict_at(7, model="m 1.9"), verdict_at(7, model="m 1.10"), True, id="same event, newer model"),
+        pytest.param(verdict_at(7, model="m 1.10"), verdict_at(7, model="m 1.9"), False, id="same event, older model"),
+        pytest.param(
+            verdict_at(7, model="m 1.9"), verdict_at(7, model="m 1.9.1"), True, id="same event, longer version"
+        ),
+        pytest.param(verdict_at(7, policy="p 2"), verdict_at(7, policy="p 10"), True, id="same event, newer policy"),
+        pytest.param(verdict_at(7, policy="p 10"), verdict_at(7, policy="p 2"), False, id="same event, older policy"),
+        pytest.param(verdict_at(7, model="m 2"), verdict_at(7, model="n 1"), True, id="same event, another model"),
+        pytest.param(verdict_at(7, policy="p 2"), verdict_at(7, policy="q 1"), True, id="same event, another policy"),
+        pytest.param(
+            verdict_at(7, model="m 2"),
+            verdict_at(7, model="m 1", policy="q 1"),
+            False,
+            id="another policy, older model",
+        ),
+        pytest.param(verdict_at(7, model="m 2"), verdict_at(8, model="m 1"), True, id="a later event, older model"),
     ],
 )
 def test_the_newer_version_of_a_chat_stays(
@@ -87,6 +104,13 @@ def test_of_several_verdicts_on_one_chat_in_a_batch_the_last_is_kept(verdicts: R
     """A chat that grows twice within one batch must not be cached in its older state."""
     verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in map(verdict_at, (1, 2, 3)))
     assert verdicts.get_many(["chat-1"])["chat-1"].source.offset == 3
+
+
+def test_a_batch_of_dead_letters_in_any_order_leaves_the_newest(verdicts: RedisVerdictCache) -> None:
+    """A redrive reads a chat's events as they failed, not as they came, and from more than one partition."""
+    jumbled = [verdict_at(3), verdict_at(9), verdict_at(1, partition=1, timestamp_ms=5), verdict_at(4)]
+    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in jumbled)
+    assert verdicts.get_many(["chat-1"])["chat-1"] == verdict_at(9)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,20 @@ def run_command(*arguments: str, settings: Mapping[str, str]) -> "subprocess.Com
 
 
 class WorkerProcess:
-    """A running `python -m worker run`.
+    """A running `python -m worker`.
 
     Args:
         settings: MODERATION_ variables.
         log_path: File that takes what the worker prints.
+        arguments: Command and options.
     """
 
-    def __init__(self, settings: Mapping[str, str], log_path: Path) -> None:
+    def __init__(self, settings: Mapping[str, str], log_path: Path, arguments: Sequence[str] = ("run",)) -> None:
         self.settings = dict(settings)
         self.log_path = log_path
         with log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "run"],
+                [sys.executable, "-m", "worker", *arguments],
                 cwd=REPOSITORY,
                 env=child_environment(settings),
                 stdout=log,

@@ -159,7 +159,7 @@ def test_every_reference_of_the_asyncapi_document_resolves_within_it() -> None:
         assert _look_up(document, reference)
 
 
-def test_the_asyncapi_document_describes_the_three_topics_and_their_operations() -> None:
+def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> None:
     """Topic, direction, key and payload as in the design."""
     document = asyncapi_document()
     assert document["asyncapi"] == "3.0.0"
@@ -174,6 +174,7 @@ def test_the_asyncapi_document_describes_the_three_topics_and_their_operations()
     assert described == {
         "chat-events": ("receive", "Chat event"),
         "verdicts": ("send", "Verdict"),
+        "verdict-changes": ("send", "Verdict change"),
         "chat-events.dlq": ("send", "Dead letter"),
     }
 

@@ -16,11 +16,13 @@ from schemas import (
     Policy,
     Role,
     Turn,
+    VerdictChange,
     content_fingerprint,
     conversation_turns,
     decode_chat_event,
     decode_verdict,
     encode_verdict,
+    encode_verdict_change,
     verdict_id,
 )
 from schemas.contracts import CONTRACTS
@@ -94,6 +96,13 @@ def test_the_golden_verdict_is_read_and_written_back_unchanged() -> None:
     raw = (GOLDEN / "verdict.v1.json").read_bytes()
     assert json.loads(encode_verdict(decode_verdict(raw))) == json.loads(raw)
     _validator("verdict").validate(_document("verdict.v1.json"))
+
+
+def test_the_golden_verdict_change_is_read_and_written_back_unchanged() -> None:
+    """The ad pipeline acts on these."""
+    raw = (GOLDEN / "verdict_change.v1.json").read_bytes()
+    assert json.loads(encode_verdict_change(VerdictChange.model_validate_json(raw))) == json.loads(raw)
+    _validator("verdict-change").validate(_document("verdict_change.v1.json"))
 
 
 def test_the_golden_dead_letter_headers_are_read_and_written_back_unchanged() -> None:

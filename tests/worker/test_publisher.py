@@ -8,7 +8,10 @@ from worker.errors import BatchAborted, Fatal
 from worker.messages import OutgoingMessage
 from worker.publisher import AtLeastOncePublisher, TransactionalPublisher
 
-MESSAGES = [OutgoingMessage("verdicts", b"k", b"1", []), OutgoingMessage("dlq", None, None, [("reason", b"x")])]
+MESSAGES = [
+    OutgoingMessage("verdicts", b"k", b"1", [], ("chat-events", 0, 6)),
+    OutgoingMessage("dlq", None, None, [("reason", b"x")], ("chat-events", 3, 0)),
+]
 OFFSETS = {("chat-events", 0): 7, ("chat-events", 3): 1}
 ENDS = [("chat-events", 0, 7), ("chat-events", 3, 1)]
 

@@ -1,0 +1,203 @@
+"""`python -m worker replay`: the options, and how it ends."""
+
+import os
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+import structlog
+import typer
+from rich.console import Console
+
+from model import BundleError, PolicyError
+from schemas import PolicyRef, RejectionReason
+from worker import logs
+from worker.app import make_cache, make_classifier
+from worker.errors import Fatal, SettingsError
+from worker.exit_codes import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, exit_now
+from worker.kafka_config import consumer_config
+from worker.lifecycle import Lifecycle
+from worker.metrics import Metrics
+from worker.replay.assembly import Standing, prepare
+from worker.replay.dry_run import count, estimate
+from worker.replay.html_report import write_html
+from worker.replay.plan_store import PlanStore
+from worker.replay.planning import Choices, Planner
+from worker.replay.report import print_report
+from worker.replay.request import REPLAY_ID
+from worker.replay.run import run_replay
+from worker.replay.selection import Selection
+from worker.replay.topic_scan import scan
+from worker.settings import WorkerSettings
+from worker.settings_source import read_settings
+from worker.verdict_builder import VerdictBuilder
+
+_COUNT_S: Final = 60.0
+"""How long a dry run reads before it extrapolates."""
+
+log = structlog.get_logger()
+
+
+def _time(text: str) -> datetime:
+    """Read ISO 8601, or milliseconds since 1970; without a zone it is UTC."""
+    try:
+        moment = datetime.fromtimestamp(int(text) / 1_000, UTC) if text.isdecimal() else datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        raise typer.BadParameter(
+            f"{text!r}: expected ISO 8601 such as 2026-01-31T08:00:00Z, or milliseconds since 1970"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _chat_ids(inline: list[str], file: Path | None) -> frozenset[str]:
+    if file is None:
+        return frozenset(inline)
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not readable ({error}); expected one chat id per line") from error
+    found = frozenset([*inline, *(line.strip() for line in lines if line.strip())])
+    if not found:
+        raise SettingsError(f"{file}: holds no chat id; expected one per line")
+    return found
+
+
+Texts = Annotated[list[str], typer.Option()]
+
+
+def replay(
+    *,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")] = None,
+    topic: Annotated[list[str], typer.Option(help="Topic to read; repeat for several. Default: the input topic.")] = [],  # noqa: B006
+    redrive: Annotated[bool, typer.Option("--redrive", help="Judge the dead letters again.")] = False,
+    from_time: Annotated[datetime | None, typer.Option(parser=_time, help="First record timestamp.")] = None,
+    to_time: Annotated[datetime | None, typer.Option(parser=_time, help="Record timestamp to stop before.")] = None,
+    offsets: Annotated[
+        list[str], typer.Option(help="[TOPIC:]PARTITION:START-END, END not included; repeat for several.")
+    ] = [],  # noqa: B006
+    partition: Annotated[list[int], typer.Option(min=0, help="Only this partition; repeat for several.")] = [],  # noqa: B006
+    chat_id: Annotated[list[str], typer.Option(help="Only this chat; repeat for several.")] = [],  # noqa: B006
+    chat_ids_file: Annotated[Path | None, typer.Option(help="File of chat ids, one per line.")] = None,
+    reason: Annotated[
+        list[RejectionReason], typer.Option(help="With --redrive: only dead letters of this reason.")
+    ] = [],  # noqa: B006
+    replay_id: Annotated[
+        str | None, typer.Option(help="Name of the replay: the same name goes on or takes part. Default: a new one.")
+    ] = None,
+    verdict_topic: Annotated[
+        str | None, typer.Option(help="Where verdicts go.", show_default="the configured verdict topic")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Another bundle than the configured one.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Another policy than the configured one.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Report what changed against the verdict topic, and publish each change.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the account as an HTML file.")] = None,
+    no_cache_write: Annotated[bool, typer.Option("--no-cache-write", help="Leave the verdict cache alone.")] = False,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="Records per second, all processes together.")] = None,
+    priority: Annotated[
+        Literal["normal", "low"], typer.Option(help="low: wait while the live group is behind.")
+    ] = "normal",
+    max_live_lag: Annotated[
+        int, typer.Option(min=1, help="With --priority low: records the live group may lag.")
+    ] = 500,
+    allow_lost: Annotated[bool, typer.Option("--allow-lost", help="Deleted offsets are no failure.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, estimate the time, and change nothing.")] = False,
+) -> None:
+    """Judge records again, or for the first time, between two fixed offsets; ends by itself.
+
+    The range is fixed by the first process that uses a replay id; all others with the same id share the partitions.
+    Run it again with the same id and options to go on after an interruption. Prints a table and, last, one JSON line.
+
+    Exit codes: 0 complete; 1 unexpected error; 2 wrong usage or settings; 3 fatal; 4 stopped by force; 7 stopped
+    before the end; 8 complete, but records were deleted unread; 9 records and outcomes do not balance.
+    """
+    settings = read_settings(os.environ, config)
+    name = replay_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    if not REPLAY_ID.fullmatch(name):
+        raise SettingsError(f"--replay-id {name!r}: expected up to 100 letters, digits, dots, dashes and underscores")
+    choices = Choices(
+        replay_id=name,
+        topics=tuple(dict.fromkeys(topic)),
+        redrive=redrive,
+        since=from_time,
+        until=to_time,
+        offsets=tuple(offsets),
+        partitions=tuple(partition),
+        chat_ids=_chat_ids(chat_id, chat_ids_file),
+        reasons=tuple(reason),
+        verdict_topic=verdict_topic,
+        bundle=bundle,
+        policy=policy,
+        compare=compare,
+        report=report,
+        cache_write=not no_cache_write,
+        rate=rate,
+        low_priority=priority == "low",
+        max_live_lag=max_live_lag,
+        allow_lost=allow_lost,
+    )
+    _run(settings, choices, dry_run=dry_run)
+
+
+def _run(settings: WorkerSettings, choices: Choices, *, dry_run: bool) -> None:
+    console = Console()
+    # In a terminal the bar says how it goes, and log lines would tear it apart.
+    logs.configure("warning" if console.is_terminal and settings.log.level == "info" else settings.log.level)
+    lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
+    lifecycle.install()
+    try:
+        standing = prepare(settings, choices, lifecycle, console)
+        if dry_run:
+            _print_line(_dry_run(standing))
+            return
+        report = run_replay(standing)
+        print_report(report, console)
+        if choices.report is not None:
+            write_html(report, choices.report)
+        _print_line(report.line())
+    except SettingsError as error:
+        typer.echo(f"error: settings: {error}", err=True)
+        exit_now(EXIT_USAGE)
+    except (Fatal, BundleError, PolicyError) as error:
+        log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
+        exit_now(EXIT_FATAL)
+    except Exception:
+        log.exception("worker_crashed", exit_code=EXIT_UNEXPECTED)
+        exit_now(EXIT_UNEXPECTED)
+    exit_now(report.exit_code)
+
+
+def _print_line(line: dict[str, Any]) -> None:
+    sys.stdout.write(orjson.dumps(line).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _dry_run(standing: Standing) -> dict[str, Any]:
+    settings, choices = standing.settings, standing.choices
+    request = standing.request
+    store = PlanStore(settings.kafka, transactional_id="")
+    planner = Planner(standing.admin, store, old_verdict_topic="", timeout_s=standing.timeout_s)
+    plan = planner.draft(choices.replay_id, request.model_copy(update={"changes_topic": None}), store.read())
+    store.close()
+    selection = Selection.of(request, choices.chat_ids)
+    steps = scan(consumer_config(settings.kafka), plan.ranges, timeout_s=settings.kafka.unreachable_exit_s)
+    counted, is_whole = count(steps, plan, selection, limit_s=_COUNT_S)
+    metrics = Metrics()
+    cache = make_cache(settings, metrics)
+    policy = PolicyRef(name=standing.policy.name, version=standing.policy.version)
+    answer = estimate(
+        counted,
+        is_whole=is_whole,
+        plan=plan,
+        classifier=make_classifier(settings, standing.bundle, metrics),
+        cache=cache,
+        builder=VerdictBuilder(standing.bundle.ref, policy),
+        limits=settings.codec,
+        rate=choices.rate,
+    )
+    cache.close()
+    return answer

@@ -1,0 +1,137 @@
+"""What a replay did, as numbers and as tables. Pure but for printing."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from schemas import CODES, Decision
+from worker.exit_codes import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
+from worker.replay.group_state import GroupState
+from worker.replay.plan import PartitionRange
+from worker.replay.tally import Tally
+
+_DECISIONS: Final = tuple(decision.value for decision in Decision)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The account of a replay, finished or not."""
+
+    state: GroupState
+    allow_lost: bool = False
+    n_partitions_added: int = 0
+    """Partitions that the topics have got since the range was fixed; none of their records was read."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 only where every record has its outcome and none was deleted unread, unless that is allowed."""
+        if not self.state.is_complete:
+            return EXIT_STOPPED_EARLY
+        if not all(tally.balances for tally in self.state.tallies.values()):
+            return EXIT_NOT_BALANCED
+        return EXIT_RECORDS_LOST if self.state.n_lost and not self.allow_lost else 0
+
+    def line(self) -> dict[str, Any]:
+        """Return everything as one JSON object."""
+        state, total = self.state, self.state.total
+        rows = [self.row(one) for one in state.plan.ranges]
+        return {
+            "event": "replay_ended",
+            "replay_id": state.plan.replay_id,
+            "exit_code": self.exit_code,
+            "complete": state.is_complete,
+            "n_read": total.reading.n_read,
+            "n_verdicts": total.outcomes.n_verdicts,
+            "n_dead_letters": total.outcomes.n_dead_letters,
+            "n_skipped": total.reading.n_skipped,
+            "n_without_record": sum(row["n_without_record"] for row in rows),
+            "n_lost": state.n_lost,
+            "n_partitions_added": self.n_partitions_added,
+            "changes": self.changes(),
+            "partitions": rows,
+        }
+
+    def row(self, one: PartitionRange) -> dict[str, Any]:
+        """Return the account of one partition."""
+        tally, offset = self.state.tallies.get(one.place, Tally()), self.state.offsets[one.place]
+        reading, outcomes = tally.reading, tally.outcomes
+        return {
+            "topic": one.topic,
+            "partition": one.partition,
+            "start": one.start,
+            "end": one.end,
+            "committed": offset,
+            "n_read": reading.n_read,
+            "n_verdicts": outcomes.n_verdicts,
+            "n_dead_letters": outcomes.n_dead_letters,
+            "n_skipped": reading.n_skipped,
+            "n_without_record": offset - one.start - reading.n_read - reading.n_skipped - reading.n_lost,
+            "n_lost": one.n_lost + reading.n_lost,
+            "complete": offset >= one.end and tally.balances,
+        }
+
+    def changes(self) -> dict[str, Any] | None:
+        """Return what changed against the old verdicts; None where nothing was compared."""
+        if self.state.plan.request.changes_topic is None:
+            return None
+        outcomes = self.state.total.outcomes
+        names = {name[0]: name for name in _DECISIONS}
+        return {
+            "n_compared": outcomes.n_compared,
+            "n_without_old_verdict": outcomes.n_verdicts - outcomes.n_compared,
+            "n_changed": outcomes.n_changed,
+            "decisions": {
+                f"{names[move[0]]}>{names[move[1]]}": count for move, count in sorted(outcomes.decisions.items())
+            },
+            "categories": {f"{move[0]}>{move[1]}": count for move, count in sorted(outcomes.categories.items())},
+        }
+
+
+COLUMNS: Final = ("topic", "partition", "start", "end", "n_read", "n_verdicts", "n_dead_letters", "n_skipped")
+COLUMNS_LAST: Final = ("n_without_record", "n_lost", "complete")
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the account as tables."""
+    state = report.state
+    table = Table(title=escape(f"replay {state.plan.replay_id}"), title_justify="left")
+    for name in (*COLUMNS, *COLUMNS_LAST):
+        table.add_column(name.removeprefix("n_").replace("_", " "), justify="left" if name == "topic" else "right")
+    for one in state.plan.ranges:
+        row = report.row(one)
+        table.add_row(*(escape(_shown(row[name])) for name in (*COLUMNS, *COLUMNS_LAST)))
+    line = report.line()
+    table.add_section()
+    table.add_row("all", "", "", "", *(_shown(line[name]) for name in (*COLUMNS[4:], *COLUMNS_LAST)), style="bold")
+    console.print(table)
+    if (changes := report.changes()) is not None:
+        _print_changes(report, changes, console)
+
+
+def _print_changes(report: Report, changes: dict[str, Any], console: Console) -> None:
+    for title, codes, cells in matrices(report):
+        table = Table("from \\ to", *codes, title=title, title_justify="left")
+        for was, row in zip(codes, cells, strict=True):
+            table.add_row(was, *(_shown(count) if count else "" for count in row))
+        console.print(table)
+    console.print(
+        f"{changes['n_changed']:,} of {changes['n_compared']:,} compared verdicts changed; "
+        f"{changes['n_without_old_verdict']:,} had no older verdict"
+    )
+
+
+def matrices(report: Report) -> list[tuple[str, tuple[str, ...], list[list[int]]]]:
+    """Return title, names and counts of the moves between decisions and between categories; [from][to]."""
+    outcomes = report.state.total.outcomes
+    decisions = [[outcomes.decisions.get(was[0] + now[0], 0) for now in _DECISIONS] for was in _DECISIONS]
+    categories = [[outcomes.categories.get(was + now, 0) for now in CODES] for was in CODES]
+    return [("decisions that changed", _DECISIONS, decisions), ("categories that changed", CODES, categories)]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return f"{value:,}" if isinstance(value, int) else str(value)
