@@ -1,8 +1,8 @@
 """Call a client that may not come back, and stop waiting for it.
 
 librdkafka bounds a transaction step by the time-out it is given, but not always: with one of three brokers killed,
-`send_offsets_to_transaction(…, 15 s)` was seen to wait for over half a minute. A thread in C code cannot be ended, so it is
-left behind, with what it holds; the caller must not use that client again.
+`send_offsets_to_transaction(…, 15 s)` was seen to wait for over half a minute. A thread in C code cannot be ended, so
+it is left behind, with what it holds; the caller must not use that client again.
 """
 
 import threading
