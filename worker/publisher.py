@@ -15,11 +15,13 @@ Source: KIP-447 (fencing by group metadata); librdkafka INTRODUCTION.md, "Transa
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from worker.bounded_call import bounded
 from worker.errors import BatchAborted, Fatal
 from worker.kafka_errors import FENCED, describe, fatal, is_fatal, kafka_error
 from worker.messages import OutgoingMessage
@@ -37,6 +39,8 @@ GroupMember = Any
 
 _BACKPRESSURE_POLL_S: Final = 0.05
 _INIT_PAUSE_S: Final = 0.5
+_RETURN_MARGIN_S: Final = 2.0
+"""How long after its own time-out the client is still waited for."""
 
 
 class Publisher(Protocol):
@@ -109,20 +113,24 @@ class TransactionalPublisher:
         try:
             self._producer.begin_transaction()
             _enqueue(self._producer, messages, None, deadline)
-            self._producer.send_offsets_to_transaction(ends, member, self._request_timeout_s)
+            self._step(partial(self._producer.send_offsets_to_transaction, ends, member))
         except KafkaException as error:
             raise self._undone(error, "filling the transaction") from error
         except BatchAborted:
             self._abort()
             raise
         try:
-            self._producer.commit_transaction(self._request_timeout_s)
+            self._step(self._producer.commit_transaction)
         except KafkaException as error:
             cause = kafka_error(error)
             if cause.fatal() or cause.txn_requires_abort():
                 raise self._undone(error, "committing") from error
             self._replace_producer(cause)
             raise BatchAborted(describe(cause), indefinite=True) from error
+
+    def _step(self, call: Callable[[float], None]) -> None:
+        """Take one transaction step; it ends in time even where the client does not."""
+        bounded(partial(call, self._request_timeout_s), timeout_s=self._request_timeout_s + _RETURN_MARGIN_S)
 
     def _undone(self, error: KafkaException, doing: str) -> BatchAborted | Fatal:
         """Abort after an error before or in the commit, and return what to raise."""
@@ -149,7 +157,7 @@ class TransactionalPublisher:
 
     def _abort(self) -> None:
         try:
-            self._producer.abort_transaction(self._request_timeout_s)
+            self._step(self._producer.abort_transaction)
         except KafkaException as error:
             cause = kafka_error(error)
             if is_fatal(cause) and not self._timed_out(cause):
@@ -164,7 +172,8 @@ class TransactionalPublisher:
 
     def _discard(self) -> None:
         self._producer.purge()
-        # The client joins its threads when the object goes; nothing is flushed.
+        # The client joins its threads when the object goes; nothing is flushed. A step that never returned keeps its
+        # producer; the next one's initialisation fences it.
         del self._producer
 
     def _initialised(self) -> Producer:

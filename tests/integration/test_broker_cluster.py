@@ -25,14 +25,16 @@ def test_any_one_of_three_brokers_is_killed_under_load_and_comes_back(
     stack: LocalStack, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F8 and F9: leaders and both coordinators move, mid-transaction as it happens; the same worker process goes on."""
-    worker = start_worker(BATCH__MAX_RECORDS="20")
+    worker = start_worker(KAFKA__REQUEST_TIMEOUT_S="5", BATCH__MAX_RECORDS="20")
     events = list(short_events(sample_chats, 1_800, n_chats=300))
     for broker in range(stack.kafka.n_brokers):
         ledger.send(events[broker * 600 : (broker + 1) * 600])
         ledger.wait_seen(len(ledger.sent) - 500)
         stack.kafka.stop_broker(broker, kill=True)
-        ledger.wait_seen(len(ledger.sent) - 400)
-        stack.kafka.start_broker(broker)
+        try:
+            ledger.wait_seen(len(ledger.sent) - 400)
+        finally:
+            stack.kafka.start_broker(broker)
     ledger.wait_complete()
     assert worker.process.poll() is None, worker.tail()
     assert worker.stop() == 0

@@ -1,5 +1,7 @@
 """What Kafka answers decides what happens: abort and read again, throw the producer away, or stop."""
 
+import threading
+
 import pytest
 from confluent_kafka import KafkaError
 
@@ -27,6 +29,24 @@ class Factory:
         return self.waiting.pop(0)
 
 
+class StuckProducer(FakeProducer):
+    """A producer that does not come back from one call.
+
+    Args:
+        step: Name of the call.
+    """
+
+    def __init__(self, step: str) -> None:
+        super().__init__()
+        self._step = step
+        self.released = threading.Event()
+
+    def _note(self, call: str) -> None:
+        super()._note(call)
+        if call == self._step:
+            self.released.wait()
+
+
 def transactional(*producers: FakeProducer, transaction_timeout_s: float = 60.0) -> TransactionalPublisher:
     """Return a publisher over these producers; the first is in use."""
     return TransactionalPublisher(
@@ -51,6 +71,20 @@ def test_messages_and_offsets_commit_in_one_transaction() -> None:
         "send_offsets_to_transaction",
         "commit_transaction",
     ]
+
+
+@pytest.mark.parametrize("step", ["send_offsets_to_transaction", "commit_transaction"])
+def test_a_client_that_does_not_return_is_left_behind_with_its_producer(step: str) -> None:
+    """F8: the client's own time-out was seen not to fire; the worker would stand still for ever."""
+    stuck, fresh = StuckProducer(step), FakeProducer()
+    publisher = transactional(stuck, fresh)
+    with pytest.raises(BatchAborted, match="did not return") as aborted:
+        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+    assert aborted.value.indefinite == (step == "commit_transaction")
+    publisher.commit(MESSAGES, OFFSETS, MEMBER)
+    assert fresh.offsets == ENDS
+    assert "abort_transaction" not in stuck.calls
+    stuck.released.set()
 
 
 @pytest.mark.parametrize("step", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
