@@ -220,7 +220,8 @@ def replay_demo(
     result["machine"] = facts
     report.print_table("replay beside live traffic", replay_rows(result))
     print_json_line(result)
-    if not result["complete"] or result["n_duplicated"] or result["cache_went_back"]:
+    is_whole = result["complete"] and result["n_replayed_seen"] == result["n_read"]
+    if not is_whole or result["n_duplicated"] or result["cache_went_back"] or result["n_killed"] != kill:
         raise typer.Exit(EXIT_WRONG_ANSWERS)
 
 

@@ -10,6 +10,7 @@
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,7 @@ _TIMEOUT_S: Final = 1_800.0
 _KILL_AFTER_RATIO: Final = (0.15, 0.35, 0.5, 0.6)
 """Shares of the range after which processes are killed, in turn."""
 _WATCHED: Final = 200
+_LOOK_EVERY_S: Final = 0.2
 _STRETCH_S: Final = 10.0
 _REPEAT_RATIO: Final = 0.9
 
@@ -176,7 +178,7 @@ def run_replay_demo(standing: Bench, services: Services, plan: ReplayPlan) -> di
             "n_history": history["n_sent"],
             "history_events_per_s": history["events_per_s"],
             "n_processes": plan.n_processes,
-            "n_killed": plan.n_killed,
+            "n_killed": sum(process.process.returncode == -signal.SIGKILL for process in processes),
             "elapsed_s": round(elapsed_s, 1),
             "replayed_per_s": round(ended[0]["n_read"] / elapsed_s, 1),
             **{name: ended[0][name] for name in ("complete", "n_read", "n_verdicts", "n_dead_letters", "n_lost")},
@@ -211,20 +213,29 @@ def _stretch(standing: Bench, plan: ReplayPlan, part: int) -> dict[str, Any]:
 def _beside(standing: Bench, plan: ReplayPlan, processes: list[_ReplayProcess]) -> list[dict[str, Any]]:
     """Run the live load until the replay has ended, killing processes on the way; return every stretch of it."""
     deadline = time.monotonic() + _TIMEOUT_S
-    doomed = list(processes[: plan.n_killed])
+    killer = threading.Thread(target=_kill_on_the_way, args=(processes, plan.n_killed), daemon=True)
+    killer.start()
     stretches: list[dict[str, Any]] = []
     while any(process.process.poll() is None for process in processes[plan.n_killed :]):
         if time.monotonic() > deadline:
             raise LoadTestError(f"the replay did not end within {_TIMEOUT_S:.0f} s:\n{processes[-1].tail()}")
         stretches.append(_stretch(standing, plan, plan.n_baseline_stretches + len(stretches)))
-        told = [line for process in processes for line in process.lines("replay_progress")]
-        done = max((line["n_done"] / line["n_offsets"] for line in told), default=0.0)
-        if doomed and done > _KILL_AFTER_RATIO[plan.n_killed - len(doomed)]:
-            doomed.pop(0).process.kill()
+    for process in processes:
+        process.process.wait(_TIMEOUT_S)
     failed = [process for process in processes[plan.n_killed :] if process.process.returncode]
     if failed:
         raise LoadTestError(f"a replay ended with {failed[0].process.returncode}:\n{failed[0].tail()}")
     return stretches
+
+
+def _kill_on_the_way(processes: list[_ReplayProcess], n_killed: int) -> None:
+    for victim, after in zip(processes[:n_killed], _KILL_AFTER_RATIO, strict=False):
+        done = 0.0
+        while done <= after and victim.process.poll() is None:
+            told = [line for process in processes for line in process.lines("replay_progress")]
+            done = max((line["n_done"] / line["n_offsets"] for line in told), default=0.0)
+            time.sleep(_LOOK_EVERY_S)
+        victim.process.kill()
 
 
 def _count(topics: Topics, replayed: str) -> dict[str, int]:

@@ -69,7 +69,7 @@ def test_offsets_that_compaction_took_are_passed(
             "max.compaction.lag.ms": "1",
         },
     )
-    producer = Producer({"bootstrap.servers": stack.bootstrap_servers})
+    producer = Producer({"bootstrap.servers": stack.bootstrap_servers, "enable.idempotence": True})
     for i in range(30):
         # Each flush is a batch of its own, so that segments roll.
         chat = sample_chats[i % 3]
@@ -105,7 +105,7 @@ def test_offsets_that_retention_deleted_are_counted_and_the_exit_code_says_so(
 
 
 def test_partitions_that_a_topic_has_got_since_are_reported_and_not_read(
-    ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    *, stack: LocalStack, ledger: Ledger, topics: Topics, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """The range is fixed once; records of partitions that were not there then belong to another replay."""
     ledger.send(short_events(sample_chats, 200, n_chats=50))
@@ -115,7 +115,10 @@ def test_partitions_that_a_topic_has_got_since_are_reported_and_not_read(
     assert first.wait_exit() == 7, first.tail()
     replays.grow(6)
     chat = sample_chats[0]
-    ledger.send_raw([Sent(chat["chat_id"].encode(), orjson.dumps(chat))], partition=5)
+    # The ledger's producer has not heard of the new partitions yet.
+    fresh = Producer({"bootstrap.servers": stack.bootstrap_servers})
+    fresh.produce(topics.events, orjson.dumps(chat), chat["chat_id"].encode(), partition=5)
+    assert fresh.flush(20) == 0
     ended = replays.run()
     assert (ended["n_verdicts"], ended["n_partitions_added"], ended["complete"]) == (200, 2, True)
 

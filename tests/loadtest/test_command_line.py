@@ -85,3 +85,13 @@ def test_a_worker_that_cannot_start_is_reported_with_its_own_words(tmp_path: Pat
     done = _loadtest(tmp_path / "no-bundle", "run", "--duration", "1", *_addresses(stack))
     assert done.returncode == 3
     assert "no-bundle" in done.stderr
+
+
+def test_a_small_replay_loses_one_of_its_processes_and_is_complete(stack: LocalStack, bundle_path: Path) -> None:
+    """The demonstration at a hundredth of its size; it fails itself where anything is lost, doubled or gone back."""
+    size = ["--events-total", "2000", "--processes", "2", "--kill", "1", "--baseline", "1", "--replay-rate", "200"]
+    result = _result(_loadtest(bundle_path, "replay-demo", *size, *_addresses(stack)))
+    assert (result["n_replayed_seen"], result["n_duplicated"]) == (result["n_read"], 0)
+    assert result["n_read"] >= 2_000
+    assert (result["n_killed"], result["exit_codes"], result["complete"]) == (1, [-9, 0], True)
+    assert result["cache_looks"] > 0
