@@ -70,6 +70,7 @@ def tracked(accelerator: Accelerator, config: TrainConfig, folder: Path, trackin
 def _start_trackers(accelerator: Accelerator, config: TrainConfig, folder: Path) -> None:
     # Set only where the user has not chosen a server: chats' figures go nowhere by themselves.
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{(folder / MLFLOW_NAME).resolve()}")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("WANDB_MODE", "offline")
     accelerator.init_trackers(
         _PROJECT,
