@@ -110,7 +110,7 @@ def compare(
     hit_events: Annotated[int, typer.Option(min=1, help="Events of a cached passage.")] = 20_000,
     lone: Annotated[int, typer.Option(min=1, help="Lone events at the end.")] = 200,
     threads: ThreadsOption = 0,
-    max_padded_tokens: PaddedTokensOption = 1024,
+    max_padded_tokens: PaddedTokensOption = 512,
     max_rows: RowsOption = 64,
     bundle: BundleOption = None,
     events: EventsOption = SAMPLE_CHATS,
@@ -231,7 +231,7 @@ def bare_session(
     texts: Annotated[Path, typer.Option(help="JSON lines of `python -m model render`.")],
     bundle: BundleOption = None,
     threads: ThreadsOption = 0,
-    max_padded_tokens: PaddedTokensOption = 1024,
+    max_padded_tokens: PaddedTokensOption = 512,
     max_rows: RowsOption = 64,
 ) -> None:
     """Time tokenizer and ONNX session alone over rendered texts; `compare` starts it. Prints one JSON line."""
