@@ -68,6 +68,7 @@ class RecordConsumer:
         self._settle = settle
         self._assigned: dict[tuple[str, int], int] = {}
         self._joined = False
+        self._closing = False
         consumer.subscribe(
             list(topics) or [settings.input_topic],
             on_assign=self._on_assign,
@@ -174,9 +175,15 @@ class RecordConsumer:
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
+        self._closing = True
         self.client.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            # Another member has left in the same moment. A client that closes answers no question about offsets, and
+            # asking would use up the grace time; nothing of these partitions is read.
+            consumer.incremental_assign(partitions)
+            return
         try:
             starts = self._starts(partitions)
         except Fatal:
