@@ -183,6 +183,7 @@ class RecordConsumer:
             # Another member has left in the same moment. A client that closes answers no question about offsets, and
             # asking would use up the grace time; nothing of these partitions is read.
             consumer.incremental_assign(partitions)
+            log.info("assigned_while_closing", n_partitions=len(partitions))
             return
         try:
             starts = self._starts(partitions)
