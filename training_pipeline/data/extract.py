@@ -15,7 +15,7 @@ from training_pipeline.data.chat_rows import Reject, messages_of
 from training_pipeline.data.kafka_range import KafkaRangeReader, KafkaRequest, OffsetRange
 from training_pipeline.data.record_files import read_records
 from training_pipeline.data.resumable_output import ResumableOutput, read_checkpoint
-from training_pipeline.data.stage_files import StageReport, file_digest, finished_report, rejects_path, write_report
+from training_pipeline.data.stage_files import StageReport, file_digest, finished_report
 
 STAGE: Final = "extract"
 DEFAULT_LAST_MESSAGES: Final = 12
@@ -53,7 +53,7 @@ def extract_files(
     n_total = sum(path.stat().st_size for path in paths)
     output = ResumableOutput(out, source, read_checkpoint(out, source))
     _extract(_file_records(paths, output.cursor), output, last_messages, n_total, on_progress)
-    return _report(out, output, inputs, options)
+    return output.report(STAGE, inputs, options)
 
 
 def extract_topic(
@@ -88,7 +88,7 @@ def extract_topic(
     _extract(_topic_records(reader, request, ranges, output.cursor), output, last_messages, n_total, on_progress)
     inputs = {f"{request.topic}[{p}]": f"{place.start}..{place.end}" for p, place in sorted(ranges.items())}
     n_deleted = {str(p): place.n_deleted for p, place in sorted(ranges.items()) if place.n_deleted}
-    return _report(out, output, inputs, options, {"n_deleted_offsets": n_deleted} if n_deleted else {})
+    return output.report(STAGE, inputs, options, {"n_deleted_offsets": n_deleted} if n_deleted else {})
 
 
 def _range_marks(ranges: dict[int, OffsetRange]) -> dict[str, int]:
@@ -164,23 +164,3 @@ def _row(event: ChatEvent, record: SourceRecord, last_messages: int) -> dict[str
         if (value := getattr(event, name)) is not None:
             row[name] = value
     return row
-
-
-def _report(
-    out: Path,
-    output: ResumableOutput,
-    inputs: dict[str, str],
-    options: dict[str, Any],
-    details: dict[str, Any] | None = None,
-) -> StageReport:
-    report = StageReport(
-        stage=STAGE,
-        inputs=inputs,
-        options=options,
-        outputs={path.name: file_digest(path) for path in (out, rejects_path(out))},
-        n_written=output.n_written,
-        n_rejected_by_reason=dict(sorted(output.n_rejected.items())),
-        details=details or {},
-    )
-    write_report(out, report)
-    return report

@@ -14,7 +14,14 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from training_pipeline.data.chat_rows import Reject, encode_row
-from training_pipeline.data.stage_files import part_path, rejects_path, report_path
+from training_pipeline.data.stage_files import (
+    StageReport,
+    file_digest,
+    part_path,
+    rejects_path,
+    report_path,
+    write_report,
+)
 
 _RECORDS_PER_CHECKPOINT: Final = 1_000
 
@@ -119,3 +126,19 @@ class ResumableOutput:
         for path in self._files:
             part_path(path).replace(path)
         checkpoint_path(self._out).unlink(missing_ok=True)
+
+    def report(
+        self, stage: str, inputs: dict[str, str], options: dict[str, Any], details: dict[str, Any] | None = None
+    ) -> StageReport:
+        """Write and return the report of a stage whose output is finished."""
+        report = StageReport(
+            stage=stage,
+            inputs=inputs,
+            options=options,
+            outputs={path.name: file_digest(path) for path in (self._out, rejects_path(self._out))},
+            n_written=self.n_written,
+            n_rejected_by_reason=dict(sorted(self.n_rejected.items())),
+            details=details or {},
+        )
+        write_report(self._out, report)
+        return report

@@ -21,10 +21,7 @@ from training_pipeline.data.resumable_output import ResumableOutput, read_checkp
 from training_pipeline.data.stage_files import (
     StageReport,
     digests,
-    file_digest,
     finished_report,
-    rejects_path,
-    write_report,
 )
 from training_pipeline.distil.teachers import Teacher, mean_probabilities
 from training_pipeline.labelled_chats import OWN
@@ -75,16 +72,7 @@ def write_soft_labels(
         output.close()
         raise
     output.finish()
-    report = StageReport(
-        stage=STAGE,
-        inputs=inputs,
-        options=options,
-        outputs={path.name: file_digest(path) for path in (out, rejects_path(out))},
-        n_written=output.n_written,
-        n_rejected_by_reason=dict(sorted(output.n_rejected.items())),
-    )
-    write_report(out, report)
-    return report
+    return output.report(STAGE, inputs, options)
 
 
 def _label_file(
