@@ -5,6 +5,7 @@ after the check changes nothing. Links, unknown files and external weight data a
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,12 @@ from pydantic import ValidationError
 
 from model.calibration import FloatArray, RiskCurves
 from model.errors import BundleError
+from model.first_stage import FirstStage, read_table
 from model.manifest import (
     CALIBRATION_NAME,
+    FIRST_STAGE_NAME,
     MANIFEST_NAME,
     MODEL_NAME,
-    REQUIRED_FILES,
     TOKENIZER_NAME,
     Manifest,
 )
@@ -50,6 +52,8 @@ class Bundle:
     """float32 [n_chats, 13], calibrated probabilities of chats that training never saw."""
     calibration_labels: NDArray[np.int64]
     """int64 [n_chats], column index of their true category."""
+    first_stage: FirstStage | None = None
+    """What answers before the transformer, where the bundle has it."""
 
     @property
     def ref(self) -> ModelRef:
@@ -101,11 +105,11 @@ def _load_folder(path: Path) -> Bundle:
         raise BundleError(
             f"{path / MANIFEST_NAME}: not a manifest this version understands: {error}; {_REMEDY}"
         ) from error
-    unknown = {entry.name for entry in path.iterdir()} - REQUIRED_FILES - {MANIFEST_NAME}
+    unknown = {entry.name for entry in path.iterdir()} - manifest.files.keys() - {MANIFEST_NAME}
     if unknown:
         raise BundleError(
             f"{path}: holds {', '.join(sorted(unknown))}; expected only {MANIFEST_NAME}, "
-            f"{', '.join(sorted(REQUIRED_FILES))}; remove what does not belong there"
+            f"{', '.join(sorted(manifest.files))}; remove what does not belong there"
         )
     contents = {name: _verified(path, name, entry.digest) for name, entry in manifest.files.items()}
     probabilities, labels = _calibration(path, contents[CALIBRATION_NAME])
@@ -116,7 +120,17 @@ def _load_folder(path: Path) -> Bundle:
         tokenizer_json=contents[TOKENIZER_NAME].decode(),
         calibration_probabilities=probabilities,
         calibration_labels=labels,
+        first_stage=_first_stage(path, manifest, contents),
     )
+
+
+def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> FirstStage | None:
+    if manifest.first_stage is None:
+        return None
+    try:
+        return FirstStage(read_table(contents[FIRST_STAGE_NAME]), manifest.first_stage)
+    except ValueError as error:
+        raise BundleError(f"{folder / FIRST_STAGE_NAME}: {error}; {_REMEDY}") from error
 
 
 def _read(folder: Path, name: str) -> bytes:

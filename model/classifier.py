@@ -7,7 +7,7 @@ model never takes a neighbour with it.
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -42,10 +42,14 @@ class ClassifyStats:
     """Cost of one call. Times in seconds, on the monotonic clock."""
 
     n_rows: int = 0
+    n_first_stage: int = 0
+    """Rows that the first stage answered alone."""
     n_batches: int = 0
     n_tokens: int = 0
+    """Tokens of the rows that the transformer saw."""
     n_padded_tokens: int = 0
     tokenize_s: float = 0.0
+    """Windowing and the first stage included."""
     infer_s: float = 0.0
 
     @property
@@ -54,8 +58,23 @@ class ClassifyStats:
         return 1 - self.n_tokens / self.n_padded_tokens if self.n_padded_tokens else 0.0
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Rows of one inference, and what the first stage said of them."""
+
+    rows: list[TokenIds]
+    first: FloatArray | None
+
+    def halves(self) -> "tuple[_Batch, _Batch]":
+        middle = len(self.rows) // 2
+        first, second = (None, None) if self.first is None else (self.first[:middle], self.first[middle:])
+        return _Batch(self.rows[:middle], first), _Batch(self.rows[middle:], second)
+
+
 class Classifier:
     """A bundle under a policy, ready to classify. Not to be shared between threads that call it at once.
+
+    Where the bundle has a first stage, it answers what it is confident of, and the transformer sees the other rows.
 
     Several batches run side by side, one thread each, which gets more done than one after the other on all threads: no
     thread waits for another at the end of every operator. A lone batch has all threads, for the sake of its latency.
@@ -100,7 +119,10 @@ class Classifier:
         longest = self._windowing.max_tokens
         # Alone on all threads, then more than one batch, side by side.
         for lengths in ([1], [longest], [1, *[longest] * (1 + self._max_padded_tokens // longest)]):
-            self.classify([[Turn(Role.USER, "warm " * n_words)] for n_words in lengths])
+            conversations = [[Turn(Role.USER, "warm " * n_words)] for n_words in lengths]
+            self.classify(conversations)
+            # Once more without the first stage, which may have answered all of them.
+            self._infer(self._encode(conversations), None, list(range(len(lengths))))
 
     def classify(
         self, conversations: Sequence[Sequence[Turn]]
@@ -116,50 +138,90 @@ class Classifier:
         if not conversations:
             return [], ClassifyStats()
         started = time.perf_counter()
-        rows = self._tokenizer.encode([render(turns, self._windowing) for turns in conversations])
-        tokenized = time.perf_counter()
-        lengths = [len(row) for row in rows]
-        batches = plan_batches(lengths, max_padded_tokens=self._max_padded_tokens, max_rows=self._max_rows)
+        rows = self._encode(conversations)
         results: list[Classification | RowFailed] = [RowFailed("not classified")] * len(rows)
-        for batch, judged in zip(batches, self._run([[rows[i] for i in batch] for batch in batches]), strict=True):
-            for index, result in zip(batch, judged, strict=True):
-                results[index] = result
-        stats = ClassifyStats(
+        first, left = self._answer_first(rows, results)
+        tokenized = time.perf_counter()
+        inferred, stats = self._infer(rows, first, left)
+        for index, answer in inferred.items():
+            results[index] = answer
+        return results, replace(
+            stats,
             n_rows=len(rows),
-            n_batches=len(batches),
-            n_tokens=sum(lengths),
-            n_padded_tokens=padded_tokens(lengths, batches),
+            n_first_stage=len(rows) - len(left),
             tokenize_s=tokenized - started,
             infer_s=time.perf_counter() - tokenized,
         )
-        return results, stats
 
-    def _run(self, batches: list[list[TokenIds]]) -> list[list[Classification | RowFailed]]:
+    def answered_first(self, conversations: Sequence[Sequence[Turn]]) -> NDArray[np.bool_]:
+        """Return which of these conversations the first stage answers alone, bool [n_conversations]."""
+        if self.bundle.first_stage is None or not conversations:
+            return np.zeros(len(conversations), dtype=np.bool_)
+        return self.bundle.first_stage.answers(self.bundle.first_stage.logits(self._encode(conversations)))[0]
+
+    def _encode(self, conversations: Sequence[Sequence[Turn]]) -> list[TokenIds]:
+        return self._tokenizer.encode([render(turns, self._windowing) for turns in conversations])
+
+    def _answer_first(
+        self, rows: list[TokenIds], results: list[Classification | RowFailed]
+    ) -> tuple[FloatArray | None, list[int]]:
+        """Let the first stage answer; return its logits of all rows and the positions that are left."""
+        if self.bundle.first_stage is None:
+            return None, list(range(len(rows)))
+        logits = self.bundle.first_stage.logits(rows)
+        is_answered, probabilities = self.bundle.first_stage.answers(logits)
+        answered = np.flatnonzero(is_answered)
+        for index, answer in zip(answered, self._classifications(probabilities[answered]), strict=True):
+            results[index] = answer
+        return logits, np.flatnonzero(~is_answered).tolist()
+
+    def _infer(
+        self, rows: list[TokenIds], first: FloatArray | None, left: list[int]
+    ) -> tuple[dict[int, Classification | RowFailed], ClassifyStats]:
+        """Let the transformer answer the rows at the positions that are left."""
+        lengths = [len(rows[i]) for i in left]
+        planned = plan_batches(lengths, max_padded_tokens=self._max_padded_tokens, max_rows=self._max_rows)
+        batches = [[left[i] for i in positions] for positions in planned]
+        judged = self._run([_Batch([rows[i] for i in b], None if first is None else first[b]) for b in batches])
+        answers = {
+            index: answer
+            for batch, batch_answers in zip(batches, judged, strict=True)
+            for index, answer in zip(batch, batch_answers, strict=True)
+        }
+        stats = ClassifyStats(
+            n_batches=len(batches), n_tokens=sum(lengths), n_padded_tokens=padded_tokens(lengths, planned)
+        )
+        return answers, stats
+
+    def _run(self, batches: list[_Batch]) -> list[list[Classification | RowFailed]]:
         if len(batches) == 1:
-            return [self._classify_rows(self._session, batches[0])]
+            return [self._classify_batch(self._session, batches[0])]
         # Longest rows first: what is left for the end, when lanes fall idle, is short.
-        judged = self._lanes.map(partial(self._classify_rows, self._lane_session), reversed(batches))
+        judged = self._lanes.map(partial(self._classify_batch, self._lane_session), reversed(batches))
         return list(judged)[::-1]
 
-    def _classify_rows(self, session: OnnxSession, rows: list[TokenIds]) -> list[Classification | RowFailed]:
+    def _classify_batch(self, session: OnnxSession, batch: _Batch) -> list[Classification | RowFailed]:
         """Infer one batch; where it fails, halve it until the failing rows stand alone."""
         try:
-            logits = session.logits(rows)
+            logits = session.logits(batch.rows)
         except RUN_ERRORS as error:
-            if len(rows) == 1:
+            if len(batch.rows) == 1:
                 # ONNX Runtime's message may quote tensor shapes and node names, never token text.
                 return [RowFailed(f"ONNX Runtime: {type(error).__name__}: {str(error)[:200]}")]
-            middle = len(rows) // 2
-            return self._classify_rows(session, rows[:middle]) + self._classify_rows(session, rows[middle:])
+            return [answer for half in batch.halves() for answer in self._classify_batch(session, half)]
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-        probabilities = self._scaling.probabilities(np.where(finite[:, None], logits, 0.0))
-        scores = banned_probability(probabilities, self._banned)
+        logits = np.where(finite[:, None], logits, 0.0)
+        if batch.first is not None and self.bundle.first_stage is not None:
+            logits = self.bundle.first_stage.blended(logits, batch.first)
+        answers = self._classifications(self._scaling.probabilities(logits))
         return [
-            self._classification(probabilities[i], float(scores[i]))
-            if finite[i]
-            else RowFailed("the model returned NaN or infinity for this row")
-            for i in range(len(rows))
+            answer if is_finite else RowFailed("the model returned NaN or infinity for this row")
+            for answer, is_finite in zip(answers, finite, strict=True)
         ]
+
+    def _classifications(self, probabilities: FloatArray) -> list[Classification]:
+        scores = banned_probability(probabilities, self._banned)
+        return [self._classification(row, float(score)) for row, score in zip(probabilities, scores, strict=True)]
 
     def _classification(self, probabilities: FloatArray, score: float) -> Classification:
         category = CODES[int(probabilities.argmax())]

@@ -1,8 +1,8 @@
 """The manifest of a bundle: what the files are, how the model must be fed and read, and where it comes from."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from model.calibration import LogitScaling
 from model.windowing import Windowing
@@ -14,9 +14,10 @@ MODEL_NAME: Final = "model.onnx"
 TOKENIZER_NAME: Final = "tokenizer.json"
 CALIBRATION_NAME: Final = "calibration.json"
 MODEL_CARD_NAME: Final = "MODEL_CARD.md"
+FIRST_STAGE_NAME: Final = "first_stage.npy"
 
 REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
-"""Besides the manifest, exactly these files make a bundle."""
+"""Besides the manifest, these files make a bundle; a bundle with a first stage has `FIRST_STAGE_NAME` too."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -49,6 +50,19 @@ class ClassGroup(BaseModel):
     bias: float = Field(allow_inf_nan=False)
 
 
+class FirstStageFields(BaseModel):
+    """How the first stage is read; its weights are in first_stage.npy. See `model.first_stage`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    longest_ngram: int = Field(ge=1, le=5, description="Tokens in the longest n-gram.")
+    intercept: list[FiniteFloat] = Field(min_length=len(CODES), max_length=len(CODES))
+    blend_weight: float = Field(ge=0, allow_inf_nan=False, description="Of its logits beside the transformer's.")
+    exit_from: float | None = Field(
+        ge=0, le=1, description="Probability of its category from which it answers alone; null: never."
+    )
+
+
 class Manifest(BaseModel):
     """Everything a process must know before it serves from a bundle."""
 
@@ -63,6 +77,9 @@ class Manifest(BaseModel):
     temperature: float = Field(gt=0, allow_inf_nan=False)
     class_groups: list[ClassGroup] | None = Field(
         default=None, description="Where given, they calibrate in place of the one temperature."
+    )
+    first_stage: FirstStageFields | None = Field(
+        default=None, description="Where given, it answers what is easy, before the transformer."
     )
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
@@ -92,9 +109,9 @@ class Manifest(BaseModel):
             raise ValueError(f"labels are {labels}; expected {list(CODES)} in this order")
         return labels
 
-    @field_validator("files")
-    @classmethod
-    def _files_are_known(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
-        if files.keys() != REQUIRED_FILES:
-            raise ValueError(f"files are {sorted(files)}; expected {sorted(REQUIRED_FILES)}")
-        return files
+    @model_validator(mode="after")
+    def _files_are_known(self) -> Self:
+        expected = REQUIRED_FILES if self.first_stage is None else REQUIRED_FILES | {FIRST_STAGE_NAME}
+        if self.files.keys() != expected:
+            raise ValueError(f"files are {sorted(self.files)}; expected {sorted(expected)}")
+        return self

@@ -16,6 +16,7 @@ from model import BundleError, PolicyError, available_cpus, load_bundle
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.export import ExportRequest, export_bundle
+from training_pipeline.first_stage_fit import FirstStageOptions
 from training_pipeline.parity import print_parity
 from training_pipeline.recipe_commands import app as recipe_app
 from training_pipeline.release_commands import app as release_app
@@ -76,6 +77,9 @@ def export(
     scaling: Annotated[
         ScalingKind, typer.Option(help="What calibrates the logits; auto decides by cross-validated likelihood.")
     ] = ScalingKind.AUTO,
+    first_stage: Annotated[
+        bool, typer.Option("--first-stage/--no-first-stage", help="Hashed n-grams that answer what is easy.")
+    ] = True,
     threads: ThreadsOption = 0,
 ) -> None:
     """Quantise and calibrate a checkpoint, measure it, and write a bundle. --data: the run's files, in its order."""
@@ -90,6 +94,7 @@ def export(
         encoder=encoder,
         n_threads=threads or available_cpus(),
         scaling=scaling,
+        first_stage=FirstStageOptions() if first_stage else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], Console(width=140))

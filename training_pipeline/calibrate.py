@@ -1,8 +1,8 @@
 """Fit what calibrates the logits and prepare the chats behind the conformal guarantee.
 
 The held-out calibration chats are used for two things that must not share a chat: one stratified part fits the
-scaling and chooses its kind, the other part becomes calibration.json. The guarantee of `model.calibration` holds
-because the chats in calibration.json chose nothing.
+scaling, chooses its kind and weighs the first stage, the other part becomes calibration.json. The guarantee of
+`model.calibration` holds because the chats in calibration.json chose nothing.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import orjson
 from numpy.typing import NDArray
 
 from model.batching import plan_batches
-from model.calibration import STORED_DECIMALS, FloatArray, LogitScaling
+from model.calibration import STORED_DECIMALS, FloatArray, LogitScaling, softmax
 from model.manifest import ClassGroup
 from model.session import OnnxSession
 from model.tokenization import TokenIds
@@ -31,6 +31,7 @@ from training_pipeline.split import calibration_split
 
 _MAX_PADDED_TOKENS: Final = 1024
 _MAX_ROWS: Final = 64
+_BLEND_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Calibration:
     """Negative log likelihood per chat of the fitting part at temperature 1."""
     nll_after: float
     """The same with the fitted scaling."""
+    blend_weight: float | None
+    """Of the first stage's logits; None where there is no first stage."""
     nll_cross_validated: dict[str, float]
     """The same by kind of scaling, on folds of the fitting part that did not fit it; empty where nothing was chosen."""
 
@@ -64,6 +67,7 @@ class Calibration:
             "temperature": self.temperature,
             "nll_at_temperature_1": round(self.nll_before, 4),
             "nll": round(self.nll_after, 4),
+            "blend_weight": self.blend_weight,
             "nll_cross_validated": {kind: round(nll, 4) for kind, nll in self.nll_cross_validated.items()},
         }
 
@@ -82,6 +86,16 @@ def session_logits(session: OnnxSession, rows: Sequence[TokenIds]) -> FloatArray
     return logits
 
 
+@dataclass(frozen=True)
+class FirstAnswers:
+    """What a first stage says of the held-out chats."""
+
+    logits: FloatArray
+    """float32 [n_chats, 13], calibrated."""
+    are_final: NDArray[np.bool_]
+    """bool [n_chats], whether it answers alone."""
+
+
 def calibrate(
     logits: FloatArray,
     labels: NDArray[np.int64],
@@ -89,8 +103,11 @@ def calibrate(
     temperature_ratio: float,
     seed: int,
     kind: ScalingKind = ScalingKind.TEMPERATURE,
+    first: FirstAnswers | None = None,
 ) -> Calibration:
     """Fit the scaling on one part of the held-out chats, and keep the other part for the guarantee.
+
+    Where a first stage answers alone, the transformer's logits fit nothing: they are not what is served there.
 
     Args:
         logits: float32 [n_chats, 13], of the held-out chats, by the model that will be served.
@@ -98,21 +115,40 @@ def calibrate(
         temperature_ratio: Share of the chats that fit the scaling, 0..1.
         seed: Same seed and labels give the same parts.
         kind: One temperature, class groups, or whichever has the better cross-validated likelihood.
+        first: What the first stage says, where there is one.
     """
     guarantee, fitting = calibration_split(labels, calibration_ratio=temperature_ratio, seed=seed)
+    blend_weight = None
+    if first is not None:
+        fitting = fitting[~first.are_final[fitting]]
+        blend_weight = _fit_blend(logits[fitting], first.logits[fitting], labels[fitting])
+        logits = logits + np.float32(blend_weight) * first.logits
     nlls: dict[str, float] = {}
     if kind is ScalingKind.AUTO:
         kind, nlls = choose_kind(logits[fitting], labels[fitting], seed=seed)
     temperature = fit_temperature(logits[fitting], labels[fitting])
     groups = fit_class_groups(logits[fitting], labels[fitting]) if kind is ScalingKind.CLASS_GROUPS else None
     scaling = LogitScaling.single(temperature) if groups is None else scaling_of(groups)
-    probabilities = np.round(scaling.probabilities(logits[guarantee]).astype(np.float64), STORED_DECIMALS)
+    probabilities = scaling.probabilities(logits)
+    if first is not None:
+        probabilities = np.where(first.are_final[:, None], softmax(first.logits), probabilities)
     return Calibration(
         temperature=temperature,
         class_groups=groups,
         labels=labels[guarantee],
-        probabilities=probabilities.astype(np.float32),
+        probabilities=np.round(probabilities[guarantee].astype(np.float64), STORED_DECIMALS).astype(np.float32),
         nll_before=negative_log_likelihood(logits[fitting], labels[fitting], LogitScaling.single(1.0)),
         nll_after=negative_log_likelihood(logits[fitting], labels[fitting], scaling),
+        blend_weight=blend_weight,
         nll_cross_validated=nlls,
     )
+
+
+def _fit_blend(transformer: FloatArray, first: FloatArray, labels: NDArray[np.int64]) -> float:
+    """Return the weight of the first stage's logits with the best likelihood, each with its own best temperature."""
+
+    def cost(weight: float) -> float:
+        mixed = transformer + np.float32(weight) * first
+        return negative_log_likelihood(mixed, labels, LogitScaling.single(fit_temperature(mixed, labels)))
+
+    return min(_BLEND_WEIGHTS, key=cost)

@@ -9,7 +9,7 @@ machine's paths.
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +20,10 @@ from safetensors.numpy import load_file
 from model.bundle import load_bundle, sha256_of
 from model.calibration import LogitScaling, RiskCurves
 from model.classifier import Classifier
+from model.first_stage import FirstStage
 from model.manifest import (
     CALIBRATION_NAME,
+    FIRST_STAGE_NAME,
     MANIFEST_NAME,
     MODEL_CARD_NAME,
     MODEL_NAME,
@@ -31,11 +33,14 @@ from model.manifest import (
 )
 from model.session import OnnxSession
 from model.thresholds import thresholds_for
+from model.tokenization import ConversationTokenizer
 from schemas import CODES, DEFAULT_POLICY
-from training_pipeline.calibrate import Calibration, calibrate, session_logits
+from training_pipeline.calibrate import Calibration, FirstAnswers, calibrate, session_logits
 from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.encoder_files import read_encoder_shape
 from training_pipeline.evaluate import evaluate
+from training_pipeline.first_stage_account import first_stage_account
+from training_pipeline.first_stage_fit import FirstStageOptions, fit_first_stage
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.model_card import model_card
 from training_pipeline.onnx_graph import FloatMatrix, build_graph
@@ -46,8 +51,8 @@ from training_pipeline.scaling_fit import ScalingKind
 from training_pipeline.split import split_chats
 from training_pipeline.train_config import TrainConfig, read_config
 
-TEMPERATURE_RATIO: Final = 0.2
-"""Share of the held-out chats that fit the temperature; the others carry the guarantee."""
+TEMPERATURE_RATIO: Final = 0.3
+"""Share of the held-out chats that fit the scaling; the others carry the guarantee."""
 
 QUANTISATION: Final = (
     "INT8: weights per column, embeddings per row, activations per token; see training_pipeline/quantise.py"
@@ -74,6 +79,8 @@ class ExportRequest:
     """The run's own where None."""
     n_threads: int = 1
     scaling: ScalingKind = ScalingKind.AUTO
+    first_stage: FirstStageOptions | None = field(default_factory=FirstStageOptions)
+    """None for a bundle whose transformer answers every chat."""
 
 
 def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
@@ -104,19 +111,30 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     """
     config = read_config(request.run)
     record, chats = read_recorded_chats(request.run, request.data, config.windowing)
-    _, held_out = split_chats(chats, config)
+    training, held_out = split_chats(chats, config)
     encoder = request.encoder or encoder_of(request.run)
     epoch = request.epoch or chosen_epoch(request.run)
     tokenizer_json = (encoder / TOKENIZER_NAME).read_bytes()
+    tokenizer = ConversationTokenizer(tokenizer_json.decode(), max_tokens=config.windowing.max_tokens)
     model = int8_model(request.run, epoch, encoder)
-    calibration = calibrate_model(model, tokenizer_json.decode(), chats.take(held_out), config, request)
+    first_stage = None
+    if request.first_stage is not None:
+        first_stage = fit_first_stage(chats.take(training), tokenizer, config, request.first_stage)
+    calibration = calibrate_model(
+        model, tokenizer, chats.take(held_out), seed=config.seed, request=request, first_stage=first_stage
+    )
     contents = {MODEL_NAME: model, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
+    first_fields = None
+    if first_stage is not None:
+        contents[FIRST_STAGE_NAME] = first_stage.to_bytes()
+        first_fields = first_stage.fields.model_copy(update={"blend_weight": calibration.blend_weight})
     fields: dict[str, Any] = {
         "name": request.name,
         "version": request.version,
         "windowing": config.windowing,
         "temperature": calibration.temperature,
         "class_groups": calibration.class_groups,
+        "first_stage": first_fields,
         "training_data": {**record.model_dump(mode="json"), "n_chats_held_out": len(held_out), "epoch": epoch},
     }
     staging = request.out.with_name(f".{request.out.name}.staging")
@@ -133,13 +151,28 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
 
 
 def calibrate_model(
-    model: bytes, tokenizer_json: str, held_out: LabelledChats, config: TrainConfig, request: ExportRequest
+    model: bytes,
+    tokenizer: ConversationTokenizer,
+    held_out: LabelledChats,
+    *,
+    seed: int,
+    request: ExportRequest,
+    first_stage: FirstStage | None,
 ) -> Calibration:
     """Calibrate the model that will be served on chats that training never saw."""
-    rows, pad_id = encoded(held_out, tokenizer_json, max_tokens=config.windowing.max_tokens)
-    logits = session_logits(OnnxSession(model, n_threads=request.n_threads, pad_id=pad_id), rows)
+    rows = held_out.encode(tokenizer)
+    logits = session_logits(OnnxSession(model, n_threads=request.n_threads, pad_id=tokenizer.pad_id), rows)
+    first = None
+    if first_stage is not None:
+        first_logits = first_stage.logits(rows)
+        first = FirstAnswers(first_logits, first_stage.answers(first_logits)[0])
     return calibrate(
-        logits, held_out.labels, temperature_ratio=TEMPERATURE_RATIO, seed=config.seed, kind=request.scaling
+        logits,
+        held_out.labels,
+        temperature_ratio=TEMPERATURE_RATIO,
+        seed=seed,
+        kind=request.scaling,
+        first=first,
     )
 
 
@@ -176,6 +209,10 @@ def _measure(staging: Path, request: ExportRequest, config: TrainConfig) -> dict
     for path in request.evaluation:
         chats = read_labelled_chats([path], config.windowing, frozenset())
         metrics[path.stem] = {"digest": sha256_of(path.read_bytes()), **evaluate(classifier, chats)}
+        if classifier.bundle.first_stage is not None:
+            agreed = chats.take(np.flatnonzero(chats.agreed))
+            account = first_stage_account(classifier, agreed, n_threads=request.n_threads)
+            metrics[path.stem]["first_stage"] = account
     return metrics
 
 
@@ -207,8 +244,9 @@ def _write(
     for name, content in files.items():
         (folder / name).write_bytes(content)
     dumped = manifest.model_dump(mode="json")
-    if manifest.class_groups is None:
-        # Left out where unused: workers of an earlier version refuse fields they do not know.
-        del dumped["class_groups"]
+    for name in ("class_groups", "first_stage"):
+        if dumped[name] is None:
+            # Left out where unused: workers of an earlier version refuse fields they do not know.
+            del dumped[name]
     document = orjson.dumps(dumped, option=orjson.OPT_INDENT_2)
     (folder / MANIFEST_NAME).write_bytes(document + b"\n")

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from model.bundle import Bundle, load_bundle
 from model.errors import BundleError
-from model.manifest import MANIFEST_NAME, REQUIRED_FILES
+from model.manifest import MANIFEST_NAME
 from model.registry import POINTER_NAME, Registry, RegistryEntry, read_registry
 from model.signature import sign
 
@@ -136,7 +136,7 @@ def _store(bundle: Path, loaded: Bundle, registry: Path) -> str:
         staging = target.with_name(f".{version}.staging")
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        for file in (*sorted(REQUIRED_FILES), MANIFEST_NAME):
+        for file in (*sorted(loaded.manifest.files), MANIFEST_NAME):
             _write_durably(staging / file, (bundle / file).read_bytes())
         _refuse_other(staging, loaded.digest)
         staging.rename(target)

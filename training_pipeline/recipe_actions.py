@@ -144,6 +144,7 @@ def export(
 ) -> str:
     """A checkpoint to a bundle."""
     from training_pipeline.export import ExportRequest, export_bundle  # noqa: PLC0415
+    from training_pipeline.first_stage_fit import FirstStageOptions  # noqa: PLC0415
     from training_pipeline.parity import print_parity  # noqa: PLC0415
 
     request = ExportRequest(
@@ -157,6 +158,7 @@ def export(
         encoder=encoder,
         n_threads=n_threads,
         scaling=stage.scaling,
+        first_stage=FirstStageOptions() if stage.first_stage else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], console)

@@ -28,7 +28,10 @@ _CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "split": ("data.grouped_split", "data.near_duplicates"),
     "train": ("train", "train_config", "encoder_classifier", "encoder_layers", "labelled_chats", "split"),
     "calibrate": ("checkpoints", "scaling_fit", "quantise", "onnx_graph", "metrics"),
-    "export": ("export", "calibrate", "scaling_fit", "quantise", "onnx_graph", "parity", "evaluate", "model_card"),
+    "export": (
+        *("export", "calibrate", "scaling_fit", "quantise", "onnx_graph", "parity", "evaluate", "model_card"),
+        *("first_stage_fit", "first_stage_account"),
+    ),
     "evaluate": ("evaluate", "metrics", "guarantee", "guarantee_report"),
     "promote": ("gated_promotion", "promotion_gate", "promote"),
 }

@@ -49,6 +49,7 @@ class Metrics:
         self.cache_writes = counter("cache_writes_total", "Compare-and-set writes; stale ones were dropped.", "result")
         self.cache_faults = counter("cache_faults_total", "Redis calls without a usable answer.", "op", "kind")
         self.tokens = counter("tokens_total", "Tokens classified, without padding.")
+        self.first_stage_rows = counter("first_stage_rows_total", "Rows that the bundle's first stage answered alone.")
         self.padded_tokens = counter("padded_tokens_total", "Tokens computed, padding included.")
         self.aborts = counter("batch_aborts_total", "Batches aborted and read again.", "indefinite")
         self.rebalances = counter("rebalances_total", "Changes of the partition assignment.", "kind")
@@ -98,6 +99,7 @@ class Metrics:
         if not stats.n_rows:
             return
         self.batch_rows.observe(stats.n_rows)
+        self.first_stage_rows.inc(stats.n_first_stage)
         self.tokens.inc(stats.n_tokens)
         self.padded_tokens.inc(stats.n_padded_tokens)
         self.padding_ratio.observe(stats.padding_ratio)

@@ -20,7 +20,7 @@ import orjson
 from training_pipeline.distil.soft_labels import OnProgress, write_soft_labels
 from training_pipeline.distil.student import StudentShape, write_student
 from training_pipeline.distil.student_chats import Mixing, write_student_chats
-from training_pipeline.distil.teachers import load_teacher, unseen_by_all
+from training_pipeline.distil.teachers import is_known_of_all, load_teacher, unseen_by_all
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.split import split_chats
 from training_pipeline.train import run_training
@@ -90,6 +90,7 @@ def distil(
         unseen=unseen_by_all(teachers),
         allow_seen=request.allow_seen_held_out,
     )
+    counts["held_out_unseen_by_teachers"] &= is_known_of_all(teachers)
     chats = read_labelled_chats([out / CHATS_NAME], config.windowing, frozenset())
     learned, _ = split_chats(chats, config)
     student = write_student(

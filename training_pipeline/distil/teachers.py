@@ -115,9 +115,17 @@ def mean_probabilities(teachers: Sequence[Teacher], conversations: Sequence[Sequ
 
 
 def unseen_by_all(teachers: Sequence[Teacher]) -> frozenset[str] | None:
-    """Return ids of labelled chats that no teacher learned from; None where no teacher knows any."""
+    """Return ids of labelled chats that no run among the teachers learned from; None where there is no run.
+
+    What bundles and linear stages learned from is not known here; `is_known_of_all` says whether there are any.
+    """
     known = [teacher.unseen for teacher in teachers if teacher.unseen is not None]
     return frozenset.intersection(*known) if known else None
+
+
+def is_known_of_all(teachers: Sequence[Teacher]) -> bool:
+    """Return whether every teacher knows which chats it has not learned from."""
+    return all(teacher.unseen is not None for teacher in teachers)
 
 
 def _bundle_teacher(path: Path, n_threads: int) -> NetworkTeacher:

@@ -156,7 +156,7 @@ def fit(
     rows, columns = np.nonzero(chats.soft_labels)
     classifier = _classifier(options, len(chats))
     classifier.fit(features[rows], columns, sample_weight=chats.soft_labels[rows, columns].astype(np.float64))
-    coefficients, intercept = _all_columns(classifier)
+    coefficients, intercept = all_columns(classifier)
     record = LinearRecord(
         link=options.link, temperature=temperature, windowing=windowing, terms=terms, description=description or {}
     )
@@ -170,7 +170,7 @@ def _classifier(options: LinearOptions, n_chats: int) -> Any:
     return SGDClassifier(loss="log_loss", alpha=alpha, max_iter=50, random_state=options.seed)
 
 
-def _all_columns(classifier: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def all_columns(classifier: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return weights [n_features, 13] and intercepts [13], also where a category had no chat.
 
     Two categories give scikit-learn one row: the score of the second against the first.

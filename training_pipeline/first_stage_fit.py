@@ -1,0 +1,144 @@
+"""Fit the first stage of a bundle: hashed n-grams of token ids into one-vs-rest logistic regression.
+
+Its temperature and the confidence from which it answers alone come from predictions out of fold over the training
+chats, so that the chats behind the guarantee choose neither. Disguised copies of some chats are learned too: a disguise
+takes the n-grams away that a banned chat is known by, and confidence must not be what is left.
+
+Invariant: the same chats and options give the same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import SGDClassifier
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import normalize
+
+from model.calibration import FloatArray, softmax
+from model.first_stage import FirstStage
+from model.manifest import FirstStageFields
+from model.ngrams import ngram_counts
+from model.tokenization import ConversationTokenizer, TokenIds
+from schemas import CODES
+from training_pipeline.disguised_rows import with_disguised
+from training_pipeline.labelled_chats import LabelledChats
+from training_pipeline.linear.linear_training import all_columns
+from training_pipeline.scaling_fit import fit_temperature
+from training_pipeline.train_config import TrainConfig
+
+_FEWEST_EXITS: Final = 50
+"""Chats out of fold that must be answered before their precision says anything."""
+_DECIMALS: Final = 4
+_DISGUISED_RATIO: Final = 0.1
+
+
+@dataclass(frozen=True)
+class FirstStageOptions:
+    """What decides a first stage besides its chats."""
+
+    n_buckets: int = 2**17
+    longest_ngram: int = 2
+    inverse_regularisation: float = 20.0
+    """scikit-learn's C: alpha of the stochastic gradient descent is 1 / (C * n_chats)."""
+    n_epochs: int = 12
+    n_folds: int = 5
+    exit_precision: float = 0.965
+    """Share of right categories, out of fold, among the chats that it answers alone."""
+
+
+def fit_first_stage(
+    chats: LabelledChats, tokenizer: ConversationTokenizer, config: TrainConfig, options: FirstStageOptions
+) -> FirstStage:
+    """Fit a first stage that is not blended into anything yet.
+
+    Args:
+        chats: The training chats of the run that it goes before.
+        tokenizer: The run's.
+        config: The run's; its seed and windowing are used.
+        options: Everything else that decides the fit.
+    """
+    rows = chats.encode(tokenizer)
+    scores = _out_of_fold(rows, chats.labels, config, options)
+    temperature = fit_temperature(scores, chats.labels)
+    exit_from = exit_confidence(softmax(scores, temperature=temperature), chats.labels, options.exit_precision)
+    disguise = config.model_copy(update={"evasion_ratio": _DISGUISED_RATIO})
+    # Epoch 0 of the disguises is no training epoch's.
+    disguised = with_disguised(chats, rows, tokenizer, disguise, epoch=0)
+    changed = [i for i, (old, new) in enumerate(zip(rows, disguised, strict=True)) if old is not new]
+    labels = np.concatenate([chats.labels, chats.labels[changed]])
+    counts = _matrix([*rows, *(disguised[i] for i in changed)], options)
+    idf = _idf(counts)
+    weights, intercept = _fitted(_weighted(counts, idf), labels, config.seed, options)
+    table = np.concatenate([idf[:, None], weights * idf[:, None] / temperature], axis=1).astype(np.float16)
+    fields = FirstStageFields(
+        longest_ngram=options.longest_ngram,
+        intercept=[round(float(value) / temperature, _DECIMALS) for value in intercept],
+        blend_weight=0.0,
+        exit_from=exit_from,
+    )
+    return FirstStage(table, fields)
+
+
+def exit_confidence(probabilities: FloatArray, labels: NDArray[np.int64], precision: float) -> float | None:
+    """Return the smallest confidence at and above which enough answers are right, or None where there is none.
+
+    Args:
+        probabilities: float32 [n_chats, 13], of chats that did not fit them.
+        labels: int64 [n_chats], true column indices.
+        precision: Wanted share of right answers among those at least as confident, 0..1.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    order = np.argsort(-confidence, kind="stable")
+    right = np.cumsum((probabilities.argmax(axis=1) == labels)[order]) / np.arange(1, len(labels) + 1)
+    enough = np.flatnonzero(right >= precision)
+    enough = enough[enough + 1 >= _FEWEST_EXITS]
+    if not len(enough):
+        return None
+    # Rounded up, so that no chat below the measured confidence gets out.
+    return float(np.ceil(confidence[order[enough[-1]]] * 10**_DECIMALS) / 10**_DECIMALS)
+
+
+def _out_of_fold(
+    rows: Sequence[TokenIds], labels: NDArray[np.int64], config: TrainConfig, options: FirstStageOptions
+) -> FloatArray:
+    """Return scores of each chat by a model that did not learn from it, float32 [n_chats, 13]."""
+    counts = _matrix(rows, options)
+    scores = np.zeros((len(rows), len(CODES)), dtype=np.float32)
+    for fitted, left_out in KFold(options.n_folds, shuffle=True, random_state=config.seed).split(labels):
+        idf = _idf(counts[fitted])
+        weights, intercept = _fitted(_weighted(counts[fitted], idf), labels[fitted], config.seed, options)
+        scores[left_out] = _weighted(counts[left_out], idf) @ weights + intercept
+    return scores
+
+
+def _matrix(rows: Sequence[TokenIds], options: FirstStageOptions) -> sparse.csr_matrix:
+    counts = ngram_counts(rows, n_buckets=options.n_buckets, longest=options.longest_ngram)
+    shape = (len(rows), options.n_buckets)
+    return sparse.csr_matrix((counts.values, (counts.rows, counts.buckets)), shape=shape)
+
+
+def _idf(counts: sparse.csr_matrix) -> FloatArray:
+    n_chats = counts.shape[0]
+    n_with = np.bincount(counts.indices, minlength=counts.shape[1])
+    frequency: FloatArray = (np.log((1 + n_chats) / (1 + n_with)) + 1).astype(np.float32)
+    return frequency
+
+
+def _weighted(counts: sparse.csr_matrix, idf: FloatArray) -> sparse.csr_matrix:
+    weighted = counts.copy()
+    weighted.data = weighted.data * idf[weighted.indices]
+    return normalize(weighted, copy=False)
+
+
+def _fitted(
+    features: sparse.csr_matrix, labels: NDArray[np.int64], seed: int, options: FirstStageOptions
+) -> tuple[FloatArray, FloatArray]:
+    alpha = 1 / (options.inverse_regularisation * features.shape[0])
+    classifier = SGDClassifier(
+        loss="log_loss", alpha=alpha, max_iter=options.n_epochs, tol=None, average=True, random_state=seed
+    )
+    return all_columns(classifier.fit(features, labels))
