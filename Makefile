@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 EVENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training demo test test-serving train-smoke lint format lock contracts clean
+.PHONY: help setup setup-training demo test test-serving train-smoke train-default lint format lock contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -40,6 +40,12 @@ test-serving: setup  ## the part that needs no torch
 train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle
 	@rm -rf work/smoke
 	@$(PY) -m training_pipeline run recipes/smoke.yaml
+
+train-default: setup setup-training  ## the shipped bundle anew: TRAIN=, UNLABELLED= and DEV= name the chats
+	@test -n "$(TRAIN)" -a -n "$(UNLABELLED)" -a -n "$(DEV)" || { \
+		echo "found TRAIN='$(TRAIN)' UNLABELLED='$(UNLABELLED)' DEV='$(DEV)'; expected three files of chats, see recipes/default.yaml" >&2; exit 2; }
+	@$(PY) -m training_pipeline run recipes/teacher.yaml --set data.train=$(TRAIN) --set data.dev=$(DEV)
+	@$(PY) -m training_pipeline run recipes/default.yaml --set data.train=$(TRAIN) --set data.unlabelled=$(UNLABELLED) --set data.dev=$(DEV)
 
 lint: setup setup-training  ## ruff, mypy, import rules, contracts
 	@$(PY) -m ruff check

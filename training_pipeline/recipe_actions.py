@@ -22,6 +22,7 @@ from training_pipeline.data.errors import DataError
 from training_pipeline.data.stage_files import StageReport
 from training_pipeline.recipe_config import (
     AgreeStage,
+    DistilStage,
     EvaluateStage,
     ExportStage,
     ExtractStage,
@@ -66,7 +67,7 @@ def label(stage: LabelStage, data: list[Path], out: Path, environment: Mapping[s
 def agree(stage: AgreeStage, data: list[Path], answers: list[Path], out: Path, console: Console) -> str:
     """Answers to labels; a folder stands for the answers files in it."""
     files = [file for path in answers for file in (sorted(path.glob("*.jsonl")) if path.is_dir() else [path])]
-    report = agree_stage.agree(data, files, out, stage.options)
+    report = agree_stage.agree(data, files, out, stage.options, tables=stage.tables)
     console.print(
         f"Fleiss' kappa {report.details['fleiss_kappa']}, for a person: {report.details['n_queued_by_reason']}"
     )
@@ -105,6 +106,38 @@ def train(
         data, dev, out, stage.config, licence_classes=frozenset(stage.licence_classes), encoder=encoder
     )
     return f"{checkpoint.name} of {stage.config.n_epochs}"
+
+
+def distil(
+    stage: DistilStage, run: Path, data: list[Path], dev: Path, *, licence_classes: list[str], out: Path, n_threads: int
+) -> str:
+    """A student of the run and of other models.
+
+    Raises:
+        ValueError: teachers and chats do not fit together; says how.
+    """
+    import torch  # noqa: PLC0415
+
+    from training_pipeline.distil.distil import DistilRequest  # noqa: PLC0415
+    from training_pipeline.distil.distil import distil as run_distil  # noqa: PLC0415
+    from training_pipeline.distil.student import StudentShape  # noqa: PLC0415
+    from training_pipeline.distil.student_chats import Mixing  # noqa: PLC0415
+
+    torch.set_num_threads(n_threads)
+    request = DistilRequest(
+        teachers=[run, *stage.teachers],
+        data=data,
+        dev=dev,
+        out=out,
+        config=stage.config,
+        unlabelled=stage.unlabelled,
+        shape=StudentShape(n_layers=stage.layers),
+        mixing=Mixing(stage.temperature, stage.hard_ratio),
+        licence_classes=frozenset(licence_classes),
+        n_threads=n_threads,
+    )
+    made = run_distil(request)
+    return f"{made['student']['n_parameters']} parameters, {made['chats']['n_chats']} chats"
 
 
 def _make_room(run: Path, begun: str) -> None:

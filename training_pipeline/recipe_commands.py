@@ -28,7 +28,7 @@ def run(
         bool, typer.Option("--ignore-code", help="Do not run a stage again only because the project's code changed.")
     ] = False,
 ) -> None:
-    """Run a recipe: extract, preprocess, label, agree, split, train, calibrate, export, evaluate, promote.
+    """Run a recipe: extract, preprocess, label, agree, split, train, distil, calibrate, export, evaluate, promote.
 
     Stages whose inputs, arguments and code are unchanged are skipped. Exit codes: 0 done; 1 unexpected error;
     3 refused, or a stage failed: the table says which.

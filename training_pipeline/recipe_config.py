@@ -60,6 +60,7 @@ class AgreeStage(_Part):
 
     data: list[Path] = []
     answers: list[Path] = Field(default=[], description="By default what `label` wrote.")
+    tables: list[Path] = Field(default=[], description="Label tables (CSV), one annotator each.")
     options: AgreeOptions = AgreeOptions()
 
 
@@ -81,6 +82,17 @@ class TrainStage(_Part):
     licence_classes: list[str] = []
     encoder: Path | None = Field(default=None, description="Folder; by default the packaged MiniLM-L6.")
     encoder_layers: int | None = Field(default=None, gt=0, description="Keep the first layers only.")
+    config: TrainConfig = TrainConfig()
+
+
+class DistilStage(_Part):
+    """A student of the run and of other models, in the run's place."""
+
+    teachers: list[Path] = Field(default=[], description="Folders of bundles and linear stages, beside the run.")
+    unlabelled: list[Path] = Field(default=[], description="Chats that the run did not learn from.")
+    layers: int | None = Field(default=None, gt=0, description="Layers of the student; by default the run's.")
+    temperature: float = Field(default=1.0, gt=0)
+    hard_ratio: float = Field(default=0.0, ge=0, le=1, description="Weight of the annotators' label.")
     config: TrainConfig = TrainConfig()
 
 
@@ -126,6 +138,7 @@ class Stages(_Part):
     agree: AgreeStage | None = None
     split: SplitStage | None = None
     train: TrainStage | None = None
+    distil: DistilStage | None = None
     calibrate: CalibrateStage | None = None
     export: ExportStage | None = None
     evaluate: EvaluateStage | None = None

@@ -16,8 +16,10 @@ from rich.console import Console
 
 from model.cpu_quota import available_cpus
 from training_pipeline import recipe_actions as actions
+from training_pipeline.distil.layout import CHATS_NAME, RUN_NAME, STUDENT_NAME
 from training_pipeline.encoder_files import default_encoder_path
 from training_pipeline.recipe_config import Recipe
+from training_pipeline.recipe_layout import Layout
 from training_pipeline.recipe_state import code_digest
 
 _CODE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -27,6 +29,10 @@ _CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "agree": ("data.agree", "data.agreement", "data.dawid_skene", "data.votes", "data.injection"),
     "split": ("data.grouped_split", "data.near_duplicates"),
     "train": ("train", "train_config", "encoder_classifier", "encoder_layers", "labelled_chats", "split"),
+    "distil": (
+        *("distil.distil", "distil.teachers", "distil.soft_labels", "distil.student_chats", "distil.student"),
+        *("train", "train_config", "encoder_classifier", "split"),
+    ),
     "calibrate": ("checkpoints", "scaling_fit", "quantise", "onnx_graph", "metrics"),
     "export": (
         *("export", "calibrate", "scaling_fit", "quantise", "onnx_graph", "parity", "evaluate", "model_card"),
@@ -58,23 +64,6 @@ class Task:
     """Modules that decide the outcome."""
 
 
-class Layout:
-    """Where the stages of a recipe write."""
-
-    def __init__(self, work: Path) -> None:
-        self.raw = work / "raw.jsonl"
-        self.clean = work / "clean.jsonl"
-        self.answers = work / "answers"
-        self.labelled = work / "labelled.jsonl"
-        self.splits = work / "splits"
-        self.encoder = work / "encoder"
-        self.run = work / "run"
-        self.checkpoints = work / "checkpoints.json"
-        self.bundle = work / "bundle"
-        self.evaluation = work / "evaluation.json"
-        self.guarantee = work / "guarantee.json"
-
-
 def tasks_of(recipe: Recipe, console: Console) -> list[Task]:
     """Return the recipe's stages in order.
 
@@ -82,6 +71,19 @@ def tasks_of(recipe: Recipe, console: Console) -> list[Task]:
         ValueError: a stage names no input and the stage that would write it is left out.
     """
     return list(_Tasks(recipe, Layout(recipe.work), console).all())
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A run, the chats it learned from, and the encoder it started from."""
+
+    run: Path
+    data: list[Path]
+    encoder: Path
+
+    @property
+    def inputs(self) -> list[Path]:
+        return [self.run, *self.data, self.encoder / "config.json"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class _Tasks:
         data = self._chats(stage.data, "agree")
         answers = stage.answers or ([self.at.answers] if self.recipe.stages.label else [])
         run = partial(actions.agree, stage, data, answers, self.at.labelled, self.console)
-        return self._task("agree", [*data, *answers], [self.at.labelled], run)
+        return self._task("agree", [*data, *answers, *stage.tables], [self.at.labelled], run)
 
     def _split(self) -> Task:
         stage = _present(self.recipe.stages.split)
@@ -159,6 +161,10 @@ class _Tasks:
         return _present(self.recipe.stages.train).data or [self._split_file(("train",), "train")]
 
     @property
+    def _dev(self) -> Path:
+        return _present(self.recipe.stages.train).dev or self._split_file(("dev",), "train")
+
+    @property
     def _encoder(self) -> Path:
         stage = self.recipe.stages.train
         given = (stage.encoder if stage else None) or default_encoder_path()
@@ -166,7 +172,7 @@ class _Tasks:
 
     def _train(self) -> Task:
         stage = _present(self.recipe.stages.train)
-        data, dev = self._training_data, stage.dev or self._split_file(("dev",), "train")
+        data, dev = self._training_data, self._dev
         start = (stage.encoder or default_encoder_path()) / "config.json"
         run = partial(
             actions.train,
@@ -181,23 +187,45 @@ class _Tasks:
         outputs = [self.at.run, *([self.at.encoder] if stage.encoder_layers else [])]
         return self._task("train", [*data, dev, start], outputs, run)
 
-    def _of_run(self, name: str) -> list[Path]:
+    def _trained(self, name: str) -> _Trained:
+        """Return the run that becomes a bundle: the student's where there is one."""
         if self.recipe.stages.train is None:
             raise ValueError(f"stages.{name}: needs the stage `train` in the same recipe; add it")
-        return [self.at.run, *self._training_data, self._encoder / "config.json"]
+        if self.recipe.stages.distil is None:
+            return _Trained(self.at.run, self._training_data, self._encoder)
+        at = self.at.distilled
+        return _Trained(at / RUN_NAME, [at / CHATS_NAME], at / STUDENT_NAME)
+
+    def _distil(self) -> Task:
+        stage, train = _present(self.recipe.stages.distil), self.recipe.stages.train
+        if train is None:
+            raise ValueError("stages.distil: needs the stage `train` in the same recipe, its first teacher; add it")
+        data, dev = self._training_data, self._dev
+        run = partial(
+            actions.distil,
+            stage,
+            self.at.run,
+            data,
+            dev,
+            licence_classes=train.licence_classes,
+            out=self.at.distilled,
+            n_threads=self._n_threads,
+        )
+        inputs = [self.at.run, *data, dev, *stage.teachers, *stage.unlabelled]
+        return self._task("distil", inputs, [self.at.distilled], run)
 
     def _calibrate(self) -> Task:
-        inputs = self._of_run("calibrate")
+        trained = self._trained("calibrate")
         run = partial(
             actions.compare_checkpoints,
-            self.at.run,
-            self._training_data,
-            encoder=self._encoder,
+            trained.run,
+            trained.data,
+            encoder=trained.encoder,
             out=self.at.checkpoints,
             n_threads=self._n_threads,
             console=self.console,
         )
-        return self._task("calibrate", inputs, [self.at.checkpoints], run)
+        return self._task("calibrate", trained.inputs, [self.at.checkpoints], run)
 
     def _evaluation_data(self, given: list[Path], stage: str) -> list[Path]:
         export = self.recipe.stages.export
@@ -205,20 +233,20 @@ class _Tasks:
 
     def _export(self) -> Task:
         stage = _present(self.recipe.stages.export)
-        inputs = self._of_run("export")
+        trained = self._trained("export")
         data = self._evaluation_data(stage.evaluate, "export")
         run = partial(
             actions.export,
             stage,
-            self.at.run,
-            self._training_data,
+            trained.run,
+            trained.data,
             evaluation=data,
-            encoder=self._encoder,
+            encoder=trained.encoder,
             out=self.at.bundle,
             n_threads=self._n_threads,
             console=self.console,
         )
-        return self._task("export", [*inputs, *data], [self.at.bundle], run)
+        return self._task("export", [*trained.inputs, *data], [self.at.bundle], run)
 
     def _bundle(self, name: str) -> Path:
         if self.recipe.stages.export is None:

@@ -37,6 +37,7 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
             "encoder_layers": 1,
             "config": {"n_epochs": 1, "calibration_ratio": 0.5},
         },
+        "distil": {"hard_ratio": 0.5, "config": {"n_epochs": 1, "calibration_ratio": 0.5}},
         "calibrate": {},
         "export": {"name": "tiny", "version": "0.1"},
         "evaluate": {"guarantee_splits": 20},

@@ -77,9 +77,19 @@ def test_labels_come_from_annotators_or_from_a_record_not_from_both(path: Path) 
 
 
 def test_the_shipped_recipes_are_recipes() -> None:
-    """The smoke recipe as it stands; the default one with the paths it asks for."""
+    """The smoke recipe as it stands, with every stage; the two of the shipped bundle with the paths they ask for."""
     smoke = read_recipe(_ROOT / "recipes" / "smoke.yaml")
     assert all(stage is not None for _, stage in smoke.stages)
-    default = read_recipe(_ROOT / "recipes" / "default.yaml", ["data.train=train.jsonl", "data.dev=dev.jsonl"])
+    given = ["data.train=train.jsonl", "data.dev=dev.jsonl"]
+    teacher = read_recipe(_ROOT / "recipes" / "teacher.yaml", given)
+    default = read_recipe(_ROOT / "recipes" / "default.yaml", [*given, "data.unlabelled=unlabelled.jsonl"])
     assert default.stages.train is not None
-    assert default.stages.train.data == [Path("train.jsonl"), Path("data/sample/chats.jsonl")]
+    assert default.stages.distil is not None
+    assert default.stages.train.data == [
+        Path("train.jsonl"),
+        Path("data/sample/chats.jsonl"),
+        default.work / "labelled.jsonl",
+    ]
+    assert default.stages.distil.teachers == [teacher.work / "bundle"]
+    # The student may only hold out what its teacher held out.
+    assert default.stages.distil.config.calibration_ratio == default.stages.train.config.calibration_ratio

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
+from training_pipeline.distil.layout import CHATS_NAME, RECORD_NAME, RUN_NAME, SOFT_LABELS_NAME, STUDENT_NAME
 from training_pipeline.distil.soft_labels import OnProgress, write_soft_labels
 from training_pipeline.distil.student import StudentShape, write_student
 from training_pipeline.distil.student_chats import Mixing, write_student_chats
@@ -26,12 +27,6 @@ from training_pipeline.split import split_chats
 from training_pipeline.train import run_training
 from training_pipeline.train_config import TrainConfig
 from training_pipeline.train_tracking import Tracking
-
-SOFT_LABELS_NAME: Final = "soft-labels.jsonl"
-CHATS_NAME: Final = "student.jsonl"
-STUDENT_NAME: Final = "student-encoder"
-RUN_NAME: Final = "run"
-RECORD_NAME: Final = "distil.json"
 
 
 @dataclass(frozen=True)
