@@ -11,7 +11,6 @@ duplicated or dead-lettered.
 import os
 import signal
 import sys
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -22,21 +21,21 @@ import typer
 from loadtest import report
 from loadtest.bare_loop import BareLoop
 from loadtest.bare_session import BareSession
-from loadtest.chats import SAMPLE_CHATS, ChatPool
+from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.compare import Comparison, Plan
 from loadtest.errors import LoadTestError
+from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS, exit_on_wrong_answers
 from loadtest.fleet_simulation import Fleet
-from loadtest.open_loop import Load, bench, run_load, run_lone
+from loadtest.open_loop import bench
+from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
 from loadtest.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.report import machine, print_json_line
+from loadtest.run_command import run
 from loadtest.services import services
 from loadtest.soak import run_soak
-from loadtest.tables import compare_rows, load_rows, lone_rows, plan_rows, replay_rows, soak_rows
+from loadtest.tables import compare_rows, plan_rows, replay_rows, soak_rows
 from loadtest.topics import Topics
-
-EXIT_NOT_TAKEN: Final = 3
-EXIT_WRONG_ANSWERS: Final = 4
 
 _DEFAULT_BUNDLE: Final = Path(__file__).parents[1] / "model" / "bundles" / "default"
 
@@ -48,14 +47,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-EventsOption = Annotated[Path, typer.Option("--events", help="JSON lines of chats.", show_default="the sample chats")]
-BootstrapOption = Annotated[
-    str | None, typer.Option("--bootstrap-servers", help="Kafka's addresses; without them the local stack is started.")
-]
-RedisOption = Annotated[
-    str | None, typer.Option("--redis-url", help="Redis' address; given brokers without it mean no cache.")
-]
-PartitionsOption = Annotated[int, typer.Option("--partitions", min=1, help="Partitions of each topic.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Inference threads; 0 takes one per usable CPU.")]
 BundleOption = Annotated[
     Path | None,
@@ -65,41 +56,7 @@ PaddedTokensOption = Annotated[int, typer.Option(min=1, help="Padded tokens of o
 RowsOption = Annotated[int, typer.Option(min=1, help="Rows of one inference of the bare session.")]
 
 
-@app.command()
-def run(
-    *,
-    rate: Annotated[float, typer.Option(min=0.001, help="Chats per second, evenly spaced.")] = 50.0,
-    duration: Annotated[float, typer.Option(min=0.001, help="Length of the load, seconds.")] = 30.0,
-    lone: Annotated[
-        int,
-        typer.Option(min=0, help="Instead of the load: this many new chats one at a time on an idle worker."),
-    ] = 0,
-    gap_ms: Annotated[float, typer.Option(min=0, help="With --lone: least time between two chats, ms.")] = 100.0,
-    repeat_ratio: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of events that repeat an earlier chat unchanged.")
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Same seed, same sequence of chats.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Workers in the group.")] = 1,
-    events: EventsOption = SAMPLE_CHATS,
-    partitions: PartitionsOption = 12,
-    bootstrap_servers: BootstrapOption = None,
-    redis_url: RedisOption = None,
-) -> None:
-    """Send chats on a schedule or one at a time; measure latency from the intended time to the committed verdict."""
-    pool = ChatPool.read(events, _run_id())
-    facts = machine()
-    with ExitStack() as stack:
-        addresses = stack.enter_context(services(bootstrap_servers, redis_url))
-        standing = bench(stack, addresses, pool, n_workers=workers, n_partitions=partitions)
-        if lone:
-            result = run_lone(standing, n_events=lone, gap_s=gap_ms / 1_000)
-        else:
-            result = run_load(standing, Load(rate, duration, repeat_ratio, seed))
-    start_to_ready_s = round(max(worker.start_to_ready_s for worker in standing.workers), 2)
-    result |= {"start_to_ready_s": start_to_ready_s, "n_workers": workers, "machine": facts}
-    report.print_table("lone events" if lone else "open-loop load", (lone_rows if lone else load_rows)(result))
-    print_json_line(result)
-    _exit_on_wrong_answers(result)
+app.command()(run)
 
 
 @app.command()
@@ -159,7 +116,7 @@ def soak(
     result["machine"] = facts
     report.print_table("soak of the cached path", soak_rows(result))
     print_json_line(result)
-    _exit_on_wrong_answers(result)
+    exit_on_wrong_answers(result)
 
 
 @app.command()
@@ -255,16 +212,11 @@ def bare_loop(
 
 
 def _run_id() -> str:
-    return f"lt{uuid.uuid4().hex[:8]}"
+    return new_run_id()
 
 
 def _bundle(named: Path | None) -> Path:
     return (named or Path(os.environ.get("MODERATION_MODEL__PATH", _DEFAULT_BUNDLE))).resolve()
-
-
-def _exit_on_wrong_answers(result: dict[str, int]) -> None:
-    if result["n_lost"] or result["n_duplicated"] or result["n_dead_letters"]:
-        raise typer.Exit(EXIT_WRONG_ANSWERS)
 
 
 def main() -> None:
