@@ -24,7 +24,7 @@ from loadtest.bare_session import BareSession
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.compare import Comparison, Plan
 from loadtest.errors import LoadTestError
-from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS, exit_on_wrong_answers
+from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS
 from loadtest.fleet_simulation import Fleet
 from loadtest.open_loop import bench
 from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
@@ -33,8 +33,9 @@ from loadtest.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.report import machine, print_json_line
 from loadtest.run_command import run
 from loadtest.services import services
-from loadtest.soak import run_soak
-from loadtest.tables import compare_rows, plan_rows, replay_rows, soak_rows
+from loadtest.soak_command import soak
+from loadtest.sweep_command import sweep
+from loadtest.tables import compare_rows, plan_rows, replay_rows
 from loadtest.topics import Topics
 
 _DEFAULT_BUNDLE: Final = Path(__file__).parents[1] / "model" / "bundles" / "default"
@@ -57,6 +58,8 @@ RowsOption = Annotated[int, typer.Option(min=1, help="Rows of one inference of t
 
 
 app.command()(run)
+app.command()(sweep)
+app.command()(soak)
 
 
 @app.command()
@@ -94,29 +97,6 @@ def compare(
     result["machine"] = facts
     report.print_table("worker against its limits", compare_rows(result))
     print_json_line(result)
-
-
-@app.command()
-def soak(
-    *,
-    events_total: Annotated[int, typer.Option(min=1_000, help="Events to send.")] = 1_000_000,
-    chats: Annotated[int, typer.Option(min=1, help="Distinct chats, at most.")] = 1_000,
-    events: EventsOption = SAMPLE_CHATS,
-    partitions: PartitionsOption = 12,
-    bootstrap_servers: BootstrapOption = None,
-    redis_url: RedisOption = None,
-) -> None:
-    """Repeat a few chats as many records, nearly all of them cache hits, and watch the worker's memory."""
-    pool = ChatPool.read(events, _run_id(), limit=chats)
-    facts = machine()
-    with ExitStack() as stack:
-        addresses = stack.enter_context(services(bootstrap_servers, redis_url))
-        standing = bench(stack, addresses, pool, n_workers=1, n_partitions=partitions)
-        result = run_soak(standing, n_events=events_total)
-    result["machine"] = facts
-    report.print_table("soak of the cached path", soak_rows(result))
-    print_json_line(result)
-    exit_on_wrong_answers(result)
 
 
 @app.command()

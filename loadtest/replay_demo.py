@@ -34,7 +34,7 @@ from loadtest.errors import LoadTestError
 from loadtest.open_loop import Bench, Load, run_load
 from loadtest.schedule import Schedule
 from loadtest.services import Services
-from loadtest.soak import run_soak
+from loadtest.soak import SoakPlan, run_soak
 from loadtest.topics import Topics
 from loadtest.worker_process import worker_environment
 
@@ -151,7 +151,7 @@ def run_replay_demo(standing: Bench, services: Services, plan: ReplayPlan) -> di
     Raises:
         LoadTestError: a process ended as it should not, or the replay did not end in time.
     """
-    history = run_soak(standing, n_events=plan.n_events)
+    history = run_soak(standing, SoakPlan(n_events=plan.n_events))
     before = [_stretch(standing, plan, part) for part in range(plan.n_baseline_stretches)]
     with ExitStack() as stack:
         names = stack.enter_context(_more_topics(standing.topics))

@@ -41,23 +41,6 @@ def compare_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
-def soak_rows(result: dict[str, Any]) -> list[Row]:
-    """Return the rows of `soak`."""
-    return [
-        (
-            "events",
-            f"{result['n_sent']:,} in {result['elapsed_s']:,.0f} s, {result['events_per_s']:,.0f}/s",
-            "closed loop",
-        ),
-        *count_rows(result),
-        ("RSS at the start", f"{result['rss_start_mb']:.1f} MB", "after warm-up"),
-        ("RSS after a tenth", f"{result['rss_at_10_percent_mb']:.1f} MB", ""),
-        ("RSS at the end", f"{result['rss_end_mb']:.1f} MB", ""),
-        ("RSS, largest", f"{result['worker_rss_mb']:.1f} MB", "target < 400 MB"),
-        ("slope", f"{result['rss_slope_mb_per_million_events']:+.2f} MB per million events", "from a tenth to the end"),
-    ]
-
-
 def plan_rows(result: dict[str, Any]) -> list[Row]:
     """Return the rows of `plan`."""
     run, alone = result["simulated"], result["simulated_lag_only"]
