@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from loadtest.worker_metrics import REST, STAGES
 
@@ -41,6 +41,7 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 _NO_METADATA: Final = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _PERCENTS: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
+_FEW_TIMES: Final = 12.0
 
 Timeline = Mapping[str, Sequence[float | None]]
 """Columns of `loadtest.timeline.timeline`."""
@@ -63,16 +64,9 @@ def rates(timeline: Timeline, burst: Burst) -> Markup:
     """Return events sent and answered in each second."""
 
     def draw(axes: Axes) -> None:
+        edges = np.append(_numbers(timeline["second"]), len(timeline["second"]))
         for name, colour, style in (("sent", COLOURS[1], "--"), ("answered", COLOURS[0], "-")):
-            axes.step(
-                _numbers(timeline["second"]),
-                _numbers(timeline[name]),
-                style,
-                where="post",
-                color=colour,
-                lw=1.5,
-                label=name,
-            )
+            axes.stairs(_numbers(timeline[name]), edges, color=colour, ls=style, lw=1.5, label=name)
         axes.set(ylabel="chats/s", ylim=(0, None))
         _over_time(axes, burst)
         axes.legend(loc="best", fontsize=8)
@@ -91,8 +85,7 @@ def latency_over_time(timeline: Timeline, burst: Burst, limit_ms: float | None) 
             )
         if limit_ms is not None:
             axes.axhline(limit_ms, color=_FAINT, lw=1, ls=":", label=f"{limit_ms:g} ms")
-        axes.set(ylabel="latency, ms", yscale="log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        _logarithmic(axes, "latency, ms")
         _over_time(axes, burst)
         axes.legend(loc="best", fontsize=8)
 
@@ -164,11 +157,20 @@ def trials(searches: Mapping[str, Sequence[tuple[float, float]]], limit_ms: floa
             rate, p99 = np.array(sorted(points)).T
             axes.plot(rate, p99, "o-", ms=3.5, lw=1.2, color=COLOURS[i % len(COLOURS)], label=name)
         axes.axhline(limit_ms, color=_FAINT, lw=1, ls=":")
-        axes.set(xlabel="chats/s", ylabel="p99, ms", yscale="log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set(xlabel="chats/s")
+        _logarithmic(axes, "p99, ms")
         axes.figure.legend(loc="outside lower center", ncols=2, fontsize=8)
 
     return _svg(draw, width=8.0, height=3.6 + 0.12 * len(searches))
+
+
+def _logarithmic(axes: Axes, label: str) -> None:
+    """Give the y axis plain numbers; those between the powers of ten only where there is room for them."""
+    axes.set(ylabel=label, yscale="log")
+    low, high = axes.get_ylim()
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(plain if high / low < _FEW_TIMES else NullFormatter())
 
 
 def _over_time(axes: Axes, burst: Burst) -> None:

@@ -106,9 +106,9 @@ def run(
     report.print_table(
         "lone events" if lone else f"open-loop load: {schedule.kind}", (lone_rows if lone else load_rows)(result)
     )
+    report.print_json_line(result)
     if html is not None:
         _write_html(html, result)
-    report.print_json_line(result)
     exit_on_wrong_answers(result)
 
 

@@ -45,7 +45,7 @@ def burst_rows(result: dict[str, Any]) -> list[Row]:
         (
             f"p99 back under {burst['limit_ms']:g} ms",
             "not before the load ended" if recovery is None else f"{recovery:.0f} s after the burst",
-            f"target ≤ 10 s; {burst['n_stretches_over_later']} later stretches of 1 s over it",
+            f"three stretches of 1 s in a row; {burst['n_stretches_over_later']} over it after them; target ≤ 10 s",
         ),
     ]
 
@@ -55,7 +55,7 @@ def stage_rows(result: dict[str, Any]) -> list[Row]:
     spent, cost = result["stage_latency_ms"], result["stage_us_per_event"]
     rows = []
     for stage in (*STAGES, REST):
-        paid = f"costs {cost[stage]:,.1f} µs/chat" if stage in cost else _NOTES[stage]
+        paid = f"takes the worker {cost[stage]:,.1f} µs/chat" if stage in cost else _NOTES[stage]
         rows.append((f"in {stage}", f"{spent[stage]:,.2f} ms", paid))
     return rows
 

@@ -64,10 +64,10 @@ def soak(
         result = run_soak(standing, plan)
     result["machine"] = facts
     report.print_table("soak" if new_ratio else "soak of the cached path", soak_rows(result))
+    report.print_json_line(result)
     if html is not None:
         # matplotlib takes a second to import, and most runs need no report.
         from loadtest.html_report import soak_page, write_page  # noqa: PLC0415
 
         write_page(html, soak_page(result))
-    report.print_json_line(result)
     exit_on_wrong_answers(result)

@@ -143,10 +143,11 @@ def highest_rate(attempt: Callable[[float], Trial], search: Search) -> Found:
     while low is not None and high is not None and high / low > 1 + search.precision_ratio:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if holds(middle) else (low, middle)
-    while low is not None and not holds(low):
-        low = low / (1 + search.precision_ratio)
-        if low < _LEAST_RATE:
-            low = None
+    n_more = 1
+    while low is not None and not all(holds(low) for _ in range(n_more)):
+        lower = low / (1 + search.precision_ratio)
+        # A rate that was not tried before must hold twice by itself.
+        low, n_more = (lower if lower >= _LEAST_RATE else None), 2
     return Found(None if low is None else trials[-1], trials)
 
 

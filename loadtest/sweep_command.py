@@ -132,12 +132,12 @@ def sweep(
     report.print_wide_table(
         f"highest rate with p99 ≤ {p99_ms:g} ms, sized for {target_rate:,g}/s", *sizing_table(result)
     )
+    report.print_json_line(result)
     if html is not None:
         # matplotlib takes a second to import, and most sweeps need no report.
         from loadtest.html_report import sweep_page, write_page  # noqa: PLC0415
 
         write_page(html, sweep_page(result))
-    report.print_json_line(result)
 
 
 def _search(
@@ -145,6 +145,8 @@ def _search(
 ) -> Found:
     """Search one setting, with topics and workers of its own."""
     n_trials = 0
+    # Chat ids of its own: the settings share one Redis, and must not answer each other's chats.
+    pool = ChatPool(pool.conversations, new_run_id())
     name = setting_name(asdict(setting))
     with ExitStack() as stack:
         standing = bench(

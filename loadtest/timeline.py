@@ -74,7 +74,7 @@ def recovery(due_s: Seconds, answered_s: Seconds, *, burst_s: tuple[float, float
     Returns:
         recovery_s: Seconds from the end of the burst to the first of three stretches in a row under the limit (none:
             there are no such three before the load ends); burst_p99_ms: of the events of the burst, none where more
-            than 1 % of them are lost; n_stretches_over_later: stretches over the limit after the recovery.
+            than 1 % of them are lost; n_stretches_over_later: stretches over the limit after the recovery, else all.
     """
     start, end = burst_s
     last_due = float(due_s.max(initial=0.0))
@@ -92,7 +92,7 @@ def recovery(due_s: Seconds, answered_s: Seconds, *, burst_s: tuple[float, float
         "limit_ms": limit_ms,
         "recovery_s": None if recovered is None else recovered * _STRETCH_S,
         "burst_p99_ms": None if burst_p99 is None or not np.isfinite(burst_p99) else burst_p99,
-        "n_stretches_over_later": 0 if recovered is None else sum(not one for one in good[recovered:]),
+        "n_stretches_over_later": sum(not one for one in good[recovered or 0 :]),
     }
 
 
