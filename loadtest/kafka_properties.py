@@ -23,6 +23,7 @@ _WORKER_SETTINGS: Final = {
     "ssl.key.location": "SSL_KEY_LOCATION",
     "ssl.key.password": "SSL_KEY_PASSWORD",
 }
+_UPPER: Final = ("security.protocol", "sasl.mechanism", "sasl.mechanisms")
 
 
 def read_properties(given: Iterable[str], file: Path | None) -> dict[str, str]:
@@ -63,7 +64,8 @@ def _one(line: str) -> tuple[str, str]:
 def worker_settings(properties: Mapping[str, str]) -> dict[str, str]:
     """Return the worker's variables for the properties that it has a setting for; the others are this tool's alone."""
     return {
-        f"MODERATION_KAFKA__{_WORKER_SETTINGS[name]}": value
+        # The client takes sasl_ssl for SASL_SSL, the worker does not.
+        f"MODERATION_KAFKA__{_WORKER_SETTINGS[name]}": value.upper() if name in _UPPER else value
         for name, value in properties.items()
         if name in _WORKER_SETTINGS
     }

@@ -38,6 +38,10 @@ def soak(
     new_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of events with a new chat, which the model must judge.")
     ] = 0.0,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most events that wait for a verdict.", show_default="20,000; with new chats 2,000"),
+    ] = None,
     chats: Annotated[int, typer.Option(min=1, help="Distinct chats that are repeated, at most.")] = 1_000,
     seed: SeedOption = 1,
     events: EventsOption = SAMPLE_CHATS,
@@ -54,6 +58,7 @@ def soak(
         duration_s=minutes * 60 if minutes else None,
         new_ratio=new_ratio,
         seed=seed,
+        in_flight=in_flight,
     )
     properties = read_properties(kafka_property or (), kafka_config)
     pool = ChatPool.read(events, new_run_id(), limit=chats)

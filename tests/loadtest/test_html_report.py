@@ -101,18 +101,23 @@ def _soak() -> dict[str, Any]:
     return {**COUNTS, **slopes, **memory, **rate, "curve": curve, "machine": MACHINE}
 
 
-@pytest.mark.parametrize(
-    ("page", "n_plots"),
-    [
-        (run_page(_run(burst=True)), 7),
-        (run_page(_run(burst=False)), 7),
-        (sweep_page(_sweep()), 1),
-        (soak_page(_soak()), 1),
-    ],
-    ids=["burst", "constant", "sweep", "soak"],
-)
-def test_a_report_loads_nothing_runs_nothing_and_escapes_what_it_is_told(page: str, n_plots: int) -> None:
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """One report of each kind."""
+    return {
+        "burst": run_page(_run(burst=True)),
+        "constant": run_page(_run(burst=False)),
+        "sweep": sweep_page(_sweep()),
+        "soak": soak_page(_soak()),
+    }
+
+
+@pytest.mark.parametrize(("kind", "n_plots"), [("burst", 7), ("constant", 7), ("sweep", 1), ("soak", 1)])
+def test_a_report_loads_nothing_runs_nothing_and_escapes_what_it_is_told(
+    pages: dict[str, str], kind: str, n_plots: int
+) -> None:
     """It is mailed around and opened years later."""
+    page = pages[kind]
     found = Page(page)
     assert found.n_plots == n_plots
     assert not found.tags & {"script", "link", "img", "iframe", "object", "embed", "form", "base"}
@@ -123,21 +128,21 @@ def test_a_report_loads_nothing_runs_nothing_and_escapes_what_it_is_told(page: s
     assert "<b>fast</b>" not in page
 
 
-def test_a_report_of_a_burst_says_when_it_was_over() -> None:
+def test_a_report_of_a_burst_says_when_it_was_over(pages: dict[str, str]) -> None:
     """The figure that a burst is run for."""
-    assert "p99 back under 100 ms" in run_page(_run(burst=True))
-    assert "0 s after the burst" in run_page(_run(burst=True))
-    assert "after the burst" not in run_page(_run(burst=False))
+    assert "p99 back under 100 ms" in pages["burst"]
+    assert "0 s after the burst" in pages["burst"]
+    assert "after the burst" not in pages["constant"]
 
 
-def test_a_setting_under_which_no_rate_holds_says_so() -> None:
+def test_a_setting_under_which_no_rate_holds_says_so(pages: dict[str, str]) -> None:
     """Left out it would look as if it had not been tried."""
-    assert "none holds" in sweep_page(_sweep())
+    assert "none holds" in pages["sweep"]
 
 
-def test_equal_results_give_equal_pages() -> None:
+def test_equal_results_give_equal_pages(pages: dict[str, str]) -> None:
     """A report can be compared and kept under version control."""
-    assert run_page(_run(burst=True)) == run_page(_run(burst=True))
+    assert sweep_page(_sweep()) == pages["sweep"]
 
 
 def test_a_report_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from loadtest.services import Services
 from loadtest.topics import Topics, fresh_topics
 from loadtest.worker_process import worker_environment
 
-SASL = ["security.protocol=SASL_SSL", "sasl.mechanism=PLAIN", "sasl.username=me", "sasl.password=hunter=2"]
+SASL = ["security.protocol=sasl_ssl", "sasl.mechanism=PLAIN", "sasl.username=me", "sasl.password=hunter=2"]
 
 
 def test_properties_come_from_a_file_and_the_command_line_has_the_last_word(tmp_path: Path) -> None:
