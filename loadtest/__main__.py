@@ -1,4 +1,4 @@
-"""Measure the worker from outside: open-loop load, comparison with the bare limits, soak.
+"""Measure the worker from outside: open-loop load, sizing, comparison with the bare limits, soak.
 
 Each command prints a table and, last, one JSON line. Without --bootstrap-servers it starts the local stack for itself
 and removes it afterwards. README.md in this folder says what is in each number. MODERATION_ variables other than

@@ -72,7 +72,7 @@ def sweep_page(result: Mapping[str, Any]) -> str:
     }
     note = "Every trial; the dotted line is the target. A trial beyond hope is ended early."
     drawn = [Plot("p99 against rate", note, plots.trials(searches, result["p99_target_ms"]))]
-    return _page("sweep", "Sizing", result["machine"], drawn, wide=sizing_table(result))
+    return _page("sweep", "Sizing", result["machine"], drawn, wide=sizing_table(dict(result)))
 
 
 def write_page(path: Path, page: str) -> None:

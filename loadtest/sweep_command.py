@@ -9,6 +9,7 @@ import typer
 
 from loadtest import report
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
+from loadtest.exit_codes import EXIT_WRONG_ANSWERS
 from loadtest.kafka_properties import read_properties
 from loadtest.ledger import Ledger
 from loadtest.open_loop import Bench, Load, bench, run_load
@@ -138,6 +139,8 @@ def sweep(
         from loadtest.html_report import sweep_page, write_page  # noqa: PLC0415
 
         write_page(html, sweep_page(result))
+    if any(trial["n_wrong"] for one in found for trial in one["trials"]):
+        raise typer.Exit(EXIT_WRONG_ANSWERS)
 
 
 def _search(
@@ -177,7 +180,12 @@ def _told(
         "rate_per_s": None,
         "limit": answer.limit(search.p99_ms),
         "trials": [
-            {"rate_per_s": round(one.rate_per_s, 2), "p99_ms": one.p99_ms, "verdict": one.verdict(search.p99_ms)}
+            {
+                "rate_per_s": round(one.rate_per_s, 2),
+                "p99_ms": one.p99_ms,
+                "verdict": one.verdict(search.p99_ms),
+                "n_wrong": one.n_wrong,
+            }
             for one in answer.trials
         ],
     }
