@@ -108,6 +108,7 @@ def bench(
     ledger = Ledger(warm_up.run_id, _N_WARM_UP)
     reader = stack.enter_context(VerdictReader(topics, into_ledger(ledger, topics)))
     sender = Sender(services.bootstrap_servers, topics.events, properties)
+    stack.callback(sender.close)
     standing = Bench(topics, workers, sender, reader, pool)
     for sequence in range(_N_WARM_UP):
         ledger.sent(sequence, time.perf_counter())

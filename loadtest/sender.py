@@ -73,6 +73,10 @@ class Sender:
             lateness.record(time.perf_counter() - intended)
         return lateness
 
+    def close(self) -> None:
+        """Let the client go, so that it does not complain of brokers that are stopped after it."""
+        del self._producer
+
     def flush(self) -> None:
         """Wait until the brokers have everything.
 
