@@ -1,4 +1,4 @@
-"""Measure the worker from outside: open-loop load, comparison with the bare limits, soak.
+"""Measure the worker from outside: open-loop load, sizing, comparison with the bare limits, soak.
 
 Each command prints a table and, last, one JSON line. Without --bootstrap-servers it starts the local stack for itself
 and removes it afterwards. README.md in this folder says what is in each number. MODERATION_ variables other than
@@ -11,7 +11,6 @@ duplicated or dead-lettered.
 import os
 import signal
 import sys
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -22,21 +21,22 @@ import typer
 from loadtest import report
 from loadtest.bare_loop import BareLoop
 from loadtest.bare_session import BareSession
-from loadtest.chats import SAMPLE_CHATS, ChatPool
+from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.compare import Comparison, Plan
 from loadtest.errors import LoadTestError
+from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS
 from loadtest.fleet_simulation import Fleet
-from loadtest.open_loop import Load, bench, run_load, run_lone
+from loadtest.open_loop import bench
+from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
 from loadtest.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.report import machine, print_json_line
+from loadtest.run_command import run
 from loadtest.services import services
-from loadtest.soak import run_soak
-from loadtest.tables import compare_rows, load_rows, lone_rows, plan_rows, replay_rows, soak_rows
+from loadtest.soak_command import soak
+from loadtest.sweep_command import sweep
+from loadtest.tables import compare_rows, plan_rows, replay_rows
 from loadtest.topics import Topics
-
-EXIT_NOT_TAKEN: Final = 3
-EXIT_WRONG_ANSWERS: Final = 4
 
 _DEFAULT_BUNDLE: Final = Path(__file__).parents[1] / "model" / "bundles" / "default"
 
@@ -48,14 +48,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-EventsOption = Annotated[Path, typer.Option("--events", help="JSON lines of chats.", show_default="the sample chats")]
-BootstrapOption = Annotated[
-    str | None, typer.Option("--bootstrap-servers", help="Kafka's addresses; without them the local stack is started.")
-]
-RedisOption = Annotated[
-    str | None, typer.Option("--redis-url", help="Redis' address; given brokers without it mean no cache.")
-]
-PartitionsOption = Annotated[int, typer.Option("--partitions", min=1, help="Partitions of each topic.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Inference threads; 0 takes one per usable CPU.")]
 BundleOption = Annotated[
     Path | None,
@@ -65,41 +57,9 @@ PaddedTokensOption = Annotated[int, typer.Option(min=1, help="Padded tokens of o
 RowsOption = Annotated[int, typer.Option(min=1, help="Rows of one inference of the bare session.")]
 
 
-@app.command()
-def run(
-    *,
-    rate: Annotated[float, typer.Option(min=0.001, help="Chats per second, evenly spaced.")] = 50.0,
-    duration: Annotated[float, typer.Option(min=0.001, help="Length of the load, seconds.")] = 30.0,
-    lone: Annotated[
-        int,
-        typer.Option(min=0, help="Instead of the load: this many new chats one at a time on an idle worker."),
-    ] = 0,
-    gap_ms: Annotated[float, typer.Option(min=0, help="With --lone: least time between two chats, ms.")] = 100.0,
-    repeat_ratio: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of events that repeat an earlier chat unchanged.")
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Same seed, same sequence of chats.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Workers in the group.")] = 1,
-    events: EventsOption = SAMPLE_CHATS,
-    partitions: PartitionsOption = 12,
-    bootstrap_servers: BootstrapOption = None,
-    redis_url: RedisOption = None,
-) -> None:
-    """Send chats on a schedule or one at a time; measure latency from the intended time to the committed verdict."""
-    pool = ChatPool.read(events, _run_id())
-    facts = machine()
-    with ExitStack() as stack:
-        addresses = stack.enter_context(services(bootstrap_servers, redis_url))
-        standing = bench(stack, addresses, pool, n_workers=workers, n_partitions=partitions)
-        if lone:
-            result = run_lone(standing, n_events=lone, gap_s=gap_ms / 1_000)
-        else:
-            result = run_load(standing, Load(rate, duration, repeat_ratio, seed))
-    start_to_ready_s = round(max(worker.start_to_ready_s for worker in standing.workers), 2)
-    result |= {"start_to_ready_s": start_to_ready_s, "n_workers": workers, "machine": facts}
-    report.print_table("lone events" if lone else "open-loop load", (lone_rows if lone else load_rows)(result))
-    print_json_line(result)
-    _exit_on_wrong_answers(result)
+app.command()(run)
+app.command()(sweep)
+app.command()(soak)
 
 
 @app.command()
@@ -137,29 +97,6 @@ def compare(
     result["machine"] = facts
     report.print_table("worker against its limits", compare_rows(result))
     print_json_line(result)
-
-
-@app.command()
-def soak(
-    *,
-    events_total: Annotated[int, typer.Option(min=1_000, help="Events to send.")] = 1_000_000,
-    chats: Annotated[int, typer.Option(min=1, help="Distinct chats, at most.")] = 1_000,
-    events: EventsOption = SAMPLE_CHATS,
-    partitions: PartitionsOption = 12,
-    bootstrap_servers: BootstrapOption = None,
-    redis_url: RedisOption = None,
-) -> None:
-    """Repeat a few chats as many records, nearly all of them cache hits, and watch the worker's memory."""
-    pool = ChatPool.read(events, _run_id(), limit=chats)
-    facts = machine()
-    with ExitStack() as stack:
-        addresses = stack.enter_context(services(bootstrap_servers, redis_url))
-        standing = bench(stack, addresses, pool, n_workers=1, n_partitions=partitions)
-        result = run_soak(standing, n_events=events_total)
-    result["machine"] = facts
-    report.print_table("soak of the cached path", soak_rows(result))
-    print_json_line(result)
-    _exit_on_wrong_answers(result)
 
 
 @app.command()
@@ -255,16 +192,11 @@ def bare_loop(
 
 
 def _run_id() -> str:
-    return f"lt{uuid.uuid4().hex[:8]}"
+    return new_run_id()
 
 
 def _bundle(named: Path | None) -> Path:
     return (named or Path(os.environ.get("MODERATION_MODEL__PATH", _DEFAULT_BUNDLE))).resolve()
-
-
-def _exit_on_wrong_answers(result: dict[str, int]) -> None:
-    if result["n_lost"] or result["n_duplicated"] or result["n_dead_letters"]:
-        raise typer.Exit(EXIT_WRONG_ANSWERS)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ the worker's own folding of equal texts answers it; an event with a known number
 
 import itertools
 import random
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -19,6 +20,11 @@ SAMPLE_CHATS: Final = Path(__file__).parents[1] / "data" / "sample" / "chats.jso
 
 _REPEAT_WINDOW_CHATS: Final = 10_000
 """A repeat is one of this many newest chats: old chats fall silent, and the cache of a long run stays bounded."""
+
+
+def new_run_id() -> str:
+    """Return a prefix for the ids of one measurement."""
+    return f"lt{uuid.uuid4().hex[:8]}"
 
 
 class Outgoing(NamedTuple):

@@ -7,6 +7,9 @@ from hdrh.histogram import HdrHistogram
 _HIGHEST_US: Final = 3_600_000_000
 """One hour; what is longer counts as one hour."""
 
+_CURVE_DECADES: Final = 3
+"""The curve's finest step is 99.99 %."""
+
 
 class LatencyHistogram:
     """Latencies in seconds in, percentiles in milliseconds out."""
@@ -26,6 +29,15 @@ class LatencyHistogram:
         return float(self._histogram.get_value_at_percentile(percent)) / 1_000
 
     def summary_ms(self) -> dict[str, float]:
-        """Return p50, p90, p99, p99.9 and the maximum, milliseconds."""
+        """Return p50, p90, p99, p99.9, the maximum and the mean, milliseconds."""
         named = {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "p99_9_ms": 99.9, "max_ms": 100.0}
-        return {name: round(self.percentile_ms(percent), 2) for name, percent in named.items()}
+        return {
+            **{name: round(self.percentile_ms(percent), 2) for name, percent in named.items()},
+            "mean_ms": round(float(self._histogram.get_mean_value()) / 1_000, 2),
+        }
+
+    def curve_ms(self) -> list[list[float]]:
+        """Return (percent, milliseconds) from the least to the largest, closer together towards the end, for a plot."""
+        nines = (100 - 10 ** (1 - step / 8) for step in range(int(8 * _CURVE_DECADES) + 1))
+        percents = [*range(0, 90, 2), *nines, 100.0]
+        return [[round(percent, 5), round(self.percentile_ms(percent), 2)] for percent in percents]

@@ -1,20 +1,22 @@
 """`run`: an open-loop load, or lone events on an idle worker, and what a subscriber of the verdict topic sees of it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from loadtest.chats import ChatPool, Outgoing, chat_numbers
 from loadtest.errors import LoadTestError
 from loadtest.ledger import Ledger
 from loadtest.reader import VerdictReader, into_ledger
-from loadtest.schedule import constant, n_constant
+from loadtest.readings import Reading, series, taken
+from loadtest.schedule import Schedule
 from loadtest.sender import Sender, wait_for
 from loadtest.services import Services
+from loadtest.timeline import recovery, timeline
 from loadtest.topics import Topics, fresh_topics
-from loadtest.worker_process import Usage, WorkerProcess
+from loadtest.worker_process import WorkerProcess
 
 QUIET_S: Final = 60.0
 """A measurement whose answers stop for this long is over; what has not come counts as lost."""
@@ -26,12 +28,19 @@ _SETTLE_S: Final = 0.3
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent."""
+    """What is sent.
 
-    rate_per_s: float
-    duration_s: float
+    Args:
+        schedule: When.
+        repeat_ratio: Share of events that repeat an earlier chat unchanged, 0 to 1.
+        seed: Same seed, same sequence of chats.
+        limit_ms: What p99 must be back under after a burst, milliseconds.
+    """
+
+    schedule: Schedule
     repeat_ratio: float
     seed: int
+    limit_ms: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -68,18 +77,39 @@ class Bench:
             worker.check()
 
 
-def bench(stack: ExitStack, services: Services, pool: ChatPool, *, n_workers: int, n_partitions: int) -> Bench:
+def bench(
+    stack: ExitStack,
+    services: Services,
+    pool: ChatPool,
+    *,
+    n_workers: int,
+    n_partitions: int,
+    settings: Mapping[str, str] | None = None,
+) -> Bench:
     """Create topics, start workers and warm everything up; all of it ends with the stack.
+
+    Args:
+        stack: Ends it.
+        services: Addresses.
+        pool: The chats.
+        n_workers: Workers in the group.
+        n_partitions: Partitions of each topic.
+        settings: Further MODERATION_ variables of the workers.
 
     Raises:
         LoadTestError: a part of it does not start, or the warm-up is not answered.
     """
-    topics = stack.enter_context(fresh_topics(services.bootstrap_servers, n_partitions=n_partitions))
-    workers = [stack.enter_context(WorkerProcess(topics, services)) for _ in range(n_workers)]
+    properties = services.kafka_properties
+    topics = stack.enter_context(
+        fresh_topics(services.bootstrap_servers, n_partitions=n_partitions, properties=properties)
+    )
+    workers = [stack.enter_context(WorkerProcess(topics, services, settings=settings)) for _ in range(n_workers)]
     warm_up = ChatPool(pool.conversations, f"{pool.run_id}-warm")
     ledger = Ledger(warm_up.run_id, _N_WARM_UP)
     reader = stack.enter_context(VerdictReader(topics, into_ledger(ledger, topics)))
-    standing = Bench(topics, workers, Sender(services.bootstrap_servers, topics.events), reader, pool)
+    sender = Sender(services.bootstrap_servers, topics.events, properties)
+    stack.callback(sender.close)
+    standing = Bench(topics, workers, sender, reader, pool)
     for sequence in range(_N_WARM_UP):
         ledger.sent(sequence, time.perf_counter())
         standing.sender.send(warm_up.outgoing(sequence, sequence))
@@ -92,63 +122,55 @@ def bench(stack: ExitStack, services: Services, pool: ChatPool, *, n_workers: in
     return standing
 
 
-def run_load(standing: Bench, load: Load) -> dict[str, Any]:
-    """Send on a constant schedule and return rates, latencies, counts and what the workers took."""
-    n_events = n_constant(rate_per_s=load.rate_per_s, duration_s=load.duration_s)
+def run_load(
+    standing: Bench, load: Load, *, is_over: Callable[[Ledger], bool] = lambda _ledger: False
+) -> dict[str, Any]:
+    """Send on a schedule and return rates, latencies, counts, the run second by second and what the workers took.
+
+    Args:
+        standing: Where it is sent.
+        load: What is sent.
+        is_over: Asked before each event; the rest is not sent once it is true.
+    """
+    n_events = len(load.schedule)
     ledger = Ledger(standing.pool.run_id, n_events)
     standing.book_into(ledger)
-    before = [_Reading.of(worker) for worker in standing.workers]
+    before = [Reading.of(worker) for worker in standing.workers]
     started = time.perf_counter()
     lateness = standing.sender.send_on_schedule(
-        _events(standing.pool, n_events, load),
-        constant(rate_per_s=load.rate_per_s, duration_s=load.duration_s),
-        ledger,
+        _events(standing.pool, n_events, load), load.schedule.due_s, ledger, is_over=lambda: is_over(ledger)
     )
     sent_s = time.perf_counter() - started
     standing.sender.flush()
     standing.all_answered(ledger)
-    after = [_Reading.of(worker) for worker in standing.workers]
-    answered_s = ledger.last_answer_s - started
     time.sleep(_SETTLE_S)
+    after = [Reading.of(worker) for worker in standing.workers]
+    answered_s = max(ledger.last_answer_s - started, 1e-3)
     return {
+        "schedule": load.schedule.kind,
         **ledger.summary(),
-        "sent_per_s": round(n_events / sent_s, 1),
+        "sent_per_s": round(ledger.n_sent / sent_s, 1),
         "answered_per_s": round(ledger.n_answered / answered_s, 1),
         "latency": ledger.latency.summary_ms(),
         "generator_late_p99_ms": round(lateness.percentile_ms(99), 2),
-        **_taken(before, after, n_events=n_events, elapsed_s=answered_s),
+        **taken(before, after, ledger, elapsed_s=answered_s),
+        **_over_time(standing, load, ledger, started),
+        "latency_curve_ms": ledger.latency.curve_ms(),
     }
+
+
+def _over_time(standing: Bench, load: Load, ledger: Ledger, started: float) -> dict[str, Any]:
+    due_s, answered_s = ledger.times()
+    due_s, answered_s = due_s - started, answered_s - started
+    found: dict[str, Any] = {"timeline": timeline(due_s, answered_s, series(standing.workers, started))}
+    if load.schedule.burst_s is not None:
+        found["burst"] = recovery(due_s, answered_s, burst_s=load.schedule.burst_s, limit_ms=load.limit_ms)
+    return found
 
 
 def _events(pool: ChatPool, n_events: int, load: Load) -> Iterator[tuple[int, Outgoing]]:
     numbers = chat_numbers(n_events, repeat_ratio=load.repeat_ratio, seed=load.seed)
     return ((sequence, pool.outgoing(number, sequence)) for sequence, number in enumerate(numbers))
-
-
-@dataclass(frozen=True)
-class _Reading:
-    usage: Usage
-    stage_s: dict[str, float]
-
-    @classmethod
-    def of(cls, worker: WorkerProcess) -> Self:
-        return cls(worker.usage(), worker.stage_seconds())
-
-
-def _taken(before: list[_Reading], after: list[_Reading], *, n_events: int, elapsed_s: float) -> dict[str, Any]:
-    """Return what all workers together took between two readings."""
-    spans = list(zip(before, after, strict=True))
-    cpu_s = sum(late.usage.cpu_s - early.usage.cpu_s for early, late in spans)
-    stage_us = {
-        stage: 1e6 * sum(late.stage_s[stage] - early.stage_s.get(stage, 0.0) for early, late in spans) / n_events
-        for stage in sorted(after[0].stage_s)
-    }
-    return {
-        "worker_cpu_cores": round(cpu_s / elapsed_s, 2),
-        "worker_cpu_ms_per_event": round(1_000 * cpu_s / n_events, 3),
-        "worker_rss_mb": round(max(late.usage.peak_rss_mb for late in after), 1),
-        "stage_us_per_event": {stage: round(value, 1) for stage, value in stage_us.items()},
-    }
 
 
 def run_lone(standing: Bench, *, n_events: int, gap_s: float) -> dict[str, Any]:

@@ -184,6 +184,11 @@ def _seconds_without_lag(lags: list[float], rate: float) -> Iterator[int]:
     return (second for second, lag in enumerate(lags) if lag <= rate)
 
 
+def cost_per_million(rate: float, n_vcpus: float, sizing: Sizing) -> float:
+    """Return what a million chats cost at a rate that so many vCPUs carry, in the currency of the price."""
+    return 1e6 / rate / 3_600 * n_vcpus * sizing.price_per_vcpu_hour
+
+
 def _busiest_minute(rates: list[float]) -> float:
     minutes = [rates[start : start + 60] for start in range(0, len(rates), 60)]
     return max(sum(minute) / len(minute) for minute in minutes)

@@ -45,6 +45,7 @@ class VerdictReader:
                 "auto.offset.reset": "earliest",
                 "socket.nagle.disable": True,
                 "fetch.error.backoff.ms": 20,
+                **topics.properties,
             }
         )
         self._consumer.assign(

@@ -32,8 +32,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from loadtest.chats import ChatPool
 from loadtest.errors import LoadTestError
 from loadtest.open_loop import Bench, Load, run_load
+from loadtest.schedule import Schedule
 from loadtest.services import Services
-from loadtest.soak import run_soak
+from loadtest.soak import SoakPlan, run_soak
 from loadtest.topics import Topics
 from loadtest.worker_process import worker_environment
 
@@ -150,7 +151,7 @@ def run_replay_demo(standing: Bench, services: Services, plan: ReplayPlan) -> di
     Raises:
         LoadTestError: a process ended as it should not, or the replay did not end in time.
     """
-    history = run_soak(standing, n_events=plan.n_events)
+    history = run_soak(standing, SoakPlan(n_events=plan.n_events))
     before = [_stretch(standing, plan, part) for part in range(plan.n_baseline_stretches)]
     with ExitStack() as stack:
         names = stack.enter_context(_more_topics(standing.topics))
@@ -207,7 +208,9 @@ def _stretch(standing: Bench, plan: ReplayPlan, part: int) -> dict[str, Any]:
     """Run the live load for ten seconds, over chats of its own."""
     pool = ChatPool(standing.pool.conversations, f"{standing.pool.run_id}-live{part}")
     live = Bench(standing.topics, standing.workers, standing.sender, standing.reader, pool)
-    return run_load(live, Load(plan.live_rate_per_s, _STRETCH_S, _REPEAT_RATIO, seed=part))
+    return run_load(
+        live, Load(Schedule.constant(rate_per_s=plan.live_rate_per_s, duration_s=_STRETCH_S), _REPEAT_RATIO, seed=part)
+    )
 
 
 def _beside(standing: Bench, plan: ReplayPlan, processes: list[_ReplayProcess]) -> list[dict[str, Any]]:

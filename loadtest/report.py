@@ -22,6 +22,14 @@ def print_table(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+def print_wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows with one column each for a name and its numbers."""
+    table = Table(*columns, title=title, title_justify="left", title_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
 def print_json_line(result: Mapping[str, Any]) -> None:
     """Print the machine-readable result; nothing may follow it."""
     typer.echo(orjson.dumps(result).decode())

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -23,12 +23,13 @@ class Sender:
     Args:
         bootstrap_servers: Kafka's addresses.
         topic: Where events go.
+        properties: Further client properties, such as TLS and SASL.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, properties: Mapping[str, str] | None = None) -> None:
         self._topic = topic
         self._refused: list[KafkaError] = []
-        self._producer = Producer(producer_config(bootstrap_servers))
+        self._producer = Producer(producer_config(bootstrap_servers) | dict(properties or {}))
 
     def send(self, event: Outgoing) -> None:
         """Hand one event to the client; waits while its queue is full."""
@@ -41,9 +42,20 @@ class Sender:
         self._producer.poll(0)
 
     def send_on_schedule(
-        self, events: Iterable[tuple[int, Outgoing]], due_s: Iterable[float], ledger: Ledger
+        self,
+        events: Iterable[tuple[int, Outgoing]],
+        due_s: Iterable[float],
+        ledger: Ledger,
+        *,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> LatencyHistogram:
         """Send (sequence, event) pairs when they are due, seconds from now; never waits for an answer.
+
+        Args:
+            events: What is sent, in order.
+            due_s: When each is due, as many as events.
+            ledger: Where they are booked.
+            is_over: Asked before each event; the rest is not sent once it is true.
 
         Returns:
             How long after its intended time each event was handed to the client: the generator's own delay.
@@ -51,6 +63,8 @@ class Sender:
         lateness = LatencyHistogram()
         start = time.perf_counter()
         for (sequence, event), due in zip(events, due_s, strict=True):
+            if is_over():
+                break
             intended = start + due
             while (early_s := intended - time.perf_counter()) > 0:
                 time.sleep(early_s)
@@ -58,6 +72,10 @@ class Sender:
             self.send(event)
             lateness.record(time.perf_counter() - intended)
         return lateness
+
+    def close(self) -> None:
+        """Let the client go, so that it does not complain of brokers that are stopped after it."""
+        del self._producer
 
     def flush(self) -> None:
         """Wait until the brokers have everything.

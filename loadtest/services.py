@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +22,26 @@ class Services:
     """Addresses. Without a Redis address workers run without a cache."""
 
     bootstrap_servers: str
-    redis_url: str | None
+    # Out of every text: both may hold a password.
+    redis_url: str | None = field(repr=False)
+    kafka_properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further properties of every Kafka client, such as TLS and SASL."""
 
 
 @contextmanager
-def services(bootstrap_servers: str | None, redis_url: str | None) -> Iterator[Services]:
+def services(
+    bootstrap_servers: str | None, redis_url: str | None, kafka_properties: Mapping[str, str] | None = None
+) -> Iterator[Services]:
     """Yield the given addresses, or those of a local stack where no brokers are given.
 
     Raises:
         LoadTestError: the local stack does not start, or a Redis was given without brokers.
     """
     if bootstrap_servers is not None:
-        yield Services(bootstrap_servers, redis_url)
+        yield Services(bootstrap_servers, redis_url, kafka_properties or {})
         return
+    if kafka_properties:
+        raise LoadTestError("Kafka properties are given without --bootstrap-servers; expected both or neither")
     if redis_url is not None:
         raise LoadTestError("--redis-url is given without --bootstrap-servers; expected both or neither")
     with tempfile.TemporaryDirectory(prefix="verdictstream-loadtest-") as folder:

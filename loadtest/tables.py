@@ -5,40 +5,13 @@ from typing import Any
 Row = tuple[str, str, str]
 
 
-def load_rows(result: dict[str, Any]) -> list[Row]:
-    """Return the rows of `run`."""
-    latency = result["latency"]
-    rows = [
-        ("sent", f"{result['n_sent']:,} at {result['sent_per_s']:,.1f}/s", "open loop"),
-        ("answered", f"{result['answered_per_s']:,.1f}/s", "first due to last verdict"),
-        *(
-            (name, f"{latency[key]:,.1f} ms", "intended time to committed verdict")
-            for name, key in (("p50", "p50_ms"), ("p90", "p90_ms"), ("p99", "p99_ms"), ("p99.9", "p99_9_ms"))
-        ),
-        ("generator late, p99", f"{result['generator_late_p99_ms']:.2f} ms", "its own part of the latency"),
-        *_counts(result),
-        (
-            "worker CPU",
-            f"{result['worker_cpu_cores']:.2f} cores, {result['worker_cpu_ms_per_event']:.3f} ms/chat",
-            "psutil",
-        ),
-        ("worker RSS", f"{result['worker_rss_mb']:.0f} MB", "largest seen"),
-        ("start to ready", f"{result['start_to_ready_s']:.2f} s", "process start to /readyz"),
-    ]
-    rows += [
-        (f"stage {stage}", f"{us:,.1f} µs/event", "the worker's own clock")
-        for stage, us in result["stage_us_per_event"].items()
-    ]
-    return rows
-
-
 def lone_rows(result: dict[str, Any]) -> list[Row]:
     """Return the rows of `run --lone`."""
     return [
         ("lone p50", f"{result['lone_p50_ms']:.1f} ms", "send to committed verdict, one event at a time"),
         ("lone p99", f"{result['lone_p99_ms']:.1f} ms", "target < 50 ms"),
         ("lone max", f"{result['lone_max_ms']:.1f} ms", ""),
-        *_counts(result),
+        *count_rows(result),
         ("worker RSS", f"{result['worker_rss_mb']:.0f} MB", "largest seen"),
         ("start to ready", f"{result['start_to_ready_s']:.2f} s", "process start to /readyz"),
     ]
@@ -65,23 +38,6 @@ def compare_rows(result: dict[str, Any]) -> list[Row]:
         ("start to ready", f"{result['start_to_ready_s']:.2f} s", "median; target < 2 s"),
         ("same category", f"{result['category_agreement_ratio']:.2%}", "worker against bare session"),
         ("chats", f"{result['n_chats']:,} of {result['mean_tokens']:.0f} tokens on average", "distinct"),
-    ]
-
-
-def soak_rows(result: dict[str, Any]) -> list[Row]:
-    """Return the rows of `soak`."""
-    return [
-        (
-            "events",
-            f"{result['n_sent']:,} in {result['elapsed_s']:,.0f} s, {result['events_per_s']:,.0f}/s",
-            "closed loop",
-        ),
-        *_counts(result),
-        ("RSS at the start", f"{result['rss_start_mb']:.1f} MB", "after warm-up"),
-        ("RSS after a tenth", f"{result['rss_at_10_percent_mb']:.1f} MB", ""),
-        ("RSS at the end", f"{result['rss_end_mb']:.1f} MB", ""),
-        ("RSS, largest", f"{result['worker_rss_mb']:.1f} MB", "target < 400 MB"),
-        ("slope", f"{result['rss_slope_mb_per_million_events']:+.2f} MB per million events", "from a tenth to the end"),
     ]
 
 
@@ -159,7 +115,8 @@ def _ratio(result: dict[str, Any], name: str, note: str) -> Row:
     return name, f"{one['median']:.3f} ({one['min']:.3f} to {one['max']:.3f})", note
 
 
-def _counts(result: dict[str, Any]) -> list[Row]:
+def count_rows(result: dict[str, Any]) -> list[Row]:
+    """Return what became of the events."""
     return [
         ("verdicts", f"{result['n_verdicts']:,}, {result['n_hits']:,} of them from the cache", ""),
         ("lost / duplicated", f"{result['n_lost']} / {result['n_duplicated']}", "expected 0 / 0"),

@@ -2,9 +2,9 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
@@ -25,21 +25,37 @@ class Topics:
     dead_letters: str
     group_id: str
     n_partitions: int
+    # Out of every text: it may hold a password.
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further properties of every client, such as TLS and SASL."""
 
 
 @contextmanager
-def fresh_topics(bootstrap_servers: str, *, n_partitions: int) -> Iterator[Topics]:
+def fresh_topics(
+    bootstrap_servers: str, *, n_partitions: int, properties: Mapping[str, str] | None = None
+) -> Iterator[Topics]:
     """Create the three topics with the cluster's default replication; delete them when the block ends.
+
+    Args:
+        bootstrap_servers: Kafka's addresses.
+        n_partitions: Partitions of each topic.
+        properties: Further client properties, such as TLS and SASL.
 
     Raises:
         LoadTestError: the brokers do not create them.
     """
     name = f"loadtest-{uuid.uuid4().hex[:10]}"
     topics = Topics(
-        bootstrap_servers, f"{name}-events", f"{name}-verdicts", f"{name}-dlq", f"{name}-group", n_partitions
+        bootstrap_servers,
+        f"{name}-events",
+        f"{name}-verdicts",
+        f"{name}-dlq",
+        f"{name}-group",
+        n_partitions,
+        properties or {},
     )
     # Level 5 leaves out the library's note, on closing, that it drops its own queue.
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 5})
+    admin = _admin({"bootstrap.servers": bootstrap_servers, "log_level": 5, **topics.properties})
     names = [topics.events, topics.verdicts, topics.dead_letters]
     try:
         _await(admin.create_topics([NewTopic(one, num_partitions=n_partitions) for one in names]))
@@ -54,6 +70,17 @@ def fresh_topics(bootstrap_servers: str, *, n_partitions: int) -> Iterator[Topic
     finally:
         for future in admin.delete_topics(names).values():
             future.exception(_TIMEOUT_S)
+
+
+def _admin(config: dict[str, Any]) -> AdminClient:
+    try:
+        return AdminClient(config)
+    except KafkaException as error:
+        # The client's own text quotes the value, which may be a password.
+        raise LoadTestError(
+            f"the Kafka client refuses one of the properties {', '.join(sorted(config))}; expected names and values of "
+            "librdkafka's CONFIGURATION.md; check --kafka-property and --kafka-config"
+        ) from error
 
 
 def _await(futures: dict[str, Any]) -> None:

@@ -20,15 +20,17 @@ from types import TracebackType
 from typing import Final, Self
 
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.errors import LoadTestError
+from loadtest.kafka_properties import worker_settings
 from loadtest.services import Services
 from loadtest.topics import Topics
+from loadtest.worker_metrics import WorkerCounters
 
 _READY_TIMEOUT_S: Final = 90.0
 _STOP_TIMEOUT_S: Final = 40.0
 _SAMPLE_EVERY_S: Final = 0.25
+_MAX_SAMPLES: Final = 20_000
 _LOG_TAIL_CHARACTERS: Final = 2_000
 _MB: Final = 1_000_000
 _CACHE_TTL_S: Final = 3_600
@@ -56,7 +58,7 @@ def worker_environment(
         "MODERATION_KAFKA__GROUP_ID": topics.group_id,
         "MODERATION_HTTP__PORT": str(http_port),
     }
-    environment = {**base, **ours}
+    environment = {**base, **ours, **worker_settings(services.kafka_properties)}
     environment.pop("MODERATION_REDIS__URL", None)
     if services.redis_url is not None:
         environment["MODERATION_REDIS__URL"] = services.redis_url
@@ -71,17 +73,27 @@ class WorkerProcess:
         topics: The measurement's topics.
         services: Addresses.
         n_threads: Inference threads; None leaves the worker's own rule.
+        settings: Further MODERATION_ variables of this worker.
 
     Raises (from `with`):
         LoadTestError: the worker did not get ready or did not stop as it should; quotes the end of its log.
     """
 
-    def __init__(self, topics: Topics, services: Services, *, n_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        services: Services,
+        *,
+        n_threads: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._port = _free_port()
-        self._environment = worker_environment(os.environ, topics, services, http_port=self._port)
+        base = {**os.environ, **(settings or {})}
+        self._environment = worker_environment(base, topics, services, http_port=self._port)
         if n_threads is not None:
             self._environment["MODERATION_MODEL__N_THREADS"] = str(n_threads)
         self._peak_rss_mb = 0.0
+        self._history: list[tuple[float, Usage]] = []
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="worker-watcher", daemon=True)
         self.start_to_ready_s = 0.0
@@ -132,16 +144,13 @@ class WorkerProcess:
         cpu = self._observed.cpu_times()
         return Usage(rss_mb=rss_mb, peak_rss_mb=max(rss_mb, self._peak_rss_mb), cpu_s=cpu.user + cpu.system)
 
-    def stage_seconds(self) -> dict[str, float]:
-        """Return the seconds that the worker says it spent in each stage, commits included, since it began."""
-        stages: dict[str, float] = {}
-        for family in text_string_to_metric_families(self._get("/metrics")[1].decode()):
-            for sample in family.samples:
-                if sample.name == "moderation_stage_duration_seconds_sum":
-                    stages[sample.labels["stage"]] = sample.value
-                elif sample.name == "moderation_commit_duration_seconds_sum":
-                    stages["commit"] = sample.value
-        return stages
+    def counters(self) -> WorkerCounters:
+        """Return what the worker says of itself, since it began."""
+        return WorkerCounters.parse(self._get("/metrics")[1].decode())
+
+    def history(self, since_s: float) -> list[tuple[float, Usage]]:
+        """Return what it took over time, with monotonic seconds, from `since_s` on, and now."""
+        return [*(one for one in self._history if one[0] >= since_s), (time.perf_counter(), self.usage())]
 
     def log_tail(self) -> str:
         """Return the end of the worker's log."""
@@ -153,9 +162,14 @@ class WorkerProcess:
     def _watch(self) -> None:
         while not self._stopping.wait(_SAMPLE_EVERY_S):
             try:
-                self._peak_rss_mb = max(self._peak_rss_mb, self._rss_mb())
+                usage = self.usage()
             except psutil.NoSuchProcess:
                 return
+            self._peak_rss_mb = usage.peak_rss_mb
+            self._history.append((time.perf_counter(), usage))
+            if len(self._history) > _MAX_SAMPLES:
+                # Half as many, twice as far apart: enough for a plot of a long run.
+                del self._history[1::2]
 
     def _wait_ready(self, started: float) -> None:
         while time.perf_counter() - started < _READY_TIMEOUT_S:

@@ -1,6 +1,7 @@
 """Put the worker together from its settings, run it, and take it apart in order."""
 
 from contextlib import ExitStack
+from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, Producer
@@ -19,7 +20,7 @@ from worker.logs import librdkafka_logger
 from worker.loop import WorkerLoop
 from worker.messages import OutputTopics
 from worker.metrics import Metrics
-from worker.publisher import AtLeastOncePublisher, Publisher, TransactionalPublisher
+from worker.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.reachability import Reachability
 from worker.settings import Delivery, WorkerSettings
 from worker.topic_check import check_topics
@@ -56,7 +57,9 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             consumer_config(settings.kafka) | {"error_cb": reachability.on_error},
             logger=librdkafka_logger(),
         )
-        publisher = make_publisher(settings, client, topics, reachability)
+        publisher = make_publisher(
+            settings, client, topics, reachability, published=partial(metrics.observe_stage, "publish")
+        )
         stack.callback(publisher.close)
         consumer = RecordConsumer(client, settings.kafka, metrics, reachability, commits.settle)
         stack.callback(consumer.close)
@@ -122,7 +125,12 @@ def make_cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
 
 
 def make_publisher(
-    settings: WorkerSettings, consumer: Consumer, topics: OutputTopics, reachability: Reachability
+    settings: WorkerSettings,
+    consumer: Consumer,
+    topics: OutputTopics,
+    reachability: Reachability,
+    *,
+    published: Published = lambda _duration_s, _n_messages: None,
 ) -> Publisher:
     """Return the publisher that the delivery setting asks for, initialised."""
     kafka = settings.kafka
@@ -137,12 +145,15 @@ def make_publisher(
         return Producer(config, logger=librdkafka_logger())
 
     if transactional_id is None:
-        return AtLeastOncePublisher(make_producer(), consumer, request_timeout_s=kafka.request_timeout_s)
+        return AtLeastOncePublisher(
+            make_producer(), consumer, request_timeout_s=kafka.request_timeout_s, published=published
+        )
     return TransactionalPublisher(
         make_producer,
         transaction_timeout_s=kafka.transaction_timeout_s,
         request_timeout_s=kafka.request_timeout_s,
         unreachable_exit_s=kafka.unreachable_exit_s,
+        published=published,
     )
 
 

@@ -108,13 +108,15 @@ class WorkerLoop:
         if not records:
             return
         started = time.perf_counter()
-        with self._stage("decode"):
+        self._metrics.record_stage_s.labels(stage="wait").inc(_waited_s(records, time.time()))
+        with self._stage("decode", len(records)):
             events, rejected = decode(records, self._limits)
-        with self._stage("cache_get"):
+        with self._stage("cache_get", len(records)):
             known = self._known(events)
-        verdicts, failed = self._classify(events, known)
+        verdicts, failed = self._classify(events, known, n_records=len(records))
         outcomes = _in_order(records, verdicts, rejected + failed)
-        self._commits.wait()
+        with self._stage("commit_wait", len(records)):
+            self._commits.wait()
         member = self._consumer.group_member()
         self._commits.submit(lambda: self._commit(outcomes, member, started=started, n_cached=len(known)))
         lag = self._consumer.lag_records()
@@ -131,14 +133,14 @@ class WorkerLoop:
         }
 
     def _classify(
-        self, events: list[Event], known: dict[Place, Verdict]
+        self, events: list[Event], known: dict[Place, Verdict], *, n_records: int
     ) -> tuple[dict[Place, Verdict], list[Rejected]]:
         """Return a verdict for every event that can be judged, and the rest as rejections."""
         unknown = [event for event in events if event.record.place not in known]
         # The same text twice in one batch, an upstream retry say, is classified once.
         distinct = list({event.fingerprint: event for event in unknown}.values())
         results, stats = self._classifier.classify([event.turns for event in distinct])
-        self._metrics.observe_classification(stats)
+        self._metrics.observe_classification(stats, n_records)
         by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
         now = datetime.now(UTC)
         verdicts, failed = dict(known), []
@@ -153,7 +155,7 @@ class WorkerLoop:
     def _commit(self, outcomes: list[Outcome], member: GroupMember, *, started: float, n_cached: int) -> None:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
         messages, outcomes = to_messages(outcomes, self._topics)
-        with self._stage("cache_put"):
+        with self._stage("cache_put", len(outcomes)):
             self._cache.put_many(encoded_verdicts(outcomes, messages))
             self._cache.evict_many(outcome.record for outcome in outcomes if outcome.record.value is None)
         begun = time.perf_counter()
@@ -161,6 +163,7 @@ class WorkerLoop:
         ended = time.perf_counter()
         self._n_aborts_in_row = 0
         self._metrics.commit_duration_s.observe(ended - begun)
+        self._metrics.record_stage_s.labels(stage="transaction").inc((ended - begun) * len(outcomes))
         self._account(outcomes)
         log.info(
             "batch_done",
@@ -207,10 +210,15 @@ class WorkerLoop:
         self._consumer.rewind()
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
+    def _stage(self, name: str, n_records: int) -> Iterator[None]:
         started = time.perf_counter()
         yield
-        self._metrics.stage_duration_s.labels(stage=name).observe(time.perf_counter() - started)
+        self._metrics.observe_stage(name, time.perf_counter() - started, n_records)
+
+
+def _waited_s(records: list[Record], now_s: float) -> float:
+    """Return how long the records of a batch have waited since they were written, seconds, all together."""
+    return sum(max(0.0, now_s - record.timestamp_ms / 1_000) for record in records if record.timestamp_ms > 0)
 
 
 def _failed(event: Event, result: RowFailed) -> Rejected:

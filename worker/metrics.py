@@ -48,6 +48,11 @@ class Metrics:
         self.cache_lookups = counter("cache_lookups_total", "Events looked up in the cache.", "result")
         self.cache_writes = counter("cache_writes_total", "Compare-and-set writes; stale ones were dropped.", "result")
         self.cache_faults = counter("cache_faults_total", "Redis calls without a usable answer.", "op", "kind")
+        self.record_stage_s = counter(
+            "record_stage_seconds_total",
+            "Time of each stage times the records in it; stage wait: record timestamp to batch (wall clocks).",
+            "stage",
+        )
         self.tokens = counter("tokens_total", "Tokens classified, without padding.")
         self.first_stage_rows = counter("first_stage_rows_total", "Rows that the bundle's first stage answered alone.")
         self.padded_tokens = counter("padded_tokens_total", "Tokens computed, padding included.")
@@ -94,8 +99,13 @@ class Metrics:
             _LATENCY_BUCKETS_S,
         )
 
-    def observe_classification(self, stats: ClassifyStats) -> None:
-        """Count one call of the classifier."""
+    def observe_stage(self, stage: str, duration_s: float, n_records: int) -> None:
+        """Count one stage of one batch: what it cost, and how long its records were in it."""
+        self.stage_duration_s.labels(stage=stage).observe(duration_s)
+        self.record_stage_s.labels(stage=stage).inc(duration_s * n_records)
+
+    def observe_classification(self, stats: ClassifyStats, n_records: int) -> None:
+        """Count one call of the classifier; all `n_records` of the batch wait for it, those it need not judge too."""
         if not stats.n_rows:
             return
         self.batch_rows.observe(stats.n_rows)
@@ -103,5 +113,5 @@ class Metrics:
         self.tokens.inc(stats.n_tokens)
         self.padded_tokens.inc(stats.n_padded_tokens)
         self.padding_ratio.observe(stats.padding_ratio)
-        self.stage_duration_s.labels(stage="tokenize").observe(stats.tokenize_s)
-        self.stage_duration_s.labels(stage="infer").observe(stats.infer_s)
+        self.observe_stage("tokenize", stats.tokenize_s, n_records)
+        self.observe_stage("infer", stats.infer_s, n_records)

@@ -34,6 +34,9 @@ Offsets = Mapping[tuple[str, int], int]
 Notes = Mapping[tuple[str, int], str]
 """Per topic and partition, a text that Kafka keeps beside the committed offset."""
 
+Published = Callable[[float, int], None]
+"""Told how long the messages of a commit took to be handed over, seconds, and how many they were."""
+
 GroupMember = Any
 """The consumer's opaque group metadata: member id and generation, by which the broker fences a zombie."""
 
@@ -86,6 +89,7 @@ class TransactionalPublisher:
         transaction_timeout_s: The broker aborts a transaction that is open for longer, and fences its producer.
         request_timeout_s: Longest wait for one transaction step.
         unreachable_exit_s: Longest wait for a producer to be initialised.
+        published: Told when the messages of a transaction are with the client.
     """
 
     def __init__(
@@ -95,7 +99,9 @@ class TransactionalPublisher:
         transaction_timeout_s: float,
         request_timeout_s: float,
         unreachable_exit_s: float,
+        published: Published = lambda _duration_s, _n_messages: None,
     ) -> None:
+        self._published = published
         self._make_producer = make_producer
         self._transaction_timeout_s = transaction_timeout_s
         self._request_timeout_s = request_timeout_s
@@ -113,6 +119,7 @@ class TransactionalPublisher:
         try:
             self._producer.begin_transaction()
             _enqueue(self._producer, messages, None, deadline)
+            self._published(time.monotonic() - self._begun_at, len(messages))
             self._step(partial(self._producer.send_offsets_to_transaction, ends, member))
         except KafkaException as error:
             raise self._undone(error, "filling the transaction") from error
@@ -214,9 +221,18 @@ class AtLeastOncePublisher:
         producer: An idempotent producer without a transactional id.
         consumer: The consumer whose offsets are committed.
         request_timeout_s: Longest wait for all acknowledgements.
+        published: Told when every message is acknowledged.
     """
 
-    def __init__(self, producer: Producer, consumer: Consumer, *, request_timeout_s: float) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        consumer: Consumer,
+        *,
+        request_timeout_s: float,
+        published: Published = lambda _duration_s, _n_messages: None,
+    ) -> None:
+        self._published = published
         self._producer = producer
         self._consumer = consumer
         self._request_timeout_s = request_timeout_s
@@ -224,8 +240,10 @@ class AtLeastOncePublisher:
     def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:  # noqa: ARG002
         """Publish, wait for every acknowledgement, commit; see `Publisher.commit`."""
         doing = "publishing"
+        begun = time.monotonic()
         try:
             self._publish(messages)
+            self._published(time.monotonic() - begun, len(messages))
             doing = "committing offsets"
             self._commit_offsets(offsets)
         except KafkaException as error:

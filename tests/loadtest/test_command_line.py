@@ -80,6 +80,96 @@ def test_a_small_soak_answers_from_the_cache_and_reports_memory(bundle_path: Pat
     assert result["rss_end_mb"] > 0
 
 
+def test_a_short_mixed_soak_ends_with_its_time_and_has_the_model_work_too(
+    bundle_path: Path, stack: LocalStack, tmp_path: Path
+) -> None:
+    """The same code path as half an hour, in two seconds."""
+    page = tmp_path / "soak.html"
+    size = ["--minutes", "0.03", "--new-ratio", "0.5", "--in-flight", "40", "--chats", "20", "--html", str(page)]
+    result = _result(_loadtest(bundle_path, "soak", *size, *_addresses(stack)))
+    assert result["n_verdicts"] == result["n_sent"] > 0
+    assert (result["n_lost"], result["n_duplicated"]) == (0, 0)
+    assert result["n_hits"] < result["n_sent"]
+    assert isinstance(result["rss_slope_mb_per_hour"], float)
+    assert "<svg" in page.read_text("utf-8")
+
+
+def test_a_short_burst_over_given_servers_tells_when_it_was_over_and_where_the_time_went(
+    bundle_path: Path, stack: LocalStack, tmp_path: Path
+) -> None:
+    """Properties of the Kafka client are passed on, and the report is written beside the table and the JSON line."""
+    page, config = tmp_path / "run.html", tmp_path / "client.properties"
+    config.write_text("client.id=sizing\n", encoding="utf-8")
+    shape = ["--schedule", "burst", "--rate", "8", "--burst-at-s", "1", "--burst-s", "1", "--duration", "6"]
+    given = [*_addresses(stack), "--kafka-config", str(config), "--kafka-property", "security.protocol=plaintext"]
+    result = _result(_loadtest(bundle_path, "run", *shape, "--recovered-ms", "60000", "--html", str(page), *given))
+    assert result["n_sent"] == 8 + 32 + 32
+    assert (result["n_lost"], result["n_duplicated"]) == (0, 0)
+    assert result["burst"]["burst_s"] == [1, 2]
+    # Under a limit of a minute it was never over.
+    assert result["burst"]["recovery_s"] == 0
+    assert sum(result["timeline"]["sent"]) == sum(result["timeline"]["answered"]) == 72
+    assert result["timeline"]["unanswered"][-1] == 0
+    assert result["stage_latency_ms"].keys() >= {
+        "wait",
+        "decode",
+        "cache_get",
+        "tokenize",
+        "infer",
+        "publish",
+        "commit",
+    }
+    assert result["stage_latency_ms"]["infer"] > 0
+    assert 0 <= result["padding_ratio"] < 1
+    assert page.read_text("utf-8").count("<svg") == 7
+
+
+def test_recorded_arrivals_are_replayed_faster_over_chats_from_a_labelled_file(
+    bundle_path: Path, stack: LocalStack, tmp_path: Path, sample_chats: list[dict[str, Any]]
+) -> None:
+    """The arrivals and the chats of a log, as a team would size with: chat_id, messages, category and a time."""
+    log = tmp_path / "log.jsonl"
+    rows = [chat | {"category": "A", "sent_at": 1.75e12 + 250 * i} for i, chat in enumerate(sample_chats[:12])]
+    log.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    shape = ["--schedule", "replay", "--arrivals", str(log), "--speed", "2", "--events", str(log)]
+    result = _result(_loadtest(bundle_path, "run", *shape, "--repeat-ratio", "0", *_addresses(stack)))
+    assert (result["schedule"], result["n_verdicts"], result["n_hits"]) == ("replay", 12, 0)
+    assert result["timeline"]["sent"][:2] == [8, 4]
+
+
+def test_a_small_sweep_finds_a_rate_for_each_setting_and_sizes_with_it(
+    bundle_path: Path, stack: LocalStack, tmp_path: Path
+) -> None:
+    """Two settings, a target that any machine holds, and a search that may try two rates."""
+    page = tmp_path / "sweep.html"
+    search = ["--p99-ms", "30000", "--duration", "1", "--from-rate", "4", "--to-rate", "8", "--target-rate", "100"]
+    settings = ["--threads", "1", "--batch-records", "50", "--batch-records", "100"]
+    result = _result(_loadtest(bundle_path, "sweep", *search, *settings, "--html", str(page), *_addresses(stack)))
+    assert [one["setting"]["batch_records"] for one in result["settings"]] == [50, 100]
+    for one in result["settings"]:
+        assert (one["rate_per_s"], one["limit"]) == (8, "not reached")
+        assert [trial["verdict"] for trial in one["trials"]] == ["held"] * 3
+        # The settings share a Redis, and do not answer each other's chats.
+        assert one["stage_latency_ms"]["infer"] > 0
+        assert one["sizing"]["replicas"] >= 100 / 8
+        assert one["sizing"]["cost_per_million"] > 0
+    assert "<svg" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--schedule", "ramp"],
+        ["--schedule", "replay"],
+        ["--to-rate", "5"],
+        ["--lone", "3", "--html", "report.html"],
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(bundle_path: Path, arguments: list[str]) -> None:
+    """Said at once, and not after a stack has been started."""
+    assert _loadtest(bundle_path, "run", *arguments).returncode == 2
+
+
 def test_a_worker_that_cannot_start_is_reported_with_its_own_words(tmp_path: Path, stack: LocalStack) -> None:
     """A measurement that cannot be taken ends with exit code 3 and a reason, not with a number."""
     done = _loadtest(tmp_path / "no-bundle", "run", "--duration", "1", *_addresses(stack))

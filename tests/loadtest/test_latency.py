@@ -10,8 +10,21 @@ def test_percentiles_of_known_latencies_are_found_within_the_histograms_precisio
         histogram.record(ms / 1_000)
     assert len(histogram) == 1_000
     assert histogram.summary_ms() == pytest.approx(
-        {"p50_ms": 500, "p90_ms": 900, "p99_ms": 990, "p99_9_ms": 999, "max_ms": 1_000}, rel=0.002
+        {"p50_ms": 500, "p90_ms": 900, "p99_ms": 990, "p99_9_ms": 999, "max_ms": 1_000, "mean_ms": 500.5}, rel=0.002
     )
+
+
+def test_the_curve_rises_from_the_least_to_the_largest_and_is_finest_at_its_end() -> None:
+    """A plot of it must show the last chat in ten thousand."""
+    histogram = LatencyHistogram()
+    for ms in range(1, 1_001):
+        histogram.record(ms / 1_000)
+    percents, latencies = zip(*histogram.curve_ms(), strict=True)
+    assert list(percents) == sorted(percents)
+    assert list(latencies) == sorted(latencies)
+    assert percents[-1] == 100
+    assert latencies[-1] == pytest.approx(1_000, rel=0.002)
+    assert sum(percent > 99 for percent in percents) > 10
 
 
 def test_one_slow_event_in_a_thousand_shows_in_the_tail_and_not_in_the_median() -> None:

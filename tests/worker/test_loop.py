@@ -1,6 +1,7 @@
 """The loop with stand-ins at its edges: what it hands on, in which order, and what it does when a commit fails."""
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -266,3 +267,26 @@ def test_the_log_of_a_batch_is_one_line_of_numbers() -> None:
     assert [line["event"] for line in lines] == ["batch_done"]
     assert {"n_records": 3, "n_rejected": 2, "n_cached": 0}.items() <= lines[0].items()
     assert CANARY not in str(lines)
+
+
+def test_a_stage_counts_once_for_its_batch_and_once_for_each_record_in_it() -> None:
+    """The first is what a stage costs, the second how much of a chat's latency it is; a sizing needs both."""
+    rig = Rig([record(0), record(1), record(2)])
+    rig.loop.run()
+    read = rig.metrics.registry.get_sample_value
+    for stage in ("decode", "cache_get", "commit_wait", "cache_put"):
+        once = read("moderation_stage_duration_seconds_sum", {"stage": stage})
+        assert once is not None
+        assert read("moderation_record_stage_seconds_total", {"stage": stage}) == pytest.approx(3 * once)
+    transaction = read("moderation_record_stage_seconds_total", {"stage": "transaction"})
+    assert transaction == pytest.approx(3 * (read("moderation_commit_duration_seconds_sum") or 0.0))
+
+
+def test_the_wait_of_a_record_runs_from_its_timestamp_to_its_batch() -> None:
+    """Under a backlog it is nearly all of the latency, and no stage of the worker shows it."""
+    old = [record(i)._replace(timestamp_ms=round(1_000 * (time.time() - 100))) for i in range(2)]
+    rig = Rig(old)
+    rig.loop.run()
+    assert (
+        rig.metrics.registry.get_sample_value("moderation_record_stage_seconds_total", {"stage": "wait"}) or 0
+    ) > 199

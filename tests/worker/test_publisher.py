@@ -253,3 +253,22 @@ def test_a_refused_topic_ends_the_process_in_this_mode_too() -> None:
     producer.delivery_error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     with pytest.raises(Fatal, match="grant Read"):
         at_least_once(producer, FakeConsumer()).commit(MESSAGES, OFFSETS, MEMBER)
+
+
+def test_the_time_to_hand_messages_over_is_told_apart_from_the_commit() -> None:
+    """So that a load test can say whether the producer or the transaction is slow."""
+    told: list[int] = []
+    TransactionalPublisher(
+        Factory(FakeProducer()),  # type: ignore[arg-type]
+        transaction_timeout_s=60.0,
+        request_timeout_s=1.0,
+        unreachable_exit_s=0.0,
+        published=lambda _duration_s, n_messages: told.append(n_messages),
+    ).commit(MESSAGES, OFFSETS, MEMBER)
+    AtLeastOncePublisher(
+        FakeProducer(),  # type: ignore[arg-type]
+        FakeConsumer(),  # type: ignore[arg-type]
+        request_timeout_s=1.0,
+        published=lambda _duration_s, n_messages: told.append(n_messages),
+    ).commit(MESSAGES, OFFSETS, MEMBER)
+    assert told == [2, 2]
