@@ -62,6 +62,9 @@ def compare(
         int | None,
         typer.Option(min=1, help="Of those, chats of a passage without a cache.", show_default="all; quick: 400"),
     ] = None,
+    padded_chats: Annotated[
+        int | None, typer.Option(min=1, help="Of those, chats of a padded session.", show_default="40; quick: 16")
+    ] = None,
     hit_events: Annotated[
         int | None, typer.Option(min=1, help="Events of a cached passage.", show_default="20,000; quick: 10,000")
     ] = None,
@@ -94,7 +97,7 @@ def compare(
         bundle=chosen_bundle(bundle),
         n_pairs=pairs or size.n_pairs,
         n_judged_chats=judged_chats or size.n_judged_chats,
-        n_padded_chats=size.n_padded_chats,
+        n_padded_chats=padded_chats or size.n_padded_chats,
         n_hit_events=hit_events or size.n_hit_events,
         n_lone=lone or size.n_lone,
         half_load_s=half_load_s or size.half_load_s,

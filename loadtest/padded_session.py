@@ -1,6 +1,7 @@
 """Classification as it is done without care for length: every chat padded to one width, one at a time, on all threads.
 
-The session has ONNX Runtime's own defaults, which suit this way of running, but for the number of threads.
+The session has ONNX Runtime's defaults, but for the threads, which do not spin, as in the worker: they would take the
+CPU from whatever else runs, and the figure would tell of the machine.
 
 Invariant: what is timed is tokenising, padding and inference, and nothing else.
 """
@@ -57,6 +58,7 @@ class PaddedSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = n_threads
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._tokenizer = tokenizer
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

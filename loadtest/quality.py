@@ -16,7 +16,7 @@ _OPERATING_POINT: Final = "banned_to_safe_rate_at_safe_to_banned_0.029"
 
 
 def manifest_quality(bundle: Path) -> dict[str, Any]:
-    """Return the figures that the bundle was exported with, on the chats whose annotators agree; None for what it lacks.
+    """Return the figures the bundle was exported with, on the chats whose annotators agree; None for what it lacks.
 
     Raises:
         LoadTestError: the folder is not a bundle.

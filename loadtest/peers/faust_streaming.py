@@ -1,7 +1,8 @@
 """The worker's job on faust-streaming: an agent over the events, one at a time or with `stream.take`; exactly once.
 
 The classifier runs in a thread, as Faust's documentation asks of code that blocks, so that the event loop goes on
-fetching, committing and sending. An event is acknowledged when the agent goes on to the next one, after its verdict was sent.
+fetching, committing and sending. An event is acknowledged when the agent goes on to the next one, after its verdict
+was sent.
 Source: faust-streaming.github.io, "Agents", "Streams: take", setting `processing_guarantee`.
 """
 
