@@ -89,7 +89,7 @@ class Comparison:
             for number in range(self.plan.n_pairs):
                 self.pairs.append(self._pair(number, sessions))
         return {
-            **figures(self.pairs),
+            **figures(self.pairs, {peer.name for peer in self.others.peers if peer.is_batched} if self.others else ()),
             **self._half_load(_HALF * median(pair.misses.per_s for pair in self.pairs)),
             **self._lone(),
             "peers": self._peers(),

@@ -60,6 +60,8 @@ def peer_rows(result: dict[str, Any]) -> list[Row]:
         )
         for name, peer in result["peers"].items()
     ]
+    single = result["spread"]["worker_vs_best_single_peer"]
+    rows.append(("worker_vs_best_single_peer", _range(single), "over the fastest that takes one record at a time"))
     return [
         *rows,
         ("same category", f"{result['peer_agreement_ratio']:.2%}", "worker against the peer that differs most"),

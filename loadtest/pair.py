@@ -1,7 +1,8 @@
 """One interleaved pair of a comparison, and the figures that are taken inside it. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ RATIOS: Final = (
     "worker_vs_session",
     "worker_vs_reference",
     "worker_vs_best_peer",
+    "worker_vs_best_single_peer",
     "worker_vs_own_padded",
     "hits_vs_misses",
     "hits_vs_bare_loop",
@@ -62,19 +64,22 @@ _REFERENCE_FIGURES: Final[dict[str, _Figure]] = {
     "worker_vs_reference": lambda pair: pair.misses.per_s / _per_s(pair.reference or {}),
     "reference_chats_per_s": lambda pair: _per_s(pair.reference or {}),
 }
-_PEER_FIGURES: Final[dict[str, _Figure]] = {
-    # The fastest of each pair, whichever it is: never better for the worker than any one of them.
-    "worker_vs_best_peer": lambda pair: pair.misses.per_s / max(one.per_s for one in pair.peers.values()),
-}
 
 
-def figures(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Return the medians of the ratios, the spread of every figure that was taken, and what was seen beside them."""
+def figures(pairs: Sequence[Pair], batching: Collection[str] = ()) -> dict[str, Any]:
+    """Return the medians of the ratios, the spread of every figure that was taken, and what was seen beside them.
+
+    Args:
+        pairs: At least one; what one of them holds, all do.
+        batching: Names of the peers that classify several chats together.
+    """
     taken = dict(_FIGURES)
     if pairs[0].reference is not None:
         taken |= _REFERENCE_FIGURES
     if pairs[0].peers:
-        taken |= _PEER_FIGURES
+        taken["worker_vs_best_peer"] = partial(_over_fastest, among=frozenset(pairs[0].peers))
+    if single := pairs[0].peers.keys() - set(batching):
+        taken["worker_vs_best_single_peer"] = partial(_over_fastest, among=frozenset(single))
     spreads = {name: spread([figure(pair) for pair in pairs]) for name, figure in taken.items()}
     starts_s = [passage.start_to_ready_s for pair in pairs for passage in (pair.misses, pair.hits)]
     session = pairs[0].session
@@ -98,6 +103,11 @@ def peer_figures(pairs: Sequence[Pair]) -> dict[str, dict[str, dict[str, float]]
         }
         for name in pairs[0].peers
     }
+
+
+def _over_fastest(pair: Pair, among: frozenset[str]) -> float:
+    # The fastest of each pair, whichever it is: never better for the worker than any one of them.
+    return pair.misses.per_s / max(pair.peers[name].per_s for name in among)
 
 
 def _per_s(session: Mapping[str, Any]) -> float:

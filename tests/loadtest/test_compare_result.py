@@ -62,8 +62,9 @@ def test_the_best_peer_is_the_fastest_of_each_pair() -> None:
     """Whichever peer is lucky in a pair counts there, so that no choice afterwards flatters the worker."""
     first = _pair(100, {"one": _passage(50), "other": _passage(25)})
     second = _pair(100, {"one": _passage(20), "other": _passage(40)})
-    found = figures([first, second])
+    found = figures([first, second], batching={"one"})
     assert found["spread"]["worker_vs_best_peer"] == {"median": 2.25, "min": 2.0, "max": 2.5}
+    assert found["spread"]["worker_vs_best_single_peer"] == {"median": 3.25, "min": 2.5, "max": 4.0}
     assert peer_figures([first, second])["one"]["worker_ratio"] == {"median": 3.5, "min": 2.0, "max": 5.0}
 
 
