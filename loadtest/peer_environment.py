@@ -68,8 +68,8 @@ def versions(python: Path) -> dict[str, str]:
 
 
 def _install(folder: Path) -> None:
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in ([sys.executable, "-m", "venv", folder], [*pip, "--require-hashes", "-r", _LOCK_FILE]):
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in ([sys.executable, "-m", "venv", str(folder)], [*pip, "--require-hashes", "-r", str(_LOCK_FILE)]):
         try:
             done = subprocess.run(  # noqa: S603  our own command lines
                 command, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
@@ -81,7 +81,7 @@ def _install(folder: Path) -> None:
         if done.returncode:
             raise LoadTestError(
                 f"the peers' environment cannot be installed: {(done.stderr or done.stdout).strip()[-1_000:]}; "
-                "it needs a package index; `compare --no-peers` leaves it out"
+                "it needs a package index; `compare --no-others` goes without"
             )
 
 

@@ -1,16 +1,18 @@
 """From passages to figures, targets and tables, with passages made up for it."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from loadtest.chats import SAMPLE_CHATS
 from loadtest.compare_tables import peer_rows, rate_rows, target_rows
 from loadtest.errors import LoadTestError
 from loadtest.pair import Pair, figures, peer_figures
 from loadtest.passage import Passage
-from loadtest.quality import manifest_quality
+from loadtest.quality import manifest_quality, measured_quality
 from loadtest.targets import TARGETS, judged
 
 SESSION = {"n_texts": 4, "elapsed_s": 0.04, "cpu_s": 0.08, "n_tokens": 200, "categories": ["A", "B", "C", "D"]}
@@ -133,3 +135,15 @@ def test_a_bundle_without_figures_has_none(tmp_path: Path) -> None:
     assert manifest_quality(tmp_path)["dev_accuracy"] is None
     with pytest.raises(LoadTestError, match="not a bundle folder"):
         manifest_quality(tmp_path / "missing")
+
+
+@pytest.mark.training  # `evaluate` needs the extra `data`
+def test_quality_can_be_measured_anew_on_labelled_chats(bundle_path: Path, tmp_path: Path) -> None:
+    """The manifest says what the exporter measured; an operator's own chats may be harder."""
+    data = tmp_path / "labelled.jsonl"
+    data.write_bytes(b"\n".join(SAMPLE_CHATS.read_bytes().splitlines()[:30]))
+    found = measured_quality(bundle_path, data, n_threads=1)
+    assert (found["dev_n_chats"], found["dev_source"]) == (30, "measured")
+    assert found["dev_accuracy"] > 0.8
+    assert 0 <= found["dev_banned_to_safe"] < 0.5
+    assert found["dev_digest"] == f"sha256:{hashlib.sha256(data.read_bytes()).hexdigest()}"
