@@ -148,7 +148,7 @@ def bare_session(
 
 
 def _others(plan: Plan) -> Others:
-    _say("the environment of reference and peers: made on the first call, about 200 MB of downloads")
+    _say("the environment of reference and peers: made on the first call, 410 MB on disk")
     python = peer_python()
     installed = versions(python)
     return Others(
