@@ -64,11 +64,15 @@ contracts: setup  ## generate schemas/json again
 # --universal: one lock for every supported Python and platform. The files name no package index.
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-annotate pyproject.toml
+# The peers of the load test classify with the versions just locked for the worker; the rest is their own.
+PEERS_LOCK = grep -hE '^(numpy|onnx|onnxruntime|orjson|jiter|tokenizers)==' requirements-training.lock | sed 's/ .$$//' | \
+	$(subst pyproject.toml,,$(LOCK)) --constraint -
 
 lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) -o requirements-serving.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
+	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

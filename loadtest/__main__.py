@@ -8,21 +8,18 @@ Exit codes: 0 measured; 1 unexpected error; 2 wrong usage; 3 the measurement cou
 duplicated or dead-lettered.
 """
 
-import os
 import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
-import orjson
 import typer
 
 from loadtest import report
 from loadtest.bare_loop import BareLoop
-from loadtest.bare_session import BareSession
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
-from loadtest.compare import Comparison, Plan
+from loadtest.compare_command import bare_session, compare, padded_session
 from loadtest.errors import LoadTestError
 from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS
 from loadtest.fleet_simulation import Fleet
@@ -35,10 +32,8 @@ from loadtest.run_command import run
 from loadtest.services import services
 from loadtest.soak_command import soak
 from loadtest.sweep_command import sweep
-from loadtest.tables import compare_rows, plan_rows, replay_rows
+from loadtest.tables import plan_rows, replay_rows
 from loadtest.topics import Topics
-
-_DEFAULT_BUNDLE: Final = Path(__file__).parents[1] / "model" / "bundles" / "default"
 
 app = typer.Typer(
     help=__doc__,
@@ -48,55 +43,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Inference threads; 0 takes one per usable CPU.")]
-BundleOption = Annotated[
-    Path | None,
-    typer.Option("--bundle", help="Bundle folder.", show_default="MODERATION_MODEL__PATH, else the shipped bundle"),
-]
-PaddedTokensOption = Annotated[int, typer.Option(min=1, help="Padded tokens of one inference of the bare session.")]
-RowsOption = Annotated[int, typer.Option(min=1, help="Rows of one inference of the bare session.")]
-
 
 app.command()(run)
 app.command()(sweep)
 app.command()(soak)
 
 
-@app.command()
-def compare(
-    *,
-    pairs: Annotated[int, typer.Option(min=1, help="Interleaved repetitions.")] = 5,
-    chats: Annotated[int, typer.Option(min=1, help="Distinct chats, at most.")] = 2_000,
-    hit_events: Annotated[int, typer.Option(min=1, help="Events of a cached passage.")] = 20_000,
-    lone: Annotated[int, typer.Option(min=1, help="Lone events at the end.")] = 200,
-    threads: ThreadsOption = 0,
-    max_padded_tokens: PaddedTokensOption = 512,
-    max_rows: RowsOption = 64,
-    bundle: BundleOption = None,
-    events: EventsOption = SAMPLE_CHATS,
-    partitions: PartitionsOption = 12,
-    bootstrap_servers: BootstrapOption = None,
-    redis_url: RedisOption = None,
-) -> None:
-    """Compare the worker with the bare ONNX session and the bare cached loop: same chats, interleaved pairs."""
-    plan = Plan(
-        bundle=_bundle(bundle),
-        n_pairs=pairs,
-        n_hit_events=hit_events,
-        n_lone=lone,
-        n_threads=threads or len(os.sched_getaffinity(0)),
-        n_partitions=partitions,
-        max_padded_tokens=max_padded_tokens,
-        max_rows=max_rows,
-    )
-    os.environ["MODERATION_MODEL__PATH"] = str(plan.bundle)
-    pool = ChatPool.read(events, _run_id(), limit=chats)
-    facts = machine()
-    with services(bootstrap_servers, redis_url) as addresses:
-        result = Comparison(addresses, pool, plan, say=lambda text: typer.echo(text, err=True)).run()
-    result["machine"] = facts
-    report.print_table("worker against its limits", compare_rows(result))
-    print_json_line(result)
+app.command()(compare)
 
 
 @app.command()
@@ -162,19 +115,8 @@ def replay_demo(
         raise typer.Exit(EXIT_WRONG_ANSWERS)
 
 
-@app.command(name="bare-session")
-def bare_session(
-    *,
-    texts: Annotated[Path, typer.Option(help="JSON lines of `python -m model render`.")],
-    bundle: BundleOption = None,
-    threads: ThreadsOption = 0,
-    max_padded_tokens: PaddedTokensOption = 512,
-    max_rows: RowsOption = 64,
-) -> None:
-    """Time tokenizer and ONNX session alone over rendered texts; `compare` starts it. Prints one JSON line."""
-    session = BareSession(_bundle(bundle), n_threads=threads or len(os.sched_getaffinity(0)))
-    lines = [orjson.loads(line)["text"] for line in texts.read_bytes().splitlines()]
-    print_json_line(session.measure(lines, max_padded_tokens=max_padded_tokens, max_rows=max_rows))
+app.command(name="bare-session")(bare_session)
+app.command(name="padded-session")(padded_session)
 
 
 @app.command(name="bare-loop")
@@ -193,10 +135,6 @@ def bare_loop(
 
 def _run_id() -> str:
     return new_run_id()
-
-
-def _bundle(named: Path | None) -> Path:
-    return (named or Path(os.environ.get("MODERATION_MODEL__PATH", _DEFAULT_BUNDLE))).resolve()
 
 
 def main() -> None:

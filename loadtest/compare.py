@@ -1,32 +1,34 @@
-"""`compare`: the worker against its own limits, in interleaved pairs, so that the machine's mood hits both sides alike.
+"""`compare`: the worker, its own limits, the reference path and its peers, in interleaved pairs.
 
-Each pair holds four passages over the same chats, one at a time: the worker without a cache, the bare ONNX session, the
-worker with every event cached, the bare loop. The order turns round from pair to pair. Ratios are taken inside a pair.
+Each pair holds one passage of every side over the same chats, one at a time, so that the machine's mood hits all alike.
+The order turns round from pair to pair. Ratios are taken inside a pair.
 """
 
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-import orjson
-
 from loadtest.chats import ChatPool, Outgoing, round_robin
 from loadtest.errors import LoadTestError
-from loadtest.open_loop import bench, run_lone
+from loadtest.open_loop import Load, bench, run_load, run_lone
+from loadtest.pair import Pair, figures, peer_figures
 from loadtest.passage import Passage, bare_loop_passage, worker_passage
-from loadtest.report import spread
+from loadtest.peer_passage import Peer, PeerSetup, peer_passage
+from loadtest.reference_model import REFERENCE_TOKENS
+from loadtest.schedule import Schedule
 from loadtest.services import Services
+from loadtest.sessions import Sessions, evenly_spaced
 
 _N_WARM_UP: Final = 64
 _N_HIT_WARM_UP: Final = 2_000
 """Enough cached events for the batch size to settle."""
 _LONE_GAP_S: Final = 0.1
+_HALF: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,41 +37,29 @@ class Plan:
 
     bundle: Path
     n_pairs: int
+    n_judged_chats: int
+    """Chats of a passage without a cache; the cached ones have all."""
+    n_padded_chats: int
+    """Chats of a padded session, which takes the same time for each."""
     n_hit_events: int
     n_lone: int
+    half_load_s: float
     n_threads: int
     n_partitions: int
     max_padded_tokens: int
     max_rows: int
 
 
-@dataclass
-class Pair:
-    """Events per second of the four passages of one pair, and what was seen beside them."""
+@dataclass(frozen=True)
+class Others:
+    """Who stands beside the worker and its own limits."""
 
-    misses: Passage
-    session: dict[str, Any]
-    hits: Passage
-    bare_loop: Passage
-
-    @property
-    def session_per_s(self) -> float:
-        """Chats per second of the bare session."""
-        return float(self.session["n_texts"]) / float(self.session["elapsed_s"])
-
-    @property
-    def agreement_ratio(self) -> float:
-        """Share of chats on which worker and bare session name the same category: proof of the same work."""
-        expected: list[str] = self.session["categories"]
-        n_same = sum(a == b for a, b in zip(self.misses.categories, expected, strict=True))
-        return n_same / len(expected)
-
-
-_RATIOS: Final[dict[str, Callable[[Pair], float]]] = {
-    "worker_vs_session": lambda pair: pair.misses.per_s / pair.session_per_s,
-    "hits_vs_misses": lambda pair: pair.hits.per_s / pair.misses.per_s,
-    "hits_vs_bare_loop": lambda pair: pair.hits.per_s / pair.bare_loop.per_s,
-}
+    reference: Path
+    """The reference model's file."""
+    peers: Sequence[Peer]
+    setup: PeerSetup
+    versions: dict[str, str]
+    """By distribution."""
 
 
 @dataclass
@@ -80,27 +70,44 @@ class Comparison:
         services: Addresses, Redis included.
         pool: The chats.
         plan: How often, how large.
-        say: Told of each passage as it ends.
+        others: Reference path and peers; None leaves them out.
+        say: Told of each pair as it ends.
     """
 
     services: Services
     pool: ChatPool
     plan: Plan
+    others: Others | None
     say: Callable[[str], None]
     pairs: list[Pair] = field(default_factory=list)
 
     def run(self) -> dict[str, Any]:
-        """Take all measurements and return the result as the JSON line holds it."""
+        """Take all measurements and return them as the JSON line holds them, but for quality, targets and machine."""
         with tempfile.TemporaryDirectory(prefix="verdictstream-loadtest-") as folder:
-            texts = _rendered(self._miss_events("render"), self.plan.bundle, Path(folder))
+            sessions = Sessions(self.plan.bundle, Path(folder), n_threads=self.plan.n_threads)
+            sessions.render(self._miss_events("render"), n_padded_chats=self.plan.n_padded_chats)
             self._fill_cache()
             for number in range(self.plan.n_pairs):
-                self.pairs.append(self._pair(number, texts))
-        lone = self._lone()
-        return self._result(lone)
+                self.pairs.append(self._pair(number, sessions))
+        return {
+            **figures(self.pairs, {peer.name for peer in self.others.peers if peer.is_batched} if self.others else ()),
+            **self._half_load(_HALF * median(pair.misses.per_s for pair in self.pairs)),
+            **self._lone(),
+            "peers": self._peers(),
+            "n_chats": len(self.pool),
+            "n_judged_chats": len(self._miss_events("count")),
+            "n_hit_events": self.plan.n_hit_events,
+            "n_threads": self.plan.n_threads,
+        }
+
+    @property
+    def _without_cache(self) -> Services:
+        return replace(self.services, redis_url=None)
 
     def _miss_events(self, run_id: str) -> list[Outgoing]:
-        pool = ChatPool(self.pool.conversations, f"{self.pool.run_id}-{run_id}")
+        pool = ChatPool(
+            evenly_spaced(self.pool.conversations, self.plan.n_judged_chats), f"{self.pool.run_id}-{run_id}"
+        )
         return [pool.outgoing(number, number) for number in range(len(pool))]
 
     def _warm_up(self, run_id: str) -> list[Outgoing]:
@@ -109,36 +116,50 @@ class Comparison:
 
     def _fill_cache(self) -> None:
         """Let a worker judge every chat once, so that all later events under the same chat ids are hits."""
-        passage = self._worker(self.services, self._miss_events("hit"), [], f"{self.pool.run_id}-hit")
+        run_id = f"{self.pool.run_id}-hit"
+        events = [
+            ChatPool(self.pool.conversations, run_id).outgoing(number, number) for number in range(len(self.pool))
+        ]
+        passage = self._worker(self.services, events, [], run_id)
         self.say(f"cache filled: {passage.n_events} chats, {passage.per_s:.0f} chats/s")
 
-    def _pair(self, number: int, texts: Path) -> Pair:
-        taken: dict[str, Any] = {}
-        steps: list[tuple[str, Callable[[], Any]]] = [
-            ("misses", lambda: self._misses(number)),
-            ("session", lambda: self._session(texts)),
-            ("hits", self._hits),
-            (
-                "bare_loop",
-                self._bare_loop,
-            ),
-        ]
-        for name, take in steps if number % 2 == 0 else reversed(steps):
-            taken[name] = take()
-        pair = Pair(**taken)
-        self.say(
-            f"pair {number + 1} of {self.plan.n_pairs}: misses {pair.misses.per_s:.1f}/s, session "
-            f"{pair.session_per_s:.1f}/s, hits {pair.hits.per_s:.0f}/s, bare loop {pair.bare_loop.per_s:.0f}/s"
-        )
-        return pair
+    def _pair(self, number: int, sessions: Sessions) -> Pair:
+        plan, others = self.plan, self.others
+        steps: dict[str, Callable[[], Any]] = {
+            "misses": partial(self._misses, number),
+            "session": partial(sessions.bare, max_padded_tokens=plan.max_padded_tokens, max_rows=plan.max_rows),
+            "own_padded": sessions.own_padded,
+            "hits": self._hits,
+            "bare_loop": self._bare_loop,
+        }
+        peers: dict[str, Callable[[], Any]] = {}
+        if others is not None:
+            steps["reference"] = partial(sessions.padded, others.reference, n_tokens=REFERENCE_TOKENS)
+            peers = {peer.name: partial(self._peer, peer, others.setup, number) for peer in others.peers}
+        order = [*steps, *peers]
+        taken = {name: self._said(name, {**steps, **peers}[name]()) for name in _turned(order, number)}
+        return Pair(**{name: taken[name] for name in steps}, peers={name: taken[name] for name in peers})
+
+    def _said(self, name: str, found: Any) -> Any:
+        per_s = found.per_s if isinstance(found, Passage) else found["n_texts"] / found["elapsed_s"]
+        self.say(f"pair {len(self.pairs) + 1} of {self.plan.n_pairs}: {name} {per_s:,.1f}/s")
+        return found
 
     def _misses(self, number: int) -> Passage:
         name = f"miss{number}"
         return self._worker(
-            Services(self.services.bootstrap_servers, None),
+            self._without_cache, self._miss_events(name), self._warm_up(name), f"{self.pool.run_id}-{name}"
+        )
+
+    def _peer(self, peer: Peer, setup: PeerSetup, number: int) -> Passage:
+        name = f"peer{number}"
+        return peer_passage(
+            peer,
+            setup,
+            self.services.bootstrap_servers,
             self._miss_events(name),
             self._warm_up(name),
-            f"{self.pool.run_id}-{name}",
+            run_id=f"{self.pool.run_id}-{name}",
         )
 
     def _hits(self) -> Passage:
@@ -170,70 +191,49 @@ class Comparison:
             n_partitions=self.plan.n_partitions,
         )
 
-    def _session(self, texts: Path) -> dict[str, Any]:
-        plan = self.plan
-        command = [sys.executable, "-m", "loadtest", "bare-session", "--texts", str(texts)]
-        command += ["--bundle", str(plan.bundle), "--threads", str(plan.n_threads)]
-        command += ["--max-padded-tokens", str(plan.max_padded_tokens), "--max-rows", str(plan.max_rows)]
-        answer: dict[str, Any] = orjson.loads(_output_of(command))
-        return answer
+    def _half_load(self, rate_per_s: float) -> dict[str, Any]:
+        """Send at half of the rate just measured, without a cache, and look at the latencies."""
+        pool = ChatPool(self.pool.conversations, f"{self.pool.run_id}-half")
+        schedule = Schedule.constant(rate_per_s=rate_per_s, duration_s=self.plan.half_load_s)
+        with ExitStack() as stack:
+            standing = bench(stack, self._without_cache, pool, n_workers=1, n_partitions=self.plan.n_partitions)
+            found = run_load(standing, Load(schedule, repeat_ratio=0.0, seed=1))
+        if found["n_lost"] or found["n_duplicated"] or found["n_dead_letters"]:
+            raise LoadTestError(f"at {rate_per_s:.1f}/s {found}; expected one verdict for each event, no more")
+        self.say(f"half load: p99 {found['latency']['p99_ms']:.1f} ms at {rate_per_s:.1f}/s")
+        return {
+            "p50_half_load_ms": found["latency"]["p50_ms"],
+            "p99_half_load_ms": found["latency"]["p99_ms"],
+            "half_load_generator_late_p99_ms": found["generator_late_p99_ms"],
+            "half_load_rate_per_s": round(rate_per_s, 1),
+            "half_load_s": self.plan.half_load_s,
+        }
 
     def _lone(self) -> dict[str, Any]:
         with ExitStack() as stack:
             standing = bench(stack, self.services, self.pool, n_workers=1, n_partitions=self.plan.n_partitions)
-            return run_lone(standing, n_events=self.plan.n_lone, gap_s=_LONE_GAP_S)
-
-    def _result(self, lone: dict[str, Any]) -> dict[str, Any]:
-        pairs = self.pairs
-        spreads = _spreads(pairs)
-        workers = [passage for pair in pairs for passage in (pair.misses, pair.hits)]
+            found = run_lone(standing, n_events=self.plan.n_lone, gap_s=_LONE_GAP_S)
+        peak_rss_mb = (passage.peak_rss_mb for pair in self.pairs for passage in (pair.misses, pair.hits))
         return {
-            **{name: spreads[name]["median"] for name in _RATIOS},
-            "lone_p50_ms": lone["lone_p50_ms"],
-            "lone_p99_ms": lone["lone_p99_ms"],
-            "worker_rss_mb": round(max(lone["worker_rss_mb"], *(one.peak_rss_mb for one in workers)), 1),
-            "start_to_ready_s": round(median(one.start_to_ready_s for one in workers), 2),
-            "category_agreement_ratio": round(min(pair.agreement_ratio for pair in pairs), 4),
-            "n_pairs": len(pairs),
-            "n_chats": len(self.pool),
-            "n_hit_events": self.plan.n_hit_events,
-            "mean_tokens": round(pairs[0].session["n_tokens"] / pairs[0].session["n_texts"], 1),
-            "n_threads": self.plan.n_threads,
-            "spread": spreads,
+            "lone_p50_ms": found["lone_p50_ms"],
+            "lone_p99_ms": found["lone_p99_ms"],
+            "worker_rss_mb": round(max(found["worker_rss_mb"], *peak_rss_mb), 1),
+        }
+
+    def _peers(self) -> dict[str, Any]:
+        others = self.others
+        if others is None:
+            return {}
+        found = peer_figures(self.pairs)
+        return {
+            peer.name: {
+                **found[peer.name],
+                "guarantee": peer.guarantee,
+                "version": f"{peer.distribution} {others.versions[peer.distribution]}",
+            }
+            for peer in others.peers
         }
 
 
-def _spreads(pairs: list[Pair]) -> dict[str, dict[str, float]]:
-    """Return median and range over the pairs: ratios, rates and CPU times."""
-    values = {name: [ratio(pair) for pair in pairs] for name, ratio in _RATIOS.items()} | {
-        "worker_chats_per_s": [pair.misses.per_s for pair in pairs],
-        "session_chats_per_s": [pair.session_per_s for pair in pairs],
-        "hits_per_s": [pair.hits.per_s for pair in pairs],
-        "bare_loop_per_s": [pair.bare_loop.per_s for pair in pairs],
-        "worker_cpu_ms_per_chat": [1_000 * pair.misses.cpu_s / pair.misses.n_events for pair in pairs],
-        "session_cpu_ms_per_chat": [1_000 * pair.session["cpu_s"] / pair.session["n_texts"] for pair in pairs],
-        "hit_cpu_ms_per_event": [1_000 * pair.hits.cpu_s / pair.hits.n_events for pair in pairs],
-    }
-    return {name: spread(one) for name, one in values.items()}
-
-
-def _rendered(events: list[Outgoing], bundle: Path, folder: Path) -> Path:
-    """Write the texts that the classifier reads of these events, one JSON line each, and return the file."""
-    chats, texts = folder / "chats.jsonl", folder / "texts.jsonl"
-    chats.write_bytes(b"".join(event.value + b"\n" for event in events))
-    texts.write_bytes(
-        _output_of([sys.executable, "-m", "model", "render", "--jsonl", str(chats), "--bundle", str(bundle)])
-    )
-    n_texts = len(texts.read_bytes().splitlines())
-    if n_texts != len(events):
-        raise LoadTestError(
-            f"`python -m model render` printed {n_texts} texts for {len(events)} chats; expected as many"
-        )
-    return texts
-
-
-def _output_of(command: list[str]) -> bytes:
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  our own command lines
-    if done.returncode:
-        raise LoadTestError(f"`{' '.join(command[1:4])}` ended with exit code {done.returncode}; see its error above")
-    return done.stdout
+def _turned(names: Sequence[str], number: int) -> Sequence[str]:
+    return names if number % 2 == 0 else names[::-1]

@@ -8,7 +8,7 @@ Records are only kept while the clock runs, and booked afterwards.
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -46,7 +46,7 @@ class Passage:
         return self.n_events / self.elapsed_s
 
 
-def _pass_through(
+def pass_through(
     topics: Topics,
     events: Sequence[Outgoing],
     reader: VerdictReader,
@@ -103,24 +103,36 @@ def worker_passage(
         VerdictReader(topics, collected.take) as reader,
     ):
         if warm_up:
-            _pass_through(topics, warm_up, reader, collected, worker.check)
+            pass_through(topics, warm_up, reader, collected, worker.check)
         before = worker.usage()
-        elapsed_s = _pass_through(topics, events, reader, collected, worker.check)
+        elapsed_s = pass_through(topics, events, reader, collected, worker.check)
         usage = worker.usage()
-    ledger = Ledger(run_id, len(events))
-    for sequence in range(len(events)):
+    passage = accounted(collected, topics, run_id, n_events=len(events), elapsed_s=elapsed_s)
+    return replace(
+        passage,
+        cpu_s=usage.cpu_s - before.cpu_s,
+        start_to_ready_s=worker.start_to_ready_s,
+        peak_rss_mb=usage.peak_rss_mb,
+    )
+
+
+def accounted(collected: Collected, topics: Topics, run_id: str, *, n_events: int, elapsed_s: float) -> Passage:
+    """Book what a passage answered, and return it.
+
+    Raises:
+        LoadTestError: an event was lost, duplicated or dead-lettered: such a passage has no meaningful time.
+    """
+    ledger = Ledger(run_id, n_events)
+    for sequence in range(n_events):
         ledger.sent(sequence, collected.last_s - elapsed_s)
     collected.book(into_ledger(ledger, topics))
     if ledger.n_lost or ledger.n_duplicated or ledger.n_dead_letters:
         raise LoadTestError(f"a passage ended with {ledger.summary()}; expected one verdict for each event, no more")
     return Passage(
-        n_events=len(events),
+        n_events=n_events,
         elapsed_s=elapsed_s,
-        cpu_s=usage.cpu_s - before.cpu_s,
         n_hits=ledger.n_hits,
-        categories=_categories(collected, run_id, topics, len(events)),
-        start_to_ready_s=worker.start_to_ready_s,
-        peak_rss_mb=usage.peak_rss_mb,
+        categories=_categories(collected, run_id, topics, n_events),
     )
 
 
@@ -158,7 +170,7 @@ def bare_loop_passage(
                 # One line says that the group has given the loop its partitions.
                 _check_loop(loop, is_ready=bool(loop.stdout and loop.stdout.readline()))
                 for sent in (warm_up, events):
-                    elapsed_s = _pass_through(topics, sent, reader, collected, lambda: _check_loop(loop, is_ready=True))
+                    elapsed_s = pass_through(topics, sent, reader, collected, lambda: _check_loop(loop, is_ready=True))
                 loop.wait(_STOP_TIMEOUT_S)
             finally:
                 loop.kill()

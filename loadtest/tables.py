@@ -17,30 +17,6 @@ def lone_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
-def compare_rows(result: dict[str, Any]) -> list[Row]:
-    """Return the rows of `compare`."""
-    n_pairs = f"{result['n_pairs']} pairs"
-    rows = [
-        _ratio(result, "worker_vs_session", f"cache off against bare session, {n_pairs}; target ≥ 0.90"),
-        _ratio(result, "hits_vs_misses", f"all cached against cache off, {n_pairs}; target ≥ 10"),
-        _ratio(result, "hits_vs_bare_loop", f"all cached against bare loop, {n_pairs}; target ≥ 0.7"),
-    ]
-    for name in ("worker_chats_per_s", "session_chats_per_s", "hits_per_s", "bare_loop_per_s"):
-        one = result["spread"][name]
-        rows.append((name, f"{one['median']:,.1f} ({one['min']:,.1f} to {one['max']:,.1f})", "median (range)"))
-    for name in ("worker_cpu_ms_per_chat", "session_cpu_ms_per_chat", "hit_cpu_ms_per_event"):
-        one = result["spread"][name]
-        rows.append((name, f"{one['median']:.3f} ({one['min']:.3f} to {one['max']:.3f})", "less moved by other load"))
-    return [
-        *rows,
-        ("lone p50 / p99", f"{result['lone_p50_ms']:.1f} / {result['lone_p99_ms']:.1f} ms", "target p99 < 50 ms"),
-        ("worker RSS", f"{result['worker_rss_mb']:.0f} MB", "largest seen; target < 400 MB"),
-        ("start to ready", f"{result['start_to_ready_s']:.2f} s", "median; target < 2 s"),
-        ("same category", f"{result['category_agreement_ratio']:.2%}", "worker against bare session"),
-        ("chats", f"{result['n_chats']:,} of {result['mean_tokens']:.0f} tokens on average", "distinct"),
-    ]
-
-
 def plan_rows(result: dict[str, Any]) -> list[Row]:
     """Return the rows of `plan`."""
     run, alone = result["simulated"], result["simulated_lag_only"]
@@ -108,11 +84,6 @@ def replay_rows(result: dict[str, Any]) -> list[Row]:
             ),
         ),
     ]
-
-
-def _ratio(result: dict[str, Any], name: str, note: str) -> Row:
-    one = result["spread"][name]
-    return name, f"{one['median']:.3f} ({one['min']:.3f} to {one['max']:.3f})", note
 
 
 def count_rows(result: dict[str, Any]) -> list[Row]:
