@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from model import Bundle, Classifier, available_cpus, load_bundle, load_policy
 from schemas import PolicyRef
 from worker.batch_size import BatchSize
-from worker.cache import NoCache, RedisVerdictCache, VerdictCache, connect
+from worker.cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.health import HealthServer
@@ -21,6 +21,7 @@ from worker.messages import OutputTopics
 from worker.metrics import Metrics
 from worker.publisher import AtLeastOncePublisher, Publisher, TransactionalPublisher
 from worker.reachability import Reachability
+from worker.redis_settings import connect
 from worker.settings import Delivery, WorkerSettings
 from worker.topic_check import check_topics
 from worker.verdict_builder import VerdictBuilder
@@ -117,7 +118,7 @@ def make_cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
     if settings.redis.url is None:
         log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
         return NoCache()
-    client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
+    client = connect(settings.redis)
     return RedisVerdictCache(client, settings.redis, metrics)
 
 

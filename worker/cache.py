@@ -14,14 +14,12 @@ import pybreaker
 import redis
 import structlog
 from pydantic import ValidationError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from schemas import Verdict, decode_verdict
 from worker.errors import Degraded
 from worker.metrics import Metrics
 from worker.record import Record
-from worker.settings import RedisSettings
+from worker.redis_settings import RedisSettings
 
 log = structlog.get_logger()
 
@@ -81,7 +79,7 @@ class RedisVerdictCache:
     """Verdicts in Redis, behind a circuit breaker.
 
     Args:
-        client: Redis client with short timeouts, see `connect`.
+        client: Redis client with short timeouts, see `worker.redis_settings.connect`.
         settings: TTL and breaker settings.
         metrics: Where look-ups, writes and faults are counted.
     """
@@ -190,21 +188,6 @@ class RedisVerdictCache:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-def connect(url: str, *, timeout_s: float) -> "redis.Redis":
-    """Return a client that connects on first use, waits at most `timeout_s` per answer and never retries by itself.
-
-    Raises:
-        ValueError: the url is not a Redis address.
-    """
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        client_name="verdictstream",
-    )
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -7,19 +7,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas import CATEGORY_NAMES, Verdict, decode_verdict
-from worker.cache import cache_key, connect
+from worker.cache import cache_key
 from worker.errors import Degraded
+from worker.redis_settings import RedisSettings, connect
 
 _COLOURS = {"allow": "green", "review": "yellow", "block": "red"}
 
 
-def cached_verdict(url: str, chat_id: str, *, timeout_s: float) -> Verdict | None:
+def cached_verdict(settings: RedisSettings, chat_id: str, *, timeout_s: float) -> Verdict | None:
     """Return the cached verdict of a chat, None where there is none.
 
     Raises:
         Degraded: Redis does not answer, or what it holds is not a verdict.
     """
-    client = connect(url, timeout_s=timeout_s)
+    client = connect(settings, timeout_s=timeout_s)
     try:
         raw = client.get(cache_key(chat_id))
         return None if raw is None else decode_verdict(raw)  # type: ignore[arg-type]  # the client is synchronous
