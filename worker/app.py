@@ -4,7 +4,6 @@ from contextlib import ExitStack
 
 import structlog
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
 
 from model import Bundle, Classifier, available_cpus, load_bundle, load_policy
 from schemas import PolicyRef
@@ -13,7 +12,8 @@ from worker.cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.health import HealthServer
-from worker.kafka_config import client_config, consumer_config, producer_config, transactional_id_of
+from worker.kafka_config import consumer_config, producer_config, transactional_id_of
+from worker.kafka_probe import open_admin, probe
 from worker.lifecycle import Lifecycle
 from worker.logs import librdkafka_logger
 from worker.loop import WorkerLoop
@@ -43,11 +43,11 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         metrics = Metrics()
         bundle = load_bundle(settings.model.path)
         classifier = make_classifier(settings, bundle, metrics)
-        admin = AdminClient(client_config(settings.kafka), logger=librdkafka_logger())
+        admin = open_admin(settings.kafka)
         reachability = Reachability(
             exit_after_s=settings.kafka.unreachable_exit_s,
             metrics=metrics,
-            probe=lambda: admin.list_topics(timeout=1.0),
+            probe=lambda: probe(settings.kafka),
         )
         topics = check_topics(admin, settings.kafka)
         cache = make_cache(settings, metrics)
@@ -144,6 +144,7 @@ def make_publisher(
         transaction_timeout_s=kafka.transaction_timeout_s,
         request_timeout_s=kafka.request_timeout_s,
         unreachable_exit_s=kafka.unreachable_exit_s,
+        name=transactional_id,
     )
 
 

@@ -24,6 +24,8 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 or newer is needed",
 }
 
+_REFUSALS: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
+
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 """A newer producer epoch exists: another worker's, or the broker's own after a transaction timeout."""
 
@@ -42,6 +44,11 @@ def describe(error: KafkaError) -> str:
 def is_fatal(error: KafkaError) -> bool:
     """Say whether no retry can help."""
     return bool(error.fatal()) or error.code() in _REMEDIES
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Say whether a client's error callback tells of a connection that a broker, or the client itself, refused."""
+    return error.code() in _REFUSALS
 
 
 def fatal(error: KafkaError, doing: str) -> Fatal:
