@@ -41,7 +41,8 @@ class Certificates:
         """Return a client certificate with this common name, by the known CA or by the other one."""
         authority = self._authority if known else self._stranger
         expiry = datetime.now(UTC) - timedelta(days=1) if expired else None
-        leaf = authority.issue_cert(common_name=name, not_after=expiry)
+        # With a host name too: Java takes an empty list of names for a broken certificate.
+        leaf = authority.issue_cert(f"{name}.clients.example", common_name=name, not_after=expiry)
         mark = f"{name}-{known}-{expired}-{bool(password)}"
         pair = Pair(self._folder / f"{mark}.crt", self._folder / f"{mark}.key")
         pair.certificate.write_bytes(b"".join(_chain(leaf)))

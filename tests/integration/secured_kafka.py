@@ -4,8 +4,8 @@ The plaintext listener stays, for the test itself: its user is anonymous and a s
 ACL says and nothing more.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -22,9 +22,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from deploy.kafka.apply import create_acls
+from deploy.kafka.rights import Right, rights_by_role
 from deploy.local import BrokerOptions, LocalStack
 from tests.integration.certificates import Certificates
 from tests.integration.token_server import AUDIENCE, ISSUER, TokenServer
+from worker.settings import KafkaSettings
 
 WAYS: Final = ("scram", "plain", "mtls", "oauth")
 SECRET: Final = "hunter2-canary-7f3a"  # noqa: S105  every password of a test begins like this
@@ -71,6 +73,14 @@ def token_server(certificates: Certificates) -> TokenServer:
     return TokenServer({}, certificates.server_context())
 
 
+class Connection(NamedTuple):
+    """A user and how it connects."""
+
+    principal: str
+    settings: dict[str, str]
+    """Of the worker, without the prefix."""
+
+
 class SecuredKafka:
     """Users, rights and settings on a running broker.
 
@@ -81,13 +91,13 @@ class SecuredKafka:
     """
 
     def __init__(self, stack: LocalStack, certificates: Certificates, tokens: TokenServer) -> None:
+        self.stack = stack
         self.certificates = certificates
         self.tokens = tokens
         self.admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers, "log_level": 0})
-        self._kafka = stack.kafka
 
-    def connection(self, way: str, *, user: str = "") -> tuple[str, dict[str, str]]:
-        """Make a user and return its principal, and the worker's settings for this way."""
+    def connection(self, way: str, *, user: str = "") -> Connection:
+        """Make a user and return how it connects."""
         name = PLAIN_USER if way == "plain" else user or f"{way}-{uuid4().hex[:8]}"
         secret = f"{SECRET}-{way}"
         kafka = {
@@ -109,8 +119,8 @@ class SecuredKafka:
         if way == "scram":
             self.set_password(name, secret)
         listener = {"mtls": "MTLS", "oauth": "OAUTH"}.get(way, "SASL")
-        kafka["BOOTSTRAP_SERVERS"] = self._kafka.servers_of(listener)
-        return f"User:{name}", {f"MODERATION_KAFKA__{key}": value for key, value in kafka.items()}
+        kafka["BOOTSTRAP_SERVERS"] = self.stack.kafka.servers_of(listener)
+        return Connection(f"User:{name}", {f"KAFKA__{key}": value for key, value in kafka.items()})
 
     def set_password(self, user: str, password: str) -> None:
         """Create a SCRAM user, or change its password."""
@@ -123,24 +133,7 @@ class SecuredKafka:
         """Give rights."""
         create_acls(self.admin, acls)
 
-    def disallow(self, acls: Iterable[AclBinding]) -> None:
-        """Take these very rights away."""
-        filters = [
-            AclBindingFilter(
-                acl.restype,
-                acl.name,
-                acl.resource_pattern_type,
-                acl.principal,
-                acl.host,
-                acl.operation,
-                acl.permission_type,
-            )
-            for acl in acls
-        ]
-        for future in self.admin.delete_acls(filters).values():
-            future.result(10)
-
-    def disallow_all(self, principal: str) -> None:
+    def disallow(self, principal: str) -> None:
         """Take every right of a principal away."""
         everything = AclBindingFilter(
             ResourceType.ANY,
@@ -153,3 +146,15 @@ class SecuredKafka:
         )
         for future in self.admin.delete_acls([everything]).values():
             future.result(10)
+
+
+def kafka_settings(environment: Mapping[str, str]) -> KafkaSettings:
+    """Return the Kafka section of the worker's environment."""
+    prefix = "MODERATION_KAFKA__"
+    names = {name.removeprefix(prefix).lower(): value for name, value in environment.items() if prefix in name}
+    return KafkaSettings.model_validate(names)
+
+
+def role_rights(environment: Mapping[str, str], role: str, **others: str) -> list[Right]:
+    """Return the least rights of a role under these settings of a worker."""
+    return rights_by_role(kafka_settings(dict(environment)), **others)[role]
