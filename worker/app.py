@@ -119,7 +119,10 @@ def make_cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
         log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
         return NoCache()
     client = connect(settings.redis)
-    return RedisVerdictCache(client, settings.redis, metrics)
+    cache = RedisVerdictCache(client, settings.redis, metrics)
+    # A Redis that refuses the worker says so at its start and not with the first event.
+    cache.get_many([""])
+    return cache
 
 
 def make_publisher(

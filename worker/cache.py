@@ -19,11 +19,12 @@ from schemas import Verdict, decode_verdict
 from worker.errors import Degraded
 from worker.metrics import Metrics
 from worker.record import Record
+from worker.redis_errors import remedy
 from worker.redis_settings import RedisSettings
 
 log = structlog.get_logger()
 
-_SCRIPT: Final = Path(__file__).with_name("compare_and_set.lua")
+SCRIPT: Final = Path(__file__).with_name("compare_and_set.lua")
 _KEYS_PER_CALL: Final = 100
 """Keys per script call or look-up: Redis serves nobody else meanwhile (about 1 ms)."""
 
@@ -88,7 +89,7 @@ class RedisVerdictCache:
         self._client = client
         self._ttl_s = settings.ttl_s
         self._metrics = metrics
-        self._script = client.register_script(_SCRIPT.read_text())
+        self._script = client.register_script(SCRIPT.read_text())
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=settings.breaker_failures,
             reset_timeout=settings.breaker_open_s,
@@ -182,7 +183,11 @@ class RedisVerdictCache:
         except redis.RedisError as error:
             kind = type(error).__name__
             self._metrics.cache_faults.labels(op=op, kind=kind).inc()
-            log.warning("cache_unavailable", op=op, error=kind)
+            refused = remedy(error)
+            if refused is None:
+                log.warning("cache_unavailable", op=op, error=kind)
+            else:
+                log.error("cache_refused", op=op, error=kind, remedy=refused)  # noqa: TRY400  (the remedy says it all)
             raise Degraded(f"cache {op}: {kind}") from error
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError._SSL: "expected a broker and a worker that trust each other; check the certificates "
     "(MODERATION_KAFKA__SSL_…), who signed them, their names and their expiry",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant Read on the input topic, Write on verdicts and dead letters",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant Read on the consumer group",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant Read on the group (Describe where only its offsets are read)",
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant Write on the transactional ids, by what they begin with",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant IdempotentWrite on the cluster",
     KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic; the worker never creates one",
