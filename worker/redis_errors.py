@@ -20,6 +20,10 @@ ACL_RULES: Final = (
 """The least rights of the worker's Redis user. An ad server needs ~verdict:* with +get or +mget only."""
 
 
+_REFUSED_IN_SCRIPT: Final = ("ACL failure in script", "user executing the script can't")
+"""How Redis 7 and Redis 6 say that a script ran a command that its user may not run."""
+
+
 def remedy(error: redis.RedisError) -> str | None:
     """Return what to check where Redis or TLS refuses the connection or a command; None where Redis is just away.
 
@@ -27,7 +31,7 @@ def remedy(error: redis.RedisError) -> str | None:
     """
     if isinstance(error, AuthenticationError):
         return "Redis refuses the credentials; check MODERATION_REDIS__USERNAME and password, or those of the url"
-    if isinstance(error, NoPermissionError):
+    if isinstance(error, NoPermissionError) or any(words in str(error) for words in _REFUSED_IN_SCRIPT):
         return (
             f"Redis refuses a command; expected an ACL user with at least {' '.join(ACL_RULES)} (and +select for a "
             "database other than 0)"

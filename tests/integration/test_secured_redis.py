@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 from pydantic import SecretStr
-from redis.exceptions import NoPermissionError
 
 from deploy.local import LocalStack
 from deploy.local.ports import LOOPBACK
@@ -17,7 +16,7 @@ from tests.integration.ledger import Ledger
 from tests.integration.tls_proxy import TlsProxy
 from tests.integration.worker_process import run_command
 from worker.cache import SCRIPT, cache_key
-from worker.redis_errors import ACL_RULES
+from worker.redis_errors import ACL_RULES, remedy
 from worker.redis_settings import RedisSettings, connect
 
 pytestmark = pytest.mark.services
@@ -153,8 +152,9 @@ def test_every_right_of_the_list_is_needed(missing: str, stack: LocalStack, cach
     cache.script_flush()
     settings = RedisSettings(url=SecretStr(stack.redis_url), username="worker", password=SecretStr(SECRET), timeout_s=2)
     try:
-        with pytest.raises(NoPermissionError):
+        with pytest.raises(redis.ResponseError) as caught:
             use(settings)
+        assert "expected an ACL user with" in str(remedy(caught.value))
         cache.execute_command("ACL", "SETUSER", "worker", missing)
         use(settings)
     finally:
