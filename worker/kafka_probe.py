@@ -34,6 +34,8 @@ def open_admin(settings: KafkaSettings) -> AdminClient:
         cause = kafka_error(error)
         if is_fatal(cause):
             raise fatal(cause, f"connecting to Kafka at {settings.bootstrap_servers}") from None
+        if cause.code() == KafkaError._INVALID_ARG:
+            raise Fatal(f"the Kafka client refuses its settings: {cause.str()}; correct them") from None
         raise Fatal(
             f"Kafka at {settings.bootstrap_servers}: no answer within {settings.request_timeout_s} s "
             f"({describe(cause)}); expected a broker that speaks {settings.security_protocol}; check "
