@@ -87,7 +87,7 @@ def connect(settings: RedisSettings, *, timeout_s: float | None = None) -> "redi
     if settings.url is None:
         raise ValueError("no Redis url; expected MODERATION_REDIS__URL")
     wait_s = timeout_s or settings.timeout_s
-    given = {
+    given: dict[str, Any] = {
         "username": settings.username,
         "password": settings.password and settings.password.get_secret_value(),
         "ssl_ca_certs": settings.ssl_ca_location and str(settings.ssl_ca_location),

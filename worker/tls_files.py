@@ -91,4 +91,4 @@ def _context() -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "reason", None) or type(error).__name__
+    return str(getattr(error, "reason", None) or type(error).__name__)
