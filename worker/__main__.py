@@ -37,7 +37,7 @@ from worker.exit_codes import (
 from worker.lifecycle import Lifecycle
 from worker.replay.command import replay
 from worker.settings import WorkerSettings
-from worker.settings_source import PREFIX, read_settings
+from worker.settings_source import PREFIX, usable_settings
 from worker.show import cached_verdict, print_verdict
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; 
 @app.command()
 def run(*, config: ConfigOption = None) -> None:
     """Consume chat events and publish verdicts until SIGTERM."""
-    settings = read_settings(os.environ, config)
+    settings = usable_settings(os.environ, config)
     logs.configure(settings.log.level)
     lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
     lifecycle.install()
@@ -74,7 +74,7 @@ def run(*, config: ConfigOption = None) -> None:
 @app.command(name="check-config")
 def check_config(*, config: ConfigOption = None) -> None:
     """Check the settings, the bundle and the policy, and print all settings, secrets masked. Connects to nothing."""
-    settings = read_settings(os.environ, config)
+    settings = usable_settings(os.environ, config)
     bundle = load_bundle(settings.model.path)
     policy = load_policy(settings.model.policy_path)
     bundle.risk_curves(policy)
@@ -102,11 +102,11 @@ def show(
     config: ConfigOption = None,
 ) -> None:
     """Print a chat's cached verdict."""
-    settings: WorkerSettings = read_settings(os.environ, config)
+    settings: WorkerSettings = usable_settings(os.environ, config)
     if settings.redis.url is None:
         raise SettingsError("MODERATION_REDIS__URL is not set; expected the address of the verdict cache")
     # A person waits longer than the loop does.
-    verdict = cached_verdict(settings.redis.url.get_secret_value(), chat_id, timeout_s=2.0)
+    verdict = cached_verdict(settings.redis, chat_id, timeout_s=2.0)
     if verdict is None:
         typer.echo(
             f"error: no cached verdict for chat {chat_id!r}; it was not judged within the cache's TTL",

@@ -5,16 +5,16 @@ from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
 
 from model import Bundle, Classifier, available_cpus, load_bundle, load_policy
 from schemas import PolicyRef
 from worker.batch_size import BatchSize
-from worker.cache import NoCache, RedisVerdictCache, VerdictCache, connect
+from worker.cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.health import HealthServer
-from worker.kafka_config import client_config, consumer_config, producer_config, transactional_id_of
+from worker.kafka_config import consumer_config, producer_config, transactional_id_of
+from worker.kafka_probe import open_admin, probe
 from worker.lifecycle import Lifecycle
 from worker.logs import librdkafka_logger
 from worker.loop import WorkerLoop
@@ -22,6 +22,7 @@ from worker.messages import OutputTopics
 from worker.metrics import Metrics
 from worker.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.reachability import Reachability
+from worker.redis_settings import connect
 from worker.settings import Delivery, WorkerSettings
 from worker.topic_check import check_topics
 from worker.verdict_builder import VerdictBuilder
@@ -43,11 +44,11 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         metrics = Metrics()
         bundle = load_bundle(settings.model.path)
         classifier = make_classifier(settings, bundle, metrics)
-        admin = AdminClient(client_config(settings.kafka), logger=librdkafka_logger())
+        admin = open_admin(settings.kafka)
         reachability = Reachability(
             exit_after_s=settings.kafka.unreachable_exit_s,
             metrics=metrics,
-            probe=lambda: admin.list_topics(timeout=1.0),
+            probe=lambda: probe(settings.kafka),
         )
         topics = check_topics(admin, settings.kafka)
         cache = make_cache(settings, metrics)
@@ -120,8 +121,11 @@ def make_cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
     if settings.redis.url is None:
         log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
         return NoCache()
-    client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
-    return RedisVerdictCache(client, settings.redis, metrics)
+    client = connect(settings.redis)
+    cache = RedisVerdictCache(client, settings.redis, metrics)
+    # A Redis that refuses the worker says so at its start and not with the first event.
+    cache.get_many([""])
+    return cache
 
 
 def make_publisher(
@@ -154,6 +158,7 @@ def make_publisher(
         request_timeout_s=kafka.request_timeout_s,
         unreachable_exit_s=kafka.unreachable_exit_s,
         published=published,
+        name=transactional_id,
     )
 
 

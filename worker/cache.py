@@ -14,18 +14,17 @@ import pybreaker
 import redis
 import structlog
 from pydantic import ValidationError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from schemas import Verdict, decode_verdict
 from worker.errors import Degraded
 from worker.metrics import Metrics
 from worker.record import Record
-from worker.settings import RedisSettings
+from worker.redis_errors import remedy
+from worker.redis_settings import RedisSettings
 
 log = structlog.get_logger()
 
-_SCRIPT: Final = Path(__file__).with_name("compare_and_set.lua")
+SCRIPT: Final = Path(__file__).with_name("compare_and_set.lua")
 _KEYS_PER_CALL: Final = 100
 """Keys per script call or look-up: Redis serves nobody else meanwhile (about 1 ms)."""
 
@@ -81,7 +80,7 @@ class RedisVerdictCache:
     """Verdicts in Redis, behind a circuit breaker.
 
     Args:
-        client: Redis client with short timeouts, see `connect`.
+        client: Redis client with short timeouts, see `worker.redis_settings.connect`.
         settings: TTL and breaker settings.
         metrics: Where look-ups, writes and faults are counted.
     """
@@ -90,7 +89,7 @@ class RedisVerdictCache:
         self._client = client
         self._ttl_s = settings.ttl_s
         self._metrics = metrics
-        self._script = client.register_script(_SCRIPT.read_text())
+        self._script = client.register_script(SCRIPT.read_text())
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=settings.breaker_failures,
             reset_timeout=settings.breaker_open_s,
@@ -184,27 +183,16 @@ class RedisVerdictCache:
         except redis.RedisError as error:
             kind = type(error).__name__
             self._metrics.cache_faults.labels(op=op, kind=kind).inc()
-            log.warning("cache_unavailable", op=op, error=kind)
+            refused = remedy(error)
+            if refused is None:
+                log.warning("cache_unavailable", op=op, error=kind)
+            else:
+                log.error("cache_refused", op=op, error=kind, remedy=refused)  # noqa: TRY400  (the remedy says it all)
             raise Degraded(f"cache {op}: {kind}") from error
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-def connect(url: str, *, timeout_s: float) -> "redis.Redis":
-    """Return a client that connects on first use, waits at most `timeout_s` per answer and never retries by itself.
-
-    Raises:
-        ValueError: the url is not a Redis address.
-    """
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        client_name="verdictstream",
-    )
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:

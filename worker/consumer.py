@@ -127,7 +127,7 @@ class RecordConsumer:
                 "retention to outlast the lag; see lost_offsets in `check-config`"
             )
         if is_fatal(error):
-            raise fatal(error, f"reading {self._settings.input_topic}")
+            raise fatal(error, f"reading {self._settings.input_topic} as group {self._settings.group_id}")
         log.warning("consumer_error", error=describe(error))
 
     def rewind(self) -> None:

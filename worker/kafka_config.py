@@ -2,8 +2,12 @@
 
 import socket
 import uuid
+from pathlib import Path
 from typing import Any, Final
 
+from pydantic import SecretStr
+
+from worker.kafka_connection import KafkaConnection
 from worker.settings import Delivery, KafkaSettings
 
 FALLBACK_MAX_MESSAGE_BYTES: Final = 1_000_000
@@ -26,16 +30,32 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
         # Answers are small and latency matters more than the number of packets.
         "socket.nagle.disable": True,
     }
-    optional = {
+    return config | _security(settings)
+
+
+def _security(settings: KafkaConnection) -> dict[str, str]:
+    """Return what proves the worker to the brokers and the brokers to the worker."""
+    given: dict[str, str | Path | SecretStr | None] = {
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.sasl_username,
-        "sasl.password": settings.sasl_password and settings.sasl_password.get_secret_value(),
-        "ssl.ca.location": settings.ssl_ca_location and str(settings.ssl_ca_location),
-        "ssl.certificate.location": settings.ssl_certificate_location and str(settings.ssl_certificate_location),
-        "ssl.key.location": settings.ssl_key_location and str(settings.ssl_key_location),
-        "ssl.key.password": settings.ssl_key_password and settings.ssl_key_password.get_secret_value(),
+        "sasl.password": settings.sasl_password,
+        "sasl.oauthbearer.token.endpoint.url": settings.oauth_token_url,
+        "sasl.oauthbearer.client.id": settings.oauth_client_id,
+        "sasl.oauthbearer.client.secret": settings.oauth_client_secret,
+        "sasl.oauthbearer.scope": settings.oauth_scope,
+        "https.ca.location": settings.oauth_ca_location,
+        "ssl.ca.location": settings.ssl_ca_location,
+        "ssl.certificate.location": settings.ssl_certificate_location,
+        "ssl.key.location": settings.ssl_key_location,
+        "ssl.key.password": settings.ssl_key_password,
+        # The client fetches and renews its tokens by itself, in a thread of its own.
+        "sasl.oauthbearer.method": "oidc" if settings.sasl_mechanism == "OAUTHBEARER" else None,
     }
-    return config | {name: value for name, value in optional.items() if value is not None}
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def consumer_config(settings: KafkaSettings) -> dict[str, Any]:

@@ -1,18 +1,25 @@
 """Which Kafka errors end the process, with the cause and the remedy in words."""
 
+import re
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from worker.errors import Fatal
 
+_CREDENTIALS: Final = (
+    "expected credentials that the broker knows; check MODERATION_KAFKA__SASL_USERNAME and its password, or with "
+    "OAUTHBEARER MODERATION_KAFKA__OAUTH_…"
+)
+
 _REMEDIES: Final[dict[int, str]] = {
-    KafkaError._AUTHENTICATION: "check MODERATION_KAFKA__SASL_USERNAME and its password",
-    KafkaError.SASL_AUTHENTICATION_FAILED: "check MODERATION_KAFKA__SASL_USERNAME and its password",
-    KafkaError._SSL: "check the certificates (MODERATION_KAFKA__SSL_…) and their expiry",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant Read on the input topic, Write on the verdict and dead-letter topics",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant Read on the consumer group",
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant Write and Describe on the transactional id prefix",
+    KafkaError._AUTHENTICATION: _CREDENTIALS,
+    KafkaError.SASL_AUTHENTICATION_FAILED: _CREDENTIALS,
+    KafkaError._SSL: "expected a broker and a worker that trust each other; check the certificates "
+    "(MODERATION_KAFKA__SSL_…), who signed them, their names and their expiry",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant Read on the input topic, Write on verdicts and dead letters",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant Read on the group (Describe where only its offsets are read)",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant Write on the transactional ids, by what they begin with",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant IdempotentWrite on the cluster",
     KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic; the worker never creates one",
     KafkaError._UNKNOWN_TOPIC: "create the topic; the worker never creates one",
@@ -23,6 +30,12 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.FENCED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
     KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 or newer is needed",
 }
+
+_REFUSALS: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
+
+_TLS_ALERT: Final = re.compile(r"alert number (4[0-9]|116)\b")
+"""How a broker refuses a certificate under TLS 1.3: after the handshake, so that the client takes it for a broken line.
+40 to 49 are about certificates and keys, 116 asks for one that is missing (RFC 8446, section 6)."""
 
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 """A newer producer epoch exists: another worker's, or the broker's own after a transaction timeout."""
@@ -41,10 +54,16 @@ def describe(error: KafkaError) -> str:
 
 def is_fatal(error: KafkaError) -> bool:
     """Say whether no retry can help."""
-    return bool(error.fatal()) or error.code() in _REMEDIES
+    return bool(error.fatal()) or error.code() in _REMEDIES or is_refusal(error)
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Say whether an error tells of a connection that a broker, or the client itself, refused."""
+    return error.code() in _REFUSALS or (error.code() == KafkaError._TRANSPORT and bool(_TLS_ALERT.search(error.str())))
 
 
 def fatal(error: KafkaError, doing: str) -> Fatal:
     """Return the exception that ends the process, with what was tried, what was found and what to do."""
-    remedy = _REMEDIES.get(error.code(), "see the broker's log; the process must be restarted")
+    code = KafkaError._SSL if error.code() == KafkaError._TRANSPORT and is_refusal(error) else error.code()
+    remedy = _REMEDIES.get(code, "see the broker's log; the process must be restarted")
     return Fatal(f"{doing}: {describe(error)}; {remedy}")

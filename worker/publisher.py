@@ -90,6 +90,7 @@ class TransactionalPublisher:
         request_timeout_s: Longest wait for one transaction step.
         unreachable_exit_s: Longest wait for a producer to be initialised.
         published: Told when the messages of a transaction are with the client.
+        name: The transactional id, for errors.
     """
 
     def __init__(
@@ -100,9 +101,11 @@ class TransactionalPublisher:
         request_timeout_s: float,
         unreachable_exit_s: float,
         published: Published = lambda _duration_s, _n_messages: None,
+        name: str = "",
     ) -> None:
         self._published = published
         self._make_producer = make_producer
+        self._initialising = f"initialising transactions of {name}"
         self._transaction_timeout_s = transaction_timeout_s
         self._request_timeout_s = request_timeout_s
         self._unreachable_exit_s = unreachable_exit_s
@@ -193,10 +196,10 @@ class TransactionalPublisher:
             except KafkaException as error:
                 cause = kafka_error(error)
                 if is_fatal(cause):
-                    raise fatal(cause, "initialising transactions") from error
+                    raise fatal(cause, self._initialising) from error
                 if time.monotonic() > deadline:
                     raise Fatal(
-                        f"initialising transactions: no success within {self._unreachable_exit_s} s: "
+                        f"{self._initialising}: no success within {self._unreachable_exit_s} s: "
                         f"{describe(cause)}; check the brokers and the transaction coordinator"
                     ) from error
                 log.warning("transactions_not_ready", error=describe(cause))

@@ -12,15 +12,12 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from worker.errors import Fatal
-from worker.kafka_errors import fatal
+from worker.kafka_errors import describe, fatal, is_refusal, kafka_error
 from worker.metrics import Metrics
 
 log = structlog.get_logger()
 
 _PROBE_EVERY_S: Final = 2.0
-
-_REFUSALS: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
-"""Errors that all clients report through their error callback, and that waiting does not cure."""
 
 
 class Reachability:
@@ -29,7 +26,8 @@ class Reachability:
     Args:
         exit_after_s: Longest time without a broker.
         metrics: Where `kafka_up` is shown.
-        probe: Asks a broker anything; raises KafkaException where none answers.
+        probe: Opens a new connection and asks a broker anything; raises KafkaException where none answers, with the
+            refusal where the brokers refuse.
         clock: Monotonic seconds.
     """
 
@@ -57,7 +55,7 @@ class Reachability:
 
     def on_error(self, error: KafkaError) -> None:
         """Take a client's error callback; may run in any thread and must not raise."""
-        if error.code() in _REFUSALS:
+        if is_refusal(error):
             self._refusal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN and self._down_since is None:
             self._down_since = self._clock()
@@ -72,24 +70,40 @@ class Reachability:
             self._metrics.kafka_up.set(1)
 
     def check(self) -> None:
-        """Probe while Kafka counts as down.
+        """Probe while Kafka counts as down, or after a refusal.
+
+        One connection may be refused while a broker stops or another one is set up wrong: the refusal counts when no
+        broker takes a new connection either.
 
         Raises:
             Fatal: it has been down for too long, or it refuses the worker's credentials.
         """
-        if self._refusal is not None:
-            raise fatal(self._refusal, "connecting to Kafka")
-        if self._down_since is None or self._clock() - self._last_probe < _PROBE_EVERY_S:
+        if self._down_since is None and self._refusal is None:
+            return
+        if self._clock() - self._last_probe < _PROBE_EVERY_S:
             return
         try:
             self._probe()
-        except KafkaException:
-            down_s = self._clock() - self._down_since
-            if down_s > self._exit_after_s:
-                raise Fatal(
-                    f"Kafka: no broker has answered for {down_s:.0f} s; expected one within {self._exit_after_s:.0f} s "
-                    "(MODERATION_KAFKA__UNREACHABLE_EXIT_S); check the brokers and the network"
-                ) from None
+        except KafkaException as error:
+            self._check_absence(kafka_error(error))
         else:
+            self._forget_refusal()
             self.seen()
         self._last_probe = self._clock()
+
+    def _check_absence(self, cause: KafkaError) -> None:
+        if is_refusal(cause):
+            raise fatal(cause, "connecting to Kafka")
+        if self._down_since is None:
+            return
+        down_s = self._clock() - self._down_since
+        if down_s > self._exit_after_s:
+            raise Fatal(
+                f"Kafka: no broker has answered for {down_s:.0f} s; expected one within {self._exit_after_s:.0f} s "
+                "(MODERATION_KAFKA__UNREACHABLE_EXIT_S); check the brokers and the network"
+            )
+
+    def _forget_refusal(self) -> None:
+        if self._refusal is not None:
+            log.warning("kafka_connection_refused", error=describe(self._refusal), others="answer")
+            self._refusal = None

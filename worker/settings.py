@@ -8,12 +8,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.connection import parse_url
 
 from model import DEFAULT_BUNDLE_PATH
 from schemas import CodecLimits
+from worker.kafka_connection import KafkaConnection
+from worker.redis_settings import RedisSettings
+from worker.settings_section import Section
 
 
 class Delivery(StrEnum):
@@ -25,14 +27,9 @@ class Delivery(StrEnum):
     """Offsets commit after every verdict is acknowledged; a crash in between repeats verdicts (same verdict_id)."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class KafkaSettings(_Section):
+class KafkaSettings(KafkaConnection):
     """How the worker reaches Kafka."""
 
-    bootstrap_servers: str = Field(min_length=1, description="host:port, comma-separated.")
     input_topic: str = Field(default="chat-events", min_length=1, description="Topic of ChatEvents.")
     verdict_topic: str = Field(default="verdicts", min_length=1, description="Topic of Verdicts.")
     dead_letter_topic: str = Field(default="chat-events.dlq", min_length=1, description="Topic of dead letters.")
@@ -82,18 +79,6 @@ class KafkaSettings(_Section):
     prefetch_max_bytes: int = Field(
         default=16_000_000, ge=1_000_000, description="Fetched records that wait in memory."
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="Transport and authentication."
-    )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        default=None, description="SASL mechanism."
-    )
-    sasl_username: str | None = Field(default=None, description="SASL user.")
-    sasl_password: SecretStr | None = Field(default=None, description="SASL password.")
-    ssl_ca_location: Path | None = Field(default=None, description="CA certificates (PEM).")
-    ssl_certificate_location: Path | None = Field(default=None, description="Client certificate (PEM).")
-    ssl_key_location: Path | None = Field(default=None, description="Client key (PEM).")
-    ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:
@@ -105,48 +90,8 @@ class KafkaSettings(_Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _credentials_match_the_protocol(self) -> Self:
-        has_sasl = self.security_protocol.startswith("SASL")
-        if has_sasl and None in (self.sasl_mechanism, self.sasl_username, self.sasl_password):
-            raise ValueError(
-                f"security_protocol={self.security_protocol} needs sasl_mechanism, sasl_username and sasl_password; "
-                "set the missing ones"
-            )
-        if not has_sasl and self.sasl_password is not None:
-            raise ValueError(
-                f"sasl_password is set but security_protocol={self.security_protocol} would not use it; "
-                "expected SASL_SSL or SASL_PLAINTEXT"
-            )
-        return self
 
-
-class RedisSettings(_Section):
-    """The verdict cache. Without a url the worker runs without one."""
-
-    url: SecretStr | None = Field(default=None, description="redis://, rediss:// or unix:// address.")
-    ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
-    timeout_s: float = Field(default=0.1, gt=0, le=5, description="Longest wait for one Redis answer.")
-    breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
-    breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
-
-    @field_validator("url")
-    @classmethod
-    def _url_is_understood(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None:
-            return None
-        try:
-            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
-        except ValueError:
-            # The parser's own text may quote the password.
-            raise ValueError(
-                "not a Redis address; expected redis://host:port/db, rediss://… or unix://…, "
-                "with special characters of the password percent-encoded"
-            ) from None
-        return url
-
-
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """The classifier."""
 
     path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder.")
@@ -156,7 +101,7 @@ class ModelSettings(_Section):
     max_rows: int = Field(default=64, gt=0, description="Row limit of one inference.")
 
 
-class BatchSettings(_Section):
+class BatchSettings(Section):
     """How many records are taken at once."""
 
     max_records: int = Field(default=1000, gt=0, description="Record limit of one batch and of its transaction.")
@@ -171,7 +116,7 @@ class BatchSettings(_Section):
         return self
 
 
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """/livez, /readyz and /metrics."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a pod.")
@@ -181,7 +126,7 @@ class HttpSettings(_Section):
     )
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """JSON lines on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
@@ -198,6 +143,7 @@ class WorkerSettings(BaseSettings):
         frozen=True,
         extra="forbid",
         case_sensitive=False,
+        hide_input_in_errors=True,
     )
 
     kafka: KafkaSettings

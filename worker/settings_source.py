@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from worker.errors import SettingsError
 from worker.settings import WorkerSettings
+from worker.tls_files import check_tls_files
 
 PREFIX: Final = "MODERATION_"
 
@@ -32,6 +33,17 @@ def setting_names(model: type[BaseModel] = WorkerSettings, prefix: str = PREFIX)
             yield from setting_names(annotation, f"{prefix}{name.upper()}__")
         else:
             yield f"{prefix}{name.upper()}"
+
+
+def usable_settings(environment: Mapping[str, str], config: Path | None) -> WorkerSettings:
+    """Build the settings as `read_settings` does, and check the certificates and keys that they name.
+
+    Raises:
+        SettingsError: also for a certificate or key that cannot be used.
+    """
+    settings = read_settings(environment, config)
+    check_tls_files(settings)
+    return settings
 
 
 def read_settings(environment: Mapping[str, str], config: Path | None) -> WorkerSettings:

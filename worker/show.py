@@ -7,27 +7,29 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas import CATEGORY_NAMES, Verdict, decode_verdict
-from worker.cache import cache_key, connect
+from worker.cache import cache_key
 from worker.errors import Degraded
+from worker.redis_errors import remedy
+from worker.redis_settings import RedisSettings, connect
 
 _COLOURS = {"allow": "green", "review": "yellow", "block": "red"}
 
 
-def cached_verdict(url: str, chat_id: str, *, timeout_s: float) -> Verdict | None:
+def cached_verdict(settings: RedisSettings, chat_id: str, *, timeout_s: float) -> Verdict | None:
     """Return the cached verdict of a chat, None where there is none.
 
     Raises:
         Degraded: Redis does not answer, or what it holds is not a verdict.
     """
-    client = connect(url, timeout_s=timeout_s)
+    client = connect(settings, timeout_s=timeout_s)
     try:
         raw = client.get(cache_key(chat_id))
         return None if raw is None else decode_verdict(raw)  # type: ignore[arg-type]  # the client is synchronous
     except redis.RedisError as error:
-        raise Degraded(
-            f"Redis does not answer ({type(error).__name__}); expected the cache at MODERATION_REDIS__URL; check the "
-            "address and the server"
-        ) from error
+        problem = remedy(error) or (
+            "Redis does not answer; expected the cache at MODERATION_REDIS__URL; check the address and the server"
+        )
+        raise Degraded(f"{problem} ({type(error).__name__})") from error
     except ValidationError as error:
         raise Degraded(
             f"{cache_key(chat_id)} holds something that is not a verdict; expected JSON of a Verdict"

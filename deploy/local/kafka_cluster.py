@@ -43,11 +43,13 @@ class BrokerOptions:
         heap: Java heap limit of one broker.
         jvm_flags: More flags for the broker's Java.
         settings: Broker settings that win over those of `kafka_config`.
+        listeners: Listeners beside the plaintext one, name to security protocol; their keys and users are `settings`.
     """
 
     heap: str = "384m"
     jvm_flags: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    listeners: Mapping[str, str] = field(default_factory=dict)
 
 
 class KafkaCluster:
@@ -92,6 +94,10 @@ class KafkaCluster:
         """All client addresses, `host:port` with commas between."""
         return ",".join(f"{LOOPBACK}:{ports.client}" for ports in self.ports)
 
+    def servers_of(self, listener: str) -> str:
+        """Return the addresses of a further listener, `host:port` with commas between."""
+        return ",".join(f"{LOOPBACK}:{ports.more[listener]}" for ports in self.ports)
+
     def launch(self) -> None:
         """Format fresh folders and start every broker, without waiting until they are ready.
 
@@ -99,7 +105,8 @@ class KafkaCluster:
             ServiceStartError: A folder cannot be formatted, or Java does not run.
         """
         for i, folder in enumerate(self._folders):
-            text = server_properties(i, self.ports, folder / "data", self._options.settings)
+            options = self._options
+            text = server_properties(i, self.ports, folder / "data", options.settings, options.listeners)
             (folder / "server.properties").write_text(text, "utf-8")
         self._format()
         for i in range(self.n_brokers):

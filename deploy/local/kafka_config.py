@@ -7,7 +7,7 @@ machine; each line that differs from Kafka's default says why.
 import base64
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK
@@ -19,10 +19,17 @@ _N_INTERNAL_PARTITIONS = 8  # Kafka's 50 of each cost seconds on first use
 
 @dataclass(frozen=True)
 class BrokerPorts:
-    """The two ports of one node."""
+    """The ports of one node.
+
+    Attributes:
+        client: Plaintext clients.
+        controller: Controllers among themselves.
+        more: Further listeners: name to port.
+    """
 
     client: int
     controller: int
+    more: Mapping[str, int] = field(default_factory=dict)
 
 
 def default_copies(n_brokers: int) -> int:
@@ -43,7 +50,13 @@ def new_cluster_id() -> str:
             return cluster_id
 
 
-def server_properties(node_id: int, nodes: Sequence[BrokerPorts], log_dir: Path, overrides: Mapping[str, str]) -> str:
+def server_properties(
+    node_id: int,
+    nodes: Sequence[BrokerPorts],
+    log_dir: Path,
+    overrides: Mapping[str, str],
+    protocols: Mapping[str, str] | None = None,
+) -> str:
     """Return the text of one node's server.properties.
 
     Args:
@@ -51,8 +64,11 @@ def server_properties(node_id: int, nodes: Sequence[BrokerPorts], log_dir: Path,
         nodes: The ports of every node of the cluster.
         log_dir: Where the node keeps its records.
         overrides: Broker settings that win over the ones below.
+        protocols: Security protocol of each further listener, for instance {"MTLS": "SSL"}.
     """
     mine = nodes[node_id]
+    ports = {"PLAINTEXT": mine.client, "CONTROLLER": mine.controller, **mine.more}
+    security = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **(protocols or {})}
     voters = ",".join(f"{i}@{LOOPBACK}:{node.controller}" for i, node in enumerate(nodes))
     copies = str(default_copies(len(nodes)))
     in_sync = str(min_insync_replicas(len(nodes)))
@@ -60,8 +76,8 @@ def server_properties(node_id: int, nodes: Sequence[BrokerPorts], log_dir: Path,
         "process.roles": "broker,controller",
         "node.id": str(node_id),
         "controller.quorum.voters": voters,
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{mine.client},CONTROLLER://{LOOPBACK}:{mine.controller}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in ports.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in security.items()),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(log_dir),

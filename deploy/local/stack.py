@@ -192,10 +192,13 @@ class LocalStack:
         if self._spawner is None:
             doomed = () if self.keep_data else folders
             self._spawner = DetachedSpawner() if self._detached else GuardedSpawner(doomed)
-        ports = free_ports(2 * self.n_brokers + 1)
+        listeners = tuple(self._broker_options.listeners)
+        n_each = 2 + len(listeners)
+        ports = free_ports(n_each * self.n_brokers + 1)
+        broker_ports = [ports[n_each * i : n_each * (i + 1)] for i in range(self.n_brokers)]
         self.kafka = KafkaCluster(
             folders[:-1],
-            [BrokerPorts(*ports[2 * i : 2 * i + 2]) for i in range(self.n_brokers)],
+            [BrokerPorts(mine[0], mine[1], dict(zip(listeners, mine[2:], strict=True))) for mine in broker_ports],
             java=java,
             classpath=classpath,
             spawner=self._spawner,

@@ -1,5 +1,6 @@
 """What the chart promises: pods that drain, that own nothing they need not, and that scale on lag."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,9 @@ _SECRET = "from-a-secret"  # noqa: S105  stands for what the cluster puts in
 example = pytest.mark.parametrize("name", EXAMPLES)
 
 
-def test_there_are_three_examples() -> None:
-    """The least, production with KEDA, static members with HPA and a replay."""
-    assert set(EXAMPLES) == {"minimal", "production", "static-members"}
+def test_there_are_four_examples() -> None:
+    """The least, production with KEDA, static members with HPA and a replay, tokens from an issuer."""
+    assert set(EXAMPLES) == {"minimal", "oauth", "production", "static-members"}
 
 
 @example
@@ -28,12 +29,16 @@ def test_the_chart_lints_with_every_example(helm: Helm, name: str) -> None:
 
 
 @example
-def test_the_worker_accepts_every_environment_the_chart_gives_it(helm: Helm, name: str) -> None:
+def test_the_worker_accepts_every_environment_the_chart_gives_it(helm: Helm, name: str, tmp_path: Path) -> None:
     """An unknown or contradictory MODERATION_ name would end the pod at its start."""
     for pod in pod_specs(helm.render(EXAMPLES[name])):
         values = environment(pod)
         given = {key: value if isinstance(value, str) else _SECRET for key, value in values.items()}
-        given["MODERATION_REDIS__URL"] = "redis://user:password@redis:6379/0"
+        url = "rediss://redis:6380/0" if "MODERATION_REDIS__SSL_CA_LOCATION" in given else "redis://redis:6379/0"
+        for key in [key for key in given if key.endswith("_FILE")]:
+            path = tmp_path / key
+            path.write_text(url if key == "MODERATION_REDIS__URL_FILE" else _SECRET)
+            given[key] = str(path)
         settings = read_settings(given, None)
         assert settings.kafka.bootstrap_servers
         assert settings.http.port in {0, 8080}
@@ -78,11 +83,17 @@ def test_kubernetes_waits_longer_than_the_worker_drains(helm: Helm, name: str) -
 
 @example
 def test_secrets_are_referred_to_and_never_written_into_a_pod(helm: Helm, name: str) -> None:
-    """A pod can be read by many who may not read a Secret."""
+    """A pod can be read by many who may not read a Secret; and what is a file is in no dump of an environment."""
     for pod in pod_specs(helm.render(EXAMPLES[name])):
+        secrets = {volume["name"] for volume in pod["volumes"] if "secret" in volume}
+        mounts = pod["containers"][0]["volumeMounts"]
+        folders = tuple(f"{mount['mountPath']}/" for mount in mounts if mount["name"] in secrets)
         for key, value in environment(pod).items():
-            if "PASSWORD" in key or key.endswith("REDIS__URL"):
-                assert set(value) == {"secretKeyRef"}
+            if any(word in key for word in ("PASSWORD", "SECRET", "REDIS__URL")):
+                assert key.endswith("_FILE")
+                assert value.startswith(folders)
+            elif isinstance(value, str) and ("SSL_" in key or "OAUTH_CA" in key):
+                assert value.startswith(folders)
 
 
 def test_an_autoscaler_owns_the_number_of_pods(helm: Helm) -> None:

@@ -28,6 +28,24 @@ from tests.deployment.chart import MINIMAL, Helm, environment, one, pod_specs
             "without a certificate",
             id="mTLS of nobody",
         ),
+        pytest.param(
+            (
+                "kafka.securityProtocol=SASL_SSL",
+                "kafka.sasl.mechanism=OAUTHBEARER",
+                "kafka.sasl.existingSecret=s",
+            ),
+            "without kafka.oauth.tokenUrl",
+            id="tokens from nowhere",
+        ),
+        pytest.param(
+            ("kafka.oauth.tokenUrl=http://issuer/token",), "/kafka/oauth/tokenUrl", id="a secret in the clear"
+        ),
+        pytest.param(("kafka.tls.encryptedKey=true",), "without kafka.tls.existingSecret", id="a locked key of nobody"),
+        pytest.param(("redis.credentials=true",), "without redis.existingSecret", id="credentials from nowhere"),
+        pytest.param(("redis.clientCertificate=true",), "without redis.tlsSecret", id="a Redis client of nobody"),
+        pytest.param(
+            ("kafka.securityProtocol=SSL", "topics.create=true"), "without topics.adminSecret", id="topics by nobody"
+        ),
         pytest.param(("settings.KAFKA__SASL_PASSWORD=x",), "KAFKA__SASL_PASSWORD", id="a secret among the settings"),
         pytest.param(("model.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
         pytest.param(("model.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"),

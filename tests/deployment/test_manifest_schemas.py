@@ -32,6 +32,22 @@ _VARIANTS = {
         "kafka.tls.clientCertificate=true",
     ),
     "keda in the clear": ("autoscaling.kind=keda",),
+    "topics, on a secured cluster": (
+        "topics.create=true",
+        "topics.adminSecret=admin",
+        "kafka.securityProtocol=SSL",
+        "kafka.tls.existingSecret=tls",
+        "kafka.tls.encryptedKey=true",
+        "image.pullSecrets={one}",
+    ),
+    "tokens, with a Secret of the chart": (
+        "autoscaling.kind=keda",
+        "kafka.securityProtocol=SASL_SSL",
+        "kafka.sasl.mechanism=OAUTHBEARER",
+        "kafka.sasl.username=client",
+        "kafka.sasl.password=secret",
+        "kafka.oauth.tokenUrl=https://issuer.example.com/token",
+    ),
     "a bundle from an image": ("model.bundle.source=image", "model.bundle.image=bundle:2"),
     "nothing optional": (
         "podDisruptionBudget.enabled=false",

@@ -8,8 +8,10 @@ import pytest
 import redis
 
 from deploy.local import BrokerOptions, LocalStack
+from tests.integration.certificates import Certificates
 from tests.integration.ledger import Ledger, Topics
 from tests.integration.replay_rig import ReplayRig
+from tests.integration.secured_kafka import SecuredKafka, broker_options, token_server
 from tests.integration.worker_process import WorkerProcess
 
 Settings = dict[str, str]
@@ -23,6 +25,16 @@ def stack() -> Iterator[LocalStack]:
     options = BrokerOptions(settings={"group.min.session.timeout.ms": "1000"})
     with LocalStack(broker_options=options) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """One broker with TLS, SASL and ACLs for all tests that put it in the place of the open one."""
+    certificates = Certificates(tmp_path_factory.mktemp("certificates"))
+    tokens = token_server(certificates)
+    with LocalStack(broker_options=broker_options(certificates, tokens)) as running:
+        yield SecuredKafka(running, certificates, tokens)
+    tokens.close()
 
 
 @pytest.fixture

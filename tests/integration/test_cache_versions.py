@@ -4,14 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from deploy.local import LocalStack
 from schemas import ModelRef, PolicyRef, Source, Verdict, encode_verdict
 from tests.schemas.payloads import make_verdict
-from worker.cache import RedisVerdictCache, cache_key, connect
+from worker.cache import RedisVerdictCache, cache_key
 from worker.metrics import Metrics
 from worker.record import Record
-from worker.settings import RedisSettings
+from worker.redis_settings import RedisSettings, connect
 
 pytestmark = pytest.mark.services
 
@@ -22,7 +23,8 @@ MODEL_DIGEST = f"sha256:{'cd' * 32}"
 @pytest.fixture
 def verdicts(stack: LocalStack, cache: "redis.Redis") -> RedisVerdictCache:  # noqa: ARG001  the cache starts empty
     """Return the worker's cache on the real Redis."""
-    return RedisVerdictCache(connect(stack.redis_url, timeout_s=2), RedisSettings(ttl_s=TTL_S), Metrics())
+    settings = RedisSettings(url=SecretStr(stack.redis_url), timeout_s=2, ttl_s=TTL_S)
+    return RedisVerdictCache(connect(settings), settings, Metrics())
 
 
 def verdict_at(

@@ -5,6 +5,7 @@ from confluent_kafka import KafkaError
 
 from tests.worker.fake_kafka import kafka_failure
 from worker.errors import Fatal
+from worker.kafka_errors import is_refusal
 from worker.metrics import Metrics
 from worker.reachability import Reachability
 
@@ -17,6 +18,7 @@ class Broker:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.is_up = False
+        self.refusal = KafkaError._TRANSPORT
         self.n_probes = 0
         self.metrics = Metrics()
         self.reachability = Reachability(
@@ -27,7 +29,7 @@ class Broker:
         """Answer."""
         self.n_probes += 1
         if not self.is_up:
-            raise kafka_failure(KafkaError._TRANSPORT)
+            raise kafka_failure(self.refusal)
 
     def after(self, seconds: float) -> None:
         """Check again later."""
@@ -80,11 +82,40 @@ def test_nobody_is_asked_while_all_is_well_and_seldom_while_not() -> None:
 
 @pytest.mark.parametrize("code", [KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL])
 def test_refused_credentials_are_fatal_at_once(code: int) -> None:
-    """F19: waiting cures no expired certificate."""
+    """F19: waiting cures no expired certificate; a new connection is refused too."""
     broker = Broker()
+    broker.refusal = code
     broker.reachability.on_error(KafkaError(code))
     with pytest.raises(Fatal, match="check"):
         broker.after(0)
+
+
+def test_one_refused_connection_ends_nothing_while_brokers_take_new_ones() -> None:
+    """A broker that stops in the middle of a handshake looks like one that refuses."""
+    broker = Broker()
+    broker.is_up = True
+    broker.reachability.on_error(KafkaError(KafkaError._SSL))
+    broker.after(0)
+    broker.after(10)
+    assert broker.n_probes == 1
+
+
+def test_a_refusal_is_not_forgotten_while_no_broker_answers() -> None:
+    """Neither proven nor disproven: asked again."""
+    broker = Broker()
+    broker.reachability.on_error(KafkaError(KafkaError._SSL))
+    broker.after(0)
+    broker.refusal = KafkaError._SSL
+    with pytest.raises(Fatal, match="check the certificates"):
+        broker.after(10)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("SSL alert number 42", True), ("alert number 116 (x)", True), ("timed out", False)]
+)
+def test_an_alert_by_which_a_broker_refuses_a_certificate_is_a_refusal(text: str, *, is_one: bool) -> None:
+    """Under TLS 1.3 it arrives after the handshake, as the end of a working connection."""
+    assert is_refusal(KafkaError(KafkaError._TRANSPORT, text)) is is_one
 
 
 def test_other_errors_of_a_client_are_not_an_absence() -> None:

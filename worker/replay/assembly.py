@@ -15,7 +15,8 @@ from worker.batch_size import BatchSize
 from worker.cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
-from worker.kafka_config import client_config, consumer_config
+from worker.kafka_config import consumer_config
+from worker.kafka_probe import open_admin, probe
 from worker.lifecycle import Lifecycle
 from worker.logs import librdkafka_logger
 from worker.loop import WorkerLoop
@@ -36,7 +37,7 @@ from worker.replay.range_consumer import RangeConsumer
 from worker.replay.request import ReplayRequest
 from worker.replay.selection import Selection
 from worker.settings import WorkerSettings
-from worker.topic_check import check_topics
+from worker.topic_check import READ, WRITE, check_topics
 from worker.verdict_builder import VerdictBuilder
 
 
@@ -97,10 +98,10 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
     settings = replay_settings(live, choices)
     bundle, policy = load_bundle(settings.model.path), load_policy(settings.model.policy_path)
     request = build_request(live, settings, choices, bundle, policy)
-    admin = AdminClient(client_config(settings.kafka), logger=librdkafka_logger())
-    others = [settings.kafka.replay_topic]
+    admin = open_admin(settings.kafka)
+    others = {settings.kafka.replay_topic: READ | WRITE}
     if request.changes_topic is not None:
-        others += [request.changes_topic, live.kafka.verdict_topic]
+        others |= {request.changes_topic: WRITE, live.kafka.verdict_topic: READ}
     topics = check_topics(admin, settings.kafka, inputs=request.topics, others=others)
     check_control_topic(admin, settings.kafka.replay_topic, timeout_s=settings.kafka.request_timeout_s)
     return Standing(live, settings, choices, bundle, policy, request, admin, topics, lifecycle, console)
@@ -139,7 +140,7 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
     reachability = Reachability(
         exit_after_s=settings.kafka.unreachable_exit_s,
         metrics=metrics,
-        probe=lambda: standing.admin.list_topics(timeout=1.0),
+        probe=lambda: probe(settings.kafka),
     )
     kafka = _kafka_side(standing, plan, stack, extras, metrics=metrics, reachability=reachability)
     serve_health(

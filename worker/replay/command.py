@@ -32,7 +32,7 @@ from worker.replay.run import run_replay
 from worker.replay.selection import Selection
 from worker.replay.topic_scan import scan
 from worker.settings import WorkerSettings
-from worker.settings_source import read_settings
+from worker.settings_source import usable_settings
 from worker.verdict_builder import VerdictBuilder
 
 _COUNT_S: Final = 60.0
@@ -115,7 +115,7 @@ def replay(
     Exit codes: 0 complete; 1 unexpected error; 2 wrong usage or settings; 3 fatal; 4 stopped by force; 7 stopped
     before the end; 8 complete, but records were deleted unread; 9 records and outcomes do not balance.
     """
-    settings = read_settings(os.environ, config)
+    settings = usable_settings(os.environ, config)
     name = replay_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     if not REPLAY_ID.fullmatch(name):
         raise SettingsError(f"--replay-id {name!r}: expected up to 100 letters, digits, dots, dashes and underscores")

@@ -96,7 +96,8 @@ class PlanStore:
             except KafkaException as error:
                 cause = kafka_error(error)
                 if is_fatal(cause) and cause.code() not in FENCED:
-                    raise fatal(cause, f"writing {self._topic}") from error
+                    group = self._settings.group_id
+                    raise fatal(cause, f"writing {self._topic} as {self._transactional_id}, group {group}") from error
                 if time.monotonic() > deadline:
                     raise Fatal(f"writing {self._topic}: no success in time: {describe(cause)}") from error
                 log.info("plan_race_lost", error=describe(cause))

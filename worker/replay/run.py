@@ -56,7 +56,8 @@ def _look(standing: Standing, plan: ReplayPlan) -> GroupState:
     try:
         return standing.look(plan)
     except KafkaException as error:
-        raise fatal(kafka_error(error), "reading the replay's committed offsets") from error
+        group = standing.settings.kafka.group_id
+        raise fatal(kafka_error(error), f"reading the replay's committed offsets, group {group}") from error
 
 
 def _finish(store: PlanStore, plan: ReplayPlan, state: GroupState) -> StoredReplay:
@@ -98,7 +99,7 @@ def _guard(standing: Standing) -> LagGuard | None:
                 "; expected the live workers' group; check MODERATION_KAFKA__GROUP_ID and MODERATION_KAFKA__INPUT_TOPIC"
             )
     except KafkaException as error:
-        raise fatal(kafka_error(error), "reading the live workers' lag") from error
+        raise fatal(kafka_error(error), f"reading the live workers' lag, group {kafka.group_id}") from error
     return LagGuard(lambda: lag() or 0, max_lag=standing.choices.max_live_lag)
 
 

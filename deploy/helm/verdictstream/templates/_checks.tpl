@@ -11,7 +11,22 @@
 {{- if and (include "verdictstream.usesSasl" .) (not .Values.kafka.sasl.mechanism) -}}
 {{- fail (printf "kafka.securityProtocol is %s without kafka.sasl.mechanism; set it" .Values.kafka.securityProtocol) -}}
 {{- end -}}
-{{- if and (include "verdictstream.usesPassword" .) (not .Values.kafka.sasl.existingSecret) (not .Values.kafka.sasl.password) -}}
+{{- if and (include "verdictstream.usesOauth" .) (not .Values.kafka.oauth.tokenUrl) -}}
+{{- fail "kafka.sasl.mechanism is OAUTHBEARER without kafka.oauth.tokenUrl; set the issuer's token endpoint" -}}
+{{- end -}}
+{{- if and .Values.redis.credentials (not .Values.redis.existingSecret) -}}
+{{- fail "redis.credentials is true without redis.existingSecret; name the Secret that holds username and password" -}}
+{{- end -}}
+{{- if and .Values.redis.clientCertificate (not .Values.redis.tlsSecret) -}}
+{{- fail "redis.clientCertificate is true without redis.tlsSecret; name the Secret that holds tls.crt and tls.key" -}}
+{{- end -}}
+{{- if and .Values.kafka.tls.encryptedKey (not .Values.kafka.tls.existingSecret) -}}
+{{- fail "kafka.tls.encryptedKey is true without kafka.tls.existingSecret; name the Secret that holds key-password" -}}
+{{- end -}}
+{{- if and .Values.topics.create (ne .Values.kafka.securityProtocol "PLAINTEXT") (not .Values.topics.adminSecret) -}}
+{{- fail "topics.create is true without topics.adminSecret on a secured cluster; name the Secret with client.properties" -}}
+{{- end -}}
+{{- if and (include "verdictstream.usesSasl" .) (not .Values.kafka.sasl.existingSecret) (not .Values.kafka.sasl.password) -}}
 {{- fail (printf "kafka.securityProtocol is %s without credentials; set kafka.sasl.existingSecret, or username and password" .Values.kafka.securityProtocol) -}}
 {{- end -}}
 {{- if and .Values.kafka.tls.clientCertificate (not (include "verdictstream.tlsSecret" .)) -}}

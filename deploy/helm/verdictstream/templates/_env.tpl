@@ -6,6 +6,8 @@
 - {name: MODERATION_KAFKA__INPUT_TOPIC, value: {{ $kafka.inputTopic | quote }}}
 - {name: MODERATION_KAFKA__VERDICT_TOPIC, value: {{ $kafka.verdictTopic | quote }}}
 - {name: MODERATION_KAFKA__DEAD_LETTER_TOPIC, value: {{ $kafka.deadLetterTopic | quote }}}
+- {name: MODERATION_KAFKA__REPLAY_TOPIC, value: {{ $kafka.replayTopic | quote }}}
+- {name: MODERATION_KAFKA__CHANGES_TOPIC, value: {{ $kafka.changesTopic | quote }}}
 - {name: MODERATION_KAFKA__GROUP_ID, value: {{ $kafka.groupId | quote }}}
 - {name: MODERATION_KAFKA__DELIVERY, value: {{ $kafka.delivery | quote }}}
 - {name: MODERATION_KAFKA__SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol | quote }}}
@@ -13,9 +15,20 @@
 - {name: MODERATION_KAFKA__SASL_MECHANISM, value: {{ $kafka.sasl.mechanism | quote }}}
 {{- end }}
 {{- if include "verdictstream.usesPassword" $ }}
-{{- range $key, $name := dict "username" "SASL_USERNAME" "password" "SASL_PASSWORD" }}
-- name: MODERATION_KAFKA__{{ $name }}
-  valueFrom: {secretKeyRef: {name: {{ include "verdictstream.saslSecret" $ }}, key: {{ $key }}}}
+- name: MODERATION_KAFKA__SASL_USERNAME
+  valueFrom: {secretKeyRef: {name: {{ include "verdictstream.saslSecret" $ }}, key: username}}
+- {name: MODERATION_KAFKA__SASL_PASSWORD_FILE, value: /etc/verdictstream/kafka-sasl/password}
+{{- end }}
+{{- if include "verdictstream.usesOauth" $ }}
+- {name: MODERATION_KAFKA__OAUTH_TOKEN_URL, value: {{ $kafka.oauth.tokenUrl | quote }}}
+- name: MODERATION_KAFKA__OAUTH_CLIENT_ID
+  valueFrom: {secretKeyRef: {name: {{ include "verdictstream.saslSecret" $ }}, key: client-id}}
+- {name: MODERATION_KAFKA__OAUTH_CLIENT_SECRET_FILE, value: /etc/verdictstream/kafka-sasl/client-secret}
+{{- with $kafka.oauth.scope }}
+- {name: MODERATION_KAFKA__OAUTH_SCOPE, value: {{ . | quote }}}
+{{- end }}
+{{- if $kafka.oauth.caSecret }}
+- {name: MODERATION_KAFKA__OAUTH_CA_LOCATION, value: /etc/verdictstream/oauth-tls/ca.crt}
 {{- end }}
 {{- end }}
 {{- if and (include "verdictstream.usesTls" $) (include "verdictstream.tlsSecret" $) }}
@@ -23,6 +36,9 @@
 {{- if $kafka.tls.clientCertificate }}
 - {name: MODERATION_KAFKA__SSL_CERTIFICATE_LOCATION, value: /etc/verdictstream/kafka-tls/tls.crt}
 - {name: MODERATION_KAFKA__SSL_KEY_LOCATION, value: /etc/verdictstream/kafka-tls/tls.key}
+{{- if $kafka.tls.encryptedKey }}
+- {name: MODERATION_KAFKA__SSL_KEY_PASSWORD_FILE, value: /etc/verdictstream/kafka-tls/key-password}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if and (eq .component "worker") (eq $.Values.workload.kind "StatefulSet") }}
@@ -33,8 +49,19 @@
 - {name: MODERATION_KAFKA__SESSION_TIMEOUT_S, value: {{ $.Values.workload.staticMembership.sessionTimeoutSeconds | quote }}}
 {{- end }}
 {{- if $.Values.redis.enabled }}
-- name: MODERATION_REDIS__URL
-  valueFrom: {secretKeyRef: {name: {{ include "verdictstream.redisSecret" $ }}, key: url}}
+- {name: MODERATION_REDIS__URL_FILE, value: /etc/verdictstream/redis/url}
+{{- if $.Values.redis.credentials }}
+- name: MODERATION_REDIS__USERNAME
+  valueFrom: {secretKeyRef: {name: {{ include "verdictstream.redisSecret" $ }}, key: username}}
+- {name: MODERATION_REDIS__PASSWORD_FILE, value: /etc/verdictstream/redis/password}
+{{- end }}
+{{- if $.Values.redis.tlsSecret }}
+- {name: MODERATION_REDIS__SSL_CA_LOCATION, value: /etc/verdictstream/redis-tls/ca.crt}
+{{- if $.Values.redis.clientCertificate }}
+- {name: MODERATION_REDIS__SSL_CERTIFICATE_LOCATION, value: /etc/verdictstream/redis-tls/tls.crt}
+- {name: MODERATION_REDIS__SSL_KEY_LOCATION, value: /etc/verdictstream/redis-tls/tls.key}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if ne $.Values.model.bundle.source "builtin" }}
 - {name: MODERATION_MODEL__PATH, value: {{ printf "/bundle/%s" $.Values.model.bundle.subPath | trimSuffix "/" | quote }}}

@@ -69,6 +69,10 @@ app.kubernetes.io/component: worker
 {{- if hasSuffix "SSL" .Values.kafka.securityProtocol }}true{{ end -}}
 {{- end -}}
 
+{{- define "verdictstream.usesOauth" -}}
+{{- if and (include "verdictstream.usesSasl" .) (eq .Values.kafka.sasl.mechanism "OAUTHBEARER") }}true{{ end -}}
+{{- end -}}
+
 {{- define "verdictstream.usesPassword" -}}
 {{- if and (include "verdictstream.usesSasl" .) (ne .Values.kafka.sasl.mechanism "OAUTHBEARER") }}true{{ end -}}
 {{- end -}}

@@ -97,6 +97,15 @@ spec:
 
 {{- define "verdictstream.mounts" -}}
 - {name: tmp, mountPath: /tmp}
+{{- if include "verdictstream.usesSasl" . }}
+- {name: kafka-sasl, mountPath: /etc/verdictstream/kafka-sasl, readOnly: true}
+{{- end }}
+{{- if and (include "verdictstream.usesOauth" .) .Values.kafka.oauth.caSecret }}
+- {name: oauth-tls, mountPath: /etc/verdictstream/oauth-tls, readOnly: true}
+{{- end }}
+{{- if .Values.redis.enabled }}
+- {name: redis, mountPath: /etc/verdictstream/redis, readOnly: true}
+{{- end }}
 {{- if include "verdictstream.tlsSecret" . }}
 - {name: kafka-tls, mountPath: /etc/verdictstream/kafka-tls, readOnly: true}
 {{- end }}
@@ -114,6 +123,18 @@ spec:
 {{- define "verdictstream.volumes" -}}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
+{{- if include "verdictstream.usesSasl" . }}
+- name: kafka-sasl
+  secret: {secretName: {{ include "verdictstream.saslSecret" . }}, defaultMode: 0440}
+{{- end }}
+{{- if and (include "verdictstream.usesOauth" .) .Values.kafka.oauth.caSecret }}
+- name: oauth-tls
+  secret: {secretName: {{ .Values.kafka.oauth.caSecret }}, defaultMode: 0440}
+{{- end }}
+{{- if .Values.redis.enabled }}
+- name: redis
+  secret: {secretName: {{ include "verdictstream.redisSecret" . }}, defaultMode: 0440}
+{{- end }}
 {{- with (include "verdictstream.tlsSecret" .) }}
 - name: kafka-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}

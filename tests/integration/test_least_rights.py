@@ -1,0 +1,153 @@
+"""deploy/kafka/acls.yaml: with all its rights worker and replay work, without any one of them they say which."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from deploy.kafka.rights import Right, bindings, rights_by_role
+from deploy.local import LocalStack
+from tests.integration.conftest import Settings, StartWorker
+from tests.integration.ledger import Ledger, Sent
+from tests.integration.replay_rig import ReplayRig
+from tests.integration.secured_kafka import Connection, SecuredKafka, role_rights
+from worker.settings import KafkaSettings
+
+pytestmark = pytest.mark.services
+
+EXIT_FATAL = 3
+
+
+def needed(role: str) -> list[Right]:
+    """Return each single right without which a role does not work, with placeholders for names."""
+    placeholders = {name: f"{{{name}}}" for name in KafkaSettings.model_fields if name.endswith(("_topic", "_id"))}
+    settings = KafkaSettings.model_construct(**placeholders)
+    return [one for right in rights_by_role(settings)[role] if right.optional is None for one in right.single()]
+
+
+def label(right: Right) -> str:
+    """Return what a test is called by."""
+    return f"{right.operations[0]} {right.resource} {right.name}"
+
+
+@pytest.fixture(scope="module")
+def stack(secured: SecuredKafka) -> LocalStack:
+    """Put the secured broker in the place of the open one."""
+    return secured.stack
+
+
+@pytest.fixture
+def user(secured: SecuredKafka) -> Iterator[Connection]:
+    """Return a user without any right."""
+    connection = secured.connection("scram")
+    yield connection
+    secured.disallow(connection.principal)
+
+
+def without(rights: list[Right], index: int) -> tuple[list[Right], Right]:
+    """Return the needed single rights but one, and that one."""
+    single = [one for right in rights if right.optional is None for one in right.single()]
+    return [*single[:index], *single[index + 1 :]], single[index]
+
+
+@pytest.mark.parametrize("index", range(len(needed("worker"))), ids=map(label, needed("worker")))
+def test_a_right_that_the_worker_lacks_is_named(
+    index: int,
+    secured: SecuredKafka,
+    user: Connection,
+    settings: Settings,
+    start_worker: StartWorker,
+) -> None:
+    """So the list holds nothing that is not needed, and whoever set up the cluster reads what to grant."""
+    left, missing = without(role_rights(settings, "worker"), index)
+    secured.allow(bindings(left, user.principal))
+    worker = start_worker(**user.settings)
+    assert worker.wait_exit(timeout_s=100) == EXIT_FATAL
+    (line,) = worker.events("worker_fatal")
+    assert missing.name in line["error"]
+    assert missing.operations[0].title() in line["error"]
+
+
+def test_the_worker_does_without_the_optional_rights(  # noqa: PLR0917  fixtures
+    secured: SecuredKafka,
+    user: Connection,
+    settings: Settings,
+    ledger: Ledger,
+    start_worker: StartWorker,
+    sample_chats: list[dict[str, Any]],
+) -> None:
+    """At-least-once delivery too needs none of its own: Write on a topic includes writing idempotently."""
+    rights = role_rights(settings, "worker")
+    assert any(right.optional for right in rights)
+    secured.allow(bindings([right for right in rights if right.optional is None], user.principal))
+    worker = start_worker(**user.settings, KAFKA__DELIVERY="at_least_once")
+    ledger.send(sample_chats[:5])
+    ledger.wait_complete()
+    assert worker.events("topic_limit_unknown")
+    assert worker.stop() == 0
+
+
+def test_a_right_that_is_taken_away_ends_the_worker_with_its_name(  # noqa: PLR0917  fixtures
+    secured: SecuredKafka,
+    user: Connection,
+    settings: Settings,
+    ledger: Ledger,
+    start_worker: StartWorker,
+    sample_chats: list[dict[str, Any]],
+) -> None:
+    """F19: nothing of the batch is committed, and nobody has to guess."""
+    secured.allow(bindings(role_rights(settings, "worker"), user.principal))
+    worker = start_worker(**user.settings)
+    worker.wait_joined()
+    secured.disallow(user.principal)
+    ledger.send(sample_chats[:5])
+    assert worker.wait_exit(timeout_s=100) == EXIT_FATAL
+    (line,) = worker.events("worker_fatal")
+    assert "grant" in line["error"]
+    assert ledger.read() == []
+
+
+def replay_rights(replays: ReplayRig) -> list[Right]:
+    """Return the rights of a replay that writes where the live workers write."""
+    return role_rights(replays.settings, "replay")
+
+
+def test_a_replay_a_comparison_and_a_redrive_work_with_the_least_rights(  # noqa: PLR0917  fixtures
+    secured: SecuredKafka,
+    user: Connection,
+    settings: Settings,
+    ledger: Ledger,
+    start_worker: StartWorker,
+    replays: ReplayRig,
+    sample_chats: list[dict[str, Any]],
+) -> None:
+    """As a user of its own, which may not touch the live workers' group."""
+    live = secured.connection("scram")
+    secured.allow(bindings(role_rights(settings, "worker"), live.principal))
+    worker = start_worker(**live.settings)
+    ledger.send(sample_chats[:20])
+    ledger.send_raw([Sent(b"bad", b"{")])
+    ledger.wait_complete()
+    secured.allow(bindings(replay_rights(replays), user.principal))
+    into_live = ("--verdict-topic", ledger.topics.verdicts)
+    account = replays.run("--compare", "--priority", "low", *into_live, replay_id="compare", **user.settings)
+    assert (account["n_verdicts"], account["n_dead_letters"]) == (20, 1)
+    again = replays.run("--redrive", *into_live, replay_id="redrive", **user.settings)
+    # The letter of the live worker and that of the first replay.
+    assert again["n_dead_letters"] == 2
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("index", range(len(needed("replay"))), ids=map(label, needed("replay")))
+def test_a_right_that_a_replay_lacks_is_named(
+    index: int, secured: SecuredKafka, user: Connection, ledger: Ledger, replays: ReplayRig
+) -> None:
+    """One try of each kind that needs the right, until it is told of."""
+    ledger.send_raw([Sent(b"bad", b"{")])
+    left, missing = without(replay_rights(replays), index)
+    secured.allow(bindings(left, user.principal))
+    into_live = ("--verdict-topic", ledger.topics.verdicts)
+    kind = "--redrive" if missing.name == ledger.topics.dead_letters and "READ" in missing.operations else "--compare"
+    told = replays.run(kind, "--priority", "low", *into_live, code=EXIT_FATAL, **user.settings)
+    assert missing.name in told["log"]
+    assert missing.operations[0].title() in told["log"]

@@ -1,0 +1,49 @@
+"""What to do about a Redis that refuses: a cache that is away comes back, one that refuses does not by itself."""
+
+import ssl
+from typing import Final
+
+import redis
+from redis.exceptions import AuthenticationError, NoPermissionError
+
+ACL_RULES: Final = (
+    "~verdict:*",
+    "+mget",
+    "+get",
+    "+set",
+    "+del",
+    "+evalsha",
+    "+script|load",
+    "+client|setname",
+    "+client|setinfo",
+)
+"""The least rights of the worker's Redis user. An ad server needs ~verdict:* with +get or +mget only."""
+
+
+_REFUSED_IN_SCRIPT: Final = ("ACL failure in script", "user executing the script can't")
+"""How Redis 7 and Redis 6 say that a script ran a command that its user may not run."""
+
+
+def remedy(error: redis.RedisError) -> str | None:
+    """Return what to check where Redis or TLS refuses the connection or a command; None where Redis is just away.
+
+    The text is fixed: Redis' own may quote a command's arguments.
+    """
+    if isinstance(error, AuthenticationError):
+        return "Redis refuses the credentials; check MODERATION_REDIS__USERNAME and password, or those of the url"
+    if isinstance(error, NoPermissionError) or any(words in str(error) for words in _REFUSED_IN_SCRIPT):
+        return (
+            f"Redis refuses a command; expected an ACL user with at least {' '.join(ACL_RULES)} (and +select for a "
+            "database other than 0)"
+        )
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return (
+                "the TLS connection to Redis is refused; expected a server and a worker that trust each other; check "
+                "the certificates (MODERATION_REDIS__SSL_…), who signed them, their names and their expiry"
+            )
+        if isinstance(cause, OSError) and isinstance(cause, FileNotFoundError | PermissionError):
+            return "a certificate or socket cannot be read; check MODERATION_REDIS__SSL_… and the url"
+        cause = cause.__cause__ or cause.__context__
+    return None

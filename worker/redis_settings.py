@@ -1,0 +1,105 @@
+"""Settings of the verdict cache, and the one place where they become a Redis client."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+from pydantic import Field, SecretStr, field_validator, model_validator
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.retry import Retry
+
+from worker.settings_section import Section
+
+_TLS = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
+
+
+class RedisSettings(Section):
+    """The verdict cache. Without a url the worker runs without one."""
+
+    url: SecretStr | None = Field(default=None, description="redis://, rediss:// (TLS) or unix:// address.")
+    url_file: Path | None = Field(default=None, description="File that holds url.")
+    username: str | None = Field(
+        default=None, min_length=1, description="ACL user; by default the url's, else Redis' default user."
+    )
+    password: SecretStr | None = Field(default=None, description="Password; by default the url's.")
+    password_file: Path | None = Field(default=None, description="File that holds password.")
+    ssl_ca_location: Path | None = Field(
+        default=None, description="CA certificates (PEM) of a rediss:// server; by default the system's."
+    )
+    ssl_certificate_location: Path | None = Field(default=None, description="Client certificate (PEM).")
+    ssl_key_location: Path | None = Field(default=None, description="Client key (PEM).")
+    ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
+    ssl_key_password_file: Path | None = Field(default=None, description="File that holds ssl_key_password.")
+    ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
+    timeout_s: float = Field(default=0.1, gt=0, le=5, description="Longest wait for one Redis answer.")
+    breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
+    breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_understood(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        try:
+            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
+        except ValueError:
+            # The parser's own text may quote the password.
+            raise ValueError(
+                "not a Redis address; expected redis://host:port/db, rediss://… or unix://…, "
+                "with special characters of the password percent-encoded"
+            ) from None
+        return url
+
+    @model_validator(mode="after")
+    def _settings_match_the_url(self) -> Self:
+        given = [name for name in ("username", "password", *_TLS) if getattr(self, name) is not None]
+        if self.url is None:
+            if given:
+                raise ValueError(f"{', '.join(given)}: set without url; expected the address they belong to; set url")
+            return self
+        address = self.url.get_secret_value()
+        in_url: dict[str, Any] = parse_url(address)  # type: ignore[no-untyped-call]
+        if twice := [name for name in ("username", "password") if name in given and in_url.get(name)]:
+            raise ValueError(f"{', '.join(twice)}: set, and the url holds one too; expected one of them; drop one")
+        if self.username is not None and self.password is None and not in_url.get("password"):
+            raise ValueError("username is set without password; expected both; set password or password_file")
+        tls = [name for name in given if name in _TLS]
+        if tls and not address.startswith("rediss://"):
+            raise ValueError(f"{', '.join(tls)}: set, but only rediss:// would use it; expected rediss://… in url")
+        if (self.ssl_certificate_location is None) != (self.ssl_key_location is None):
+            raise ValueError("ssl_certificate_location and ssl_key_location belong together; set both or neither")
+        if self.ssl_key_password is not None and self.ssl_key_location is None:
+            raise ValueError("ssl_key_password is set without ssl_key_location; expected the key it opens; set both")
+        return self
+
+
+def connect(settings: RedisSettings, *, timeout_s: float | None = None) -> "redis.Redis":
+    """Return a client that connects on first use and never retries by itself.
+
+    Args:
+        settings: With a url.
+        timeout_s: Longest wait for one answer, instead of the settings'.
+
+    Raises:
+        ValueError: there is no url, or it is not a Redis address.
+    """
+    if settings.url is None:
+        raise ValueError("no Redis url; expected MODERATION_REDIS__URL")
+    wait_s = timeout_s or settings.timeout_s
+    given: dict[str, Any] = {
+        "username": settings.username,
+        "password": settings.password and settings.password.get_secret_value(),
+        "ssl_ca_certs": settings.ssl_ca_location and str(settings.ssl_ca_location),
+        "ssl_certfile": settings.ssl_certificate_location and str(settings.ssl_certificate_location),
+        "ssl_keyfile": settings.ssl_key_location and str(settings.ssl_key_location),
+        "ssl_password": settings.ssl_key_password and settings.ssl_key_password.get_secret_value(),
+    }
+    return redis.Redis.from_url(
+        settings.url.get_secret_value(),
+        socket_timeout=wait_s,
+        socket_connect_timeout=wait_s,
+        retry=Retry(NoBackoff(), 0),
+        client_name="verdictstream",
+        **{name: value for name, value in given.items() if value is not None},
+    )
