@@ -19,7 +19,12 @@ _LIMIT_NAME: Final = "max.message.bytes"
 
 
 def check_topics(
-    admin: AdminClient, settings: KafkaSettings, *, inputs: Sequence[str] = (), others: Sequence[str] = ()
+    admin: AdminClient,
+    settings: KafkaSettings,
+    *,
+    inputs: Sequence[str] = (),
+    others: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> OutputTopics:
     """Return the output topics with their limits.
 
@@ -28,6 +33,7 @@ def check_topics(
         settings: Names of the topics.
         inputs: Topics that are read, by default the input topic.
         others: More topics that must be there.
+        optional: Topics without which the worker does its work all the same; a missing one is logged.
 
     Raises:
         Fatal: Kafka does not answer, or a topic is missing.
@@ -48,6 +54,9 @@ def check_topics(
     missing = [topic for topic in wanted if topic not in existing or existing[topic].error is not None]
     if missing:
         raise Fatal(f"Kafka lacks the topics {', '.join(missing)}; expected all of {', '.join(wanted)}; create them")
+    for topic in optional:
+        if topic not in existing or existing[topic].error is not None:
+            log.warning("topic_missing", topic=topic, remedy="create it; until then what belongs there is dropped")
     limits = {topic: _limit(admin, topic, settings.request_timeout_s) for topic in checked}
     largest_input = max(limits[topic] for topic in inputs)
     if limits[settings.dead_letter_topic] < largest_input:

@@ -15,6 +15,7 @@ from tests.worker.payloads import TOPICS, classification, record, tombstone
 from worker.batch_size import BatchSize
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import BatchAborted, Fatal
+from worker.judge import Judge
 from worker.loop import WorkerLoop
 from worker.messages import OutgoingMessage
 from worker.metrics import Metrics
@@ -122,15 +123,16 @@ class Rig:
         stopping = threading.Event()
         self.consumer, self.cache, self.model = Consumer(list(batches), stopping), Cache(), Model()
         self.publisher, self.metrics = Publisher(list(failures)), Metrics()
+        builder = VerdictBuilder(
+            ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
+        )
+        self.judge = Judge(self.model, builder)  # type: ignore[arg-type]
         self.loop = WorkerLoop(
             consumer=self.consumer,  # type: ignore[arg-type]
             cache=self.cache,  # type: ignore[arg-type]
-            classifier=self.model,  # type: ignore[arg-type]
+            judge=lambda: self.judge,
             publisher=self.publisher,  # type: ignore[arg-type]
             commits=CommitPipeline(background=True),
-            builder=VerdictBuilder(
-                ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
-            ),
             topics=TOPICS,
             limits=CodecLimits(),
             batch_size=BatchSize(BatchSettings()),
