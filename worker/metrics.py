@@ -55,6 +55,13 @@ class Metrics:
         self.lost_records = counter(
             "lost_records_total", "Committed offsets deleted by retention before they were read."
         )
+        self.reloads = counter("reload_total", "Looks at a changed bundle or policy.", "role", "outcome")
+        self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
+        self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
+        self.shadow_compared = counter(
+            "shadow_compared_total", "Chats judged by both bundles.", "live_decision", "shadow_decision"
+        )
+        self.shadow_categories = counter("shadow_categories_total", "The same, by category.", "agreement")
 
     def _gauges(self) -> None:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
