@@ -1,10 +1,12 @@
 """The live judge and what looks after it."""
 
+import queue
+
 from worker.judge import Judge, Loaded, build_judge
 from worker.metrics import Metrics
 from worker.reload.switch import JudgeSwitch, shown_in
 from worker.reload.watched import appearance
-from worker.reload.watcher import ReloadWatcher
+from worker.reload.watcher import Inbox, ReloadWatcher
 from worker.settings import ModelSettings
 
 
@@ -20,5 +22,6 @@ def live_judge(settings: ModelSettings, metrics: Metrics) -> tuple[JudgeSwitch[J
     loaded = Loaded.read(settings.path, settings.policy_path)
     judge = build_judge(loaded, settings)
     metrics.model_info.labels(*judge.labels).set(1)
-    switch: JudgeSwitch[Judge] = JudgeSwitch(judge, shown_in(metrics, metrics.model_info, "live"))
-    return switch, ReloadWatcher(settings, loaded=loaded, seen=seen, offer=switch.offer, metrics=metrics)
+    inbox: Inbox = queue.SimpleQueue()
+    switch: JudgeSwitch[Judge] = JudgeSwitch(judge, shown_in(metrics, metrics.model_info, "live", inbox.put))
+    return switch, ReloadWatcher(settings, loaded=loaded, seen=seen, offer=switch.offer, metrics=metrics, inbox=inbox)

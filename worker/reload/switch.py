@@ -53,13 +53,14 @@ class JudgeSwitch(Generic[First]):
         return self._current
 
 
-def shown_in(metrics: Metrics, info: Gauge, role: Role) -> OnSwap:
+def shown_in(metrics: Metrics, info: Gauge, role: Role, retire: Callable[[Judge], None]) -> OnSwap:
     """Return what counts, shows and logs each change.
 
     Args:
         metrics: Where it is counted.
         info: The metric that names the judge in use.
         role: Whose judge it is.
+        retire: Takes the old judge.
     """
 
     def on_swap(old: Judge | None, new: Judge) -> None:
@@ -75,5 +76,7 @@ def shown_in(metrics: Metrics, info: Gauge, role: Role) -> OnSwap:
             policy=new.builder.policy.model_dump(),
             old_digest=old and old.builder.model.digest,
         )
+        if old is not None:
+            retire(old)
 
     return on_swap

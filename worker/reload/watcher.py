@@ -13,6 +13,7 @@ from typing import Final, Literal
 import structlog
 
 from model import BundleError, PolicyError
+from worker.freed_memory import give_back_freed_memory
 from worker.judge import Judge, Loaded, build_judge
 from worker.metrics import Metrics
 from worker.niceness import be_nice
@@ -26,10 +27,17 @@ Role = Literal["live", "shadow"]
 OUTCOMES: Final = ("swapped", "unchanged", "refused")
 """Of a look at files that have changed, as `moderation_reload_total` counts them."""
 
+Wish = str | Judge
+"""`look`, `stop`, or a judge that nobody needs any more."""
+Inbox = queue.SimpleQueue[Wish]
+"""Of all that can wake a thread, this alone may be used by a signal handler that interrupts itself."""
+
 RETRY_S: Final = 60.0
 """A refused bundle that has not changed is tried again after this: the fault may lie with the volume, not the files."""
 
 _CLOSE_S: Final = 5.0
+_LET_GO_S: Final = 1.0
+"""By then whoever swapped a judge out has let go of it: it is freed here, not in the loop (36 ms)."""
 
 
 class ReloadWatcher:
@@ -42,7 +50,8 @@ class ReloadWatcher:
         offer: Takes a new judge.
         metrics: Where outcomes are counted.
         role: Whose judge it is.
-        niceness: Added to the thread's nice value, so that building does not compete with live traffic.
+        niceness: Of the thread and of the sessions' threads that it builds, 0..19.
+        inbox: What wakes the thread; whoever swaps judges puts the old one here, to be dropped outside the loop.
     """
 
     def __init__(
@@ -55,6 +64,7 @@ class ReloadWatcher:
         metrics: Metrics,
         role: Role = "live",
         niceness: int = 0,
+        inbox: Inbox | None = None,
     ) -> None:
         self._settings = settings
         self._seen = seen
@@ -65,8 +75,7 @@ class ReloadWatcher:
         self._niceness = niceness
         self._fault: str | None = None
         self._retry_at = float("inf")
-        # Of all that can wake a thread, this alone may be used by a signal handler that interrupts itself.
-        self._wishes: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
         self._thread = threading.Thread(target=self._run, name=f"reload-{role}", daemon=True)
         metrics.reload_failed.labels(role).set(0)
         for outcome in OUTCOMES:
@@ -78,11 +87,11 @@ class ReloadWatcher:
 
     def ask(self) -> None:
         """Look now, and read the files even where they look the same. May be called by a signal handler."""
-        self._wishes.put("look")
+        self._inbox.put("look")
 
     def close(self) -> None:
         """Stop looking; a load in progress is waited for, for a short while."""
-        self._wishes.put("stop")
+        self._inbox.put("stop")
         if self._thread.is_alive():
             self._thread.join(_CLOSE_S)
 
@@ -91,10 +100,24 @@ class ReloadWatcher:
         wish = ""
         while wish != "stop":
             self.look(asked=wish == "look")
+            wish = self._next_wish()
+
+    def _next_wish(self) -> str:
+        """Wait for a wish, or for the interval to pass; meanwhile drop the judge that was swapped out."""
+        retired: Judge | None = None
+        while True:
+            interval_s = self._settings.reload_interval_s or None
             try:
-                wish = self._wishes.get(timeout=self._settings.reload_interval_s or None)
+                wish = self._inbox.get(timeout=interval_s if retired is None else _LET_GO_S)
             except queue.Empty:
-                wish = ""
+                if retired is None:
+                    return ""
+                retired = None
+                give_back_freed_memory()
+                continue
+            if not isinstance(wish, Judge):
+                return wish
+            retired, wish = wish, ""
 
     def look(self, *, asked: bool = False) -> None:
         """Look once, and load what is new, or whatever is there where it is asked for."""

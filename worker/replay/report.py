@@ -11,7 +11,7 @@ from schemas import CODES, Decision
 from worker.exit_codes import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
 from worker.replay.group_state import GroupState
 from worker.replay.plan import PartitionRange
-from worker.replay.tally import Tally
+from worker.replay.tally import Outcomes, Tally
 
 _DECISIONS: Final = tuple(decision.value for decision in Decision)
 
@@ -112,11 +112,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_changes(report: Report, changes: dict[str, Any], console: Console) -> None:
-    for title, codes, cells in matrices(report):
-        table = Table("from \\ to", *codes, title=title, title_justify="left")
-        for was, row in zip(codes, cells, strict=True):
-            table.add_row(was, *(_shown(count) if count else "" for count in row))
-        console.print(table)
+    print_matrices(matrices(report), console)
     console.print(
         f"{changes['n_changed']:,} of {changes['n_compared']:,} compared verdicts changed; "
         f"{changes['n_without_old_verdict']:,} had no older verdict"
@@ -125,10 +121,24 @@ def _print_changes(report: Report, changes: dict[str, Any], console: Console) ->
 
 def matrices(report: Report) -> list[tuple[str, tuple[str, ...], list[list[int]]]]:
     """Return title, names and counts of the moves between decisions and between categories; [from][to]."""
-    outcomes = report.state.total.outcomes
+    found = move_matrices(report.state.total.outcomes)
+    return [(f"{what} that changed", names, cells) for what, names, cells in found]
+
+
+def move_matrices(outcomes: Outcomes) -> list[tuple[str, tuple[str, ...], list[list[int]]]]:
+    """Return the same of any moves: `decisions` or `categories`, names, counts; [from][to]."""
     decisions = [[outcomes.decisions.get(was[0] + now[0], 0) for now in _DECISIONS] for was in _DECISIONS]
     categories = [[outcomes.categories.get(was + now, 0) for now in CODES] for was in CODES]
-    return [("decisions that changed", _DECISIONS, decisions), ("categories that changed", CODES, categories)]
+    return [("decisions", _DECISIONS, decisions), ("categories", CODES, categories)]
+
+
+def print_matrices(found: list[tuple[str, tuple[str, ...], list[list[int]]]], console: Console) -> None:
+    """Print what `matrices` returned."""
+    for title, names, cells in found:
+        table = Table("from \\ to", *names, title=title, title_justify="left")
+        for was, row in zip(names, cells, strict=True):
+            table.add_row(was, *(_shown(count) if count else "" for count in row))
+        console.print(table)
 
 
 def _shown(value: object) -> str:

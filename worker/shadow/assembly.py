@@ -1,5 +1,6 @@
 """Put the shadow of a worker together."""
 
+import queue
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from worker.logs import librdkafka_logger
 from worker.loop import OnCommitted
 from worker.metrics import Metrics
 from worker.reload.switch import JudgeSwitch, shown_in
-from worker.reload.watcher import ReloadWatcher
+from worker.reload.watcher import Inbox, ReloadWatcher
 from worker.settings import WorkerSettings
 from worker.shadow.publisher import ShadowPublisher, shadow_producer_config
 from worker.shadow.scorer import NICENESS, Shadow
@@ -44,9 +45,18 @@ def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -
             "n_threads": 1,
         }
     )
-    switch: JudgeSwitch[None] = JudgeSwitch(None, shown_in(metrics, metrics.shadow_model_info, "shadow"))
+    inbox: Inbox = queue.SimpleQueue()
+    on_swap = shown_in(metrics, metrics.shadow_model_info, "shadow", inbox.put)
+    switch: JudgeSwitch[None] = JudgeSwitch(None, on_swap)
     watcher = ReloadWatcher(
-        model, loaded=None, seen=None, offer=switch.offer, metrics=metrics, role="shadow", niceness=NICENESS
+        model,
+        loaded=None,
+        seen=None,
+        offer=switch.offer,
+        metrics=metrics,
+        role="shadow",
+        niceness=NICENESS,
+        inbox=inbox,
     )
     producer = Producer(shadow_producer_config(settings.kafka), logger=librdkafka_logger())
     publisher = ShadowPublisher(producer, settings.kafka.shadow_topic, metrics)
