@@ -3,11 +3,11 @@
 Settings come from MODERATION_ environment variables and an optional TOML file (--config); `check-config` lists them
 all.
 
-Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error; 2 wrong usage or settings; 3
-fatal: Kafka, the bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the
-grace time; 5 (show) no cached verdict; 6 (show) the cache does not answer; 7 (replay) stopped before its end, run
-it again with the same id; 8 (replay) at its end, but records were deleted before they were read; 9 (replay) at its end,
-but records and outcomes do not balance.
+Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
+agreement than asked for; 2 wrong usage or settings; 3 fatal: Kafka, the bundle or the policy cannot be worked with,
+nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict; 6 (show) the cache
+does not answer; 7 (replay) stopped before its end, run it again with the same id; 8 (replay) at its end, but records were
+deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
 """
 
 import os
@@ -38,6 +38,7 @@ from worker.lifecycle import Lifecycle
 from worker.replay.command import replay
 from worker.settings import WorkerSettings
 from worker.settings_source import PREFIX, read_settings
+from worker.shadow.command import shadow_report
 from worker.show import cached_verdict, print_verdict
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 
 app.command()(replay)
+app.command(name="shadow-report")(shadow_report)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")]
 
@@ -126,7 +128,7 @@ def main() -> None:
     except SettingsError as error:
         typer.echo(f"error: settings: {error}", err=True)
         sys.exit(EXIT_USAGE)
-    except (BundleError, PolicyError) as error:
+    except (BundleError, PolicyError, Fatal) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(EXIT_FATAL)
     except Degraded as error:
