@@ -6,8 +6,8 @@ all.
 Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
 agreement than asked for; 2 wrong usage or settings; 3 fatal: Kafka, the bundle or the policy cannot be worked with,
 nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict; 6 (show) the cache
-does not answer; 7 (replay) stopped before its end, run it again with the same id; 8 (replay) at its end, but records were
-deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
+does not answer; 7 (replay) stopped before its end, run it again with the same id; 8 (replay) at its end, but records
+were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
 """
 
 import os

@@ -62,7 +62,7 @@ def test_a_shadow_judges_the_same_events_and_the_report_tells_how_far_it_agrees(
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
 ) -> None:
-    """Live verdicts name the live bundle, shadow verdicts the shadow's; a promotion follows from the report's numbers."""
+    """Live verdicts name the live bundle, shadow verdicts the shadow's; the report counts what both topics hold."""
     shadow = {"KAFKA__SHADOW_TOPIC": shadow_topic, "SHADOW__MODEL_PATH": str(bundles / "m" / "2")}
     worker = start_worker(MODEL__PATH=str(bundles / "m" / "1"), **shadow)
     # Until the shadow has its bundle, it counts what it does not judge.

