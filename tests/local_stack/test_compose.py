@@ -58,9 +58,9 @@ def test_kafka_is_one_kraft_node_with_the_same_limits(services: dict[str, Any]) 
 
 
 def test_the_three_topics_of_the_contract_are_created(services: dict[str, Any]) -> None:
-    """The worker starts only where they are there."""
+    """The worker starts only where they are there; and the one of a shadow bundle, in case."""
     script = services["topics"]["command"][-1]
-    assert "for topic in chat-events verdicts chat-events.dlq;" in script
+    assert "for topic in chat-events verdicts chat-events.dlq verdicts-shadow;" in script
     assert services["topics"]["environment"]["PARTITIONS"] == "12"
 
 
