@@ -75,11 +75,14 @@ def run(*, config: ConfigOption = None) -> None:
 
 @app.command(name="check-config")
 def check_config(*, config: ConfigOption = None) -> None:
-    """Check the settings, the bundle and the policy, and print all settings, secrets masked. Connects to nothing."""
+    """Check the settings, bundles and policies, and print all settings, secrets masked. Connects to nothing."""
     settings = read_settings(os.environ, config)
     bundle = load_bundle(settings.model.path)
     policy = load_policy(settings.model.policy_path)
     bundle.risk_curves(policy)
+    if settings.shadow.model_path is not None:
+        shadow_policy = load_policy(settings.shadow.policy_path or settings.model.policy_path)
+        load_bundle(settings.shadow.model_path).risk_curves(shadow_policy)
     table = Table("setting", "value", "meaning")
     _add_rows(table, settings, PREFIX)
     Console().print(table)

@@ -35,7 +35,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """Run until the lifecycle says stop.
 
     Order of the end: the loop finishes the batch in hand and waits for its commit; the consumer leaves the group, so
-    that others take over at once; then the producer, the cache and the health port close.
+    that others take over at once; then the producer, the cache, the health port, the watchers and the shadow close.
 
     Raises:
         Fatal: Kafka cannot be worked with.
@@ -52,6 +52,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         )
         topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings))
         shadow = start_shadow(settings, metrics, stack)
+        follow_files([watcher, *([shadow.watcher] if shadow else [])], lifecycle, stack)
         cache = make_cache(settings, metrics)
         stack.callback(cache.close)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
@@ -87,7 +88,6 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             beat=lifecycle.beat,
             on_committed=shadow.on_committed if shadow else None,
         )
-        follow_files([watcher, *([shadow.watcher] if shadow else [])], lifecycle, stack)
         log.info(
             "worker_started", model=switch.take().builder.model.model_dump(), delivery=settings.kafka.delivery.value
         )

@@ -8,6 +8,8 @@ import orjson
 import pytest
 import structlog
 
+from model import Classification
+from schemas import Decision, Role, Turn
 from tests.bundles import bundle_variant, point_to, registry_of_two, serve
 from worker.judge import Judge
 from worker.metrics import Metrics
@@ -159,6 +161,31 @@ def test_what_does_not_verify_leaves_the_old_model_in_use_and_is_told_once(
     rig.watcher.look()
     assert rig.in_use == rig.digests[1]
     assert rig.value("reload_failed", role="live") == 0
+
+
+def test_a_refused_bundle_is_tried_again_after_a_while(rig: Rig) -> None:
+    """The fault may lie with the volume; the files look the same when it is gone."""
+    rig.policy.write_text("{")
+    rig.watcher.look()
+    rig.watcher.look()
+    assert rig.outcomes()["refused"] == 1
+    rig.watcher._retry_at = 0.0
+    rig.watcher.look()
+    assert rig.outcomes()["refused"] == 2
+
+
+def test_a_new_policy_changes_decisions_and_not_probabilities(rig: Rig) -> None:
+    """Another advertiser's file, within seconds."""
+    poem = [[Turn(Role.USER, "write a poem about my cat")]]
+    (strict,), _ = rig.switch.take().classifier.classify(poem)
+    _write_policy(rig.policy, "2", "JM")
+    rig.watcher.look()
+    (loose,), _ = rig.switch.take().classifier.classify(poem)
+    assert isinstance(strict, Classification)
+    assert isinstance(loose, Classification)
+    assert strict.probabilities == pytest.approx(loose.probabilities, abs=2e-6)
+    assert strict.judgement.decision is not Decision.ALLOW
+    assert loose.judgement.decision is Decision.ALLOW
 
 
 def test_a_policy_that_is_not_understood_leaves_the_old_one(rig: Rig) -> None:

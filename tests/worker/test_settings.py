@@ -107,6 +107,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     ("changes", "complaint"),
     [
         ({"KAFKA__VERDICT_TOPIC": "chat-events"}, "three different topics"),
+        ({"KAFKA__SHADOW_TOPIC": "verdicts"}, "expected a topic of its own"),
         ({"KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}, "needs sasl_mechanism"),
         ({"KAFKA__SASL_PASSWORD": SECRET}, "would not use it"),
         ({"BATCH__THIN_S": "2"}, "lagging_s=1.0 is below thin_s=2.0"),
