@@ -37,8 +37,8 @@ def shadow_report(
 ) -> None:
     """Compare the shadow's verdicts with the live ones on the same events; prints tables and, last, one JSON line.
 
-    A live verdict counts where it was classified (no cache hit, no replay) and belongs to `shadow.sample_ratio`. A shadow
-    is a little behind: without --to-time the newest verdicts may count as missing.
+    A live verdict counts where it was classified (no cache hit, no replay) and belongs to `shadow.sample_ratio`. The
+    shadow is a little behind: without --to-time the newest verdicts may count as missing.
 
     Exit codes: 0 done; 1 less agreement than asked for, or nothing to compare; 2 wrong usage or settings; 3 fatal.
     """
