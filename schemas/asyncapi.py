@@ -93,6 +93,12 @@ def _channels() -> dict[str, Any]:
             "MUST set `isolation.level=read_committed` here too. A change is about one event: act on it unless you "
             "hold a verdict on a newer event of that chat.",
         ),
+        "shadowVerdicts": _channel(
+            "verdicts-shadow",
+            "Verdict",
+            "What a bundle that is on trial says of the same events, best effort and outside any transaction: some may "
+            "be missing, some repeated. For comparison only: no ad may be placed or held back by them.",
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -132,6 +138,12 @@ def _operations() -> dict[str, Any]:
             "verdictChanges",
             "VerdictChange",
             "A replay writes what changed in the same transactions as the new verdicts.",
+        ),
+        "sendShadowVerdicts": _operation(
+            "send",
+            "shadowVerdicts",
+            "Verdict",
+            "A worker with a shadow bundle writes its verdicts after the live ones are committed.",
         ),
         "sendDeadLetters": _operation(
             "send",

@@ -3,11 +3,11 @@
 Settings come from MODERATION_ environment variables and an optional TOML file (--config); `check-config` lists them
 all.
 
-Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error; 2 wrong usage or settings; 3
-fatal: Kafka, the bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the
-grace time; 5 (show) no cached verdict; 6 (show) the cache does not answer; 7 (replay) stopped before its end, run
-it again with the same id; 8 (replay) at its end, but records were deleted before they were read; 9 (replay) at its end,
-but records and outcomes do not balance.
+Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
+agreement than asked for; 2 wrong usage or settings; 3 fatal: Kafka, the bundle or the policy cannot be worked with,
+nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict; 6 (show) the cache
+does not answer; 7 (replay) stopped before its end, run it again with the same id; 8 (replay) at its end, but records
+were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
 """
 
 import os
@@ -38,6 +38,7 @@ from worker.lifecycle import Lifecycle
 from worker.replay.command import replay
 from worker.settings import WorkerSettings
 from worker.settings_source import PREFIX, usable_settings
+from worker.shadow.command import shadow_report
 from worker.show import cached_verdict, print_verdict
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 
 app.command()(replay)
+app.command(name="shadow-report")(shadow_report)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")]
 
@@ -73,11 +75,14 @@ def run(*, config: ConfigOption = None) -> None:
 
 @app.command(name="check-config")
 def check_config(*, config: ConfigOption = None) -> None:
-    """Check the settings, the bundle and the policy, and print all settings, secrets masked. Connects to nothing."""
+    """Check the settings, bundles and policies, and print all settings, secrets masked. Connects to nothing."""
     settings = usable_settings(os.environ, config)
     bundle = load_bundle(settings.model.path)
     policy = load_policy(settings.model.policy_path)
     bundle.risk_curves(policy)
+    if settings.shadow.model_path is not None:
+        shadow_policy = load_policy(settings.shadow.policy_path or settings.model.policy_path)
+        load_bundle(settings.shadow.model_path).risk_curves(shadow_policy)
     table = Table("setting", "value", "meaning")
     _add_rows(table, settings, PREFIX)
     Console().print(table)
@@ -126,7 +131,7 @@ def main() -> None:
     except SettingsError as error:
         typer.echo(f"error: settings: {error}", err=True)
         sys.exit(EXIT_USAGE)
-    except (BundleError, PolicyError) as error:
+    except (BundleError, PolicyError, Fatal) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(EXIT_FATAL)
     except Degraded as error:

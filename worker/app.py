@@ -1,18 +1,19 @@
 """Put the worker together from its settings, run it, and take it apart in order."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, Producer
 
-from model import Bundle, Classifier, available_cpus, load_bundle, load_policy
-from schemas import PolicyRef
+from model import Bundle, Classifier, load_policy
 from worker.batch_size import BatchSize
 from worker.cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.health import HealthServer
+from worker.judge import Loaded, build_judge
 from worker.kafka_config import consumer_config, producer_config, transactional_id_of
 from worker.kafka_probe import open_admin, probe
 from worker.lifecycle import Lifecycle
@@ -23,9 +24,11 @@ from worker.metrics import Metrics
 from worker.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.reachability import Reachability
 from worker.redis_settings import connect
+from worker.reload.assembly import live_judge
+from worker.reload.watcher import ReloadWatcher
 from worker.settings import Delivery, WorkerSettings
+from worker.shadow.assembly import shadow_topics, start_shadow
 from worker.topic_check import check_topics
-from worker.verdict_builder import VerdictBuilder
 
 log = structlog.get_logger()
 
@@ -34,7 +37,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """Run until the lifecycle says stop.
 
     Order of the end: the loop finishes the batch in hand and waits for its commit; the consumer leaves the group, so
-    that others take over at once; then the producer, the cache and the health port close.
+    that others take over at once; then the producer, the cache, the health port, the watchers and the shadow close.
 
     Raises:
         Fatal: Kafka cannot be worked with.
@@ -42,15 +45,16 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """
     with ExitStack() as stack:
         metrics = Metrics()
-        bundle = load_bundle(settings.model.path)
-        classifier = make_classifier(settings, bundle, metrics)
+        switch, watcher = live_judge(settings.model, metrics)
         admin = open_admin(settings.kafka)
         reachability = Reachability(
             exit_after_s=settings.kafka.unreachable_exit_s,
             metrics=metrics,
             probe=lambda: probe(settings.kafka),
         )
-        topics = check_topics(admin, settings.kafka)
+        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings))
+        shadow = start_shadow(settings, metrics, stack)
+        follow_files([watcher, *([shadow.watcher] if shadow else [])], lifecycle, stack)
         cache = make_cache(settings, metrics)
         stack.callback(cache.close)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
@@ -76,13 +80,9 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         loop = WorkerLoop(
             consumer=consumer,
             cache=cache,
-            classifier=classifier,
+            judge=switch.take,
             publisher=publisher,
             commits=commits,
-            builder=VerdictBuilder(
-                bundle.ref,
-                PolicyRef(name=classifier.policy.name, version=classifier.policy.version),
-            ),
             topics=topics,
             limits=settings.codec,
             batch_size=BatchSize(settings.batch),
@@ -90,8 +90,11 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             metrics=metrics,
             stopping=lifecycle.stopping,
             beat=lifecycle.beat,
+            on_committed=shadow.on_committed if shadow else None,
         )
-        log.info("worker_started", model=bundle.ref.model_dump(), delivery=settings.kafka.delivery.value)
+        log.info(
+            "worker_started", model=switch.take().builder.model.model_dump(), delivery=settings.kafka.delivery.value
+        )
         try:
             loop.run()
         finally:
@@ -102,18 +105,22 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
 
 def make_classifier(settings: WorkerSettings, bundle: Bundle, metrics: Metrics) -> Classifier:
     """Return the classifier of this bundle, warmed up, under the policy of the settings."""
-    policy = load_policy(settings.model.policy_path)
-    classifier = Classifier(
-        bundle,
-        policy,
-        n_threads=settings.model.n_threads or available_cpus(),
-        max_padded_tokens=settings.model.max_padded_tokens,
-        max_rows=settings.model.max_rows,
-    )
-    classifier.warm_up()
-    ref = bundle.ref
-    metrics.model_info.labels(ref.name, ref.version, ref.digest, f"{policy.name} {policy.version}").set(1)
-    return classifier
+    judge = build_judge(Loaded(bundle, load_policy(settings.model.policy_path)), settings.model)
+    metrics.model_info.labels(*judge.labels).set(1)
+    return judge.classifier
+
+
+def follow_files(watchers: Sequence[ReloadWatcher], lifecycle: Lifecycle, stack: ExitStack) -> None:
+    """Take over new bundles and policies from now on, and at once on SIGHUP, until the stack unwinds."""
+    for watcher in watchers:
+        stack.callback(watcher.close)
+        watcher.start()
+
+    def ask() -> None:
+        for watcher in watchers:
+            watcher.ask()
+
+    lifecycle.on_hangup(ask)
 
 
 def make_cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:

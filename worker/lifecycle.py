@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -40,6 +41,11 @@ class Lifecycle:
         self.must_end_in_time()
         # Written here and not through the logger, whose lock the interrupted code may hold.
         os.write(sys.stderr.fileno(), b'{"event": "stop_requested", "signal": %d}\n' % number)
+
+    @staticmethod
+    def on_hangup(ask: Callable[[], None]) -> None:
+        """Call this on SIGHUP, by which daemons are told to read their files again. Main thread only."""
+        signal.signal(signal.SIGHUP, lambda _number, _frame: ask())
 
     def must_end_in_time(self) -> None:
         """End the process by force after the grace time: a client that waits for an absent broker may never return."""

@@ -6,14 +6,14 @@ Invariant: every record of a batch ends as exactly one outcome, and nothing of a
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
-from model import Classification, Classifier, RowFailed
+from model import Classification, RowFailed
 from schemas import Category, CodecLimits, Decision, RejectionReason, Verdict
 from worker.batch_size import BatchSize
 from worker.cache import VerdictCache
@@ -21,13 +21,16 @@ from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.decode import decode
 from worker.errors import BatchAborted, Fatal
+from worker.judge import Judge, JudgeSource
 from worker.messages import OutputTopics, encoded_verdicts, next_offsets, to_messages
 from worker.metrics import Metrics
 from worker.publisher import GroupMember, Publisher
 from worker.record import Event, Judged, Outcome, Place, Record, Rejected
-from worker.verdict_builder import VerdictBuilder
 
 log = structlog.get_logger()
+
+OnCommitted = Callable[[Sequence[Event], Sequence[Outcome]], None]
+"""Takes the events that were classified, and the committed outcomes of the whole batch."""
 
 _LONGEST_PAUSE_S: Final = 5.0
 """Longest pause before an aborted batch is read again, after several aborts in a row."""
@@ -39,10 +42,9 @@ class WorkerLoop:
     Args:
         consumer: Where records come from.
         cache: Where verdicts are looked up and kept.
-        classifier: Judges what the cache does not know.
+        judge: Gives the judge of each batch; asked once per batch, between two of them.
         publisher: Where batches end.
         commits: Runs the publisher beside the next classification.
-        builder: Builds verdicts.
         topics: Output topics and their limits.
         limits: Codec limits.
         batch_size: Adaptive record limit.
@@ -50,6 +52,7 @@ class WorkerLoop:
         metrics: Counts everything.
         stopping: Set when the loop should end after the batch in hand.
         beat: Called once per turn of the loop, for liveness.
+        on_committed: Called after each commit with the events that were classified and all outcomes; must be quick.
     """
 
     def __init__(
@@ -57,10 +60,9 @@ class WorkerLoop:
         *,
         consumer: RecordConsumer,
         cache: VerdictCache,
-        classifier: Classifier,
+        judge: JudgeSource,
         publisher: Publisher,
         commits: CommitPipeline,
-        builder: VerdictBuilder,
         topics: OutputTopics,
         limits: CodecLimits,
         batch_size: BatchSize,
@@ -68,13 +70,13 @@ class WorkerLoop:
         metrics: Metrics,
         stopping: threading.Event,
         beat: Callable[[], None],
+        on_committed: OnCommitted | None = None,
     ) -> None:
         self._consumer = consumer
         self._cache = cache
-        self._classifier = classifier
+        self._judge = judge
         self._publisher = publisher
         self._commits = commits
-        self._builder = builder
         self._topics = topics
         self._limits = limits
         self._batch_size = batch_size
@@ -82,6 +84,7 @@ class WorkerLoop:
         self._metrics = metrics
         self._stopping = stopping
         self._beat = beat
+        self._on_committed = on_committed
         self._n_aborts_in_row = 0
 
     def run(self) -> None:
@@ -105,6 +108,8 @@ class WorkerLoop:
         limit = self._batch_size.limit()
         records = self._consumer.poll_batch(max_records=limit, max_bytes=self._max_batch_bytes)
         self._commits.check()
+        # After the poll, which may have waited long, and without records too: an idle worker drops the old model.
+        judge = self._judge()
         if not records:
             return
         started = time.perf_counter()
@@ -112,47 +117,50 @@ class WorkerLoop:
         with self._stage("decode", len(records)):
             events, rejected = decode(records, self._limits)
         with self._stage("cache_get", len(records)):
-            known = self._known(events)
-        verdicts, failed = self._classify(events, known, n_records=len(records))
+            known = self._known(events, judge)
+        unknown = [event for event in events if event.record.place not in known]
+        fresh, failed = self._classify(unknown, judge, n_records=len(records))
+        verdicts = known | fresh
         outcomes = _in_order(records, verdicts, rejected + failed)
         with self._stage("commit_wait", len(records)):
             self._commits.wait()
         member = self._consumer.group_member()
-        self._commits.submit(lambda: self._commit(outcomes, member, started=started, n_cached=len(known)))
+        self._commits.submit(lambda: self._commit(outcomes, unknown, member, started=started))
         lag = self._consumer.lag_records()
         self._batch_size.observe(n_records=len(records), duration_s=time.perf_counter() - started, lag_records=lag)
         self._metrics.batch_limit_records.set(limit)
 
-    def _known(self, events: list[Event]) -> dict[Place, Verdict]:
+    def _known(self, events: list[Event], judge: Judge) -> dict[Place, Verdict]:
+        """Return the verdicts that the cache holds of this very judge."""
         cached = self._cache.get_many(event.chat.chat_id for event in events)
         now = datetime.now(UTC)
         return {
-            event.record.place: self._builder.from_cache(event, verdict, now)
+            event.record.place: judge.builder.from_cache(event, verdict, now)
             for event in events
-            if (verdict := cached.get(event.chat.chat_id)) is not None and self._builder.answers(verdict, event)
+            if (verdict := cached.get(event.chat.chat_id)) is not None and judge.builder.answers(verdict, event)
         }
 
     def _classify(
-        self, events: list[Event], known: dict[Place, Verdict], *, n_records: int
+        self, unknown: list[Event], judge: Judge, *, n_records: int
     ) -> tuple[dict[Place, Verdict], list[Rejected]]:
         """Return a verdict for every event that can be judged, and the rest as rejections."""
-        unknown = [event for event in events if event.record.place not in known]
         # The same text twice in one batch, an upstream retry say, is classified once.
         distinct = list({event.fingerprint: event for event in unknown}.values())
-        results, stats = self._classifier.classify([event.turns for event in distinct])
+        results, stats = judge.classifier.classify([event.turns for event in distinct])
         self._metrics.observe_classification(stats, n_records)
         by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
         now = datetime.now(UTC)
-        verdicts, failed = dict(known), []
+        verdicts: dict[Place, Verdict] = {}
+        failed: list[Rejected] = []
         for event in unknown:
             result = by_fingerprint[event.fingerprint]
             if isinstance(result, Classification):
-                verdicts[event.record.place] = self._builder.fresh(event, result, now)
+                verdicts[event.record.place] = judge.builder.fresh(event, result, now)
             else:
                 failed.append(_failed(event, result))
         return verdicts, failed
 
-    def _commit(self, outcomes: list[Outcome], member: GroupMember, *, started: float, n_cached: int) -> None:
+    def _commit(self, outcomes: list[Outcome], unknown: list[Event], member: GroupMember, *, started: float) -> None:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
         messages, outcomes = to_messages(outcomes, self._topics)
         with self._stage("cache_put", len(outcomes)):
@@ -168,11 +176,13 @@ class WorkerLoop:
         log.info(
             "batch_done",
             n_records=len(outcomes),
-            n_cached=n_cached,
+            n_cached=sum(isinstance(outcome, Judged) and outcome.verdict.cache_hit for outcome in outcomes),
             n_rejected=sum(isinstance(outcome, Rejected) for outcome in outcomes),
             commit_ms=round((ended - begun) * 1_000, 1),
             total_ms=round((ended - started) * 1_000, 1),
         )
+        if self._on_committed is not None:
+            self._on_committed(unknown, outcomes)
 
     def _account(self, outcomes: list[Outcome]) -> None:
         now_ms = time.time() * 1_000

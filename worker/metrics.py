@@ -61,6 +61,13 @@ class Metrics:
         self.lost_records = counter(
             "lost_records_total", "Committed offsets deleted by retention before they were read."
         )
+        self.reloads = counter("reload_total", "Looks at a changed bundle or policy.", "role", "outcome")
+        self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
+        self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
+        self.shadow_compared = counter(
+            "shadow_compared_total", "Chats judged by both bundles.", "live_decision", "shadow_decision"
+        )
+        self.shadow_categories = counter("shadow_categories_total", "The same, by category.", "agreement")
 
     def _gauges(self) -> None:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -71,14 +78,11 @@ class Metrics:
         self.cache_up = gauge("cache_up", "1 while the cache answers, 0 while the circuit breaker is open.")
         self.kafka_up = gauge("kafka_up", "1 while a broker is reachable.")
         self.batch_limit_records = gauge("batch_limit_records", "Adaptive record limit of the next batch.")
-        self.model_info = gauge(
-            "model_info",
-            "1 for the bundle and policy in use.",
-            "name",
-            "version",
-            "digest",
-            "policy",
-        )
+        judge = ("name", "version", "digest", "policy")
+        self.model_info = gauge("model_info", "1 for the bundle and policy in use.", *judge)
+        self.shadow_model_info = gauge("shadow_model_info", "1 for the shadow bundle and its policy.", *judge)
+        self.reload_failed = gauge("reload_failed", "1 while the bundle or policy on disk is refused.", "role")
+        self.shadow_queue_records = gauge("shadow_queue_records", "Chats that wait for the shadow.")
 
     def _histograms(self) -> None:
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:

@@ -39,6 +39,9 @@ class KafkaSettings(KafkaConnection):
     changes_topic: str = Field(
         default="verdict-changes", min_length=1, description="Topic of VerdictChanges, written by replays that compare."
     )
+    shadow_topic: str = Field(
+        default="verdicts-shadow", min_length=1, description="Topic of a shadow bundle's Verdicts, where one is set."
+    )
     group_id: str = Field(default="verdictstream", min_length=1, description="Consumer group.")
     delivery: Delivery = Field(default=Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once.")
     transactional_id: str | None = Field(
@@ -88,17 +91,42 @@ class KafkaSettings(KafkaConnection):
                 f"input_topic, verdict_topic and dead_letter_topic are {topics}; expected three different topics, "
                 "or the worker would read what it writes"
             )
+        if self.shadow_topic in topics:
+            raise ValueError(
+                f"shadow_topic is {self.shadow_topic!r}, one of {topics}; expected a topic of its own, or "
+                "verdicts that nobody promoted would reach the ad pipeline"
+            )
         return self
 
 
 class ModelSettings(Section):
     """The classifier."""
 
-    path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder.")
+    path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder, or a registry.")
     policy_path: Path | None = Field(default=None, description="Policy file; by default the built-in policy.")
+    reload_interval_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="How often bundle and policy are looked at for a change, which is taken over between two batches; "
+        "0: only on SIGHUP.",
+    )
     n_threads: int = Field(default=0, ge=0, description="Inference threads; 0 follows the cgroup's CPU quota.")
     max_padded_tokens: int = Field(default=256, gt=0, description="Token budget of one inference, padding included.")
     max_rows: int = Field(default=64, gt=0, description="Row limit of one inference.")
+
+
+class ShadowSettings(Section):
+    """A second bundle that judges the same chats for a topic of its own; live verdicts never wait for it."""
+
+    model_path: Path | None = Field(default=None, description="Bundle folder, or a registry; unset: no shadow.")
+    policy_path: Path | None = Field(default=None, description="Policy file; by default the live one.")
+    sample_ratio: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the classified chats that the shadow judges, chosen by content."
+    )
+    queue_records: int = Field(default=1_000, gt=0, description="Chats that wait for the shadow; more are dropped.")
+    queue_max_bytes: int = Field(
+        default=16_000_000, ge=1_000_000, description="Bytes of events that wait for the shadow; more are dropped."
+    )
 
 
 class BatchSettings(Section):
@@ -149,6 +177,7 @@ class WorkerSettings(BaseSettings):
     kafka: KafkaSettings
     redis: RedisSettings = RedisSettings()
     model: ModelSettings = ModelSettings()
+    shadow: ShadowSettings = ShadowSettings()
     batch: BatchSettings = BatchSettings()
     codec: CodecLimits = CodecLimits()
     http: HttpSettings = HttpSettings()

@@ -33,7 +33,12 @@ Uses = Mapping[str, Collection[AclOperation]]
 
 
 def check_topics(
-    admin: AdminClient, settings: KafkaSettings, *, inputs: Sequence[str] = (), others: Uses | None = None
+    admin: AdminClient,
+    settings: KafkaSettings,
+    *,
+    inputs: Sequence[str] = (),
+    others: Uses | None = None,
+    optional: Uses | None = None,
 ) -> OutputTopics:
     """Return the output topics with their limits.
 
@@ -42,6 +47,7 @@ def check_topics(
         settings: Names of the topics.
         inputs: Topics that are read, by default the input topic.
         others: What else is done with topics.
+        optional: The same of topics without which the worker does its work all the same; a missing one is logged.
 
     Raises:
         Fatal: Kafka does not answer, a topic is missing, or the worker may not use one as it must; names all.
@@ -54,7 +60,10 @@ def check_topics(
             uses[topic] |= operations
     for topic, more in (others or {}).items():
         uses[topic] |= set(more)
-    _check_uses(admin, uses, timeout_s=settings.request_timeout_s)
+    if problems := _problems(admin, uses, timeout_s=settings.request_timeout_s):
+        raise Fatal("; ".join(problems))
+    if optional and (problems := _problems(admin, optional, timeout_s=settings.request_timeout_s)):
+        log.warning("topic_unusable", problems=problems, consequence="until then what belongs there is dropped")
     limits = {topic: _limit(admin, topic, settings.request_timeout_s) for topic in checked}
     largest_input = max(limits[topic] for topic in inputs)
     if limits[settings.dead_letter_topic] < largest_input:
@@ -71,7 +80,8 @@ def check_topics(
     )
 
 
-def _check_uses(admin: AdminClient, uses: Uses, *, timeout_s: float) -> None:
+def _problems(admin: AdminClient, uses: Uses, *, timeout_s: float) -> list[str]:
+    """Return what keeps topics from being used so."""
     answers = admin.describe_topics(
         TopicCollection(list(uses)), include_authorized_operations=True, request_timeout=timeout_s
     )
@@ -91,9 +101,7 @@ def _check_uses(admin: AdminClient, uses: Uses, *, timeout_s: float) -> None:
         # None: a broker that does not say what it allows, and will refuse later what it refuses.
         if allowed is not None and (lacking := set(uses[topic]) - {AclOperation.ALL, *allowed}):
             refused.append(f"{_names(lacking)} on topic {topic}")
-    problems = [*_missing(missing, uses), *_refused(refused)]
-    if problems:
-        raise Fatal("; ".join(problems))
+    return [*_missing(missing, uses), *_refused(refused)]
 
 
 def _missing(topics: list[str], uses: Uses) -> Iterator[str]:

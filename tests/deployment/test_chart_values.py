@@ -3,6 +3,7 @@
 import pytest
 
 from tests.deployment.chart import MINIMAL, Helm, environment, one, pod_specs
+from worker.settings_source import read_settings
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,9 @@ from tests.deployment.chart import MINIMAL, Helm, environment, one, pod_specs
         pytest.param(("settings.KAFKA__SASL_PASSWORD=x",), "KAFKA__SASL_PASSWORD", id="a secret among the settings"),
         pytest.param(("model.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
         pytest.param(("model.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"),
+        pytest.param(("shadow.bundle.source=volume",), "without shadow.bundle.volume", id="a shadow from nowhere"),
+        pytest.param(("shadow.bundle.source=image",), "without shadow.bundle.image", id="a shadow without a name"),
+        pytest.param(("shadow.sampleRatio=0",), "/shadow/sampleRatio", id="a shadow that judges nothing"),
         pytest.param(("replay.enabled=true",), "without replay.name", id="a replay without a name"),
         pytest.param(("workload.kind=DaemonSet",), "/workload/kind", id="a kind that does not fit"),
     ],
@@ -91,3 +95,18 @@ def test_a_long_release_name_still_gives_valid_names(helm: Helm) -> None:
     )
     assert len(one(manifests, "Job")["metadata"]["name"]) <= 63
     assert all(len(manifest["metadata"]["name"]) <= 63 for manifest in manifests)
+
+
+def test_a_shadow_bundle_reaches_the_workers_and_no_replay(helm: Helm) -> None:
+    """The worker accepts what it is told; without a shadow nothing of it is said."""
+    sets = (*MINIMAL, "replay.enabled=true", "replay.name=x")
+    shadow = ("shadow.bundle.source=volume", "shadow.bundle.volume.hostPath.path=/m", "shadow.bundle.subPath=candidate")
+    worker, replay = pod_specs(helm.render(sets=(*sets, *shadow)))
+    if replay["containers"][0]["args"] == ["run"]:
+        worker, replay = replay, worker
+    settings = read_settings({**environment(worker), "MODERATION_REDIS__URL": "redis://redis:6379/0"}, None)
+    assert (str(settings.shadow.model_path), settings.shadow.sample_ratio) == ("/shadow/candidate", 1.0)
+    assert {"name": "shadow", "hostPath": {"path": "/m"}} in worker["volumes"]
+    assert not [name for name in environment(replay) if "SHADOW" in name]
+    for pod in pod_specs(helm.render(sets=sets)):
+        assert "shadow" not in str(pod).lower()

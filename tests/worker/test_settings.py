@@ -106,6 +106,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     ("changes", "complaint"),
     [
         ({"KAFKA__VERDICT_TOPIC": "chat-events"}, "three different topics"),
+        ({"KAFKA__SHADOW_TOPIC": "verdicts"}, "expected a topic of its own"),
         ({"BATCH__THIN_S": "2"}, "lagging_s=1.0 is below thin_s=2.0"),
         ({"KAFKA__MAX_POLL_INTERVAL_S": "1"}, "at most half"),
         ({"KAFKA__DELIVERY": "at_most_once"}, "MODERATION_KAFKA__DELIVERY"),

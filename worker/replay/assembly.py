@@ -9,12 +9,13 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from model import Bundle, load_bundle, load_policy
-from schemas import Policy, PolicyRef, Verdict
+from schemas import Policy, Verdict
 from worker.app import make_cache, make_classifier, make_publisher, serve_health
 from worker.batch_size import BatchSize
 from worker.cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
+from worker.judge import Judge
 from worker.kafka_config import consumer_config
 from worker.kafka_probe import open_admin, probe
 from worker.lifecycle import Lifecycle
@@ -38,7 +39,6 @@ from worker.replay.request import ReplayRequest
 from worker.replay.selection import Selection
 from worker.settings import WorkerSettings
 from worker.topic_check import READ, WRITE, check_topics
-from worker.verdict_builder import VerdictBuilder
 
 
 class ReadOnlyCache:
@@ -151,14 +151,13 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
         reachability=reachability,
         metrics=metrics,
     )
-    policy = PolicyRef(name=classifier.policy.name, version=classifier.policy.version)
+    judge = Judge.of(classifier, replay_id=plan.replay_id)
     return WorkerLoop(
         consumer=kafka.consumer,
         cache=cache if standing.choices.cache_write else ReadOnlyCache(cache),
-        classifier=classifier,
+        judge=lambda: judge,
         publisher=kafka.publisher,
         commits=kafka.commits,
-        builder=VerdictBuilder(standing.bundle.ref, policy, plan.replay_id),
         topics=standing.topics,
         limits=settings.codec,
         batch_size=BatchSize(settings.batch),

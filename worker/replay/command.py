@@ -41,7 +41,7 @@ _COUNT_S: Final = 60.0
 log = structlog.get_logger()
 
 
-def _time(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Read ISO 8601, or milliseconds since 1970; without a zone it is UTC."""
     try:
         moment = datetime.fromtimestamp(int(text) / 1_000, UTC) if text.isdecimal() else datetime.fromisoformat(text)
@@ -73,8 +73,10 @@ def replay(
     config: Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")] = None,
     topic: Annotated[list[str], typer.Option(help="Topic to read; repeat for several. Default: the input topic.")] = [],  # noqa: B006
     redrive: Annotated[bool, typer.Option("--redrive", help="Judge the dead letters again.")] = False,
-    from_time: Annotated[datetime | None, typer.Option(parser=_time, help="First record timestamp.")] = None,
-    to_time: Annotated[datetime | None, typer.Option(parser=_time, help="Record timestamp to stop before.")] = None,
+    from_time: Annotated[datetime | None, typer.Option(parser=parse_time, help="First record timestamp.")] = None,
+    to_time: Annotated[
+        datetime | None, typer.Option(parser=parse_time, help="Record timestamp to stop before.")
+    ] = None,
     offsets: Annotated[
         list[str], typer.Option(help="[TOPIC:]PARTITION:START-END, END not included; repeat for several.")
     ] = [],  # noqa: B006

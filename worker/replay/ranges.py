@@ -6,14 +6,14 @@ later, and a record produced late, behind the end offset, is not seen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from worker.errors import SettingsError
 from worker.replay.plan import Partition, PartitionRange
-from worker.replay.request import ReplayRequest
+from worker.replay.request import Span
 
 
 class Found(NamedTuple):
@@ -32,6 +32,30 @@ class Limits(NamedTuple):
     until: Found | None = None
 
 
+class Wanted(Protocol):
+    """Which offsets are asked for: the part of a `ReplayRequest` that fixes a range."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Topics to read."""
+
+    @property
+    def since_ms(self) -> int | None:
+        """First record timestamp."""
+
+    @property
+    def until_ms(self) -> int | None:
+        """Record timestamp to stop before."""
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Offsets by partition, in place of times."""
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        """Only these; empty: all."""
+
+
 def topic_ids(admin: AdminClient, topics: Sequence[str], *, timeout_s: float) -> dict[str, str]:
     """Return the id of each topic.
 
@@ -43,7 +67,7 @@ def topic_ids(admin: AdminClient, topics: Sequence[str], *, timeout_s: float) ->
 
 
 def fix_ranges(
-    admin: AdminClient, request: ReplayRequest, behind: Mapping[Partition, int], *, timeout_s: float
+    admin: AdminClient, request: Wanted, behind: Mapping[Partition, int], *, timeout_s: float
 ) -> tuple[PartitionRange, ...]:
     """Ask the brokers for the offsets of a request.
 
@@ -81,7 +105,7 @@ def fix_ranges(
     return tuple(ranges)
 
 
-def _places(admin: AdminClient, request: ReplayRequest, timeout_s: float) -> list[Partition]:
+def _places(admin: AdminClient, request: Wanted, timeout_s: float) -> list[Partition]:
     known = admin.list_topics(timeout=timeout_s).topics
     there = [(topic, partition) for topic in request.topics for partition in sorted(known[topic].partitions)]
     named = {(span.topic, span.partition) for span in request.spans}

@@ -1,5 +1,6 @@
 """What a replay did, as numbers and as tables. Pure but for printing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from schemas import CODES, Decision
 from worker.exit_codes import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
 from worker.replay.group_state import GroupState
 from worker.replay.plan import PartitionRange
-from worker.replay.tally import Tally
+from worker.replay.tally import Outcomes, Tally
 
 _DECISIONS: Final = tuple(decision.value for decision in Decision)
 
@@ -78,15 +79,11 @@ class Report:
         if self.state.plan.request.changes_topic is None:
             return None
         outcomes = self.state.total.outcomes
-        names = {name[0]: name for name in _DECISIONS}
         return {
             "n_compared": outcomes.n_compared,
             "n_without_old_verdict": outcomes.n_verdicts - outcomes.n_compared,
             "n_changed": outcomes.n_changed,
-            "decisions": {
-                f"{names[move[0]]}>{names[move[1]]}": count for move, count in sorted(outcomes.decisions.items())
-            },
-            "categories": {f"{move[0]}>{move[1]}": count for move, count in sorted(outcomes.categories.items())},
+            **named_moves(outcomes),
         }
 
 
@@ -112,23 +109,46 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_changes(report: Report, changes: dict[str, Any], console: Console) -> None:
-    for title, codes, cells in matrices(report):
-        table = Table("from \\ to", *codes, title=title, title_justify="left")
-        for was, row in zip(codes, cells, strict=True):
-            table.add_row(was, *(_shown(count) if count else "" for count in row))
-        console.print(table)
+    print_matrices(matrices(report), console)
     console.print(
         f"{changes['n_changed']:,} of {changes['n_compared']:,} compared verdicts changed; "
         f"{changes['n_without_old_verdict']:,} had no older verdict"
     )
 
 
-def matrices(report: Report) -> list[tuple[str, tuple[str, ...], list[list[int]]]]:
-    """Return title, names and counts of the moves between decisions and between categories; [from][to]."""
-    outcomes = report.state.total.outcomes
+Matrix = tuple[str, tuple[str, ...], list[list[int]]]
+"""A title, the names of rows and columns, and the counts; [from][to]."""
+
+
+def matrices(report: Report) -> list[Matrix]:
+    """Return the moves between decisions and between categories."""
+    found = move_matrices(report.state.total.outcomes)
+    return [(f"{what} that changed", names, cells) for what, names, cells in found]
+
+
+def named_moves(outcomes: Outcomes) -> dict[str, dict[str, int]]:
+    """Return the moves as JSON holds them: `allow>block` or `A>B` to a count."""
+    names = {name[0]: name for name in _DECISIONS}
+    return {
+        "decisions": {f"{names[move[0]]}>{names[move[1]]}": n for move, n in sorted(outcomes.decisions.items())},
+        "categories": {f"{move[0]}>{move[1]}": n for move, n in sorted(outcomes.categories.items())},
+    }
+
+
+def move_matrices(outcomes: Outcomes) -> list[Matrix]:
+    """Return the same of any moves, entitled `decisions` and `categories`."""
     decisions = [[outcomes.decisions.get(was[0] + now[0], 0) for now in _DECISIONS] for was in _DECISIONS]
     categories = [[outcomes.categories.get(was + now, 0) for now in CODES] for was in CODES]
-    return [("decisions that changed", _DECISIONS, decisions), ("categories that changed", CODES, categories)]
+    return [("decisions", _DECISIONS, decisions), ("categories", CODES, categories)]
+
+
+def print_matrices(found: Iterable[Matrix], console: Console) -> None:
+    """Print matrices."""
+    for title, names, cells in found:
+        table = Table("from \\ to", *names, title=title, title_justify="left")
+        for was, row in zip(names, cells, strict=True):
+            table.add_row(was, *(_shown(count) if count else "" for count in row))
+        console.print(table)
 
 
 def _shown(value: object) -> str:

@@ -42,6 +42,13 @@
 {{- if and (eq $bundle.source "volume") (not $bundle.volume) -}}
 {{- fail "model.bundle.source is volume without model.bundle.volume; give a volume, for instance a persistentVolumeClaim" -}}
 {{- end -}}
+{{- $shadow := .Values.shadow.bundle -}}
+{{- if and (eq $shadow.source "image") (not $shadow.image) -}}
+{{- fail "shadow.bundle.source is image without shadow.bundle.image; name the image that holds the bundle" -}}
+{{- end -}}
+{{- if and (eq $shadow.source "volume") (not $shadow.volume) -}}
+{{- fail "shadow.bundle.source is volume without shadow.bundle.volume; give a volume, for instance a persistentVolumeClaim" -}}
+{{- end -}}
 {{- if and .Values.replay.enabled (not .Values.replay.name) -}}
 {{- fail "replay.enabled is true without replay.name; a Job cannot change, so give each replay a name of its own" -}}
 {{- end -}}

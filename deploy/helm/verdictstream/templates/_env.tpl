@@ -69,6 +69,12 @@
 {{- if $.Values.model.policy }}
 - {name: MODERATION_MODEL__POLICY_PATH, value: /etc/verdictstream/policy/policy.toml}
 {{- end }}
+- {name: MODERATION_MODEL__RELOAD_INTERVAL_S, value: {{ $.Values.model.reloadSeconds | quote }}}
+{{- if and (eq .component "worker") (ne $.Values.shadow.bundle.source "none") }}
+- {name: MODERATION_SHADOW__MODEL_PATH, value: {{ printf "/shadow/%s" $.Values.shadow.bundle.subPath | trimSuffix "/" | quote }}}
+- {name: MODERATION_SHADOW__SAMPLE_RATIO, value: {{ $.Values.shadow.sampleRatio | quote }}}
+- {name: MODERATION_KAFKA__SHADOW_TOPIC, value: {{ $.Values.shadow.topic | quote }}}
+{{- end }}
 - {name: MODERATION_HTTP__HOST, value: 0.0.0.0}
 - {name: MODERATION_HTTP__PORT, value: {{ ternary "8080" "0" (eq .component "worker") | quote }}}
 - {name: MODERATION_SHUTDOWN_GRACE_S, value: {{ $.Values.shutdown.workerGraceSeconds | quote }}}

@@ -118,6 +118,9 @@ spec:
 {{- if ne .Values.model.bundle.source "builtin" }}
 - {name: bundle, mountPath: /bundle, readOnly: true}
 {{- end }}
+{{- if ne .Values.shadow.bundle.source "none" }}
+- {name: shadow, mountPath: /shadow, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{- define "verdictstream.volumes" -}}
@@ -153,5 +156,12 @@ spec:
 {{- else if eq .Values.model.bundle.source "volume" }}
 - name: bundle
   {{- toYaml .Values.model.bundle.volume | nindent 2 }}
+{{- end }}
+{{- if eq .Values.shadow.bundle.source "image" }}
+- name: shadow
+  image: {reference: {{ .Values.shadow.bundle.image }}, pullPolicy: {{ .Values.image.pullPolicy }}}
+{{- else if eq .Values.shadow.bundle.source "volume" }}
+- name: shadow
+  {{- toYaml .Values.shadow.bundle.volume | nindent 2 }}
 {{- end }}
 {{- end -}}

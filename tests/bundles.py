@@ -1,0 +1,67 @@
+"""Bundles that differ from the shipped one, and registries that serve them, made on the spot."""
+
+import hashlib
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from model import load_bundle
+from model.registry import POINTER_NAME, Registry, RegistryEntry
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest as manifests write it."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def bundle_variant(
+    source: Path, target: Path, *, version: str, temperature: float | None = None, files: dict[str, bytes] | None = None
+) -> Path:
+    """Copy a bundle under another version; its digests are right.
+
+    Args:
+        source: A bundle.
+        target: Where the copy goes.
+        version: Its version.
+        temperature: Divisor of its logits, so that its probabilities are others than the source's.
+        files: Contents that replace those of the source.
+    """
+    shutil.copytree(source, target)
+    manifest: dict[str, Any] = orjson.loads((target / "manifest.json").read_bytes())
+    manifest["version"] = version
+    if temperature is not None:
+        manifest |= {"temperature": temperature, "class_groups": None}
+    for name, content in (files or {}).items():
+        (target / name).write_bytes(content)
+        manifest["files"][name] = {"digest": digest_of(content), "n_bytes": len(content)}
+    (target / "manifest.json").write_bytes(orjson.dumps(manifest))
+    return target
+
+
+def serve(registry: Path, location: str) -> str:
+    """Let a registry serve the bundle in one of its folders, in one step as `promote` does; return its digest."""
+    digest = digest_of((registry / location / "manifest.json").read_bytes())
+    point_to(registry, location, digest)
+    return digest
+
+
+def point_to(registry: Path, location: str, digest: str) -> None:
+    """Set a registry's pointer, right or wrong."""
+    entry = RegistryEntry(location=location, digest=digest, set_at=datetime.now(UTC))
+    staged = registry / f".{POINTER_NAME}"
+    staged.write_text(Registry(current=entry).model_dump_json())
+    staged.replace(registry / POINTER_NAME)
+
+
+def registry_of_two(source: Path, registry: Path) -> tuple[str, str]:
+    """Put two bundles into a registry, at `m/1` and `m/2`, let it serve the first, and return both digests.
+
+    The second one's logits are divided by three times as much, so no chat has the same probabilities under both.
+    """
+    temperature = load_bundle(source).manifest.temperature
+    bundle_variant(source, registry / "m" / "1", version="1.0")
+    second = bundle_variant(source, registry / "m" / "2", version="2.0", temperature=3 * temperature)
+    return serve(registry, "m/1"), digest_of((second / "manifest.json").read_bytes())

@@ -1,0 +1,1 @@
+"""Taking over a new bundle or policy while the worker runs."""

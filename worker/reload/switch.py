@@ -1,0 +1,82 @@
+"""Which judge is in use, and which one takes over at the next batch.
+
+Invariant: the judge changes only inside `take`, which the loop calls between two batches; whoever holds the old judge
+keeps a complete one.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import structlog
+from prometheus_client import Gauge
+
+from worker.judge import Judge
+from worker.metrics import Metrics
+from worker.reload.watcher import Role
+
+log = structlog.get_logger()
+
+First = TypeVar("First", bound=Judge | None)
+
+OnSwap = Callable[[Judge | None, Judge], None]
+"""Called with the old and the new judge, in the thread that takes it."""
+
+
+class JudgeSwitch(Generic[First]):
+    """Holds a judge and at most one that waits.
+
+    Args:
+        first: The judge to begin with, or None where it is still to come.
+        on_swap: Told of every change.
+    """
+
+    def __init__(self, first: First, on_swap: OnSwap) -> None:
+        self._current: First | Judge = first
+        self._on_swap = on_swap
+        self._waiting: Judge | None = None
+        self._lock = threading.Lock()
+
+    def offer(self, judge: Judge) -> None:
+        """Let this judge take over next; one that still waits is dropped. Any thread."""
+        with self._lock:
+            self._waiting = judge
+
+    def take(self) -> First | Judge:
+        """Return the judge of the next batch. One thread."""
+        if self._waiting is not None:
+            with self._lock:
+                new, self._waiting = self._waiting, None
+            if new is not None:
+                old, self._current = self._current, new
+                self._on_swap(old, new)
+        return self._current
+
+
+def shown_in(metrics: Metrics, info: Gauge, role: Role, retire: Callable[[Judge], None]) -> OnSwap:
+    """Return what counts, shows and logs each change.
+
+    Args:
+        metrics: Where it is counted.
+        info: The metric that names the judge in use.
+        role: Whose judge it is.
+        retire: Takes the old judge.
+    """
+
+    def on_swap(old: Judge | None, new: Judge) -> None:
+        metrics.reloads.labels(role, "swapped").inc()
+        # The new one first: a scrape in between sees two rather than none.
+        info.labels(*new.labels).set(1)
+        if old is not None and old.labels != new.labels:
+            info.remove(*old.labels)
+        log.info(
+            "model_swapped",
+            role=role,
+            model=new.builder.model.model_dump(),
+            policy=new.builder.policy.model_dump(),
+            old_digest=old and old.builder.model.digest,
+        )
+        if old is not None:
+            retire(old)
+
+    return on_swap
