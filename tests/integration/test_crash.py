@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, both_group_protocols
 from tests.integration.ledger import Ledger
 from tests.integration.load import repeated_events, short_events
 from tests.integration.polling import wait_until
@@ -22,6 +22,7 @@ def n_partitions() -> int:
     return 12
 
 
+@both_group_protocols
 def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
@@ -42,6 +43,7 @@ def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
     assert committed <= {record[:3] for record in ledger.read_uncommitted()}
 
 
+@both_group_protocols
 def test_workers_killed_at_random_points_lose_and_repeat_nothing(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
@@ -65,6 +67,7 @@ def test_workers_killed_at_random_points_lose_and_repeat_nothing(
     ledger.assert_exactly_once()
 
 
+@both_group_protocols
 def test_a_frozen_worker_that_wakes_up_repeats_nothing(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_second_worker_with_the_same_transactional_id_ends_the_first(
     ledger.assert_exactly_once()
 
 
+@both_group_protocols
 def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
@@ -121,6 +125,7 @@ def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
     ledger.assert_exactly_once()
 
 
+@both_group_protocols
 def test_at_least_once_delivery_loses_nothing_when_a_worker_is_killed(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
