@@ -21,7 +21,9 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.PRODUCER_FENCED: "another worker runs with the same transactional id; give each its own",
     KafkaError.INVALID_PRODUCER_EPOCH: "another worker runs with the same transactional id; give each its own",
     KafkaError.FENCED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
-    KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 or newer is needed",
+    KafkaError.UNRELEASED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
+    KafkaError.UNSUPPORTED_ASSIGNOR: "choose an assignor of the broker's group.consumer.assignors, or none",
+    KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 or newer is needed, for group_protocol=consumer 4.0",
 }
 
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
@@ -41,10 +43,18 @@ def describe(error: KafkaError) -> str:
 
 def is_fatal(error: KafkaError) -> bool:
     """Say whether no retry can help."""
-    return bool(error.fatal()) or error.code() in _REMEDIES
+    # A consumer's fatal error has this code and not the flag.
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL or error.code() in _REMEDIES
+
+
+def _cause(error: KafkaError) -> int:
+    """Return the code of an error, also where a consumer wraps it: then only the text names it."""
+    if error.code() != KafkaError._FATAL:
+        return int(error.code())
+    return next((code for code in _REMEDIES if KafkaError(code).str() in error.str()), int(error.code()))
 
 
 def fatal(error: KafkaError, doing: str) -> Fatal:
     """Return the exception that ends the process, with what was tried, what was found and what to do."""
-    remedy = _REMEDIES.get(error.code(), "see the broker's log; the process must be restarted")
+    remedy = _REMEDIES.get(_cause(error), "see the broker's log; the process must be restarted")
     return Fatal(f"{doing}: {describe(error)}; {remedy}")
