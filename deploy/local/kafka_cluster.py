@@ -43,11 +43,17 @@ class BrokerOptions:
         heap: Java heap limit of one broker.
         jvm_flags: More flags for the broker's Java.
         settings: Broker settings that win over those of `kafka_config`.
+        racks: The rack of each broker, in their order; without it they have none.
     """
 
     heap: str = "384m"
     jvm_flags: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    racks: tuple[str, ...] = ()
+
+    def settings_of(self, i: int) -> Mapping[str, str]:
+        """Return the settings of broker `i`."""
+        return {**self.settings, **({"broker.rack": self.racks[i]} if self.racks else {})}
 
 
 class KafkaCluster:
@@ -99,7 +105,7 @@ class KafkaCluster:
             ServiceStartError: A folder cannot be formatted, or Java does not run.
         """
         for i, folder in enumerate(self._folders):
-            text = server_properties(i, self.ports, folder / "data", self._options.settings)
+            text = server_properties(i, self.ports, folder / "data", self._options.settings_of(i))
             (folder / "server.properties").write_text(text, "utf-8")
         self._format()
         for i in range(self.n_brokers):
