@@ -30,6 +30,7 @@ from loadtest.open_loop import Load, bench, run_load, run_lone
 from loadtest.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.report import machine, print_json_line
+from loadtest.scale_command import scale_demo
 from loadtest.services import services
 from loadtest.soak import run_soak
 from loadtest.tables import compare_rows, load_rows, lone_rows, plan_rows, replay_rows, soak_rows
@@ -47,6 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command(name="scale-demo")(scale_demo)
 
 EventsOption = Annotated[Path, typer.Option("--events", help="JSON lines of chats.", show_default="the sample chats")]
 BootstrapOption = Annotated[

@@ -78,7 +78,8 @@ def group_config(settings: KafkaSettings) -> dict[str, str | int]:
     return named | {
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": _ms(settings.session_timeout_s),
-        "heartbeat.interval.ms": _ms(min(3.0, settings.session_timeout_s / 3)),
+        # Members learn of a rebalance by their heartbeats; with the default of 3 s a moving partition pauses so long.
+        "heartbeat.interval.ms": _ms(min(1.0, settings.session_timeout_s / 3)),
     }
 
 

@@ -23,7 +23,7 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.FENCED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
     KafkaError.UNRELEASED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
     KafkaError.UNSUPPORTED_ASSIGNOR: "choose an assignor of the broker's group.consumer.assignors, or none",
-    KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 or newer is needed, for group_protocol=consumer 4.0",
+    KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 is needed, 4.0 for group_protocol=consumer",
 }
 
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})

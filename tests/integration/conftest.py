@@ -38,6 +38,15 @@ def stack() -> Iterator[LocalStack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalStack]:
+    """Three brokers, each in a rack of its own, and one Redis; topics get three copies, two of them in sync."""
+    selector = {"replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"}
+    options = BrokerOptions(heap="256m", settings=QUICK_SESSIONS | selector, racks=("zone-a", "zone-b", "zone-c"))
+    with LocalStack(n_brokers=3, broker_options=options) as running:
+        yield running
+
+
 @pytest.fixture
 def n_partitions() -> int:
     """Return the partitions of a test's topics; overridden where a test needs more."""

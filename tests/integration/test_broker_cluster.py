@@ -4,15 +4,14 @@ Each broker is in a rack of its own, so that a worker with a rack reads from one
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from deploy.local import BrokerOptions, LocalStack
+from deploy.local import LocalStack
 from deploy.local.ports import free_ports
-from tests.integration.conftest import QUICK_SESSIONS, StartWorker
+from tests.integration.conftest import StartWorker
 from tests.integration.ledger import Ledger, Topics
 from tests.integration.load import short_events
 from tests.integration.polling import wait_until
@@ -20,16 +19,11 @@ from tests.integration.probes import samples, status_of
 
 pytestmark = pytest.mark.services
 
-RACKS = ("zone-a", "zone-b", "zone-c")
 
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[LocalStack]:
-    """Three brokers of this file's own."""
-    selector = {"replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"}
-    options = BrokerOptions(heap="256m", settings=QUICK_SESSIONS | selector, racks=RACKS)
-    with LocalStack(n_brokers=3, broker_options=options) as running:
-        yield running
+@pytest.fixture
+def stack(cluster: LocalStack) -> LocalStack:
+    """Three brokers, three copies, two in sync."""
+    return cluster
 
 
 def test_any_one_of_three_brokers_is_killed_under_load_and_comes_back(

@@ -13,7 +13,8 @@ from tests.integration.polling import wait_until
 
 pytestmark = pytest.mark.services
 
-N_KILLS = 20
+N_KILLS = {"classic": 20, "consumer": 10}
+"""Per group protocol: what is random does not depend on it, and each kill costs seconds."""
 
 
 @pytest.fixture
@@ -45,14 +46,14 @@ def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
 
 @both_group_protocols
 def test_workers_killed_at_random_points_lose_and_repeat_nothing(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], group_protocol: str
 ) -> None:
     """F1 and F2: between produce and commit, between cache write and commit; small batches make many commits."""
     chance = random.Random(20_26)  # noqa: S311  chooses moments, no secret
     chats = [chat for chat in sample_chats if chat["messages"]]
     ledger.send(repeated_events(chats, 8_000, n_chats=40))
     n_expected = 0
-    for _ in range(N_KILLS // 2):
+    for _ in range(N_KILLS[group_protocol] // 2):
         # The same ids as before: a new process fences what its predecessor left open.
         pair = [
             start_worker(KAFKA__TRANSACTIONAL_ID=f"{ledger.topics.events}-{slot}", BATCH__MAX_RECORDS="40")

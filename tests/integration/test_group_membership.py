@@ -107,9 +107,7 @@ def test_a_static_member_that_comes_back_in_time_moves_no_partition(
 
 def _lengthen_sessions(stack: LocalStack, group_id: str) -> None:
     """Give one group a session that outlasts a restart; with KIP-848 that is a setting of the group on the brokers."""
-    entry = ConfigEntry(
-        "consumer.session.timeout.ms", "40000", incremental_operation=AlterConfigOpType.SET
-    )  # type: ignore[no-untyped-call]
+    entry = ConfigEntry("consumer.session.timeout.ms", "40000", incremental_operation=AlterConfigOpType.SET)  # type: ignore[no-untyped-call]
     resource = ConfigResource(ResourceType.GROUP, group_id, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
     for future in admin.incremental_alter_configs([resource]).values():

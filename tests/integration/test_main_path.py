@@ -60,7 +60,6 @@ def test_every_bad_input_ends_with_its_reason_and_its_neighbours_with_verdicts(
             assert (headers["origin_topic"], int(headers["origin_timestamp_ms"]) > 0) == (topics.events, True)
 
 
-@both_group_protocols
 def test_a_verdict_is_what_the_published_schema_promises(
     ledger: Ledger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
