@@ -19,7 +19,7 @@ _INTERVAL_MS: Final = 5_000
 
 def fetch_statistics(settings: KafkaSettings, metrics: Metrics) -> dict[str, Any]:
     """Return the consumer properties that keep `moderation_fetch_partitions` up to date; none without a rack."""
-    if settings.client_rack is None:
+    if not settings.client_rack:
         return {}
     return {"statistics.interval.ms": _INTERVAL_MS, "stats_cb": watch_brokers(settings.input_topic, metrics)}
 

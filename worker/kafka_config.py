@@ -69,7 +69,7 @@ def group_config(settings: KafkaSettings) -> dict[str, str | int]:
     """
     optional = {
         "group.instance.id": settings.group_instance_id,
-        "client.rack": settings.client_rack,
+        "client.rack": settings.client_rack or None,
         "group.remote.assignor": settings.group_remote_assignor,
     }
     named: dict[str, str | int] = {name: value for name, value in optional.items() if value is not None}

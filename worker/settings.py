@@ -74,9 +74,8 @@ class KafkaSettings(_Section):
     )
     client_rack: str | None = Field(
         default=None,
-        min_length=1,
         description="Rack (availability zone) of this worker, as in broker.rack: it reads from a copy in its own rack, "
-        "where the brokers use RackAwareReplicaSelector.",
+        "where the brokers use RackAwareReplicaSelector. Empty, as from a pod label that is not there: none.",
     )
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."

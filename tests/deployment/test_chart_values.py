@@ -28,6 +28,13 @@ from tests.deployment.chart import MINIMAL, Helm, environment, one, pod_specs
             "without a certificate",
             id="mTLS of nobody",
         ),
+        pytest.param(("kafka.groupRemoteAssignor=range",), "set kafka.groupProtocol", id="an assignor of no use"),
+        pytest.param(("kafka.groupProtocol=classical",), "/kafka/groupProtocol", id="a group protocol that is none"),
+        pytest.param(
+            ("kafka.clientRack=a", "kafka.clientRackFrom=metadata.labels['zone']"),
+            "expected one of them",
+            id="two racks",
+        ),
         pytest.param(("settings.KAFKA__SASL_PASSWORD=x",), "KAFKA__SASL_PASSWORD", id="a secret among the settings"),
         pytest.param(("model.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
         pytest.param(("model.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"),

@@ -109,7 +109,6 @@ def test_a_replay_whose_processes_are_killed_beside_a_live_worker_is_complete_an
     assert watch.newest == {cache_key(chat_id): offset for chat_id, offset in last.items()}
 
 
-@both_group_protocols
 def test_a_replay_that_is_stopped_goes_on_where_it_was_and_a_finished_one_does_nothing(
     ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:

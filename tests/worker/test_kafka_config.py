@@ -42,8 +42,10 @@ def test_the_session_setting_is_named_as_unused_with_the_consumer_protocol_alone
 
 
 def test_a_rack_reaches_the_client() -> None:
-    """Under both protocols; without one there is none."""
-    assert "client.rack" not in consumer_config(KafkaSettings(bootstrap_servers="broker:9092"))
+    """Under both protocols; without one, or with the empty text of a pod label that is not there, there is none."""
+    for nothing in (None, ""):
+        settings = KafkaSettings(bootstrap_servers="broker:9092", client_rack=nothing)
+        assert "client.rack" not in consumer_config(settings)
     for protocol in GroupProtocol:
         settings = KafkaSettings(bootstrap_servers="broker:9092", client_rack="zone-a", group_protocol=protocol)
         assert consumer_config(settings)["client.rack"] == "zone-a"
