@@ -122,6 +122,7 @@ class Rig:
         stopping = threading.Event()
         self.consumer, self.cache, self.model = Consumer(list(batches), stopping), Cache(), Model()
         self.publisher, self.metrics = Publisher(list(failures)), Metrics()
+        self.batch_size = BatchSize(BatchSettings())
         self.loop = WorkerLoop(
             consumer=self.consumer,  # type: ignore[arg-type]
             cache=self.cache,  # type: ignore[arg-type]
@@ -133,7 +134,7 @@ class Rig:
             ),
             topics=TOPICS,
             limits=CodecLimits(),
-            batch_size=BatchSize(BatchSettings()),
+            batch_size=self.batch_size,
             max_batch_bytes=1_000_000,
             metrics=self.metrics,
             stopping=stopping,
@@ -266,3 +267,21 @@ def test_the_log_of_a_batch_is_one_line_of_numbers() -> None:
     assert [line["event"] for line in lines] == ["batch_done"]
     assert {"n_records": 3, "n_rejected": 2, "n_cached": 0}.items() <= lines[0].items()
     assert CANARY not in str(lines)
+
+
+def test_slow_commits_do_not_shrink_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit costs the same whatever it holds; at a second each, batches had gone down to one record a second."""
+    now_s = [0.0]
+    monkeypatch.setattr("worker.loop.time.perf_counter", lambda: now_s[0])
+    rig = Rig(*([record(offset)] for offset in range(20)))
+    before = rig.batch_size.limit()
+    commit = rig.publisher.commit
+
+    def slowly(messages: Sequence[OutgoingMessage], offsets: Any, member: object) -> None:
+        now_s[0] += 2.0
+        commit(messages, offsets, member)
+
+    monkeypatch.setattr(rig.publisher, "commit", slowly)
+    rig.loop.run()
+    assert rig.publisher.offsets
+    assert rig.batch_size.limit() >= before
