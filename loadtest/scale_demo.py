@@ -7,7 +7,7 @@ kills one.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -223,7 +223,7 @@ def _go_through(cluster: LocalStack, fleet: _Fleet, account: ScaleAccount, plan:
             raise LoadTestError(f"{account.n_answered} of {account.n_sent} events have a verdict; expected all of them")
 
     most, left = plan.n_most, plan.n_left
-    phases = (
+    phases: tuple[tuple[str, Callable[[], None]], ...] = (
         ("warm-up", warm_up),
         ("1 worker", lambda: None),
         (f"1 to {most} workers", lambda: fleet.grow(most)),

@@ -126,7 +126,7 @@ def test_a_rolling_change_of_the_group_protocol_and_back_loses_and_repeats_nothi
 
 def _lengthen_sessions(stack: LocalStack, group_id: str) -> None:
     """Give one group a session that outlasts a restart; with KIP-848 that is a setting of the group on the brokers."""
-    entry = ConfigEntry("consumer.session.timeout.ms", "40000", incremental_operation=AlterConfigOpType.SET)  # type: ignore[no-untyped-call]
+    entry = ConfigEntry("consumer.session.timeout.ms", "40000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.GROUP, group_id, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
     for future in admin.incremental_alter_configs([resource]).values():

@@ -73,11 +73,11 @@ def test_loss_repeats_disorder_and_dead_letters_are_counted_and_other_traffic_is
 @pytest.mark.parametrize("wrong", ["n_lost", "n_duplicated", "n_out_of_order", "n_dead_letters", "pause"])
 def test_the_command_fails_for_each_broken_promise(wrong: str) -> None:
     """Exit code 4; without one it is 0."""
-    run = {
+    run: dict[str, Any] = {
         **dict.fromkeys(("n_lost", "n_duplicated", "n_out_of_order", "n_dead_letters"), 0),
         "phases": [{"pause_max_s": 3.0}],
         "bound_s": 45.0,
     }
     assert is_right(run)
-    broken = {"phases": [{"pause_max_s": 50.0}]} if wrong == "pause" else {wrong: 1}
+    broken: dict[str, Any] = {"phases": [{"pause_max_s": 50.0}]} if wrong == "pause" else {wrong: 1}
     assert not is_right(run | broken)
