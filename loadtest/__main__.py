@@ -29,6 +29,7 @@ from loadtest.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.report import machine, print_json_line
 from loadtest.run_command import run
+from loadtest.scale_command import scale_demo
 from loadtest.services import services
 from loadtest.soak_command import soak
 from loadtest.sweep_command import sweep
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(sweep)
 app.command()(soak)
+app.command(name="scale-demo")(scale_demo)
 
 
 app.command()(compare)

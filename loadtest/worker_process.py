@@ -73,7 +73,7 @@ class WorkerProcess:
         topics: The measurement's topics.
         services: Addresses.
         n_threads: Inference threads; None leaves the worker's own rule.
-        settings: Further MODERATION_ variables of this worker.
+        settings: MODERATION_ variables that win over the caller's environment.
 
     Raises (from `with`):
         LoadTestError: the worker did not get ready or did not stop as it should; quotes the end of its log.
@@ -92,6 +92,7 @@ class WorkerProcess:
         self._environment = worker_environment(base, topics, services, http_port=self._port)
         if n_threads is not None:
             self._environment["MODERATION_MODEL__N_THREADS"] = str(n_threads)
+        self._environment.update(settings or {})
         self._peak_rss_mb = 0.0
         self._history: list[tuple[float, Usage]] = []
         self._stopping = threading.Event()
@@ -130,6 +131,14 @@ class WorkerProcess:
         self._log.close()
         if code and error is None:
             raise LoadTestError(f"the worker ended with exit code {code}, expected 0; its last lines:\n{tail}")
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; takes the place of the `with` block's end."""
+        self._stopping.set()
+        self._watcher.join()
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
 
     def check(self) -> None:
         """Raise LoadTestError where the worker has ended by itself."""

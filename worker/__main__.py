@@ -34,6 +34,7 @@ from worker.exit_codes import (
     EXIT_USAGE,
     exit_now,
 )
+from worker.kafka_config import unused_settings
 from worker.lifecycle import Lifecycle
 from worker.replay.command import replay
 from worker.settings import WorkerSettings
@@ -86,6 +87,8 @@ def check_config(*, config: ConfigOption = None) -> None:
     table = Table("setting", "value", "meaning")
     _add_rows(table, settings, PREFIX)
     Console().print(table)
+    for name, instead in unused_settings(settings.kafka).items():
+        typer.echo(f"unused: {PREFIX}KAFKA__{name.upper()}: with group_protocol=consumer {instead} counts")
     typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under policy {policy.name} {policy.version}")
 
 

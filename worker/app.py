@@ -12,6 +12,7 @@ from worker.batch_size import BatchSize
 from worker.cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
+from worker.fetch_sources import fetch_statistics
 from worker.health import HealthServer
 from worker.judge import Loaded, build_judge
 from worker.kafka_config import consumer_config, producer_config, transactional_id_of
@@ -59,7 +60,9 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         stack.callback(cache.close)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
         client = Consumer(
-            consumer_config(settings.kafka) | {"error_cb": reachability.on_error},
+            consumer_config(settings.kafka)
+            | fetch_statistics(settings.kafka, metrics)
+            | {"error_cb": reachability.on_error},
             logger=librdkafka_logger(),
         )
         publisher = make_publisher(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from worker.kafka_connection import KafkaConnection
-from worker.settings import Delivery, KafkaSettings
+from worker.settings import Delivery, GroupProtocol, KafkaSettings
 
 FALLBACK_MAX_MESSAGE_BYTES: Final = 1_000_000
 """What a topic is assumed to accept where its configuration may not be read (Kafka's default is 1,048,588)."""
@@ -60,20 +60,16 @@ def _security(settings: KafkaConnection) -> dict[str, str]:
 
 def consumer_config(settings: KafkaSettings) -> dict[str, Any]:
     """Return the consumer's properties."""
-    static = {"group.instance.id": settings.group_instance_id} if settings.group_instance_id else {}
     return (
         client_config(settings)
-        | static
+        | group_config(settings)
         | {
             "group.id": settings.group_id,
-            "partition.assignment.strategy": "cooperative-sticky",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             # Start offsets are chosen at assignment; an offset out of range is an error, never a silent jump.
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
-            "session.timeout.ms": _ms(settings.session_timeout_s),
-            "heartbeat.interval.ms": _ms(min(3.0, settings.session_timeout_s / 3)),
             "max.poll.interval.ms": _ms(settings.max_poll_interval_s),
             "queued.max.messages.kbytes": settings.prefetch_max_bytes // 1_000,
             "fetch.max.bytes": settings.prefetch_max_bytes,
@@ -84,6 +80,34 @@ def consumer_config(settings: KafkaSettings) -> dict[str, Any]:
             "topic.metadata.refresh.interval.ms": 30_000,
         }
     )
+
+
+def group_config(settings: KafkaSettings) -> dict[str, str | int]:
+    """Return what decides on membership and rack; with the consumer protocol sessions and assignors are the broker's.
+
+    librdkafka refuses the classic protocol's properties beside `group.protocol=consumer`.
+    """
+    optional = {
+        "group.instance.id": settings.group_instance_id,
+        "client.rack": settings.client_rack or None,
+        "group.remote.assignor": settings.group_remote_assignor,
+    }
+    named: dict[str, str | int] = {name: value for name, value in optional.items() if value is not None}
+    if settings.group_protocol is GroupProtocol.CONSUMER:
+        return named | {"group.protocol": "consumer"}
+    return named | {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": _ms(settings.session_timeout_s),
+        # Members learn of a rebalance by their heartbeats; with the default of 3 s a moving partition pauses so long.
+        "heartbeat.interval.ms": _ms(min(1.0, settings.session_timeout_s / 3)),
+    }
+
+
+def unused_settings(settings: KafkaSettings) -> dict[str, str]:
+    """Return the names of settings that the group protocol leaves unused, with where the broker has them instead."""
+    if settings.group_protocol is GroupProtocol.CLASSIC:
+        return {}
+    return {"session_timeout_s": "the broker's group.consumer.session.timeout.ms"}
 
 
 def producer_config(settings: KafkaSettings, *, transactional_id: str | None, max_message_bytes: int) -> dict[str, Any]:

@@ -28,7 +28,9 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.PRODUCER_FENCED: "another worker runs with the same transactional id; give each its own",
     KafkaError.INVALID_PRODUCER_EPOCH: "another worker runs with the same transactional id; give each its own",
     KafkaError.FENCED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
-    KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 or newer is needed",
+    KafkaError.UNRELEASED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
+    KafkaError.UNSUPPORTED_ASSIGNOR: "choose an assignor of the broker's group.consumer.assignors, or none",
+    KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 is needed, 4.0 for group_protocol=consumer",
 }
 
 _REFUSALS: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
@@ -54,7 +56,8 @@ def describe(error: KafkaError) -> str:
 
 def is_fatal(error: KafkaError) -> bool:
     """Say whether no retry can help."""
-    return bool(error.fatal()) or error.code() in _REMEDIES or is_refusal(error)
+    # A consumer's fatal error has this code and not the flag.
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL or error.code() in _REMEDIES or is_refusal(error)
 
 
 def is_refusal(error: KafkaError) -> bool:
@@ -62,8 +65,19 @@ def is_refusal(error: KafkaError) -> bool:
     return error.code() in _REFUSALS or (error.code() == KafkaError._TRANSPORT and bool(_TLS_ALERT.search(error.str())))
 
 
+def _cause(error: KafkaError) -> int:
+    """Return the code of an error, also where another one hides it.
+
+    A consumer wraps its fatal error, and only the text names the cause; a refused certificate looks like a broken line.
+    """
+    if error.code() == KafkaError._FATAL:
+        return next((code for code in _REMEDIES if KafkaError(code).str() in error.str()), int(error.code()))
+    if error.code() == KafkaError._TRANSPORT and is_refusal(error):
+        return int(KafkaError._SSL)
+    return int(error.code())
+
+
 def fatal(error: KafkaError, doing: str) -> Fatal:
     """Return the exception that ends the process, with what was tried, what was found and what to do."""
-    code = KafkaError._SSL if error.code() == KafkaError._TRANSPORT and is_refusal(error) else error.code()
-    remedy = _REMEDIES.get(code, "see the broker's log; the process must be restarted")
+    remedy = _REMEDIES.get(_cause(error), "see the broker's log; the process must be restarted")
     return Fatal(f"{doing}: {describe(error)}; {remedy}")

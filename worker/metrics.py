@@ -75,6 +75,9 @@ class Metrics:
 
         self.lag_records = gauge("lag_records", "Records behind the end of the partition.", "partition")
         self.assigned_partitions = gauge("assigned_partitions", "Partitions owned now.")
+        self.fetch_partitions = gauge(
+            "fetch_partitions", "Partitions read from each broker; only where client_rack is set.", "broker"
+        )
         self.cache_up = gauge("cache_up", "1 while the cache answers, 0 while the circuit breaker is open.")
         self.kafka_up = gauge("kafka_up", "1 while a broker is reachable.")
         self.batch_limit_records = gauge("batch_limit_records", "Adaptive record limit of the next batch.")

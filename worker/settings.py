@@ -27,6 +27,15 @@ class Delivery(StrEnum):
     """Offsets commit after every verdict is acknowledged; a crash in between repeats verdicts (same verdict_id)."""
 
 
+class GroupProtocol(StrEnum):
+    """How the members of the consumer group share the partitions."""
+
+    CLASSIC = "classic"
+    """The members do, by cooperative-sticky; any Kafka from 2.5 on."""
+    CONSUMER = "consumer"
+    """The broker does (KIP-848); Kafka 4.0 and newer."""
+
+
 class KafkaSettings(KafkaConnection):
     """How the worker reaches Kafka."""
 
@@ -56,6 +65,18 @@ class KafkaSettings(KafkaConnection):
         description="Static membership: a name that is this worker's alone and the same after its restart, which then "
         "moves no partition if it takes less than session_timeout_s. For StatefulSets only.",
     )
+    group_protocol: GroupProtocol = Field(
+        default=GroupProtocol.CLASSIC,
+        description="classic: cooperative-sticky. consumer: KIP-848, for Kafka 4.0 and newer; the broker assigns.",
+    )
+    group_remote_assignor: Literal["uniform", "range"] | None = Field(
+        default=None, description="The broker's assignor for group_protocol=consumer; by default the broker chooses."
+    )
+    client_rack: str | None = Field(
+        default=None,
+        description="Rack (availability zone) of this worker, as in broker.rack: it reads from a copy in its own rack, "
+        "where the brokers use RackAwareReplicaSelector. Empty, as from a pod label that is not there: none.",
+    )
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."
     )
@@ -67,7 +88,12 @@ class KafkaSettings(KafkaConnection):
     transaction_timeout_s: float = Field(
         default=10.0, gt=0, description="The broker aborts a transaction that is open for longer."
     )
-    session_timeout_s: float = Field(default=10.0, gt=0, description="A silent worker loses its partitions after this.")
+    session_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="A silent worker loses its partitions after this. Unused with group_protocol=consumer: the group's "
+        "consumer.session.timeout.ms on the broker (45 s by default) counts there.",
+    )
     max_poll_interval_s: float = Field(
         default=300.0,
         gt=0,
@@ -95,6 +121,15 @@ class KafkaSettings(KafkaConnection):
             raise ValueError(
                 f"shadow_topic is {self.shadow_topic!r}, one of {topics}; expected a topic of its own, or "
                 "verdicts that nobody promoted would reach the ad pipeline"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _assignor_matches_the_group_protocol(self) -> Self:
+        if self.group_remote_assignor is not None and self.group_protocol is GroupProtocol.CLASSIC:
+            raise ValueError(
+                f"group_remote_assignor={self.group_remote_assignor} is set but group_protocol=classic would not use "
+                "it; expected group_protocol=consumer; set that, or remove the assignor"
             )
         return self
 

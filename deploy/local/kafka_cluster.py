@@ -44,12 +44,18 @@ class BrokerOptions:
         jvm_flags: More flags for the broker's Java.
         settings: Broker settings that win over those of `kafka_config`.
         listeners: Listeners beside the plaintext one, name to security protocol; their keys and users are `settings`.
+        racks: The rack of each broker, in their order; without it they have none.
     """
 
     heap: str = "384m"
     jvm_flags: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     listeners: Mapping[str, str] = field(default_factory=dict)
+    racks: tuple[str, ...] = ()
+
+    def settings_of(self, i: int) -> Mapping[str, str]:
+        """Return the settings of broker `i`."""
+        return {**self.settings, **({"broker.rack": self.racks[i]} if self.racks else {})}
 
 
 class KafkaCluster:
@@ -105,8 +111,8 @@ class KafkaCluster:
             ServiceStartError: A folder cannot be formatted, or Java does not run.
         """
         for i, folder in enumerate(self._folders):
-            options = self._options
-            text = server_properties(i, self.ports, folder / "data", options.settings, options.listeners)
+            settings = self._options.settings_of(i)
+            text = server_properties(i, self.ports, folder / "data", settings, self._options.listeners)
             (folder / "server.properties").write_text(text, "utf-8")
         self._format()
         for i in range(self.n_brokers):

@@ -151,6 +151,33 @@ def test_a_deployment_has_no_static_members(helm: Helm) -> None:
     assert not {"MODERATION_KAFKA__GROUP_INSTANCE_ID", "MODERATION_KAFKA__TRANSACTIONAL_ID"} & set(values)
 
 
+def test_static_members_under_the_consumer_protocol_leave_the_session_to_the_broker(helm: Helm) -> None:
+    """The worker would not use it, and who reads the pod would believe it."""
+    manifests = helm.render(EXAMPLES["static-members"], sets=("kafka.groupProtocol=consumer",))
+    values = environment(one(manifests, "StatefulSet")["spec"]["template"]["spec"])
+    assert values["MODERATION_KAFKA__GROUP_PROTOCOL"] == "consumer"
+    assert values["MODERATION_KAFKA__GROUP_INSTANCE_ID"] == "$(POD_NAME)"
+    assert "MODERATION_KAFKA__SESSION_TIMEOUT_S" not in values
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        pytest.param((), None, id="none"),
+        pytest.param(("kafka.clientRack=zone-a",), "zone-a", id="given"),
+        pytest.param(
+            ("kafka.clientRackFrom=metadata.labels['zone']",),
+            {"fieldRef": {"fieldPath": "metadata.labels['zone']"}},
+            id="from a label of the pod",
+        ),
+    ],
+)
+def test_the_rack_is_given_or_read_from_the_pod(helm: Helm, sets: tuple[str, ...], expected: object) -> None:
+    """Zones are known when a pod is placed, not when the chart is rendered."""
+    (pod,) = pod_specs(helm.render(sets=(*MINIMAL, *sets)))
+    assert environment(pod).get("MODERATION_KAFKA__CLIENT_RACK") == expected
+
+
 def test_a_replay_is_a_job_beside_the_workers(helm: Helm) -> None:
     """Other pods, other component: no budget, metrics or worker selector counts it in."""
     manifests = helm.render(EXAMPLES["static-members"], sets=("replay.args={--dry-run,--rate=50}",))

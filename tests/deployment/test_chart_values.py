@@ -47,6 +47,13 @@ from worker.settings_source import read_settings
         pytest.param(
             ("kafka.securityProtocol=SSL", "topics.create=true"), "without topics.adminSecret", id="topics by nobody"
         ),
+        pytest.param(("kafka.groupRemoteAssignor=range",), "set kafka.groupProtocol", id="an assignor of no use"),
+        pytest.param(("kafka.groupProtocol=classical",), "/kafka/groupProtocol", id="a group protocol that is none"),
+        pytest.param(
+            ("kafka.clientRack=a", "kafka.clientRackFrom=metadata.labels['zone']"),
+            "expected one of them",
+            id="two racks",
+        ),
         pytest.param(("settings.KAFKA__SASL_PASSWORD=x",), "KAFKA__SASL_PASSWORD", id="a secret among the settings"),
         pytest.param(("model.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
         pytest.param(("model.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"),

@@ -15,15 +15,37 @@ from tests.integration.secured_kafka import SecuredKafka, broker_options, token_
 from tests.integration.worker_process import WorkerProcess
 
 Settings = dict[str, str]
+
+both_group_protocols = pytest.mark.parametrize("group_protocol", ["classic", "consumer"])
+"""Marks a test that is run under the classic group protocol and under KIP-848."""
+
+QUICK_SESSIONS = {
+    # A killed worker's partitions are free after 3 s; Kafka's own lower limit of 6 s would double the tests' time.
+    "group.min.session.timeout.ms": "1000",
+    # The same for the consumer protocol (KIP-848), whose sessions are the broker's business; Kafka: 45 s and 5 s.
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "3000",
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    "group.consumer.heartbeat.interval.ms": "500",
+}
+"""Broker settings under which a dead member is noticed soon."""
+
 StartWorker = Callable[..., WorkerProcess]
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """One broker and one Redis for all tests, which use topics and groups of their own."""
-    # A killed worker's partitions are free after 3 s; Kafka's own lower limit of 6 s would double the tests' time.
-    options = BrokerOptions(settings={"group.min.session.timeout.ms": "1000"})
-    with LocalStack(broker_options=options) as running:
+    with LocalStack(broker_options=BrokerOptions(settings=QUICK_SESSIONS)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalStack]:
+    """Three brokers, each in a rack of its own, and one Redis; topics get three copies, two of them in sync."""
+    selector = {"replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"}
+    options = BrokerOptions(heap="256m", settings=QUICK_SESSIONS | selector, racks=("zone-a", "zone-b", "zone-c"))
+    with LocalStack(n_brokers=3, broker_options=options) as running:
         yield running
 
 
@@ -70,7 +92,19 @@ def cache(stack: LocalStack) -> Iterator["redis.Redis"]:
 
 
 @pytest.fixture
-def settings(stack: LocalStack, topics: Topics, cache: "redis.Redis", bundle_path: Path) -> Settings:  # noqa: ARG001
+def group_protocol() -> str:
+    """Return the workers' group protocol; `both_group_protocols` overrides it."""
+    return "classic"
+
+
+@pytest.fixture
+def settings(
+    stack: LocalStack,
+    topics: Topics,
+    cache: "redis.Redis",  # noqa: ARG001
+    bundle_path: Path,
+    group_protocol: str,
+) -> Settings:
     """Return the settings of this test's workers: topics and group of their own, an empty cache, the shipped bundle."""
     return {
         "MODERATION_KAFKA__BOOTSTRAP_SERVERS": stack.bootstrap_servers,
@@ -78,6 +112,7 @@ def settings(stack: LocalStack, topics: Topics, cache: "redis.Redis", bundle_pat
         "MODERATION_KAFKA__VERDICT_TOPIC": topics.verdicts,
         "MODERATION_KAFKA__DEAD_LETTER_TOPIC": topics.dead_letters,
         "MODERATION_KAFKA__GROUP_ID": f"group-{uuid4().hex[:8]}",
+        "MODERATION_KAFKA__GROUP_PROTOCOL": group_protocol,
         "MODERATION_KAFKA__SESSION_TIMEOUT_S": "3",
         "MODERATION_KAFKA__TRANSACTION_TIMEOUT_S": "3",
         "MODERATION_REDIS__URL": stack.redis_url,

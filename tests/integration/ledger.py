@@ -5,6 +5,7 @@ of an aborted transaction visible.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -63,6 +64,7 @@ class Ledger:
     def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
         self.topics = topics
         self.sent: dict[Place, Sent] = {}
+        self._sent_at_s: dict[Place, float] = {}
         self._bootstrap_servers = bootstrap_servers
         self._lock = threading.Lock()
         self._producer = Producer(
@@ -81,10 +83,10 @@ class Ledger:
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             assert error is None, error
+            place = Place(int(message.partition() or 0), int(message.offset() or 0))
             with self._lock:
-                self.sent[Place(int(message.partition() or 0), int(message.offset() or 0))] = Sent(
-                    message.key(), message.value()
-                )
+                self._sent_at_s[place] = time.monotonic()
+                self.sent[place] = Sent(message.key(), message.value())
 
         for record in records:
             self._producer.produce(
@@ -101,6 +103,11 @@ class Ledger:
     def seen(self) -> list[ReadRecord]:
         """What the concurrent read_committed reader has seen so far."""
         return self._reader.records
+
+    def longest_pause_s(self, places: Iterable[Place]) -> float:
+        """Return the longest time from append to the moment at which a reader saw the outcome, of these records."""
+        seen_at_s = {origin(record, self.topics): self._reader.seen_at_s[record[:3]] for record in self.seen}
+        return max((seen_at_s[place] - self._sent_at_s[place] for place in places), default=0.0)
 
     def wait_complete(self, *, timeout_s: float = 120.0) -> None:
         """Wait until every input record has an outcome."""

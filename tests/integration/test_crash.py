@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, both_group_protocols
 from tests.integration.ledger import Ledger
 from tests.integration.load import repeated_events, short_events
 from tests.integration.polling import wait_until
 
 pytestmark = pytest.mark.services
 
-N_KILLS = 20
+N_KILLS = {"classic": 20, "consumer": 10}
+"""Per group protocol: what is random does not depend on it, and each kill costs seconds."""
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def n_partitions() -> int:
     return 12
 
 
+@both_group_protocols
 def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
@@ -42,15 +44,16 @@ def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
     assert committed <= {record[:3] for record in ledger.read_uncommitted()}
 
 
+@both_group_protocols
 def test_workers_killed_at_random_points_lose_and_repeat_nothing(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], group_protocol: str
 ) -> None:
     """F1 and F2: between produce and commit, between cache write and commit; small batches make many commits."""
     chance = random.Random(20_26)  # noqa: S311  chooses moments, no secret
     chats = [chat for chat in sample_chats if chat["messages"]]
     ledger.send(repeated_events(chats, 8_000, n_chats=40))
     n_expected = 0
-    for _ in range(N_KILLS // 2):
+    for _ in range(N_KILLS[group_protocol] // 2):
         # The same ids as before: a new process fences what its predecessor left open.
         pair = [
             start_worker(KAFKA__TRANSACTIONAL_ID=f"{ledger.topics.events}-{slot}", BATCH__MAX_RECORDS="40")
@@ -65,6 +68,7 @@ def test_workers_killed_at_random_points_lose_and_repeat_nothing(
     ledger.assert_exactly_once()
 
 
+@both_group_protocols
 def test_a_frozen_worker_that_wakes_up_repeats_nothing(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
@@ -102,6 +106,7 @@ def test_a_second_worker_with_the_same_transactional_id_ends_the_first(
     ledger.assert_exactly_once()
 
 
+@both_group_protocols
 def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
@@ -121,6 +126,7 @@ def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
     ledger.assert_exactly_once()
 
 
+@both_group_protocols
 def test_at_least_once_delivery_loses_nothing_when_a_worker_is_killed(
     ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from schemas import decode_verdict
 from tests.bad_inputs import bad_inputs
-from tests.integration.conftest import Settings, StartWorker
+from tests.integration.conftest import Settings, StartWorker, both_group_protocols
 from tests.integration.ledger import Ledger, Sent, Topics, origin
 
 pytestmark = pytest.mark.services
@@ -80,6 +80,7 @@ def test_a_verdict_is_what_the_published_schema_promises(
         assert not any(message["content"].encode() in (record.value or b"") for message in sent["messages"])
 
 
+@both_group_protocols
 def test_sigterm_commits_the_batch_in_hand_and_leaves_the_group(
     *,
     ledger: Ledger,

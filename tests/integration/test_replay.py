@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from schemas import decode_verdict
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, both_group_protocols
 from tests.integration.ledger import Ledger, Place
 from tests.integration.load import repeated_events, short_events
 from tests.integration.replay_rig import TIMEOUT_S, ReplayRig
@@ -67,6 +67,7 @@ def judged_live(ledger: Ledger, start_worker: StartWorker, sample_chats: list[di
     assert worker.stop() == 0
 
 
+@both_group_protocols
 @pytest.mark.twelve_partitions
 def test_a_replay_whose_processes_are_killed_beside_a_live_worker_is_complete_and_repeats_nothing(
     *,

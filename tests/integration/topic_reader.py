@@ -1,12 +1,16 @@
 """Read topics from their first record on, as a downstream team does."""
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]
+
+from tests.integration.polling import wait_until
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
@@ -46,7 +50,13 @@ def _open(bootstrap_servers: str, topics: Sequence[str], isolation: Isolation) -
             "log_level": 0,
         }
     )
-    known = consumer.list_topics(timeout=20).topics
+
+    def listed() -> dict[str, TopicMetadata] | None:
+        found = consumer.list_topics(timeout=20).topics
+        return found if found.keys() >= set(topics) else None
+
+    # The broker that answers may learn of a new topic after the one that made it.
+    known = wait_until(listed, timeout_s=30, what=lambda: f"{topics} are not all listed")
     places = [TopicPartition(topic, p, OFFSET_BEGINNING) for topic in topics for p in known[topic].partitions]
     consumer.assign(places)
     return consumer, len(places)
@@ -79,6 +89,7 @@ class TopicReader:
         self._consumer, _ = _open(bootstrap_servers, topics, isolation)
         self._stopping = threading.Event()
         self._found: dict[tuple[str, int, int], ReadRecord] = {}
+        self.seen_at_s: dict[tuple[str, int, int], float] = {}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -87,6 +98,8 @@ class TopicReader:
             for message in self._consumer.consume(500, timeout=0.1):
                 if message.error() is None:
                     record = _record(message)
+                    # Before the record, so that who sees the record finds its time.
+                    self.seen_at_s.setdefault(record[:3], time.monotonic())
                     self._found.setdefault(record[:3], record)
 
     @property

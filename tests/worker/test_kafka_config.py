@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
 from pydantic import SecretStr
 
-from worker.kafka_config import client_config, consumer_config
-from worker.settings import KafkaSettings
+from worker.kafka_config import client_config, consumer_config, transactional_id_of, unused_settings
+from worker.settings import GroupProtocol, KafkaSettings
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,44 @@ def test_what_is_not_set_is_left_to_the_client() -> None:
     """An empty ssl.ca.location, say, is not the system's."""
     config = client_config(KafkaSettings(bootstrap_servers="broker:9092"))
     assert not [name for name in config if name.startswith(("sasl", "ssl", "https"))]
+
+
+@pytest.mark.parametrize("assignor", [None, "uniform", "range"])
+def test_librdkafka_takes_what_the_consumer_protocol_is_given(assignor: str | None) -> None:
+    """It refuses the classic protocol's assignor, session and heartbeat beside group.protocol=consumer."""
+    settings = KafkaSettings.model_validate(
+        {"bootstrap_servers": "broker:9092", "group_protocol": "consumer", "group_remote_assignor": assignor}
+    )
+    config = consumer_config(settings)
+    assert config["group.protocol"] == "consumer"
+    assert config.get("group.remote.assignor") == assignor
+    Consumer(config | {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).close()
+
+
+def test_the_session_setting_is_named_as_unused_with_the_consumer_protocol_alone() -> None:
+    """Who sets a session of 60 s must learn that the broker's 45 s hold."""
+    classic = KafkaSettings(bootstrap_servers="broker:9092")
+    assert unused_settings(classic) == {}
+    assert set(unused_settings(classic.model_copy(update={"group_protocol": GroupProtocol.CONSUMER}))) == {
+        "session_timeout_s"
+    }
+
+
+def test_a_rack_reaches_the_client() -> None:
+    """Under both protocols; without one, or with the empty text of a pod label that is not there, there is none."""
+    for nothing in (None, ""):
+        settings = KafkaSettings(bootstrap_servers="broker:9092", client_rack=nothing)
+        assert "client.rack" not in consumer_config(settings)
+    for protocol in GroupProtocol:
+        settings = KafkaSettings(bootstrap_servers="broker:9092", client_rack="zone-a", group_protocol=protocol)
+        assert consumer_config(settings)["client.rack"] == "zone-a"
+
+
+def test_transactional_ids_differ_between_workers_of_one_host_unless_they_are_given() -> None:
+    """Two workers with one id fence each other for ever."""
+    settings = KafkaSettings(bootstrap_servers="broker:9092")
+    ids = [transactional_id_of(settings) for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(str(one).startswith("verdictstream.") for one in ids)
+    given = settings.model_copy(update={"transactional_id": "verdictstream.pod-0"})
+    assert transactional_id_of(given) == "verdictstream.pod-0"

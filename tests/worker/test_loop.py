@@ -1,6 +1,7 @@
 """The loop with stand-ins at its edges: what it hands on, in which order, and what it does when a commit fails."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from schemas import RejectionReason
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import record, tombstone
 from worker.errors import BatchAborted, Fatal
+from worker.messages import OutgoingMessage
 
 CANARY = "zanzibar-canary"
 
@@ -151,3 +153,21 @@ def test_the_wait_of_a_record_runs_from_its_timestamp_to_its_batch() -> None:
     assert (
         rig.metrics.registry.get_sample_value("moderation_record_stage_seconds_total", {"stage": "wait"}) or 0
     ) > 199
+
+
+def test_slow_commits_do_not_shrink_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit costs the same whatever it holds; at a second each, batches had gone down to one record a second."""
+    now_s = [0.0]
+    monkeypatch.setattr("worker.loop.time.perf_counter", lambda: now_s[0])
+    rig = Rig(*([record(offset)] for offset in range(20)))
+    before = rig.batch_size.limit()
+    commit = rig.publisher.commit
+
+    def slowly(messages: Sequence[OutgoingMessage], offsets: Any, member: object) -> None:
+        now_s[0] += 2.0
+        commit(messages, offsets, member)
+
+    monkeypatch.setattr(rig.publisher, "commit", slowly)
+    rig.loop.run()
+    assert rig.publisher.offsets
+    assert rig.batch_size.limit() >= before

@@ -164,3 +164,21 @@ def test_check_config_ends_with_2_for_bad_settings_and_with_3_for_a_bad_bundle(t
     assert (no_bundle.returncode, "manifest.json" in no_bundle.stderr) == (3, True)
     no_file = check_config(MINIMAL, "--config", str(tmp_path / "nowhere.toml"))
     assert (no_file.returncode, "nowhere.toml" in no_file.stderr) == (2, True)
+
+
+def test_check_config_says_which_settings_the_consumer_protocol_leaves_unused(bundle_path: Path) -> None:
+    """With KIP-848 sessions are the broker's; the setting stays, because the classic protocol needs it."""
+    environment = MINIMAL | {
+        "MODERATION_KAFKA__GROUP_PROTOCOL": "consumer",
+        "MODERATION_KAFKA__GROUP_REMOTE_ASSIGNOR": "range",
+        "MODERATION_MODEL__PATH": str(bundle_path),
+    }
+    answer = check_config(environment)
+    assert answer.returncode == 0, answer.stderr
+    assert "unused: MODERATION_KAFKA__SESSION_TIMEOUT_S" in answer.stdout
+    assert "group.consumer.session.timeout.ms" in answer.stdout
+
+
+def test_an_assignor_of_the_broker_without_the_consumer_protocol_is_refused() -> None:
+    """It would do nothing."""
+    assert "expected group_protocol=consumer" in refusal(MINIMAL | {"MODERATION_KAFKA__GROUP_REMOTE_ASSIGNOR": "range"})

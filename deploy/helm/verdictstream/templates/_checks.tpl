@@ -29,6 +29,12 @@
 {{- if and (include "verdictstream.usesSasl" .) (not .Values.kafka.sasl.existingSecret) (not .Values.kafka.sasl.password) -}}
 {{- fail (printf "kafka.securityProtocol is %s without credentials; set kafka.sasl.existingSecret, or username and password" .Values.kafka.securityProtocol) -}}
 {{- end -}}
+{{- if and .Values.kafka.groupRemoteAssignor (ne .Values.kafka.groupProtocol "consumer") -}}
+{{- fail (printf "kafka.groupRemoteAssignor is %s with kafka.groupProtocol %s, which would not use it; set kafka.groupProtocol to consumer" .Values.kafka.groupRemoteAssignor .Values.kafka.groupProtocol) -}}
+{{- end -}}
+{{- if and .Values.kafka.clientRack .Values.kafka.clientRackFrom -}}
+{{- fail "kafka.clientRack and kafka.clientRackFrom are both set; expected one of them" -}}
+{{- end -}}
 {{- if and .Values.kafka.tls.clientCertificate (not (include "verdictstream.tlsSecret" .)) -}}
 {{- fail "kafka.tls.clientCertificate is true without a certificate; set kafka.tls.existingSecret, or certificate and key" -}}
 {{- end -}}

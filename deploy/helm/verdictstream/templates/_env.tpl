@@ -10,6 +10,16 @@
 - {name: MODERATION_KAFKA__CHANGES_TOPIC, value: {{ $kafka.changesTopic | quote }}}
 - {name: MODERATION_KAFKA__GROUP_ID, value: {{ $kafka.groupId | quote }}}
 - {name: MODERATION_KAFKA__DELIVERY, value: {{ $kafka.delivery | quote }}}
+- {name: MODERATION_KAFKA__GROUP_PROTOCOL, value: {{ $kafka.groupProtocol | quote }}}
+{{- with $kafka.groupRemoteAssignor }}
+- {name: MODERATION_KAFKA__GROUP_REMOTE_ASSIGNOR, value: {{ . | quote }}}
+{{- end }}
+{{- if $kafka.clientRackFrom }}
+- name: MODERATION_KAFKA__CLIENT_RACK
+  valueFrom: {fieldRef: {fieldPath: {{ $kafka.clientRackFrom | quote }}}}
+{{- else if $kafka.clientRack }}
+- {name: MODERATION_KAFKA__CLIENT_RACK, value: {{ $kafka.clientRack | quote }}}
+{{- end }}
 - {name: MODERATION_KAFKA__SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol | quote }}}
 {{- if include "verdictstream.usesSasl" $ }}
 - {name: MODERATION_KAFKA__SASL_MECHANISM, value: {{ $kafka.sasl.mechanism | quote }}}
@@ -46,7 +56,9 @@
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - {name: MODERATION_KAFKA__GROUP_INSTANCE_ID, value: $(POD_NAME)}
 - {name: MODERATION_KAFKA__TRANSACTIONAL_ID, value: {{ $kafka.groupId }}.$(POD_NAME)}
+{{- if eq $kafka.groupProtocol "classic" }}
 - {name: MODERATION_KAFKA__SESSION_TIMEOUT_S, value: {{ $.Values.workload.staticMembership.sessionTimeoutSeconds | quote }}}
+{{- end }}
 {{- end }}
 {{- if $.Values.redis.enabled }}
 - {name: MODERATION_REDIS__URL_FILE, value: /etc/verdictstream/redis/url}
