@@ -127,7 +127,8 @@ class Comparison:
         plan, others = self.plan, self.others
         steps: dict[str, Callable[[], Any]] = {
             "misses": partial(self._misses, number),
-            "session": partial(sessions.bare, max_padded_tokens=plan.max_padded_tokens, max_rows=plan.max_rows),
+            "session": sessions.in_process,
+            "transformer": partial(sessions.bare, max_padded_tokens=plan.max_padded_tokens, max_rows=plan.max_rows),
             "own_padded": sessions.own_padded,
             "hits": self._hits,
             "bare_loop": self._bare_loop,

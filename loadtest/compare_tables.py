@@ -26,7 +26,8 @@ def rate_rows(result: dict[str, Any]) -> list[Row]:
     """Return the rates behind the ratios, and what was seen beside them."""
     notes = {
         "worker_chats_per_s": "worker, cache off",
-        "session_chats_per_s": "tokenizer and session alone, sorted by length",
+        "session_chats_per_s": "the same classifier called in process",
+        "transformer_chats_per_s": "tokenizer and session alone, no first stage, sorted by length",
         "own_padded_chats_per_s": "the bundle padded to its longest, one at a time",
         "reference_chats_per_s": "DistilBERT-base INT8 padded to 512, one at a time",
         "hits_per_s": "worker, all cached",
@@ -38,9 +39,11 @@ def rate_rows(result: dict[str, Any]) -> list[Row]:
     spreads = result["spread"]
     return [
         *((name, _range(spreads[name]), note) for name, note in notes.items() if name in spreads),
+        ("first stage", f"{result['first_stage_ratio']:.1%}", "of the chats it answers"),
+        ("worker_vs_transformer", _range(spreads["worker_vs_transformer"]), "what the first stage brings"),
         ("worker_vs_own_padded", _range(spreads["worker_vs_own_padded"]), "what sorting and packing alone bring"),
         ("pairs", f"{result['n_pairs']}", "interleaved; median (range)"),
-        ("same category", f"{result['category_agreement_ratio']:.2%}", "worker against bare session"),
+        ("same category", f"{result['category_agreement_ratio']:.2%}", "worker against the classifier in process"),
         (
             "chats",
             f"{result['n_judged_chats']:,} of {result['mean_tokens']:.0f} tokens on average",

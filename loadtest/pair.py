@@ -16,6 +16,9 @@ class Pair:
 
     misses: Passage
     session: Mapping[str, Any]
+    """The worker's classifier in a process without a service."""
+    transformer: Mapping[str, Any]
+    """Tokenizer and ONNX session alone, which see every chat, sorted by length over all of them."""
     hits: Passage
     bare_loop: Passage
     own_padded: Mapping[str, Any]
@@ -25,7 +28,7 @@ class Pair:
 
     @property
     def agreement_ratio(self) -> float:
-        """Share of chats on which worker and bare session name the same category: proof of the same work."""
+        """Share of chats on which worker and classifier name the same category: proof of the same work."""
         return _same(self.misses.categories, self.session["categories"])
 
     @property
@@ -39,6 +42,7 @@ RATIOS: Final = (
     "worker_vs_reference",
     "worker_vs_best_peer",
     "worker_vs_best_single_peer",
+    "worker_vs_transformer",
     "worker_vs_own_padded",
     "hits_vs_misses",
     "hits_vs_bare_loop",
@@ -48,11 +52,13 @@ _Figure = Callable[[Pair], float]
 
 _FIGURES: Final[dict[str, _Figure]] = {
     "worker_vs_session": lambda pair: pair.misses.per_s / _per_s(pair.session),
+    "worker_vs_transformer": lambda pair: pair.misses.per_s / _per_s(pair.transformer),
     "worker_vs_own_padded": lambda pair: pair.misses.per_s / _per_s(pair.own_padded),
     "hits_vs_misses": lambda pair: pair.hits.per_s / pair.misses.per_s,
     "hits_vs_bare_loop": lambda pair: pair.hits.per_s / pair.bare_loop.per_s,
     "worker_chats_per_s": lambda pair: pair.misses.per_s,
     "session_chats_per_s": lambda pair: _per_s(pair.session),
+    "transformer_chats_per_s": lambda pair: _per_s(pair.transformer),
     "own_padded_chats_per_s": lambda pair: _per_s(pair.own_padded),
     "hits_per_s": lambda pair: pair.hits.per_s,
     "bare_loop_per_s": lambda pair: pair.bare_loop.per_s,
@@ -82,13 +88,14 @@ def figures(pairs: Sequence[Pair], batching: Collection[str] = ()) -> dict[str, 
         taken["worker_vs_best_single_peer"] = partial(_over_fastest, among=frozenset(single))
     spreads = {name: spread([figure(pair) for pair in pairs]) for name, figure in taken.items()}
     starts_s = [passage.start_to_ready_s for pair in pairs for passage in (pair.misses, pair.hits)]
-    session = pairs[0].session
+    session, transformer = pairs[0].session, pairs[0].transformer
     return {
         **{name: spreads[name]["median"] if name in spreads else None for name in RATIOS},
         "start_to_ready_s": round(median(starts_s), 2),
         "category_agreement_ratio": round(min(pair.agreement_ratio for pair in pairs), 4),
         "peer_agreement_ratio": round(min(pair.peer_agreement_ratio for pair in pairs), 4),
-        "mean_tokens": round(session["n_tokens"] / session["n_texts"], 1),
+        "mean_tokens": round(transformer["n_tokens"] / transformer["n_texts"], 1),
+        "first_stage_ratio": round(session["n_first_stage"] / session["n_texts"], 4),
         "n_pairs": len(pairs),
         "spread": spreads,
     }

@@ -46,6 +46,12 @@ class Sessions:
         self._texts.write_bytes(texts)
         self._few_texts.write_bytes(b"\n".join(evenly_spaced(lines, n_padded_chats)))
 
+    def in_process(self) -> dict[str, Any]:
+        """Time the worker's own classifier over the chats, without a service around it."""
+        arguments = ["--events", str(self._chats), "--bundle", str(self._bundle), "--n-threads", self._threads[-1]]
+        answer: dict[str, Any] = orjson.loads(_output_of("loadtest.peers.in_process", arguments))
+        return answer
+
     def bare(self, *, max_padded_tokens: int, max_rows: int) -> dict[str, Any]:
         """Time the bundle's tokenizer and session, batches sorted by length."""
         limits = ["--max-padded-tokens", str(max_padded_tokens), "--max-rows", str(max_rows)]

@@ -26,7 +26,7 @@ class Target:
 
 
 TARGETS: Final = (
-    Target("worker_vs_session", 0.97, is_least=True, what="cache off, over tokenizer and session alone"),
+    Target("worker_vs_session", 0.97, is_least=True, what="cache off, over the same classifier called in process"),
     Target("worker_vs_reference", 40, is_least=True, what="cache off, over DistilBERT-base INT8 padded to 512"),
     Target("hits_vs_bare_loop", 0.7, is_least=True, what="all cached, over poll, MGET, produce, commit"),
     Target("worker_vs_best_peer", 3, is_least=True, what="cache off, over each pair's fastest peer"),

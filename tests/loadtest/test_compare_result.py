@@ -15,7 +15,15 @@ from loadtest.passage import Passage
 from loadtest.quality import manifest_quality, measured_quality
 from loadtest.targets import TARGETS, judged
 
-SESSION = {"n_texts": 4, "elapsed_s": 0.04, "cpu_s": 0.08, "n_tokens": 200, "categories": ["A", "B", "C", "D"]}
+SESSION = {
+    "n_texts": 4,
+    "elapsed_s": 0.04,
+    "cpu_s": 0.08,
+    "n_first_stage": 1,
+    "n_tokens": 150,
+    "categories": ["A", "B", "C", "D"],
+}
+TRANSFORMER = {"n_texts": 4, "elapsed_s": 0.08, "cpu_s": 0.16, "n_tokens": 200}
 REST: dict[str, Any] = {
     "p99_half_load_ms": 60.0,
     "half_load_rate_per_s": 48.5,
@@ -43,6 +51,7 @@ def _pair(worker_per_s: float, peers: dict[str, Passage] | None = None, *, refer
     return Pair(
         misses=_passage(worker_per_s),
         session=SESSION,
+        transformer=TRANSFORMER,
         hits=_passage(2_000),
         bare_loop=_passage(4_000),
         own_padded=padded,
@@ -56,6 +65,8 @@ def test_ratios_are_taken_inside_each_pair_and_their_median_is_the_figure() -> N
     found = figures([_pair(96), _pair(97), _pair(90)])
     assert found["worker_vs_session"] == 0.96
     assert found["spread"]["worker_vs_session"] == {"median": 0.96, "min": 0.9, "max": 0.97}
+    assert found["worker_vs_transformer"] == 1.92
+    assert (found["first_stage_ratio"], found["mean_tokens"]) == (0.25, 50)
     assert found["worker_vs_reference"] == 48
     assert found["hits_vs_bare_loop"] == 0.5
 
