@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 import structlog
 import typer
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from worker import logs
@@ -42,16 +42,17 @@ environments = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(environment=environments)
 def test_a_secret_occurs_in_no_refusal_and_in_no_form_of_the_settings(environment: dict[str, str]) -> None:
     """Wrong settings end in tickets, right ones in logs: str, repr, JSON, a traceback's chain."""
-    given = {f"MODERATION_{name}": value for name, value in environment.items()}
+    variables = {f"MODERATION_{name}": value for name, value in environment.items()}
     try:
-        settings = read_settings(given | {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}, None)
+        found = read_settings(variables | {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}, None)
     except SettingsError as error:
         shown = f"{error}{error!r}{error.__cause__!r}{'' if error.__suppress_context__ else error.__context__!r}"
     else:
-        shown = f"{settings}{settings!r}{settings.model_dump_json()}{settings.kafka!r}{settings.redis!r}"
+        shown = f"{found}{found!r}{found.model_dump_json()}{found.kafka!r}{found.redis!r}"
     assert CANARY not in shown
 
 
@@ -68,12 +69,12 @@ def test_a_secret_occurs_in_no_log_of_a_connection_that_fails(
     else:
         kafka |= {"SASL_USERNAME": "worker", "SASL_PASSWORD": CANARY}
     environment = {f"MODERATION_KAFKA__{name}": value for name, value in kafka.items()}
-    settings = read_settings(environment | {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}, None)
+    found = read_settings(environment | {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}, None)
     logs.configure(level)
     try:
         with pytest.raises(Fatal) as caught:
-            open_admin(settings.kafka)
-        structlog.get_logger().error("worker_fatal", error=str(caught.value), settings=repr(settings))
+            open_admin(found.kafka)
+        structlog.get_logger().error("worker_fatal", error=str(caught.value), settings=repr(found))
         structlog.get_logger().error("worker_crashed", exc_info=caught.value)
     finally:
         structlog.reset_defaults()
@@ -86,8 +87,8 @@ def test_check_config_masks_every_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     """All of them in one table, each as (secret)."""
     scram = {"KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "KAFKA__SASL_MECHANISM": "PLAIN", "KAFKA__SASL_USERNAME": "worker"}
     redis = {"REDIS__URL": f"rediss://cache/0?x={CANARY}", "REDIS__PASSWORD": CANARY, "REDIS__USERNAME": "worker"}
-    given = scram | redis | {"KAFKA__SASL_PASSWORD": CANARY, "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
-    for name, value in given.items():
+    variables = scram | redis | {"KAFKA__SASL_PASSWORD": CANARY, "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    for name, value in variables.items():
         monkeypatch.setenv(f"MODERATION_{name}", value)
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
