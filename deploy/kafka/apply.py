@@ -60,8 +60,9 @@ def create_acls(admin: AdminClient, acls: Iterable[AclBinding]) -> int:
         try:
             future.result(timeout=_TIMEOUT_S)
         except KafkaException as error:
+            operation, kind = (getattr(one, "name", one) for one in (acl.operation, acl.restype))
             raise ClusterSetupError(
-                f"{acl.operation.name} on {acl.restype.name} {acl.name} was not given to {acl.principal}: "
+                f"{operation} on {kind} {acl.name} was not given to {acl.principal}: "
                 f"{error.args[0].str()}; expected brokers with an authorizer and a user with Alter on the cluster"
             ) from error
     return len(futures)

@@ -129,6 +129,7 @@ class Rig:
         builder = VerdictBuilder(
             ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
         )
+        self.batch_size = BatchSize(BatchSettings())
         self.judge = Judge(self.model, builder)  # type: ignore[arg-type]
         self.loop = WorkerLoop(
             consumer=self.consumer,  # type: ignore[arg-type]
@@ -138,7 +139,7 @@ class Rig:
             commits=CommitPipeline(background=True),
             topics=TOPICS,
             limits=CodecLimits(),
-            batch_size=BatchSize(BatchSettings()),
+            batch_size=self.batch_size,
             max_batch_bytes=1_000_000,
             metrics=self.metrics,
             stopping=stopping,
