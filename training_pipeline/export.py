@@ -37,6 +37,7 @@ from model.tokenization import ConversationTokenizer
 from schemas import CODES, DEFAULT_POLICY
 from training_pipeline.calibrate import Calibration, FirstAnswers, calibrate, session_logits
 from training_pipeline.data_record import read_recorded_chats
+from training_pipeline.distil.layout import RECORD_NAME as DISTIL_RECORD_NAME
 from training_pipeline.encoder_files import read_encoder_shape
 from training_pipeline.evaluate import evaluate
 from training_pipeline.first_stage_account import first_stage_account
@@ -135,7 +136,12 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         "temperature": calibration.temperature,
         "class_groups": calibration.class_groups,
         "first_stage": first_fields,
-        "training_data": {**record.model_dump(mode="json"), "n_chats_held_out": len(held_out), "epoch": epoch},
+        "training_data": {
+            **record.model_dump(mode="json"),
+            "n_chats_held_out": len(held_out),
+            "epoch": epoch,
+            **_distilled(request.run),
+        },
     }
     staging = request.out.with_name(f".{request.out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
@@ -148,6 +154,15 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     shutil.rmtree(request.out, ignore_errors=True)
     staging.rename(request.out)
     return metrics
+
+
+def _distilled(run: Path) -> dict[str, Any]:
+    """Return what a student was taught by, from the record beside its run; nothing for any other run."""
+    path = run.resolve().parent / DISTIL_RECORD_NAME
+    if not path.is_file():
+        return {}
+    record = orjson.loads(path.read_bytes())
+    return {"teachers": [teacher["digest"] for teacher in record["teachers"]], "mixing": record["mixing"]}
 
 
 def calibrate_model(

@@ -55,7 +55,7 @@ written for this project.
 {sources}
 
 Files, by digest: {files}.
-
+{teachers}
 ## Figures
 
 {figures}
@@ -128,6 +128,7 @@ def model_card(
         licence_statement=_licence_statement(data["n_chats_by_licence_class"]),
         sources=_rows(data["n_chats_by_source"]),
         files=", ".join(f"{file['name']} ({file['digest'][:19]}…)" for file in data["files"]),
+        teachers=_teachers(data),
         figures="\n".join(_figures(name, report) for name, report in metrics.items() if "agreed" in report)
         or "None were measured at export.",
         scaling=_scaling(fields),
@@ -148,6 +149,17 @@ def _scaling(fields: Mapping[str, Any]) -> str:
         return f"Temperature {fields['temperature']}"
     parts = (f"temperature {group.temperature} and bias {group.bias} for {', '.join(group.codes)}" for group in groups)
     return "Logits scaled by class group (" + "; ".join(parts) + ")"
+
+
+def _teachers(data: Mapping[str, Any]) -> str:
+    """Say who taught a student; nothing where there was no teacher."""
+    if "teachers" not in data:
+        return ""
+    names = ", ".join(f"{digest[:19]}…" for digest in data["teachers"])
+    ratio = data["mixing"]["hard_ratio"]
+    return (
+        f"\nDistilled: the targets are the mean answers of {names} and, with weight {ratio}, the annotators' labels.\n"
+    )
 
 
 def _first_stage(fields: FirstStageFields | None, metrics: Mapping[str, Any]) -> str:

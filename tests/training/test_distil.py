@@ -190,6 +190,9 @@ def test_a_smaller_student_is_distilled_exported_served_and_compared_with_its_te
         assert result.exit_code == 0, result.output
     student, teacher = (load_bundle(tmp_path / name) for name in ("student", "teacher"))
     assert len(student.model) < len(teacher.model) / 2
+    cards = {name: (tmp_path / name / "MODEL_CARD.md").read_text(encoding="utf-8") for name in bundles}
+    assert "Distilled" in cards["student"]
+    assert "Distilled" not in cards["teacher"]
     named = ["--bundle", str(tmp_path / "teacher"), "--bundle", str(tmp_path / "student")]
     report = ["distil-report", *named, "--data", dev, "--passes", "1", "--threads", "1"]
     result = CliRunner().invoke(app, [*report, "--out", str(tmp_path / "report.json")])
