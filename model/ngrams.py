@@ -43,9 +43,10 @@ def ngram_counts(rows: Sequence[TokenIds], *, n_buckets: int, longest: int) -> N
     row_of = np.repeat(np.arange(len(rows)), lengths)
     n_left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))
     keys, hashed = [], np.zeros(len(tokens), dtype=np.uint64)
+    followed = np.concatenate([tokens, np.zeros(longest, dtype=np.uint64)])
     for n in range(1, longest + 1):
         # Wraps round on purpose: arithmetic modulo 2**64.
-        hashed = hashed * _MULTIPLIER + np.concatenate([tokens[n - 1 :], np.zeros(n - 1, dtype=np.uint64)])
+        hashed = hashed * _MULTIPLIER + followed[n - 1 : n - 1 + len(tokens)]
         buckets = ((hashed * _FINALISER) >> _HIGH_BITS) % np.uint64(n_buckets)
         is_whole = n_left >= n
         keys.append(row_of[is_whole] * n_buckets + buckets[is_whole].astype(np.int64))

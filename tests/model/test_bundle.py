@@ -10,7 +10,7 @@ import pytest
 
 from model import Bundle, BundleError, Classifier, load_bundle
 from model.bundle import sha256_of
-from model.manifest import REQUIRED_FILES
+from model.manifest import FIRST_STAGE_NAME, REQUIRED_FILES
 from model.thresholds import thresholds_for
 from schemas import CODES, DEFAULT_POLICY, Category
 
@@ -50,7 +50,7 @@ def test_the_thresholds_of_the_shipped_bundle_are_those_of_its_calibration(bundl
     assert thresholds_for(bundle.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY) == bundle.manifest.thresholds
 
 
-@pytest.mark.parametrize("name", sorted(REQUIRED_FILES))
+@pytest.mark.parametrize("name", sorted(REQUIRED_FILES | {FIRST_STAGE_NAME}))
 def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
     """A bundle is served exactly as it was evaluated, or not at all."""
     content = bytearray((copy / name).read_bytes())
@@ -60,7 +60,7 @@ def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
         load_bundle(copy)
 
 
-@pytest.mark.parametrize("name", [*sorted(REQUIRED_FILES), "manifest.json"])
+@pytest.mark.parametrize("name", [*sorted(REQUIRED_FILES | {FIRST_STAGE_NAME}), "manifest.json"])
 def test_a_missing_file_is_refused(copy: Path, name: str) -> None:
     """A copy that stopped half-way."""
     (copy / name).unlink()
@@ -106,6 +106,9 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         pytest.param(lambda m: m["files"].update({"../x": m["files"]["model.onnx"]}), "files are", id="a path outside"),
         pytest.param(lambda m: m["files"]["model.onnx"].update(digest="md5:0"), "digest", id="another digest"),
         pytest.param(lambda m: m["windowing"].update(max_tokens=100_000), "max_tokens", id="rows too long"),
+        pytest.param(lambda m: m.pop("first_stage"), "files are", id="weights of no first stage"),
+        pytest.param(lambda m: m["first_stage"]["intercept"].pop(), "intercept", id="12 intercepts"),
+        pytest.param(lambda m: m["first_stage"].update(exit_from=1.5), "exit_from", id="a confidence above 1"),
         pytest.param(lambda m: m.update(version="latest"), "version", id="a version without numbers"),
     ],
 )

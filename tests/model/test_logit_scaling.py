@@ -1,6 +1,7 @@
 """Scaling by class groups is applied as the manifest says, and bundles without it stay as they are."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,11 @@ def test_the_classifier_serves_the_groups_of_the_manifest(bundle: Bundle, bundle
     ]
     changed = load_bundle(_with_groups(Path(shutil.copytree(bundle_path, tmp_path / "bundle")), groups))
     chats = [[Turn(Role.USER, "write a story about two lovers")]]
-    (plain,), _ = Classifier(bundle, DEFAULT_POLICY, n_threads=1).classify(chats)
-    (found,), _ = Classifier(changed, DEFAULT_POLICY, n_threads=1).classify(chats)
+    # The groups scale the transformer's logits, so that the first stage must leave it the chat.
+    plain, found = (
+        Classifier(replace(one, first_stage=None), DEFAULT_POLICY, n_threads=1).classify(chats)[0][0]
+        for one in (bundle, changed)
+    )
     assert isinstance(plain, Classification)
     assert isinstance(found, Classification)
     before, after = (sum(one.probabilities[code] for code in BANNED) for one in (plain, found))
