@@ -19,7 +19,10 @@ from worker.settings import KafkaSettings
 
 _PATH: Final = Path(__file__).with_name("acls.yaml")
 
-_NAMES: Final = {"input_topic", "verdict_topic", "dead_letter_topic", "replay_topic", "changes_topic", "group_id"}
+_NAMES: Final = {
+    *("input_topic", "verdict_topic", "dead_letter_topic", "replay_topic", "changes_topic", "shadow_topic"),
+    "group_id",
+}
 
 Operation = Literal["READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"]
 

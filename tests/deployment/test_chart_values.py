@@ -1,5 +1,7 @@
 """Values that cannot work are refused before anything reaches a cluster, with what was found and what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.deployment.chart import MINIMAL, Helm, environment, one, pod_specs
@@ -104,14 +106,16 @@ def test_a_long_release_name_still_gives_valid_names(helm: Helm) -> None:
     assert all(len(manifest["metadata"]["name"]) <= 63 for manifest in manifests)
 
 
-def test_a_shadow_bundle_reaches_the_workers_and_no_replay(helm: Helm) -> None:
+def test_a_shadow_bundle_reaches_the_workers_and_no_replay(helm: Helm, tmp_path: Path) -> None:
     """The worker accepts what it is told; without a shadow nothing of it is said."""
     sets = (*MINIMAL, "replay.enabled=true", "replay.name=x")
     shadow = ("shadow.bundle.source=volume", "shadow.bundle.volume.hostPath.path=/m", "shadow.bundle.subPath=candidate")
     worker, replay = pod_specs(helm.render(sets=(*sets, *shadow)))
     if replay["containers"][0]["args"] == ["run"]:
         worker, replay = replay, worker
-    settings = read_settings({**environment(worker), "MODERATION_REDIS__URL": "redis://redis:6379/0"}, None)
+    secret = tmp_path / "url"
+    secret.write_text("redis://redis:6379/0")
+    settings = read_settings({**environment(worker), "MODERATION_REDIS__URL_FILE": str(secret)}, None)
     assert (str(settings.shadow.model_path), settings.shadow.sample_ratio) == ("/shadow/candidate", 1.0)
     assert {"name": "shadow", "hostPath": {"path": "/m"}} in worker["volumes"]
     assert not [name for name in environment(replay) if "SHADOW" in name]
