@@ -33,6 +33,12 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 is needed, 4.0 for group_protocol=consumer",
 }
 
+_WRAPPED_REMEDIES: Final[dict[int, str]] = {
+    **_REMEDIES,
+    # Fatal to a consumer of the protocol of KIP-848 alone: the broker does not convert the group of the classic one.
+    KafkaError.GROUP_ID_NOT_FOUND: "members of the other group protocol are in it; stop all of them first",
+}
+
 _REFUSALS: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
 
 _TLS_ALERT: Final = re.compile(r"alert number (4[0-9]|116)\b")
@@ -71,7 +77,7 @@ def _cause(error: KafkaError) -> int:
     A consumer wraps its fatal error, and only the text names the cause; a refused certificate looks like a broken line.
     """
     if error.code() == KafkaError._FATAL:
-        return next((code for code in _REMEDIES if KafkaError(code).str() in error.str()), int(error.code()))
+        return next((code for code in _WRAPPED_REMEDIES if KafkaError(code).str() in error.str()), int(error.code()))
     if error.code() == KafkaError._TRANSPORT and is_refusal(error):
         return int(KafkaError._SSL)
     return int(error.code())
@@ -79,5 +85,5 @@ def _cause(error: KafkaError) -> int:
 
 def fatal(error: KafkaError, doing: str) -> Fatal:
     """Return the exception that ends the process, with what was tried, what was found and what to do."""
-    remedy = _REMEDIES.get(_cause(error), "see the broker's log; the process must be restarted")
+    remedy = _WRAPPED_REMEDIES.get(_cause(error), "see the broker's log; the process must be restarted")
     return Fatal(f"{doing}: {describe(error)}; {remedy}")

@@ -176,6 +176,7 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         "verdicts": ("send", "Verdict"),
         "verdict-changes": ("send", "Verdict change"),
         "chat-events.dlq": ("send", "Dead letter"),
+        "verdicts-shadow": ("send", "Verdict"),
     }
 
 
