@@ -102,7 +102,7 @@ def replay_demo(
     """Replay a large history by several processes, kill some, and measure the live traffic beside it."""
     if kill >= processes:
         raise typer.BadParameter(f"--kill {kill} of --processes {processes}: expected some to be left")
-    pool = ChatPool.read(events, _run_id(), limit=chats)
+    pool = ChatPool.read(events, new_run_id(), limit=chats)
     facts = machine()
     plan = ReplayPlan(events_total, processes, kill, live_rate, baseline, replay_rate)
     with ExitStack() as stack:
@@ -133,10 +133,6 @@ def bare_loop(
     """Pass cached verdicts on with nothing but poll, orjson, MGET, produce and commit; `compare` starts it."""
     topics = Topics(bootstrap_servers, events_topic, verdict_topic, "", f"{events_topic}-group", 0)
     BareLoop(topics, redis_url).run(n_events, on_ready=lambda: print_json_line({"ready": True}))
-
-
-def _run_id() -> str:
-    return new_run_id()
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """The command `compare`, and the sessions that it starts as processes of their own."""
 
 import os
-import uuid
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +19,7 @@ from loadtest.bundle_options import (
     chosen_bundle,
     chosen_threads,
 )
-from loadtest.chats import SAMPLE_CHATS, ChatPool
+from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.compare import Comparison, Others, Plan
 from loadtest.compare_tables import peer_rows, rate_rows, target_rows
 from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
@@ -108,7 +107,7 @@ def compare(
     )
     os.environ["MODERATION_MODEL__PATH"] = str(plan.bundle)
     os.environ["MODERATION_MODEL__N_THREADS"] = str(plan.n_threads)
-    pool = ChatPool.read(events, f"lt{uuid.uuid4().hex[:8]}", limit=chats)
+    pool = ChatPool.read(events, new_run_id(), limit=chats)
     quality = (
         manifest_quality(plan.bundle)
         if quality_data is None

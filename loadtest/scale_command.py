@@ -1,18 +1,16 @@
 """The command `scale-demo`."""
 
-import uuid
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from loadtest import report
-from loadtest.chats import SAMPLE_CHATS, ChatPool
+from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
+from loadtest.exit_codes import EXIT_WRONG_ANSWERS
 from loadtest.report import machine, print_json_line
 from loadtest.scale_demo import ScalePlan, run_scale_demo, three_brokers
-
-EXIT_WRONG_ANSWERS: Final = 4
 
 
 class Protocols(StrEnum):
@@ -47,7 +45,7 @@ def scale_demo(
     runs: list[dict[str, Any]] = []
     with three_brokers() as cluster:
         for name in names:
-            pool = ChatPool.read(events, f"lt{uuid.uuid4().hex[:8]}", limit=chats)
+            pool = ChatPool.read(events, new_run_id(), limit=chats)
             runs.append(run_scale_demo(cluster, pool, plan, name))
             report.print_table(f"{name} group protocol", scale_rows(runs[-1]))
     print_json_line({"runs": runs, "machine": facts})

@@ -1,7 +1,6 @@
 """`python -m deploy.kafka`: topics and rights go into a real cluster; the second time nothing changes."""
 
 import subprocess
-import sys
 from uuid import uuid4
 
 import pytest
@@ -17,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from deploy.kafka.rights import bindings, rights_by_role
 from deploy.kafka.topics import topics_of
 from tests.integration.secured_kafka import SECRET, SecuredKafka, kafka_settings
-from tests.integration.worker_process import REPOSITORY, child_environment
+from tests.integration.worker_process import run_command
 from worker.settings import KafkaSettings
 
 pytestmark = pytest.mark.services
@@ -25,15 +24,7 @@ pytestmark = pytest.mark.services
 
 def setup(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run one command."""
-    return subprocess.run(
-        [sys.executable, "-m", "deploy.kafka", *arguments],
-        cwd=REPOSITORY,
-        env=child_environment(environment),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_command(*arguments, settings=environment, module="deploy.kafka", timeout_s=120)
 
 
 @pytest.fixture

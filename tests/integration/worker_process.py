@@ -22,15 +22,17 @@ def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, **settings, "COLUMNS": "200"}
 
 
-def run_command(*arguments: str, settings: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Run one `python -m worker` command to its end."""
+def run_command(
+    *arguments: str, settings: Mapping[str, str], module: str = "worker", timeout_s: float = 90
+) -> "subprocess.CompletedProcess[str]":
+    """Run one command of a module, by default `python -m worker`, to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
         env=child_environment(settings),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=timeout_s,
         check=False,
     )
 
