@@ -5,17 +5,19 @@ write is a compare-and-set on the event's version, so that a replay, a zombie or
 verdict. Not for Redis Cluster: one script call writes many keys.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import orjson
 import pybreaker
 import redis
 import structlog
 from pydantic import ValidationError
 
-from schemas import Verdict, decode_verdict
+from schemas import Verdict
+from worker.decoded_verdicts import DecodedVerdicts
 from worker.errors import Degraded
 from worker.metrics import Metrics
 from worker.record import Record
@@ -95,6 +97,7 @@ class RedisVerdictCache:
             reset_timeout=settings.breaker_open_s,
             listeners=[_BreakerLog(metrics)],
         )
+        self._decoded = DecodedVerdicts(settings.n_decoded)
         metrics.cache_up.set(1)
 
     def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
@@ -109,7 +112,7 @@ class RedisVerdictCache:
                 if raw is None:
                     continue
                 try:
-                    found[chat_id] = decode_verdict(raw)
+                    found[chat_id] = self._decoded.verdict(chat_id, raw)
                 except ValidationError:
                     self._metrics.cache_faults.labels(op="get", kind="unreadable").inc()
         return found
@@ -124,55 +127,32 @@ class RedisVerdictCache:
             if line not in newest or newest[line][0].source.offset <= verdict.source.offset:
                 newest[line] = (verdict, encoded)
         self._compare_and_set(
-            [
-                (
-                    cache_key(v.chat_id),
-                    encoded,
-                    v.source.topic,
-                    v.source.partition,
-                    v.source.offset,
-                    v.source.timestamp_ms,
-                    v.model.name,
-                    v.model.version,
-                    v.policy.name,
-                    v.policy.version,
-                )
-                for v, encoded in newest.values()
-            ]
+            self._ttl_s, [(cache_key(verdict.chat_id), encoded) for verdict, encoded in newest.values()]
         )
+        for verdict, encoded in newest.values():
+            self._decoded.keep(encoded, verdict)
 
     def evict_many(self, tombstones: Iterable[Record]) -> None:
         """Remove verdicts that are not newer than the tombstones."""
         self._compare_and_set(
+            0,
             [
-                (
-                    cache_key(record.key.decode("utf-8", "replace")),
-                    b"",
-                    record.source.topic,
-                    record.source.partition,
-                    record.source.offset,
-                    record.source.timestamp_ms,
-                    "",
-                    "0",
-                    "",
-                    "0",
-                )
+                (cache_key(record.key.decode("utf-8", "replace")), _version_of(record))
                 for record in tombstones
                 if record.key
-            ]
+            ],
         )
 
-    def _compare_and_set(self, writes: Sequence[tuple[Any, ...]]) -> None:
+    def _compare_and_set(self, ttl_s: int, writes: Iterable[tuple[str, bytes]]) -> None:
         for chunk in _chunks(writes):
-            arguments: list[Any] = [self._ttl_s]
-            for write in chunk:
-                arguments.extend(write[1:])
+            arguments = [ttl_s, *(value for _, value in chunk)]
             try:
-                written = self._guarded("put", self._script, [write[0] for write in chunk], arguments)
+                written = self._guarded("put", self._script, [key for key, _ in chunk], arguments)
             except Degraded:
                 return
-            self._metrics.cache_writes.labels(result="written").inc(sum(written))
-            self._metrics.cache_writes.labels(result="stale").inc(len(written) - sum(written))
+            n_written = sum(written)
+            self._metrics.cache_writes.labels(result="written").inc(n_written)
+            self._metrics.cache_writes.labels(result="stale").inc(len(written) - n_written)
 
     def _guarded(self, op: str, call: Any, *arguments: Any) -> Any:
         try:
@@ -193,6 +173,13 @@ class RedisVerdictCache:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _version_of(tombstone: Record) -> bytes:
+    """Return what the script needs to know of a tombstone; no model's and no policy's version is older than it."""
+    unnamed = {"name": "", "version": "0"}
+    source = tombstone.source.model_dump()
+    return orjson.dumps({"source": source, "model": unnamed, "policy": unnamed})
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -1,5 +1,6 @@
 """The compare-and-set against a real Redis: the cached version of a chat never decreases (I5, F23, F24)."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +18,7 @@ from worker.redis_settings import RedisSettings, connect
 pytestmark = pytest.mark.services
 
 TTL_S = 500
+LOOKS_LIKE_A_VERSION = '"source":{"topic":"live","partition":0,"offset":99,"timestamp_ms":1}'
 MODEL_DIGEST = f"sha256:{'cd' * 32}"
 
 
@@ -158,3 +160,33 @@ def test_more_chats_than_fit_one_call_are_all_written_and_found(verdicts: RedisV
     many = [verdict_at(1).model_copy(update={"chat_id": f"chat-{i}"}) for i in range(250)]
     verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in many)
     assert len(verdicts.get_many(f"chat-{i}" for i in range(250))) == 250
+
+
+@pytest.mark.parametrize(
+    ("topic", "event_id"),
+    [
+        pytest.param("live", LOOKS_LIKE_A_VERSION, id="quoted in an id"),
+        pytest.param('li"ve\\', None, id="a topic that JSON escapes"),
+    ],
+)
+def test_text_that_looks_like_a_version_is_not_read_as_one(
+    verdicts: RedisVerdictCache, topic: str, event_id: str | None
+) -> None:
+    """The script finds a version by its text; what upstream put into the event must not decide which verdict is newer."""
+    older, newer = (
+        verdict_at(offset, topic=topic).model_copy(update={"event_id": event_id or str(offset)}) for offset in (7, 8)
+    )
+    put(verdicts, older)
+    put(verdicts, newer)
+    put(verdicts, older)
+    assert verdicts.get_many(["chat-1"]) == {"chat-1": newer}
+
+
+def test_a_verdict_in_another_form_is_compared_by_its_meaning(
+    verdicts: RedisVerdictCache, cache: "redis.Redis"
+) -> None:
+    """A later version of the worker, or another writer of the same contract, may order or space the fields anew."""
+    fields = json.loads(encode_verdict(verdict_at(9)))
+    cache.set(cache_key("chat-1"), json.dumps(dict(reversed(fields.items())), indent=1))
+    put(verdicts, verdict_at(8))
+    assert verdicts.get_many(["chat-1"])["chat-1"].source.offset == 9

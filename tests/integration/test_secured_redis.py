@@ -139,8 +139,8 @@ def use(settings: RedisSettings) -> None:
     client.mget([cache_key("chat")])
     client.get(cache_key("chat"))
     script = client.register_script(SCRIPT.read_text())
-    for value in (b"{}", b""):
-        script([cache_key("chat")], [60, value, "topic", 0, 0, 0, "model", "1", "policy", "1"])
+    for ttl_s in (60, 0):
+        script([cache_key("chat")], [ttl_s, b"{}"])
     client.close()
 
 
