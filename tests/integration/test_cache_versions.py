@@ -172,7 +172,7 @@ def test_more_chats_than_fit_one_call_are_all_written_and_found(verdicts: RedisV
 def test_text_that_looks_like_a_version_is_not_read_as_one(
     verdicts: RedisVerdictCache, topic: str, event_id: str | None
 ) -> None:
-    """The script finds a version by its text; what upstream put into the event must not decide which verdict is newer."""
+    """The script finds a version by its text; what upstream sends must not decide which is newer."""
     older, newer = (
         verdict_at(offset, topic=topic).model_copy(update={"event_id": event_id or str(offset)}) for offset in (7, 8)
     )
