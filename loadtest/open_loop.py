@@ -21,7 +21,10 @@ from loadtest.worker_process import WorkerProcess
 QUIET_S: Final = 60.0
 """A measurement whose answers stop for this long is over; what has not come counts as lost."""
 
-_N_WARM_UP: Final = 32
+_N_WARM_UP: Final = 250
+_WARM_UP_GAP_S: Final = 0.02
+"""At a pace, so that there are hundreds of transactions: a broker that has just started takes its time for the first."""
+
 _SETTLE_S: Final = 0.3
 """After the last answer, how long repeated verdicts are still waited for."""
 
@@ -110,9 +113,11 @@ def bench(
     sender = Sender(services.bootstrap_servers, topics.events, properties)
     stack.callback(sender.close)
     standing = Bench(topics, workers, sender, reader, pool)
-    for sequence in range(_N_WARM_UP):
-        ledger.sent(sequence, time.perf_counter())
-        standing.sender.send(warm_up.outgoing(sequence, sequence))
+    standing.sender.send_on_schedule(
+        ((sequence, warm_up.outgoing(sequence, sequence)) for sequence in range(_N_WARM_UP)),
+        (sequence * _WARM_UP_GAP_S for sequence in range(_N_WARM_UP)),
+        ledger,
+    )
     standing.sender.flush()
     if not standing.all_answered(ledger):
         raise LoadTestError(

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from model.batching import padded_tokens, plan_batches
+from model.batching import padded_tokens, plan_batches, token_budget
 from model.bundle import Bundle
 from model.calibration import FloatArray, banned_probability
 from model.decision import Judgement, decide
@@ -110,6 +110,7 @@ class Classifier:
         self._lane_session = self._session
         if n_threads > 1:
             self._lane_session = OnnxSession(bundle.model, n_threads=1, pad_id=self._tokenizer.pad_id)
+        self._n_lanes = n_threads
         self._lanes = ThreadPoolExecutor(n_threads, thread_name_prefix="inference")
         self._max_padded_tokens = max_padded_tokens
         self._max_rows = max_rows
@@ -180,7 +181,8 @@ class Classifier:
     ) -> tuple[dict[int, Classification | RowFailed], ClassifyStats]:
         """Let the transformer answer the rows at the positions that are left."""
         lengths = [len(rows[i]) for i in left]
-        planned = plan_batches(lengths, max_padded_tokens=self._max_padded_tokens, max_rows=self._max_rows)
+        budget = token_budget(lengths, n_lanes=self._n_lanes, max_padded_tokens=self._max_padded_tokens)
+        planned = plan_batches(lengths, max_padded_tokens=budget, max_rows=self._max_rows)
         batches = [[left[i] for i in positions] for positions in planned]
         judged = self._run([_Batch([rows[i] for i in b], None if first is None else first[b]) for b in batches])
         answers = {

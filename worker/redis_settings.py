@@ -34,9 +34,9 @@ class RedisSettings(Section):
     ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
     timeout_s: float = Field(default=0.1, gt=0, le=5, description="Longest wait for one Redis answer.")
     n_decoded: int = Field(
-        default=5_000,
+        default=2_000,
         ge=0,
-        description="Written verdicts kept decoded (about 5 kB each), which are cheap to read again.",
+        description="Written verdicts kept decoded (about 12 kB each), which are cheap to read again.",
     )
     breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
     breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")

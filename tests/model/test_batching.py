@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batching import padded_tokens, plan_batches
+from model.batching import padded_tokens, plan_batches, token_budget
 
 LENGTHS = st.lists(st.integers(min_value=0, max_value=600), max_size=200)
 BUDGETS = st.integers(min_value=1, max_value=2_000)
@@ -55,3 +55,21 @@ def test_a_limit_that_is_not_positive_is_refused(budget: int, max_rows: int) -> 
     """No batch could ever be formed under it."""
     with pytest.raises(ValueError, match="expected both to be at least 1"):
         plan_batches([1], max_padded_tokens=budget, max_rows=max_rows)
+
+
+@given(lengths=LENGTHS, budget=BUDGETS, n_lanes=st.integers(min_value=1, max_value=16))
+def test_the_budget_never_passes_the_largest(lengths: list[int], budget: int, n_lanes: int) -> None:
+    """It bounds the memory of one inference."""
+    assert 1 <= token_budget(lengths, n_lanes=n_lanes, max_padded_tokens=budget) <= budget
+
+
+def test_a_few_rows_are_shared_out_among_the_lanes() -> None:
+    """One inference on all threads would take longer than one row on each."""
+    lengths = [95, 100, 105, 110]
+    budget = token_budget(lengths, n_lanes=2, max_padded_tokens=256)
+    assert len(plan_batches(lengths, max_padded_tokens=budget, max_rows=64)) == len(lengths)
+
+
+def test_many_rows_fill_the_largest_budget() -> None:
+    """Throughput does not suffer from what helps a few rows."""
+    assert token_budget([100] * 200, n_lanes=2, max_padded_tokens=256) == 256
