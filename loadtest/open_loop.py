@@ -23,7 +23,7 @@ QUIET_S: Final = 60.0
 
 _N_WARM_UP: Final = 250
 _WARM_UP_GAP_S: Final = 0.02
-"""At a pace, so that there are hundreds of transactions: a broker that has just started takes its time for the first."""
+"""At a pace, so that there are hundreds of transactions: a broker that has just started is slow at the first ones."""
 
 _SETTLE_S: Final = 0.3
 """After the last answer, how long repeated verdicts are still waited for."""
