@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 _BATCHES_PER_LANE: Final = 4
-"""Enough for lanes to end at about the same time; past a few hundred tokens an inference gains nothing from its size."""
+"""Enough for lanes to end at about the same time; past a few hundred tokens an inference gains nothing from size."""
 
 _LEAST_TOKENS: Final = 64
 """Below this the fixed cost of an inference shows."""

@@ -45,7 +45,7 @@ from training_pipeline.first_stage_fit import FirstStageOptions, fit_first_stage
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.model_card import model_card
 from training_pipeline.onnx_graph import FloatMatrix, build_graph
-from training_pipeline.parity import encoded, parity_report, runtime_logits
+from training_pipeline.parity import parity_report, runtime_logits
 from training_pipeline.quantise import PerTokenProducts
 from training_pipeline.run_folder import chosen_epoch, encoder_of
 from training_pipeline.scaling_fit import ScalingKind
@@ -194,27 +194,30 @@ def calibrate_model(
 def _parity(
     request: ExportRequest, config: TrainConfig, int8: bytes, held_out: LabelledChats, scaling: LogitScaling
 ) -> dict[str, Any]:
-    """Compare the runtimes on the chats of the manifest's figures; on the held-out ones where there are none."""
-    chats = held_out
+    """Compare the runtimes on the held-out chats and those of the manifest's figures.
+
+    Both, because a handful of chats near a border decides the difference in accuracy: on 770 chats each is 0.13 points.
+    """
+    parts = [held_out]
     if request.evaluation:
         chats = read_labelled_chats(request.evaluation, config.windowing, frozenset())
-        chats = chats.take(np.flatnonzero(chats.agreed))
+        parts.append(chats.take(np.flatnonzero(chats.agreed)))
     encoder = request.encoder or encoder_of(request.run)
     epoch = request.epoch or chosen_epoch(request.run)
     tokenizer_json = (encoder / TOKENIZER_NAME).read_text(encoding="utf-8")
-    rows, pad_id = encoded(chats, tokenizer_json, max_tokens=config.windowing.max_tokens)
+    tokenizer = ConversationTokenizer(tokenizer_json, max_tokens=config.windowing.max_tokens)
     logits = runtime_logits(
-        rows,
+        [row for chats in parts for row in chats.encode(tokenizer)],
         checkpoint=request.run / f"epoch-{epoch}.safetensors",
         weights=read_weights(request.run, epoch),
         encoder=encoder,
         pooling=config.pooling,
         int8=int8,
-        pad_id=pad_id,
+        pad_id=tokenizer.pad_id,
         n_threads=request.n_threads,
     )
-    report = parity_report(chats, logits, scaling)
-    return {"data": "evaluation" if request.evaluation else "held out", **report.as_dict()}
+    report = parity_report(np.concatenate([chats.labels for chats in parts]), logits, scaling)
+    return {"data": "held out and evaluation" if request.evaluation else "held out", **report.as_dict()}
 
 
 def _measure(staging: Path, request: ExportRequest, config: TrainConfig) -> dict[str, Any]:

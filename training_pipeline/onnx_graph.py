@@ -25,6 +25,8 @@ _OPSET: Final = 17
 _IR_VERSION: Final = 8
 _CONTRIB: Final = "com.microsoft"
 _MASKED: Final = -10_000.0
+_LEAST_GELU: Final = -0.17
+"""x * Phi(x) has its minimum, -0.16997, at x = -0.7518."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,13 @@ class Products(Protocol):
     def look_up(self, graph: Graph, table: FloatMatrix, ids: str, site: str) -> str:
         """Emit rows of `table` at `ids`, float32 [..., columns]."""
 
-    def multiply(self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str) -> list[str]:
-        """Emit `x @ weight`, float32 [rows, tokens, n_out], for each weight [n_in, n_out]."""
+    def multiply(
+        self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str, *, least: float | None = None
+    ) -> list[str]:
+        """Emit `x @ weight`, float32 [rows, tokens, n_out], for each weight [n_in, n_out].
+
+        `least`: no value of x is below this negative number; None where nothing is known.
+        """
 
 
 class FloatProducts:
@@ -96,7 +103,15 @@ class FloatProducts:
         """See `Products`."""
         return graph.node("Gather", [graph.constant(f"{site}.table", table), ids], f"{site}.rows")
 
-    def multiply(self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str) -> list[str]:
+    def multiply(
+        self,
+        graph: Graph,
+        x: str,
+        weights: Sequence[FloatMatrix],
+        site: str,
+        *,
+        least: float | None = None,  # noqa: ARG002
+    ) -> list[str]:
         """See `Products`."""
         return [
             graph.node("MatMul", [x, graph.constant(f"{site}.{i}.weight", weight)], f"{site}.{i}.product")
@@ -136,9 +151,10 @@ class _Emitter:
     def _weight(self, name: str) -> str:
         return self.graph.constant(name, self.weights[name])
 
-    def _product(self, x: str, names: Sequence[str], site: str) -> list[str]:
+    def _product(self, x: str, names: Sequence[str], site: str, *, least: float | None = None) -> list[str]:
         """Multiply by each named torch weight, which is stored [n_out, n_in]."""
-        return self.products.multiply(self.graph, x, [self.weights[f"{name}.weight"].T for name in names], site)
+        weights = [self.weights[f"{name}.weight"].T for name in names]
+        return self.products.multiply(self.graph, x, weights, site, least=least)
 
     def _embeddings(self) -> str:
         graph, weights, prefix = self.graph, self.weights, "encoder.embeddings"
@@ -150,9 +166,7 @@ class _Emitter:
         position_ids = graph.node("Range", [zero, n_tokens, one], "position_ids")
         positions = self.products.look_up(graph, table, position_ids, "positions")
         summed = graph.node("Add", [words, positions], "embeddings.sum")
-        name = f"{prefix}.LayerNorm"
-        inputs = [summed, self._weight(f"{name}.weight"), self._weight(f"{name}.bias")]
-        return graph.node("LayerNormalization", inputs, name, axis=-1, epsilon=self.shape.layer_norm_epsilon)
+        return self._normed(summed, f"{prefix}.LayerNorm", "embeddings.normed")
 
     def _encoder_layer(self, hidden: str, mask: str, layer: int) -> str:
         prefix, site = f"encoder.encoder.layer.{layer}", f"layer{layer}"
@@ -169,18 +183,19 @@ class _Emitter:
         (widened,) = self._product(attended, [f"{prefix}.intermediate.dense"], f"{site}.ffn_in")
         bias = self._weight(f"{prefix}.intermediate.dense.bias")
         activated = self.graph.fused("BiasGelu", [widened, bias], f"{site}.gelu")
-        return self._add_and_norm(activated, attended, f"{prefix}.output", f"{site}.ffn_out")
+        return self._add_and_norm(activated, attended, f"{prefix}.output", f"{site}.ffn_out", least=_LEAST_GELU)
 
-    def _add_and_norm(self, x: str, skip: str, name: str, site: str) -> str:
+    def _add_and_norm(self, x: str, skip: str, name: str, site: str, *, least: float | None = None) -> str:
         """Emit LayerNorm(x @ dense + bias + skip)."""
-        (product,) = self._product(x, [f"{name}.dense"], site)
-        constants = [f"{name}.LayerNorm.weight", f"{name}.LayerNorm.bias", f"{name}.dense.bias"]
-        return self.graph.fused(
-            "SkipLayerNormalization",
-            [product, skip, *(self._weight(constant) for constant in constants)],
-            f"{site}.normed",
-            epsilon=self.shape.layer_norm_epsilon,
-        )
+        (product,) = self._product(x, [f"{name}.dense"], site, least=least)
+        # One Sum, because ONNX Runtime fuses Add and LayerNormalization into SkipLayerNormalization, whose CPU kernel
+        # takes five times as long.
+        summed = self.graph.node("Sum", [product, self._weight(f"{name}.dense.bias"), skip], f"{site}.sum")
+        return self._normed(summed, f"{name}.LayerNorm", f"{site}.normed")
+
+    def _normed(self, x: str, name: str, output: str) -> str:
+        inputs = [x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias")]
+        return self.graph.node("LayerNormalization", inputs, output, axis=-1, epsilon=self.shape.layer_norm_epsilon)
 
     def _pool_and_classify(self, hidden: str) -> None:
         pooled = self._first_token(hidden) if self.shape.pooling == "cls" else self._mean(hidden)

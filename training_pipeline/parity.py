@@ -16,12 +16,11 @@ from rich.table import Table
 
 from model.calibration import FloatArray, LogitScaling
 from model.session import OnnxSession
-from model.tokenization import ConversationTokenizer, TokenIds
+from model.tokenization import TokenIds
 from schemas import DEFAULT_BANNED
 from training_pipeline.calibrate import session_logits
 from training_pipeline.encoder_files import read_encoder_shape
 from training_pipeline.evaluate import OPERATING_POINTS
-from training_pipeline.labelled_chats import LabelledChats
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics
 from training_pipeline.onnx_graph import FloatMatrix, FloatProducts, build_graph
 
@@ -88,17 +87,23 @@ class ParityReport:
 
 
 def parity_report(
-    chats: LabelledChats,
+    labels: NDArray[np.int64],
     logits: Mapping[str, FloatArray],
     scaling: LogitScaling,
 ) -> ParityReport:
-    """Compare the runtimes' logits, as `runtime_logits` returns them, under the scaling that is served."""
+    """Compare the runtimes' logits, as `runtime_logits` returns them, under the scaling that is served.
+
+    Args:
+        labels: True column of each chat, int64 [n_chats].
+        logits: By runtime, float32 [n_chats, 13] each.
+        scaling: Makes probabilities of them.
+    """
     probabilities = [scaling.probabilities(logits[name]) for name in (_TORCH, _FLOAT, _INT8)]
     figures = [
-        _figures(name, found, probabilities[0], chats.labels)
+        _figures(name, found, probabilities[0], labels)
         for name, found in zip((_TORCH, _FLOAT, _INT8), probabilities, strict=True)
     ]
-    return ParityReport(len(chats), (figures[0], figures[1], figures[2]))
+    return ParityReport(len(labels), (figures[0], figures[1], figures[2]))
 
 
 def runtime_logits(
@@ -139,12 +144,6 @@ def runtime_logits(
     }
     found = {name: session_logits(session, rows) for name, session in sessions.items()}
     return {_TORCH: predict_logits(network, rows, pad_id), **found}
-
-
-def encoded(chats: LabelledChats, tokenizer_json: str, *, max_tokens: int) -> tuple[list[TokenIds], int]:
-    """Return the chats' token rows and the pad token's id."""
-    tokenizer = ConversationTokenizer(tokenizer_json, max_tokens=max_tokens)
-    return chats.encode(tokenizer), tokenizer.pad_id
 
 
 def _figures(runtime: str, found: FloatArray, reference: FloatArray, labels: NDArray[np.int64]) -> RuntimeFigures:

@@ -5,9 +5,12 @@ not depend on which conversations share its batch, unlike with ONNX Runtime's dy
 scale over the whole padded batch. Everything needed exists as an operator, so nothing is calibrated and no data is
 read.
 
-Invariant: activation levels are 1..255 around 128 and weight levels -64..64. A pair of products is then at most
-2 x 255 x 64 = 32,640, inside int16: the AVX2 instruction VPMADDUBSW, which saturates there and which machines without
-VNNI use, computes the same as VNNI does.
+What GELU gives never falls below -0.17 and reaches far above, so its levels lie unevenly around zero, which makes their
+step almost half as wide.
+
+Invariant: activation levels are 0..255 and weight levels -64..64. A pair of products is then at most 2 x 255 x 64 =
+32,640, inside int16: the AVX2 instruction VPMADDUBSW, which saturates there and which machines without VNNI use,
+computes the same as VNNI does.
 Source: per-token activation and per-channel weight scales as in Yao et al., ZeroQuant (NeurIPS 2022).
 """
 
@@ -25,6 +28,9 @@ INT8_LEVEL_MAX: Final = 127
 WEIGHT_LEVEL_MAX: Final = 64
 
 _ACTIVATION_ZERO: Final = 128
+
+_UNEVEN_ZERO: Final = 32
+"""Zero level of activations with a known minimum near zero, those of GELU."""
 
 _SMALLEST_MAGNITUDE: Final = 1e-12
 """Keeps an all-zero column or token from dividing by zero."""
@@ -88,19 +94,35 @@ class PerTokenProducts(Int8Tables):
     activation_level_max: int = INT8_LEVEL_MAX
     weight_level_max: int = WEIGHT_LEVEL_MAX
 
-    def multiply(self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str) -> list[str]:
-        """Emit `x @ weight`, float32 [rows, tokens, n_out], for each weight [n_in, n_out]."""
-        step = graph.constant("activation.step", np.array(1 / self.activation_level_max, dtype=np.float32))
-        zero = graph.constant("activation.zero", np.array(_ACTIVATION_ZERO, dtype=np.uint8))
-        magnitudes = graph.node("Abs", [x], f"{site}.magnitudes")
-        largest = graph.node("ReduceMax", [magnitudes], f"{site}.largest", axes=[-1], keepdims=1)
-        tiny = graph.constant("activation.tiny", np.array(_SMALLEST_MAGNITUDE, dtype=np.float32))
-        largest = graph.node("Max", [largest, tiny], f"{site}.scale")
-        unit = graph.node("Div", [x, largest], f"{site}.unit")
+    def multiply(
+        self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str, *, least: float | None = None
+    ) -> list[str]:
+        """Emit `x @ weight`, float32 [rows, tokens, n_out], for each weight [n_in, n_out]; see `Products`."""
+        scale, zero, n_above = self._even(graph, x, site) if least is None else self._uneven(graph, x, site, least)
+        step = graph.constant(f"activation.step.{n_above}", np.array(1 / n_above, dtype=np.float32))
+        unit = graph.node("Div", [x, scale], f"{site}.unit")
         levels = graph.node("QuantizeLinear", [unit, step, zero], f"{site}.x_levels")
         quantised = QuantisedActivations(levels, step, zero)
         outputs = []
         for i, weight in enumerate(weights):
             product = quantised.product(graph, weight, f"{site}.{i}", level_max=self.weight_level_max)
-            outputs.append(graph.node("Mul", [product, largest], f"{site}.{i}.product"))
+            outputs.append(graph.node("Mul", [product, scale], f"{site}.{i}.product"))
         return outputs
+
+    def _even(self, graph: Graph, x: str, site: str) -> tuple[str, str, int]:
+        """Emit each token's largest magnitude; return it with the zero level and the levels above that."""
+        magnitudes = graph.node("Abs", [x], f"{site}.magnitudes")
+        largest = graph.node("ReduceMax", [magnitudes], f"{site}.largest", axes=[-1], keepdims=1)
+        tiny = graph.constant("activation.tiny", np.array(_SMALLEST_MAGNITUDE, dtype=np.float32))
+        zero = graph.constant("activation.zero", np.array(_ACTIVATION_ZERO, dtype=np.uint8))
+        return graph.node("Max", [largest, tiny], f"{site}.scale"), zero, self.activation_level_max
+
+    def _uneven(self, graph: Graph, x: str, site: str, least: float) -> tuple[str, str, int]:
+        """Do the same where values reach far above zero and hardly below: most levels lie above."""
+        n_above = 2 * self.activation_level_max - _UNEVEN_ZERO
+        largest = graph.node("ReduceMax", [x], f"{site}.largest", axes=[-1], keepdims=1)
+        # Below this scale the levels under zero would not reach down to `least`.
+        smallest = -least * n_above / _UNEVEN_ZERO
+        floor = graph.constant(f"activation.floor.{least}", np.array(smallest, dtype=np.float32))
+        zero = graph.constant("activation.uneven_zero", np.array(_UNEVEN_ZERO, dtype=np.uint8))
+        return graph.node("Max", [largest, floor], f"{site}.scale"), zero, n_above

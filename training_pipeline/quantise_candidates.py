@@ -34,7 +34,15 @@ class PerBatchProducts(Int8Tables):
 
     weight_level_max: int = INT8_LEVEL_MAX
 
-    def multiply(self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str) -> list[str]:
+    def multiply(
+        self,
+        graph: Graph,
+        x: str,
+        weights: Sequence[FloatMatrix],
+        site: str,
+        *,
+        least: float | None = None,  # noqa: ARG002
+    ) -> list[str]:
         """See `Products`."""
         names = [f"{site}.x_levels", f"{site}.x_scale", f"{site}.x_zero"]
         graph.nodes.append(helper.make_node("DynamicQuantizeLinear", [x], names, name=f"{site}/quantise"))
@@ -51,7 +59,15 @@ class StaticProducts(Int8Tables):
 
     ranges: Mapping[str, Range]
 
-    def multiply(self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str) -> list[str]:
+    def multiply(
+        self,
+        graph: Graph,
+        x: str,
+        weights: Sequence[FloatMatrix],
+        site: str,
+        *,
+        least: float | None = None,  # noqa: ARG002
+    ) -> list[str]:
         """See `Products`."""
         low, high = self.ranges[site]
         step = np.float32((high - low) / _UINT8_MAX)
@@ -68,7 +84,15 @@ class StaticProducts(Int8Tables):
 class BlockProducts(Int8Tables):
     """MatMulNBits with 8-bit weights in blocks of 128; activations in INT8 per row and block."""
 
-    def multiply(self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str) -> list[str]:
+    def multiply(
+        self,
+        graph: Graph,
+        x: str,
+        weights: Sequence[FloatMatrix],
+        site: str,
+        *,
+        least: float | None = None,  # noqa: ARG002
+    ) -> list[str]:
         """See `Products`."""
         return [self._product(graph, x, weight, f"{site}.{i}") for i, weight in enumerate(weights)]
 
