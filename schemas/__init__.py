@@ -1,7 +1,14 @@
 """What travels on the wire: chat events, verdicts, dead letters, policies and their codec."""
 
 from schemas.chat_event import ChatEvent, Message, Role
-from schemas.codec import CodecLimits, decode_chat_event, decode_verdict, encode_verdict, encode_verdict_change
+from schemas.codec import (
+    CodecLimits,
+    decode_chat_event,
+    decode_conversation,
+    decode_verdict,
+    encode_verdict,
+    encode_verdict_change,
+)
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import content_fingerprint, turns_fingerprint, verdict_id
@@ -17,7 +24,7 @@ from schemas.verdict import (
     category_label,
 )
 from schemas.verdict_change import Standing, VerdictChange
-from schemas.visible_text import Turn, conversation_turns, has_visible_text, is_visible
+from schemas.visible_text import Turn, conversation_turns, is_visible
 
 __all__ = [
     "CATEGORY_NAMES",
@@ -46,10 +53,10 @@ __all__ = [
     "content_fingerprint",
     "conversation_turns",
     "decode_chat_event",
+    "decode_conversation",
     "decode_verdict",
     "encode_verdict",
     "encode_verdict_change",
-    "has_visible_text",
     "is_visible",
     "turns_fingerprint",
     "verdict_id",

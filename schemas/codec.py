@@ -19,7 +19,7 @@ from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.verdict import Verdict
 from schemas.verdict_change import VerdictChange
-from schemas.visible_text import has_visible_text
+from schemas.visible_text import Turn, conversation_turns
 
 MAX_REPORTED_PROBLEMS: Final = 3
 
@@ -41,6 +41,11 @@ class CodecLimits(BaseModel):
 
 
 def decode_chat_event(raw: bytes | None, limits: CodecLimits) -> ChatEvent:
+    """Decode and validate one input record; see `decode_conversation`."""
+    return decode_conversation(raw, limits)[0]
+
+
+def decode_conversation(raw: bytes | None, limits: CodecLimits) -> tuple[ChatEvent, list[Turn]]:
     """Decode and validate one input record.
 
     Args:
@@ -48,7 +53,7 @@ def decode_chat_event(raw: bytes | None, limits: CodecLimits) -> ChatEvent:
         limits: Size limits.
 
     Returns:
-        An event that has some visible text.
+        An event and its turns to be judged, at least one.
 
     Raises:
         RecordRejected: with reason decode_error, too_large, schema_error or empty_conversation.
@@ -70,12 +75,13 @@ def decode_chat_event(raw: bytes | None, limits: CodecLimits) -> ChatEvent:
         event = ChatEvent.model_validate(document)
     except ValidationError as error:
         raise RecordRejected(RejectionReason.SCHEMA_ERROR, _describe(error)) from None
-    if not has_visible_text(event):
+    turns = conversation_turns(event)
+    if not turns:
         raise RecordRejected(
             RejectionReason.EMPTY_CONVERSATION,
             "messages, formatted_chat and query hold no visible text; expected some in one of them",
         )
-    return event
+    return event, turns
 
 
 def _parse_object(raw: bytes) -> dict[str, object]:

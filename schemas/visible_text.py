@@ -9,7 +9,6 @@ Invariant: one rule decides what is classified, what is fingerprinted and what i
 """
 
 import unicodedata
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.chat_event import ChatEvent, Role
@@ -30,8 +29,10 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 def is_visible(text: str) -> bool:
     """Say whether any character of `text` would show."""
-    # Nearly every text answers at its first character; only hostile ones are read to the end. A
-    # plain loop, because any() would build a generator for each message.
+    # Nearly every text begins with a printable ASCII character; only hostile ones are read to the end. A plain loop,
+    # because any() would build a generator for each message.
+    if "!" <= text[:1] <= "~":
+        return True
     for character in text:
         if unicodedata.category(character) not in _INVISIBLE_CATEGORIES and character not in _BLANK_LETTERS:
             return True
@@ -40,23 +41,10 @@ def is_visible(text: str) -> bool:
 
 def conversation_turns(event: ChatEvent) -> list[Turn]:
     """Return the turns to be judged, oldest first; empty where the event holds no visible text."""
-    return list(_visible_turns(event))
-
-
-def has_visible_text(event: ChatEvent) -> bool:
-    """Say whether `conversation_turns` would return any turn, at the cost of the first one."""
-    return next(_visible_turns(event), None) is not None
-
-
-def _visible_turns(event: ChatEvent) -> Iterator[Turn]:
-    found = False
-    for message in event.messages:
-        if is_visible(message.content):
-            found = True
-            yield Turn(message.role, message.content)
-    if found:
-        return
+    turns = [Turn(message.role, message.content) for message in event.messages if is_visible(message.content)]
+    if turns:
+        return turns
     for text in (event.formatted_chat, event.query):
         if text is not None and is_visible(text):
-            yield Turn(Role.USER, text)
-            return
+            return [Turn(Role.USER, text)]
+    return []

@@ -34,6 +34,7 @@ from worker.exit_codes import (
     EXIT_USAGE,
     exit_now,
 )
+from worker.garbage_collection import look_for_cycles_rarely
 from worker.kafka_config import unused_settings
 from worker.lifecycle import Lifecycle
 from worker.replay.command import replay
@@ -63,6 +64,7 @@ def run(*, config: ConfigOption = None) -> None:
     logs.configure(settings.log.level)
     lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
     lifecycle.install()
+    look_for_cycles_rarely()
     log = structlog.get_logger()
     try:
         run_worker(settings, lifecycle)

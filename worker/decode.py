@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from schemas import (
     CodecLimits,
     RecordRejected,
-    conversation_turns,
-    decode_chat_event,
+    decode_conversation,
     turns_fingerprint,
 )
 from worker.record import Event, Record, Rejected
@@ -18,10 +17,9 @@ def decode(records: Iterable[Record], limits: CodecLimits) -> tuple[list[Event],
     rejected: list[Rejected] = []
     for record in records:
         try:
-            chat = decode_chat_event(record.value, limits)
+            chat, turns = decode_conversation(record.value, limits)
         except RecordRejected as rejection:
             rejected.append(Rejected(record, rejection.reason, rejection.error))
         else:
-            turns = conversation_turns(chat)
             events.append(Event(record, chat, turns, turns_fingerprint(turns)))
     return events, rejected

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from schemas import (
     ChatEvent,
-    Message,
+    RecordRejected,
     Role,
     Turn,
     conversation_turns,
     decode_chat_event,
-    has_visible_text,
+    decode_conversation,
     is_visible,
 )
 from tests.schemas.payloads import LIMITS, event_bytes
@@ -58,23 +58,23 @@ def test_text_with_anything_to_see_is_visible(text: str) -> None:
     assert is_visible(text)
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\t", "\u200b\u200d", "\ufeff", "\u202e", "\u0301", "\0"])
+@pytest.mark.parametrize("text", ["", " ", "\n\t", "\u200b\u200d", "\ufeff", "\u202e", "\u0301", "\0", "\x7f"])
 def test_text_with_nothing_to_see_is_not_visible(text: str) -> None:
     """White space, control and format characters, and marks that have nothing to sit on."""
     assert not is_visible(text)
 
 
 @given(contents=st.lists(TEXTS, max_size=3), formatted_chat=st.none() | TEXTS, query=st.none() | TEXTS)
-def test_an_event_has_visible_text_exactly_where_it_has_turns(
+def test_an_event_is_decoded_exactly_where_it_has_turns(
     contents: list[str], formatted_chat: str | None, query: str | None
 ) -> None:
     """One rule decides what is rejected as empty and what is judged."""
-    event = ChatEvent(
-        chat_id="c",
-        messages=[Message(role=Role.USER, content=content) for content in contents],
-        formatted_chat=formatted_chat,
-        query=query,
-    )
-    turns = conversation_turns(event)
-    assert has_visible_text(event) is bool(turns)
+    messages = [{"role": "user", "content": content} for content in contents]
+    fields = {"chat_id": "c", "messages": messages, "formatted_chat": formatted_chat, "query": query}
+    turns = conversation_turns(ChatEvent.model_validate(fields))
     assert all(is_visible(turn.text) for turn in turns)
+    if turns:
+        assert decode_conversation(event_bytes(**fields), LIMITS)[1] == turns
+    else:
+        with pytest.raises(RecordRejected, match="empty_conversation"):
+            decode_conversation(event_bytes(**fields), LIMITS)
