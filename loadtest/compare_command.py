@@ -43,7 +43,7 @@ class _Size:
 
 
 _FULL: Final = _Size(5, 2_000, 40, 20_000, 200, 60.0)
-_QUICK: Final = _Size(3, 400, 16, 10_000, 50, 20.0)
+_QUICK: Final = _Size(3, 800, 16, 10_000, 50, 20.0)
 
 TextsOption = Annotated[Path, typer.Option(help="JSON lines of `python -m model render`.")]
 
@@ -59,7 +59,7 @@ def compare(
     chats: Annotated[int, typer.Option(min=1, help="Distinct chats, at most.")] = 2_000,
     judged_chats: Annotated[
         int | None,
-        typer.Option(min=1, help="Of those, chats of a passage without a cache.", show_default="all; quick: 400"),
+        typer.Option(min=1, help="Of those, chats of a passage without a cache.", show_default="all; quick: 800"),
     ] = None,
     padded_chats: Annotated[
         int | None, typer.Option(min=1, help="Of those, chats of a padded session.", show_default="40; quick: 16")
