@@ -98,17 +98,37 @@ def test_quantised_columns_are_within_half_a_scale_also_where_a_column_is_zero()
     assert (np.abs(levels * scales - weight) <= scales / 2 + 1e-7).all()
 
 
-def test_a_token_of_zeros_gives_finite_products() -> None:
-    """The scale of an all-zero token would be a division by zero."""
+def _multiplied(x: NDArray[np.float32], weight: FloatMatrix, *, least: float | None = None) -> NDArray[np.float32]:
+    """Return the INT8 product of one token per row of x, computed by ONNX Runtime."""
     graph = Graph()
-    weight = np.ones((4, 13), dtype=np.float32)
-    (product,) = PerTokenProducts().multiply(graph, "x", [weight], "site")
+    (product,) = PerTokenProducts().multiply(graph, "x", [weight], "site", least=least)
     graph.node("Identity", [product], "logits")
     built = graph.model(13)
     built.graph.ClearField("input")
-    built.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 4]))
-
+    built.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *x.shape]))
     session = ort.InferenceSession(built.SerializeToString(), providers=["CPUExecutionProvider"])
-    x = np.array([[[0, 0, 0, 0], [1, 2, 3, 4]]], dtype=np.float32)
-    (found,) = session.run(["logits"], {"x": x})
-    np.testing.assert_allclose(found[0, :, 0], [0.0, 10.0], rtol=0.02)
+    (found,) = session.run(["logits"], {"x": x[None]})
+    products: NDArray[np.float32] = found[0]
+    return products
+
+
+def test_a_token_of_zeros_gives_finite_products() -> None:
+    """The scale of an all-zero token would be a division by zero."""
+    x = np.array([[0, 0, 0, 0], [1, 2, 3, 4]], dtype=np.float32)
+    found = _multiplied(x, np.ones((4, 13), dtype=np.float32))
+    np.testing.assert_allclose(found[:, 0], [0.0, 10.0], rtol=0.02)
+
+
+@pytest.mark.parametrize("largest", [0.01, 0.5, 1.0, 3.0, 20.0])
+def test_uneven_levels_reach_down_to_the_least_value_and_come_closer_than_even_ones(largest: float) -> None:
+    """A known minimum narrows the step; were it cut off, every GELU below zero would be wrong by the same amount."""
+    values = np.linspace(-0.17, largest, 64, dtype=np.float32)
+    # Each token is one value beside the largest, which a column of the identity reads back.
+    x = np.stack([values, np.full_like(values, largest)], axis=1)
+    read_first = np.zeros((2, 13), dtype=np.float32)
+    read_first[0] = 1.0
+    errors = np.abs(_multiplied(x, read_first, least=-0.17)[:, 0] - values)
+    step = max(largest, 0.17 * 222 / 32) / 222
+    assert errors.max() <= step / 2 + 1e-6
+    if largest >= 1.0:
+        assert errors.max() < np.abs(_multiplied(x, read_first)[:, 0] - values).max()
