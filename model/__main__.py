@@ -36,8 +36,7 @@ from schemas import (
     RecordRejected,
     Role,
     Turn,
-    conversation_turns,
-    decode_chat_event,
+    decode_conversation,
     is_visible,
 )
 
@@ -148,10 +147,10 @@ def render_window(
     windowing = load_bundle(bundle).manifest.windowing
     for line in _lines(jsonl):
         try:
-            event = decode_chat_event(line.rstrip(b"\r\n"), CodecLimits())
+            event, turns = decode_conversation(line.rstrip(b"\r\n"), CodecLimits())
         except RecordRejected:
             continue
-        answer = {"chat_id": event.chat_id, "text": render(conversation_turns(event), windowing)}
+        answer = {"chat_id": event.chat_id, "text": render(turns, windowing)}
         sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
 
 

@@ -11,9 +11,9 @@ from schemas import (
     CodecLimits,
     RecordRejected,
     RejectionReason,
+    Turn,
     category_label,
-    conversation_turns,
-    decode_chat_event,
+    decode_conversation,
 )
 
 _CHUNK_LINES: Final = 512
@@ -25,14 +25,14 @@ def classify_lines(lines: Iterable[bytes], classifier: Classifier) -> Iterator[d
     numbered = enumerate(lines, start=1)
     while chunk := list(islice(numbered, _CHUNK_LINES)):
         answers: dict[int, dict[str, Any]] = {}
-        events: dict[int, ChatEvent] = {}
+        accepted: dict[int, tuple[ChatEvent, list[Turn]]] = {}
         for number, line in chunk:
             try:
-                events[number] = decode_chat_event(line.rstrip(b"\r\n"), CodecLimits())
+                accepted[number] = decode_conversation(line.rstrip(b"\r\n"), CodecLimits())
             except RecordRejected as rejection:
                 answers[number] = {"rejected": rejection.reason.value, "line": number}
-        results, _ = classifier.classify([conversation_turns(event) for event in events.values()])
-        for (number, event), result in zip(events.items(), results, strict=True):
+        results, _ = classifier.classify([turns for _, turns in accepted.values()])
+        for (number, (event, _)), result in zip(accepted.items(), results, strict=True):
             if isinstance(result, RowFailed):
                 answers[number] = {
                     "rejected": RejectionReason.CLASSIFICATION_FAILED.value,

@@ -4,13 +4,11 @@ Redis stays the only source of what is cached; a value that differs in a byte fr
 validated.
 """
 
-import threading
-
 from schemas import Verdict, decode_verdict
 
 
 class DecodedVerdicts:
-    """The last written verdict of the chats written last. Safe to share between threads.
+    """The last written verdict of the chats written last. One thread keeps, another may ask meanwhile.
 
     Args:
         n_kept: Verdicts kept; those written longest ago go first.
@@ -19,17 +17,14 @@ class DecodedVerdicts:
     def __init__(self, n_kept: int) -> None:
         self._n_kept = n_kept
         self._kept: dict[str, tuple[bytes, Verdict]] = {}
-        # The commit thread keeps while the loop asks.
-        self._lock = threading.Lock()
 
     def keep(self, encoded: bytes, verdict: Verdict) -> None:
         """Remember what these bytes say."""
-        with self._lock:
-            # Taken out first: a dict ends with what was inserted last.
-            self._kept.pop(verdict.chat_id, None)
-            self._kept[verdict.chat_id] = (encoded, verdict)
-            if len(self._kept) > self._n_kept:
-                del self._kept[next(iter(self._kept))]
+        # Taken out first: a dict ends with what was inserted last. Whoever asks in between decodes.
+        self._kept.pop(verdict.chat_id, None)
+        self._kept[verdict.chat_id] = (encoded, verdict)
+        if len(self._kept) > self._n_kept:
+            del self._kept[next(iter(self._kept))]
 
     def verdict(self, chat_id: str, raw: bytes) -> Verdict:
         """Return the verdict that was read for a chat.

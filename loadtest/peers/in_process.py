@@ -16,7 +16,7 @@ import orjson
 
 from loadtest.peers.task import BATCH_RECORDS
 from model import Classification, Classifier, ClassifyStats, load_bundle
-from schemas import DEFAULT_POLICY, CodecLimits, Turn, conversation_turns, decode_chat_event
+from schemas import DEFAULT_POLICY, CodecLimits, Turn, decode_conversation
 
 
 def measure(classifier: Classifier, conversations: list[list[Turn]]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     limits = CodecLimits()
     lines = arguments.events.read_bytes().splitlines()
-    conversations = [conversation_turns(decode_chat_event(line, limits)) for line in lines]
+    conversations = [decode_conversation(line, limits)[1] for line in lines]
     classifier = Classifier(load_bundle(arguments.bundle), DEFAULT_POLICY, n_threads=arguments.n_threads)
     sys.stdout.buffer.write(orjson.dumps(measure(classifier, conversations)) + b"\n")
 

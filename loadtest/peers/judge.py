@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from model import Classification, Classifier, RowFailed, load_bundle
-from schemas import DEFAULT_POLICY, ChatEvent, CodecLimits, conversation_turns, decode_chat_event
+from schemas import DEFAULT_POLICY, ChatEvent, CodecLimits, decode_conversation
 
 _LIMITS: Final = CodecLimits()
 
@@ -41,9 +41,9 @@ class Judge:
 
     def verdicts(self, values: Sequence[bytes]) -> list[bytes]:
         """Judge chat events together, in order; raises as `verdict` does."""
-        events = [decode_chat_event(value, _LIMITS) for value in values]
-        results, _ = self._classifier.classify([conversation_turns(event) for event in events])
-        return [_encoded(event, result) for event, result in zip(events, results, strict=True)]
+        decoded = [decode_conversation(value, _LIMITS) for value in values]
+        results, _ = self._classifier.classify([turns for _, turns in decoded])
+        return [_encoded(event, result) for (event, _), result in zip(decoded, results, strict=True)]
 
 
 def _encoded(event: ChatEvent, result: Classification | RowFailed) -> bytes:
