@@ -5,7 +5,6 @@ partition is taken away, the commit in flight has ended before the group hears o
 behind it.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -23,6 +22,7 @@ from confluent_kafka import (
 from worker.errors import BatchAborted, Fatal
 from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
 from worker.metrics import Metrics
+from worker.patience import patiently
 from worker.publisher import GroupMember
 from worker.reachability import Reachability
 from worker.record import Record
@@ -36,7 +36,10 @@ T = TypeVar("T")
 _POLL_S = 0.2
 """Longest wait for a first record: bounds how late a stop signal is seen."""
 
-_RETRY_PAUSE_S = 0.2
+_OFFSETS_REMEDY = (
+    "check the brokers; where they answer others, a transaction that never ended holds the offsets back: look for it "
+    "with `kafka-transactions.sh find-hanging` and end it with `abort`"
+)
 
 
 class RecordConsumer:
@@ -274,20 +277,4 @@ class RecordConsumer:
             )
 
     def _patiently(self, doing: str, call: Callable[..., T]) -> T:
-        """Repeat a look-up until it answers or Kafka counts as away."""
-        deadline = time.monotonic() + self._settings.unreachable_exit_s
-        while True:
-            try:
-                return call(timeout=self._settings.request_timeout_s)
-            except KafkaException as error:
-                cause = kafka_error(error)
-                if is_fatal(cause):
-                    raise fatal(cause, doing) from error
-                if time.monotonic() > deadline:
-                    raise Fatal(
-                        f"{doing}: no answer for {self._settings.unreachable_exit_s} s: {describe(cause)}; expected "
-                        "one; check the brokers; where they answer others, a transaction that never ended holds the "
-                        "offsets back: look for it with `kafka-transactions.sh find-hanging` and end it with `abort`"
-                    ) from error
-                log.warning("kafka_slow", doing=doing, error=describe(cause))
-                time.sleep(_RETRY_PAUSE_S)
+        return patiently(doing, call, self._settings, remedy=_OFFSETS_REMEDY)

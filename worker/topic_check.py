@@ -4,6 +4,7 @@ Without the check, a right that lacks would show with the first batch, and only 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -13,17 +14,21 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
     ResourceType,
+    TopicDescription,
 )
 
 from worker.errors import Fatal
 from worker.kafka_config import FALLBACK_MAX_MESSAGE_BYTES
-from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
+from worker.kafka_errors import describe, kafka_error
 from worker.messages import OutputTopics
+from worker.patience import patiently
 from worker.settings import KafkaSettings
 
 log = structlog.get_logger()
 
 _LIMIT_NAME: Final = "max.message.bytes"
+_MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+_NOT_ALLOWED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
 READ: Final = frozenset({AclOperation.READ})
 WRITE: Final = frozenset({AclOperation.WRITE})
@@ -60,11 +65,11 @@ def check_topics(
             uses[topic] |= operations
     for topic, more in (others or {}).items():
         uses[topic] |= set(more)
-    if problems := _problems(admin, uses, timeout_s=settings.request_timeout_s):
+    if problems := _problems(admin, uses, settings):
         raise Fatal("; ".join(problems))
-    if optional and (problems := _problems(admin, optional, timeout_s=settings.request_timeout_s)):
+    if optional and (problems := _problems(admin, optional, settings)):
         log.warning("topic_unusable", problems=problems, consequence="until then what belongs there is dropped")
-    limits = {topic: _limit(admin, topic, settings.request_timeout_s) for topic in checked}
+    limits = {topic: _limit(admin, topic, settings) for topic in checked}
     largest_input = max(limits[topic] for topic in inputs)
     if limits[settings.dead_letter_topic] < largest_input:
         log.warning(
@@ -80,28 +85,42 @@ def check_topics(
     )
 
 
-def _problems(admin: AdminClient, uses: Uses, *, timeout_s: float) -> list[str]:
+def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings) -> list[str]:
     """Return what keeps topics from being used so."""
-    answers = admin.describe_topics(
-        TopicCollection(list(uses)), include_authorized_operations=True, request_timeout=timeout_s
+    # A worker may start while the broker that must answer is lost and its place not taken yet.
+    answers = patiently(
+        f"describing topics {', '.join(uses)}",
+        partial(_described, admin, list(uses)),
+        settings,
+        remedy="check the brokers and the network",
     )
     missing, refused = [], []
     for topic, answer in answers.items():
-        try:
-            allowed = answer.result().authorized_operations
-        except KafkaException as error:
-            cause = kafka_error(error)
-            if cause.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}:
+        if isinstance(answer, KafkaError):
+            if answer.code() in _MISSING:
                 missing.append(topic)
-            elif cause.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                refused.append(f"{_names(uses[topic])} on topic {topic}")
             else:
-                raise _no_answer(cause, topic) from error
-            continue
+                refused.append(f"{_names(uses[topic])} on topic {topic}")
         # None: a broker that does not say what it allows, and will refuse later what it refuses.
-        if allowed is not None and (lacking := set(uses[topic]) - {AclOperation.ALL, *allowed}):
+        elif (allowed := answer.authorized_operations) is not None and (
+            lacking := set(uses[topic]) - {AclOperation.ALL, *allowed}
+        ):
             refused.append(f"{_names(lacking)} on topic {topic}")
     return [*_missing(missing, uses), *_refused(refused)]
+
+
+def _described(admin: AdminClient, topics: list[str], *, timeout: float) -> dict[str, TopicDescription | KafkaError]:
+    """Return what the brokers say of each topic, or that it is missing or not shown."""
+    asked = admin.describe_topics(TopicCollection(topics), include_authorized_operations=True, request_timeout=timeout)
+    found: dict[str, TopicDescription | KafkaError] = {}
+    for topic, answer in asked.items():
+        try:
+            found[topic] = answer.result()
+        except KafkaException as error:
+            cause = found[topic] = kafka_error(error)
+            if cause.code() not in _MISSING | {KafkaError.TOPIC_AUTHORIZATION_FAILED}:
+                raise
+    return found
 
 
 def _missing(topics: list[str], uses: Uses) -> Iterator[str]:
@@ -117,22 +136,29 @@ def _refused(rights: list[str]) -> Iterator[str]:
         )
 
 
-def _no_answer(cause: KafkaError, topic: str) -> Fatal:
-    if is_fatal(cause):
-        return fatal(cause, f"describing topic {topic}")
-    return Fatal(f"describing topic {topic}: {describe(cause)}; expected an answer; check the brokers and the network")
-
-
 def _names(operations: Collection[AclOperation]) -> str:
     return " and ".join(sorted(operation.name.title() for operation in operations))
 
 
-def _limit(admin: AdminClient, topic: str, timeout_s: float) -> int:
+def _limit(admin: AdminClient, topic: str, settings: KafkaSettings) -> int:
+    limit = patiently(
+        f"asking for the message limit of topic {topic}",
+        partial(_limit_found, admin, topic),
+        settings,
+        remedy="check the brokers and the network",
+    )
+    return FALLBACK_MAX_MESSAGE_BYTES if limit is None else limit
+
+
+def _limit_found(admin: AdminClient, topic: str, *, timeout: float) -> int | None:
+    """Return what the broker says; None where this user may not ask, a right of its own and one to do without."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    (future,) = admin.describe_configs([resource], request_timeout=timeout_s).values()
+    (future,) = admin.describe_configs([resource], request_timeout=timeout).values()
     try:
         return int(future.result()[_LIMIT_NAME].value)
     except KafkaException as error:
-        # DescribeConfigs is a right of its own, and the worker can do without it.
-        log.warning("topic_limit_unknown", topic=topic, error=describe(kafka_error(error)))
-        return FALLBACK_MAX_MESSAGE_BYTES
+        cause = kafka_error(error)
+        if cause.code() not in _NOT_ALLOWED:
+            raise
+        log.warning("topic_limit_unknown", topic=topic, error=describe(cause))
+        return None

@@ -1,5 +1,6 @@
 """Real Kafka, real Redis, real worker processes. Where one of them cannot start, the tests fail."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -135,6 +136,8 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
     yield start
     for worker in started:
         worker.kill()
+        # Shown by pytest where the test failed, and only there.
+        sys.stderr.write(f"{worker.log_path.name}: {worker.tail()}\n")
 
 
 @pytest.fixture
