@@ -15,6 +15,7 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from model.averaging_network import read_network
 from model.calibration import FloatArray, RiskCurves
 from model.errors import BundleError
 from model.first_stage import FirstStage, read_table
@@ -23,6 +24,7 @@ from model.manifest import (
     FIRST_STAGE_NAME,
     MANIFEST_NAME,
     MODEL_NAME,
+    NETWORK_NAME,
     TOKENIZER_NAME,
     Manifest,
 )
@@ -127,10 +129,14 @@ def _load_folder(path: Path) -> Bundle:
 def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> FirstStage | None:
     if manifest.first_stage is None:
         return None
+    name = FIRST_STAGE_NAME
     try:
-        return FirstStage(read_table(contents[FIRST_STAGE_NAME]), manifest.first_stage)
+        table = read_table(contents[name])
+        if (name := NETWORK_NAME) not in contents:
+            return FirstStage(table, manifest.first_stage)
+        return FirstStage(table, manifest.first_stage, read_network(contents[name]))
     except ValueError as error:
-        raise BundleError(f"{folder / FIRST_STAGE_NAME}: {error}; {_REMEDY}") from error
+        raise BundleError(f"{folder / name}: {error}; {_REMEDY}") from error
 
 
 def _read(folder: Path, name: str) -> bytes:

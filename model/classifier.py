@@ -17,7 +17,7 @@ from model.batching import padded_tokens, plan_batches, token_budget
 from model.bundle import Bundle
 from model.calibration import FloatArray, banned_probability
 from model.decision import Judgement, decide
-from model.errors import RowFailed
+from model.errors import BundleError, RowFailed
 from model.onnx_runtime import RUN_ERRORS
 from model.session import OnnxSession
 from model.tokenization import ConversationTokenizer, TokenIds
@@ -106,6 +106,7 @@ class Classifier:
         self._banned = frozenset(code.value for code in policy.banned)
         self._curves = bundle.risk_curves(policy)
         self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
+        _check_token_ids(bundle, self._tokenizer)
         self._session = OnnxSession(bundle.model, n_threads=n_threads, pad_id=self._tokenizer.pad_id)
         self._lane_session = self._session
         if n_threads > 1:
@@ -234,4 +235,13 @@ class Classifier:
                 for code, value in zip(CODES, probabilities, strict=True)
             },
             judgement=decide(category=category, banned_probability=score, curves=self._curves, policy=self.policy),
+        )
+
+
+def _check_token_ids(bundle: Bundle, tokenizer: ConversationTokenizer) -> None:
+    network = bundle.first_stage and bundle.first_stage.network
+    if network and len(network.vectors) < tokenizer.n_token_ids:
+        raise BundleError(
+            f"{bundle.ref.name}: the first stage has vectors of {len(network.vectors)} token ids, the tokenizer has "
+            f"{tokenizer.n_token_ids}; expected one for each; export the bundle again from its run"
         )

@@ -1,4 +1,6 @@
-"""The first stage of a cascade: a linear model on hashed n-grams, which answers what is easy in microseconds.
+"""The first stage of a cascade: a linear model on hashed n-grams, with or without a small network on token vectors.
+
+It answers what is easy in microseconds.
 
 Where it is confident it answers alone and the transformer never sees the chat; elsewhere its logits are blended into
 the transformer's. What a bundle promises (calibration.json) is computed from the answers of both stages together.
@@ -17,8 +19,9 @@ import numpy as np
 import numpy.lib.format
 from numpy.typing import NDArray
 
+from model.averaging_network import AveragingNetwork
 from model.calibration import FloatArray, softmax
-from model.manifest import FirstStageFields
+from model.manifest import ExitSides, FirstStageFields
 from model.ngrams import ngram_counts
 from model.tokenization import TokenIds
 from schemas import CODES
@@ -33,6 +36,8 @@ class FirstStage:
     table: NDArray[np.float16]
     """float16 [n_buckets, 14]: inverse document frequency, then the weight of each category times that frequency."""
     fields: FirstStageFields
+    network: AveragingNetwork | None = None
+    """Its logits are added, where the bundle has it."""
 
     def logits(self, rows: Sequence[TokenIds]) -> FloatArray:
         """Return calibrated logits, float32 [n_rows, 13]: their softmax are the probabilities.
@@ -46,7 +51,7 @@ class FirstStage:
         norms = np.sqrt(np.add.reduceat(np.square(weighted[:, 0]), starts))
         sums = np.add.reduceat(weighted[:, 1:], starts, axis=0)
         scores: FloatArray = (sums / norms[:, None] + np.array(self.fields.intercept)).astype(np.float32)
-        return scores
+        return scores if self.network is None else scores + self.network.logits(rows)
 
     def answers(self, logits: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
         """Return which rows it answers alone, bool [n_rows], and its probabilities, float32 [n_rows, 13]."""
@@ -54,7 +59,8 @@ class FirstStage:
         exit_from = self.fields.exit_from
         if exit_from is None:
             return np.zeros(len(logits), dtype=np.bool_), probabilities
-        return probabilities.max(axis=1) >= exit_from, probabilities
+        is_confident = probabilities.max(axis=1) >= exit_from
+        return is_confident & is_decided(probabilities, self.fields.exit_sides), probabilities
 
     def blended(self, transformer: FloatArray, first: FloatArray) -> FloatArray:
         """Return the transformer's logits with those of the first stage mixed in, float32 [n_rows, 13]."""
@@ -66,6 +72,23 @@ class FirstStage:
         buffer = BytesIO()
         numpy.lib.format.write_array(buffer, self.table, version=(1, 0), allow_pickle=False)
         return buffer.getvalue()
+
+
+def is_decided(probabilities: FloatArray, sides: ExitSides | None) -> NDArray[np.bool_]:
+    """Return which rows are sure of their side, bool [n_rows]; all where no sides are asked for.
+
+    The most probable category may be right in name and unsure in what decides: between a banned category and a safe
+    one, and there the score of the transformer ranks better.
+
+    Args:
+        probabilities: float32 [n_rows, 13].
+        sides: Which categories are one side, and how sure is sure.
+    """
+    if sides is None:
+        return np.ones(len(probabilities), dtype=np.bool_)
+    share = probabilities[:, [CODES.index(code) for code in sides.codes]].sum(axis=1)
+    decided: NDArray[np.bool_] = (share <= sides.margin) | (share >= 1 - sides.margin)
+    return decided
 
 
 def read_table(content: bytes) -> NDArray[np.float16]:

@@ -15,9 +15,10 @@ TOKENIZER_NAME: Final = "tokenizer.json"
 CALIBRATION_NAME: Final = "calibration.json"
 MODEL_CARD_NAME: Final = "MODEL_CARD.md"
 FIRST_STAGE_NAME: Final = "first_stage.npy"
+NETWORK_NAME: Final = "first_stage_network.npz"
 
 REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
-"""Besides the manifest, these files make a bundle; a bundle with a first stage has `FIRST_STAGE_NAME` too."""
+"""Besides the manifest, these make a bundle; one with a first stage has its table too, and may have its network."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -50,8 +51,28 @@ class ClassGroup(BaseModel):
     bias: float = Field(allow_inf_nan=False)
 
 
+class ExitSides(BaseModel):
+    """Where the first stage is sure enough whether a chat is among these categories; see `model.first_stage`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codes: list[str] = Field(min_length=1, description="Categories of one side.")
+    margin: float = Field(
+        gt=0,
+        le=0.5,
+        description="It answers alone where the probability of the side is at most this, or at least 1 - this.",
+    )
+
+    @field_validator("codes")
+    @classmethod
+    def _codes_are_of_the_taxonomy(cls, codes: list[str]) -> list[str]:
+        if unknown := sorted(set(codes) - set(CODES)):
+            raise ValueError(f"codes hold {unknown}; expected some of {list(CODES)}")
+        return codes
+
+
 class FirstStageFields(BaseModel):
-    """How the first stage is read; its weights are in first_stage.npy. See `model.first_stage`."""
+    """How the first stage is read; its weights are in files of their own. See `model.first_stage`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +81,9 @@ class FirstStageFields(BaseModel):
     blend_weight: float = Field(ge=0, allow_inf_nan=False, description="Of its logits beside the transformer's.")
     exit_from: float | None = Field(
         ge=0, le=1, description="Probability of its category from which it answers alone; null: never."
+    )
+    exit_sides: ExitSides | None = Field(
+        default=None, description="Where given, it answers alone only where it is also sure of the side."
     )
 
 
@@ -112,6 +136,8 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def _files_are_known(self) -> Self:
         expected = REQUIRED_FILES if self.first_stage is None else REQUIRED_FILES | {FIRST_STAGE_NAME}
-        if self.files.keys() != expected:
-            raise ValueError(f"files are {sorted(self.files)}; expected {sorted(expected)}")
+        optional = frozenset() if self.first_stage is None else {NETWORK_NAME}
+        if self.files.keys() - optional != expected:
+            also = f" and at most {', '.join(optional)}" if optional else ""
+            raise ValueError(f"files are {sorted(self.files)}; expected {sorted(expected)}{also}")
         return self

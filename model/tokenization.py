@@ -30,6 +30,11 @@ class ConversationTokenizer:
         self.pad_id: int = self._tokenizer.token_to_id("[PAD]") or 0
         self.max_tokens = max_tokens
 
+    @property
+    def n_token_ids(self) -> int:
+        """Return one more than the largest token id."""
+        return 1 + max(self._tokenizer.get_vocab().values())
+
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
         """Tokenise texts; row i of the result holds text i, int64 [n_tokens], 2 <= n_tokens <= max_tokens."""
         return [np.asarray(row.ids, dtype=np.int64) for row in self._tokenizer.encode_batch_fast(list(texts))]

@@ -78,7 +78,7 @@ def export(
         ScalingKind, typer.Option(help="What calibrates the logits; auto decides by cross-validated likelihood.")
     ] = ScalingKind.AUTO,
     first_stage: Annotated[
-        bool, typer.Option("--first-stage/--no-first-stage", help="Hashed n-grams that answer what is easy.")
+        bool, typer.Option("--first-stage/--no-first-stage", help="A first stage that answers what is easy.")
     ] = True,
     threads: ThreadsOption = 0,
 ) -> None:

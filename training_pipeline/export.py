@@ -27,6 +27,7 @@ from model.manifest import (
     MANIFEST_NAME,
     MODEL_CARD_NAME,
     MODEL_NAME,
+    NETWORK_NAME,
     TOKENIZER_NAME,
     FileEntry,
     Manifest,
@@ -35,9 +36,11 @@ from model.session import OnnxSession
 from model.thresholds import thresholds_for
 from model.tokenization import ConversationTokenizer
 from schemas import CODES, DEFAULT_POLICY
+from training_pipeline.averaging_network_fit import token_vectors
 from training_pipeline.calibrate import Calibration, FirstAnswers, calibrate, session_logits
 from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.distil.layout import RECORD_NAME as DISTIL_RECORD_NAME
+from training_pipeline.distilbert_weights import as_bert
 from training_pipeline.encoder_files import read_encoder_shape
 from training_pipeline.evaluate import evaluate
 from training_pipeline.first_stage_account import first_stage_account
@@ -120,7 +123,12 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     model = int8_model(request.run, epoch, encoder)
     first_stage = None
     if request.first_stage is not None:
-        first_stage = fit_first_stage(chats.take(training), tokenizer, config, request.first_stage)
+        vectors = token_vectors(
+            as_bert(read_weights(request.run, epoch)),
+            max_tokens=config.windowing.max_tokens,
+            epsilon=read_encoder_shape(encoder, pooling=config.pooling).layer_norm_epsilon,
+        )
+        first_stage = fit_first_stage(chats.take(training), tokenizer, config, request.first_stage, vectors=vectors)
     calibration = calibrate_model(
         model, tokenizer, chats.take(held_out), seed=config.seed, request=request, first_stage=first_stage
     )
@@ -128,6 +136,8 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     first_fields = None
     if first_stage is not None:
         contents[FIRST_STAGE_NAME] = first_stage.to_bytes()
+        if first_stage.network is not None:
+            contents[NETWORK_NAME] = first_stage.network.to_bytes()
         first_fields = first_stage.fields.model_copy(update={"blend_weight": calibration.blend_weight})
     fields: dict[str, Any] = {
         "name": request.name,

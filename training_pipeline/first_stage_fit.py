@@ -1,39 +1,42 @@
-"""Fit the first stage of a bundle: hashed n-grams of token ids into one-vs-rest logistic regression.
+"""Fit the first stage of a bundle: hashed n-grams of token ids into one-vs-rest logistic regression, and a network.
 
-Its temperature and the confidence from which it answers alone come from predictions out of fold over the training
-chats, so that the chats behind the guarantee choose neither. Disguised copies of some chats are learned too: a disguise
-takes the n-grams away that a banned chat is known by, and confidence must not be what is left.
+The weights of the two and the confidence from which it answers alone come from predictions out of fold over the
+training chats, so that the chats behind the guarantee choose neither. Disguised copies of some chats are learned too: a
+disguise takes the n-grams away that a banned chat is known by, and confidence must not be what is left.
 
 Invariant: the same chats and options give the same bytes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.optimize import minimize
 from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import normalize
 
-from model.calibration import FloatArray, softmax
-from model.first_stage import FirstStage
-from model.manifest import FirstStageFields
+from model.calibration import FloatArray, LogitScaling, softmax
+from model.first_stage import FirstStage, is_decided
+from model.manifest import ExitSides, FirstStageFields
 from model.ngrams import ngram_counts
 from model.tokenization import ConversationTokenizer, TokenIds
-from schemas import CODES
+from schemas import CODES, DEFAULT_POLICY
+from training_pipeline.averaging_network_fit import NetworkOptions, fit_network, mean_vectors
 from training_pipeline.disguised_rows import with_disguised
 from training_pipeline.labelled_chats import LabelledChats
 from training_pipeline.linear.linear_training import all_columns
-from training_pipeline.scaling_fit import fit_temperature
+from training_pipeline.scaling_fit import negative_log_likelihood
 from training_pipeline.train_config import TrainConfig
 
 _FEWEST_EXITS: Final = 50
 """Chats out of fold that must be answered before their precision says anything."""
 _DECIMALS: Final = 4
 _DISGUISED_RATIO: Final = 0.1
+_WEIGHT_BOUNDS: Final = (0.0, 20.0)
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,20 @@ class FirstStageOptions:
     """scikit-learn's C: alpha of the stochastic gradient descent is 1 / (C * n_chats)."""
     n_epochs: int = 12
     n_folds: int = 5
-    exit_precision: float = 0.965
+    network: NetworkOptions = field(default_factory=NetworkOptions)
+    exit_precision: float = 0.96
     """Share of right categories, out of fold, among the chats that it answers alone."""
+    exit_margin: float = 0.05
+    """It answers alone where the probability that a chat is banned is at most this, or at least 1 - this."""
 
 
 def fit_first_stage(
-    chats: LabelledChats, tokenizer: ConversationTokenizer, config: TrainConfig, options: FirstStageOptions
+    chats: LabelledChats,
+    tokenizer: ConversationTokenizer,
+    config: TrainConfig,
+    options: FirstStageOptions,
+    *,
+    vectors: FloatArray,
 ) -> FirstStage:
     """Fit a first stage that is not blended into anything yet.
 
@@ -60,27 +71,61 @@ def fit_first_stage(
         tokenizer: The run's.
         config: The run's; its seed and windowing are used.
         options: Everything else that decides the fit.
+        vectors: float32 [n_token_ids, width], see `averaging_network_fit.token_vectors`.
     """
     rows = chats.encode(tokenizer)
-    scores = _out_of_fold(rows, chats.labels, config, options)
-    temperature = fit_temperature(scores, chats.labels)
-    exit_from = exit_confidence(softmax(scores, temperature=temperature), chats.labels, options.exit_precision)
+    by_voice = _out_of_fold(rows, chats, vectors, config, options)
+    weights_of = fit_voices(by_voice, chats.labels)
+    scores = _together(by_voice, weights_of)
+    probabilities = softmax(scores)
+    sides = ExitSides(codes=sorted(code.value for code in DEFAULT_POLICY.banned), margin=options.exit_margin)
+    decided = is_decided(probabilities, sides)
+    exit_from = exit_confidence(probabilities[decided], chats.labels[decided], options.exit_precision)
     disguise = config.model_copy(update={"evasion_ratio": _DISGUISED_RATIO})
     # Epoch 0 of the disguises is no training epoch's.
     disguised = with_disguised(chats, rows, tokenizer, disguise, epoch=0)
     changed = [i for i, (old, new) in enumerate(zip(rows, disguised, strict=True)) if old is not new]
     labels = np.concatenate([chats.labels, chats.labels[changed]])
-    counts = _matrix([*rows, *(disguised[i] for i in changed)], options)
+    both = [*rows, *(disguised[i] for i in changed)]
+    counts = _matrix(both, options)
     idf = _idf(counts)
     weights, intercept = _fitted(_weighted(counts, idf), labels, config.seed, options)
-    table = np.concatenate([idf[:, None], weights * idf[:, None] / temperature], axis=1).astype(np.float16)
+    table = np.concatenate([idf[:, None], weights * idf[:, None] * weights_of[0]], axis=1).astype(np.float16)
+    targets = np.concatenate([chats.soft_labels, chats.soft_labels[changed]])
+    fitted = fit_network(mean_vectors(both, vectors), targets, vectors, seed=config.seed, options=options.network)
+    network = replace(fitted, output=fitted.output * weights_of[1], output_bias=fitted.output_bias * weights_of[1])
     fields = FirstStageFields(
         longest_ngram=options.longest_ngram,
-        intercept=[round(float(value) / temperature, _DECIMALS) for value in intercept],
+        intercept=[round(float(value) * float(weights_of[0]), _DECIMALS) for value in intercept],
         blend_weight=0.0,
         exit_from=exit_from,
+        exit_sides=sides,
     )
-    return FirstStage(table, fields)
+    return FirstStage(table, fields, network)
+
+
+def fit_voices(scores: Sequence[FloatArray], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the weights of the voices whose sum has the smallest negative log likelihood, float32 [n_voices].
+
+    They calibrate too: the softmax of the sum are probabilities.
+
+    Args:
+        scores: For each voice float32 [n_chats, 13], of chats that did not fit it.
+        labels: int64 [n_chats], true column indices.
+    """
+
+    def cost(weights: NDArray[np.float64]) -> float:
+        return negative_log_likelihood(_together(scores, weights.astype(np.float32)), labels, LogitScaling.single(1.0))
+
+    start = np.full(len(scores), 1 / len(scores))
+    # Probabilities are float32, so that slopes by finite differences would drown in rounding: no derivatives.
+    found = minimize(cost, start, method="Nelder-Mead", bounds=[_WEIGHT_BOUNDS] * len(scores), options={"xatol": 1e-5})
+    weights: NDArray[np.float32] = np.round(found.x, _DECIMALS).astype(np.float32)
+    return weights
+
+
+def _together(scores: Sequence[FloatArray], weights: NDArray[np.float32]) -> FloatArray:
+    return np.tensordot(weights, np.stack(scores), axes=1).astype(np.float32)
 
 
 def exit_confidence(probabilities: FloatArray, labels: NDArray[np.int64], precision: float) -> float | None:
@@ -103,16 +148,25 @@ def exit_confidence(probabilities: FloatArray, labels: NDArray[np.int64], precis
 
 
 def _out_of_fold(
-    rows: Sequence[TokenIds], labels: NDArray[np.int64], config: TrainConfig, options: FirstStageOptions
-) -> FloatArray:
-    """Return scores of each chat by a model that did not learn from it, float32 [n_chats, 13]."""
+    rows: Sequence[TokenIds],
+    chats: LabelledChats,
+    vectors: FloatArray,
+    config: TrainConfig,
+    options: FirstStageOptions,
+) -> list[FloatArray]:
+    """Return, by voice, scores of each chat by a model that did not learn from it, float32 [n_chats, 13]."""
     counts = _matrix(rows, options)
-    scores = np.zeros((len(rows), len(CODES)), dtype=np.float32)
-    for fitted, left_out in KFold(options.n_folds, shuffle=True, random_state=config.seed).split(labels):
+    ngrams = np.zeros((len(rows), len(CODES)), dtype=np.float32)
+    network = np.zeros_like(ngrams)
+    means = mean_vectors(rows, vectors)
+    for fitted, left_out in KFold(options.n_folds, shuffle=True, random_state=config.seed).split(rows):
         idf = _idf(counts[fitted])
-        weights, intercept = _fitted(_weighted(counts[fitted], idf), labels[fitted], config.seed, options)
-        scores[left_out] = _weighted(counts[left_out], idf) @ weights + intercept
-    return scores
+        weights, intercept = _fitted(_weighted(counts[fitted], idf), chats.labels[fitted], config.seed, options)
+        ngrams[left_out] = _weighted(counts[left_out], idf) @ weights + intercept
+        targets = chats.soft_labels[fitted]
+        fold = fit_network(means[fitted], targets, vectors, seed=config.seed, options=options.network)
+        network[left_out] = fold.logits([rows[i] for i in left_out])
+    return [ngrams, network]
 
 
 def _matrix(rows: Sequence[TokenIds], options: FirstStageOptions) -> sparse.csr_matrix:

@@ -7,8 +7,10 @@ from model.manifest import ClassGroup, FirstStageFields, Thresholds
 from schemas import CATEGORY_NAMES, DEFAULT_POLICY
 
 _FIRST_STAGE: Final = """\
-- First stage: one-vs-rest logistic regression on hashed n-grams of token ids. It answers alone from a confidence of
-  {exit_from}; elsewhere its logits count {blend_weight} beside the transformer's."""
+- First stage: one-vs-rest logistic regression on hashed n-grams of token ids, and a network of one hidden layer
+  on the mean of the token vectors. Their weighted sum answers alone from a confidence of {exit_from} where it is
+  also sure of the side: a banned probability of at most {margin} or at least one minus that. Elsewhere its logits
+  count {blend_weight} beside the transformer's."""
 
 _FIRST_STAGE_ACCOUNT: Final = """\
 - On the agreed chats of {name} the first stage answers {exit_ratio:.1%}, {accuracy_of_exits:.1%} of them right
@@ -166,7 +168,8 @@ def _first_stage(fields: FirstStageFields | None, metrics: Mapping[str, Any]) ->
     """Describe the first stage and what it costs; nothing where there is none."""
     if fields is None:
         return ""
-    lines = [_FIRST_STAGE.format(exit_from=fields.exit_from, blend_weight=fields.blend_weight)]
+    margin = fields.exit_sides.margin if fields.exit_sides else 0.5
+    lines = [_FIRST_STAGE.format(exit_from=fields.exit_from, margin=margin, blend_weight=fields.blend_weight)]
     for name, report in metrics.items():
         if isinstance(report, dict) and (account := report.get("first_stage")):
             on, off = account["with"], account["without"]

@@ -108,7 +108,7 @@ class ExportStage(_Part):
     evaluate: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
     epoch: int | None = Field(default=None, gt=0)
     scaling: ScalingKind = ScalingKind.AUTO
-    first_stage: bool = Field(default=True, description="Whether hashed n-grams answer what is easy.")
+    first_stage: bool = Field(default=True, description="Whether a first stage answers what is easy.")
 
 
 class EvaluateStage(_Part):

@@ -10,7 +10,7 @@ import pytest
 
 from model import Bundle, BundleError, Classifier, load_bundle
 from model.bundle import sha256_of
-from model.manifest import FIRST_STAGE_NAME, REQUIRED_FILES
+from model.manifest import FIRST_STAGE_NAME, NETWORK_NAME, REQUIRED_FILES
 from model.thresholds import thresholds_for
 from schemas import CODES, DEFAULT_POLICY, Category
 
@@ -50,7 +50,7 @@ def test_the_thresholds_of_the_shipped_bundle_are_those_of_its_calibration(bundl
     assert thresholds_for(bundle.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY) == bundle.manifest.thresholds
 
 
-@pytest.mark.parametrize("name", sorted(REQUIRED_FILES | {FIRST_STAGE_NAME}))
+@pytest.mark.parametrize("name", sorted(REQUIRED_FILES | {FIRST_STAGE_NAME, NETWORK_NAME}))
 def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
     """A bundle is served exactly as it was evaluated, or not at all."""
     content = bytearray((copy / name).read_bytes())
@@ -60,7 +60,7 @@ def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
         load_bundle(copy)
 
 
-@pytest.mark.parametrize("name", [*sorted(REQUIRED_FILES | {FIRST_STAGE_NAME}), "manifest.json"])
+@pytest.mark.parametrize("name", [*sorted(REQUIRED_FILES | {FIRST_STAGE_NAME, NETWORK_NAME}), "manifest.json"])
 def test_a_missing_file_is_refused(copy: Path, name: str) -> None:
     """A copy that stopped half-way."""
     (copy / name).unlink()

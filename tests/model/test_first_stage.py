@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from model import Bundle, Classification, Classifier
 from model.calibration import softmax
-from model.first_stage import FirstStage, read_table
-from model.manifest import FirstStageFields
+from model.first_stage import FirstStage, is_decided, read_table
+from model.manifest import ExitSides, FirstStageFields
 from model.ngrams import ngram_counts
 from schemas import CODES, DEFAULT_POLICY, Role, Turn
 
@@ -70,6 +71,45 @@ def test_only_chats_at_or_above_the_confidence_leave_early(bundle: Bundle) -> No
     assert n_first == 2
     for answer, alone, sure in zip(answers, transformer, confidence, strict=True):
         assert (values(answer) == pytest.approx(values(alone), abs=1e-4)) == (sure < cut)
+
+
+def test_a_network_adds_its_logits(bundle: Bundle) -> None:
+    """Both voices are weighed when they are fitted, so that serving only adds them."""
+    assert bundle.first_stage is not None
+    assert bundle.first_stage.network is not None
+    rows = Classifier(bundle, DEFAULT_POLICY, n_threads=1)._encode(CONVERSATIONS)
+    ngrams = replace(bundle.first_stage, network=None).logits(rows)
+    expected = ngrams + bundle.first_stage.network.logits(rows)
+    np.testing.assert_array_equal(bundle.first_stage.logits(rows), expected)
+
+
+SIDES = ExitSides(codes=["A", "B", "C"], margin=0.05)
+
+
+@pytest.mark.parametrize(
+    ("side", "leaves"),
+    [(0.0, True), (0.04, True), (0.06, False), (0.5, False), (0.94, False), (0.96, True)],
+)
+def test_a_chat_leaves_early_only_where_its_side_is_sure(side: float, *, leaves: bool) -> None:
+    """A confident category beside a divided side is what the banned-to-safe rate was paid with."""
+    probabilities = np.zeros((1, len(CODES)), dtype=np.float32)
+    probabilities[0, [0, 4]] = side, 1 - side
+    assert is_decided(probabilities, SIDES).tolist() == [leaves]
+    assert is_decided(probabilities, None).tolist() == [True]
+    logits = np.log(probabilities + 1e-9)
+    first = stage(exit_from=0.3)
+    asking = replace(first, fields=first.fields.model_copy(update={"exit_sides": SIDES}))
+    assert asking.answers(logits)[0].tolist() == [leaves]
+    assert first.answers(logits)[0].tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "sides", [{"codes": ["A", "Z"], "margin": 0.1}, {"codes": [], "margin": 0.1}, {"codes": ["A"], "margin": 0.6}]
+)
+def test_sides_that_mean_nothing_are_refused(sides: dict[str, object]) -> None:
+    """A wrong code would let every chat out."""
+    with pytest.raises(ValidationError):
+        ExitSides.model_validate(sides)
 
 
 def test_elsewhere_its_logits_are_blended_in_before_calibration(bundle: Bundle) -> None:
