@@ -25,10 +25,11 @@ from model.manifest import ExitSides, FirstStageFields
 from model.ngrams import ngram_counts
 from model.tokenization import ConversationTokenizer, TokenIds
 from schemas import CODES, DEFAULT_POLICY
-from training_pipeline.averaging_network_fit import NetworkOptions, fit_network, mean_vectors
+from training_pipeline.averaging_network_fit import fit_network, mean_vectors
 from training_pipeline.disguised_rows import with_disguised
 from training_pipeline.labelled_chats import LabelledChats
 from training_pipeline.linear.linear_training import all_columns
+from training_pipeline.network_options import NetworkOptions
 from training_pipeline.scaling_fit import negative_log_likelihood
 from training_pipeline.train_config import TrainConfig
 

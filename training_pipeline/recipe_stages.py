@@ -36,7 +36,8 @@ _CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "calibrate": ("checkpoints", "scaling_fit", "quantise", "onnx_graph", "metrics"),
     "export": (
         *("export", "calibrate", "scaling_fit", "quantise", "onnx_graph", "parity", "evaluate", "model_card"),
-        *("first_stage_fit", "averaging_network_fit", "first_stage_account"),
+        *("first_stage_fit", "averaging_network_fit", "averaging_network_torch", "network_options"),
+        "first_stage_account",
     ),
     "evaluate": ("evaluate", "metrics", "guarantee", "guarantee_report"),
     "promote": ("gated_promotion", "promotion_gate", "promote"),
