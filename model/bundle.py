@@ -5,10 +5,10 @@ after the check changes nothing. Links, unknown files and external weight data a
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import orjson
@@ -32,6 +32,8 @@ from model.registry import POINTER_NAME, is_registry, served_bundle
 from schemas import CODES, ModelRef, Policy
 
 DEFAULT_BUNDLE_PATH: Final = Path(__file__).parent / "bundles" / "default"
+
+_Parsed = TypeVar("_Parsed")
 
 _REMEDY = "re-run `python -m training_pipeline export`, or point MODERATION_MODEL__PATH at a complete bundle"
 
@@ -129,14 +131,16 @@ def _load_folder(path: Path) -> Bundle:
 def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> FirstStage | None:
     if manifest.first_stage is None:
         return None
-    name = FIRST_STAGE_NAME
+    table = _parsed(folder / FIRST_STAGE_NAME, contents, read_table)
+    network = _parsed(folder / NETWORK_NAME, contents, read_network) if NETWORK_NAME in contents else None
+    return FirstStage(table, manifest.first_stage, network)
+
+
+def _parsed(path: Path, contents: Mapping[str, bytes], read: Callable[[bytes], _Parsed]) -> _Parsed:
     try:
-        table = read_table(contents[name])
-        if (name := NETWORK_NAME) not in contents:
-            return FirstStage(table, manifest.first_stage)
-        return FirstStage(table, manifest.first_stage, read_network(contents[name]))
+        return read(contents[path.name])
     except ValueError as error:
-        raise BundleError(f"{folder / name}: {error}; {_REMEDY}") from error
+        raise BundleError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -26,6 +26,7 @@ from worker.settings import KafkaSettings
 
 log = structlog.get_logger()
 
+_REMEDY: Final = "check the brokers and the network"
 _LIMIT_NAME: Final = "max.message.bytes"
 _MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 _NOT_ALLOWED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
@@ -92,7 +93,7 @@ def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings) -> list[s
         f"describing topics {', '.join(uses)}",
         partial(_described, admin, list(uses)),
         settings,
-        remedy="check the brokers and the network",
+        remedy=_REMEDY,
     )
     missing, refused = [], []
     for topic, answer in answers.items():
@@ -145,7 +146,7 @@ def _limit(admin: AdminClient, topic: str, settings: KafkaSettings) -> int:
         f"asking for the message limit of topic {topic}",
         partial(_limit_found, admin, topic),
         settings,
-        remedy="check the brokers and the network",
+        remedy=_REMEDY,
     )
     return FALLBACK_MAX_MESSAGE_BYTES if limit is None else limit
 
