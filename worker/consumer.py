@@ -20,7 +20,7 @@ from confluent_kafka import (
 )
 
 from worker.errors import BatchAborted, Fatal
-from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
+from worker.kafka_errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
 from worker.metrics import Metrics
 from worker.patience import patiently
 from worker.publisher import GroupMember
@@ -72,8 +72,9 @@ class RecordConsumer:
         self._assigned: dict[tuple[str, int], int] = {}
         self._joined = False
         self._closing = False
+        self._topics = list(topics) or [settings.input_topic]
         consumer.subscribe(
-            list(topics) or [settings.input_topic],
+            self._topics,
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
@@ -129,9 +130,18 @@ class RecordConsumer:
                 f"{self._settings.input_topic}: {error.str()}: the next offset is not on the broker any more; expected "
                 "retention to outlast the lag; see lost_offsets in `check-config`"
             )
-        if is_fatal(error):
+        if error.code() in UNKNOWN_TOPIC:
+            # Said once by the client, whether the topic comes back or not.
+            for topic in self._topics:
+                self._patiently(f"looking for topic {topic}", partial(self._look_for, topic))
+        elif is_fatal(error):
             raise fatal(error, f"reading {self._settings.input_topic} as group {self._settings.group_id}")
         log.warning("consumer_error", error=describe(error))
+
+    def _look_for(self, topic: str, *, timeout: float) -> None:
+        found = self.client.list_topics(topic, timeout=timeout).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
 
     def rewind(self) -> None:
         """Go back to the committed offsets of all owned partitions.
@@ -141,15 +151,17 @@ class RecordConsumer:
         """
         partitions = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned)]
         for start in self._starts(partitions):
-            try:
-                self.client.seek(start)
-            except KafkaException as error:
-                cause = kafka_error(error)
-                # Not fetching yet, so that it starts at the offset of its assignment; or being taken away.
-                if cause.code() not in {KafkaError._STATE, KafkaError._PREV_IN_PROGRESS}:
-                    raise fatal(cause, "going back to the committed offsets") from error
-                log.info("partition_not_fetching", partition=start.partition)
+            self._patiently("going back to the committed offsets", partial(self._seek, start))
         log.info("consumer_rewound", n_partitions=len(partitions))
+
+    def _seek(self, start: TopicPartition, *, timeout: float) -> None:  # noqa: ARG002
+        try:
+            self.client.seek(start)
+        except KafkaException as error:
+            # Not fetching yet, so that it starts at the offset of its assignment; or being taken away.
+            if kafka_error(error).code() not in {KafkaError._STATE, KafkaError._PREV_IN_PROGRESS}:
+                raise
+            log.info("partition_not_fetching", partition=start.partition)
 
     def group_member(self) -> GroupMember:
         """Return the group metadata that fences a commit, read now.

@@ -45,6 +45,11 @@ _TLS_ALERT: Final = re.compile(r"alert number (4[0-9]|116)\b")
 """How a broker refuses a certificate under TLS 1.3: after the handshake, so that the client takes it for a broken line.
 40 to 49 are about certificates and keys, 116 asks for one that is missing (RFC 8446, section 6)."""
 
+UNKNOWN_TOPIC: Final = frozenset(
+    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+)
+"""A topic or partition is not there, or the client has just lost sight of it; see `worker.unknown_topic`."""
+
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 """A newer producer epoch exists: another worker's, or the broker's own after a transaction timeout."""
 
@@ -61,7 +66,7 @@ def describe(error: KafkaError) -> str:
 
 
 def is_fatal(error: KafkaError) -> bool:
-    """Say whether no retry can help."""
+    """Say whether no retry can help; where a topic is unknown, after the time that `worker.unknown_topic` gives it."""
     # A consumer's fatal error has this code and not the flag.
     return bool(error.fatal()) or error.code() == KafkaError._FATAL or error.code() in _REMEDIES or is_refusal(error)
 

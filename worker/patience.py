@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 from worker.errors import Fatal
 from worker.kafka_errors import describe, fatal, is_fatal, kafka_error
 from worker.settings import KafkaSettings
+from worker.unknown_topic import UnknownTopic
 
 log = structlog.get_logger()
 
@@ -31,12 +32,13 @@ def patiently(doing: str, call: Callable[..., T], settings: KafkaSettings, *, re
         Fatal: Kafka refuses, or has not answered for `unreachable_exit_s`.
     """
     deadline = time.monotonic() + settings.unreachable_exit_s
+    unknown = UnknownTopic()
     while True:
         try:
             return call(timeout=settings.request_timeout_s)
         except KafkaException as error:
             cause = kafka_error(error)
-            if is_fatal(cause):
+            if is_fatal(cause) and not unknown.may_pass(cause):
                 raise fatal(cause, doing) from error
             if time.monotonic() > deadline:
                 raise Fatal(

@@ -25,6 +25,7 @@ from worker.bounded_call import bounded
 from worker.errors import BatchAborted, Fatal
 from worker.kafka_errors import FENCED, describe, fatal, is_fatal, kafka_error
 from worker.messages import OutgoingMessage
+from worker.unknown_topic import UnknownTopic
 
 log = structlog.get_logger()
 
@@ -109,6 +110,7 @@ class TransactionalPublisher:
         self._transaction_timeout_s = transaction_timeout_s
         self._request_timeout_s = request_timeout_s
         self._unreachable_exit_s = unreachable_exit_s
+        self._unknown_topic = UnknownTopic()
         self._begun_at = time.monotonic()
         self._producer = self._initialised()
 
@@ -137,6 +139,7 @@ class TransactionalPublisher:
                 raise self._undone(error, "committing") from error
             self._replace_producer(cause)
             raise BatchAborted(describe(cause), indefinite=True) from error
+        self._unknown_topic.known()
 
     def _step(self, call: Callable[[float], None]) -> None:
         """Take one transaction step; it ends in time even where the client does not."""
@@ -148,7 +151,7 @@ class TransactionalPublisher:
         if self._timed_out(cause):
             self._replace_producer(cause)
             return BatchAborted(f"{doing}: the transaction was open for too long", indefinite=True)
-        if is_fatal(cause):
+        if is_fatal(cause) and not self._unknown_topic.may_pass(cause):
             return fatal(cause, doing)
         if cause.txn_requires_abort():
             self._abort()
@@ -239,6 +242,7 @@ class AtLeastOncePublisher:
         self._producer = producer
         self._consumer = consumer
         self._request_timeout_s = request_timeout_s
+        self._unknown_topic = UnknownTopic()
 
     def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:  # noqa: ARG002
         """Publish, wait for every acknowledgement, commit; see `Publisher.commit`."""
@@ -251,9 +255,10 @@ class AtLeastOncePublisher:
             self._commit_offsets(offsets)
         except KafkaException as error:
             cause = kafka_error(error)
-            if is_fatal(cause):
+            if is_fatal(cause) and not self._unknown_topic.may_pass(cause):
                 raise fatal(cause, doing) from error
             raise BatchAborted(f"{doing}: {describe(cause)}") from error
+        self._unknown_topic.known()
 
     def _publish(self, messages: Sequence[OutgoingMessage]) -> None:
         failures: list[KafkaError] = []

@@ -22,6 +22,7 @@ from tests.integration.probes import samples, status_of
 from tests.integration.worker_process import run_command
 from tests.schemas.payloads import make_verdict
 from worker.cache import cache_key
+from worker.unknown_topic import PATIENCE_S
 
 pytestmark = pytest.mark.services
 
@@ -107,6 +108,21 @@ def test_a_missing_topic_ends_the_start_and_is_named(start_worker: StartWorker, 
     worker = start_worker(**{f"KAFKA__{name}": "no-such-topic"})
     assert worker.wait_exit() == 3
     assert "no-such-topic" in worker.events("worker_fatal")[0]["error"]
+
+
+def test_a_topic_deleted_under_a_worker_ends_it_and_is_named(
+    *, stack: LocalStack, topics: Topics, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """Not at once, because brokers that come back say the same; but long before Kafka would count as away."""
+    worker = start_worker()
+    ledger.send(short_events(sample_chats, 5, n_chats=5))
+    ledger.wait_complete()
+    admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
+    admin.delete_topics([topics.events])[topics.events].result(timeout=20)
+    fatal = worker.wait_for("worker_fatal", timeout_s=PATIENCE_S + 60)
+    assert (worker.wait_exit(), fatal["exit_code"]) == (3, 3)
+    assert topics.events in fatal["error"]
+    assert "create the topic" in fatal["error"]
 
 
 def test_a_broker_that_is_not_there_ends_the_start_with_the_address_and_the_remedy(start_worker: StartWorker) -> None:

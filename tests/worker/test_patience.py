@@ -30,6 +30,19 @@ def test_a_question_without_an_answer_is_asked_again() -> None:
     assert (answer, timeouts) == ("answer", [7, 7, 7])
 
 
+def test_a_partition_that_the_client_has_lost_sight_of_is_asked_for_again() -> None:
+    """Ended workers with exit code 3 while a broker came back: "the topic has lost partitions"."""
+    answer, _ = asked(KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_PARTITION)
+    assert answer == "answer"
+
+
+def test_a_topic_that_stays_unknown_ends_it_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted, and long before Kafka counts as away."""
+    monkeypatch.setattr("worker.unknown_topic.PATIENCE_S", 0.3)
+    with pytest.raises(Fatal, match=r"asking: UNKNOWN_TOPIC_OR_PART.*create the topic"):
+        asked(*[KafkaError.UNKNOWN_TOPIC_OR_PART] * 100)
+
+
 def test_a_refusal_ends_it_at_once() -> None:
     """No retry gives a right."""
     with pytest.raises(Fatal, match=r"asking: TOPIC_AUTHORIZATION_FAILED.*grant Read"):

@@ -117,6 +117,21 @@ def test_an_abortable_error_aborts_the_transaction(step: str) -> None:
     assert producer.calls.count("init_transactions") == 1
 
 
+def test_a_topic_unknown_for_a_moment_aborts_and_one_that_stays_unknown_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A broker that comes back may not know it yet; a topic that was deleted does not come back by itself."""
+    unknown = kafka_failure(KafkaError.UNKNOWN_TOPIC_OR_PART, requires_abort=True)
+    producer = FakeProducer({"commit_transaction": [unknown, unknown]})
+    publisher = transactional(producer)
+    with pytest.raises(BatchAborted):
+        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+    assert producer.calls[-1] == "abort_transaction"
+    monkeypatch.setattr("worker.unknown_topic.PATIENCE_S", 0.0)
+    with pytest.raises(Fatal, match="create the topic"):
+        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+
+
 def test_a_commit_without_an_answer_is_never_repeated() -> None:
     """F11: the producer is thrown away, a new one fences it, and the committed offsets will tell what happened."""
     old = FakeProducer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})

@@ -24,6 +24,7 @@ from worker.replay.plan import StoredReplay
 from worker.replay.tally import Tally
 from worker.replay.topic_scan import limits, scan
 from worker.settings import KafkaSettings
+from worker.unknown_topic import UnknownTopic
 
 log = structlog.get_logger()
 
@@ -87,6 +88,7 @@ class PlanStore:
             Fatal: the brokers do not answer in time, or refuse.
         """
         deadline = time.monotonic() + self._settings.unreachable_exit_s
+        unknown = UnknownTopic()
         while True:
             found = self.read().get(replay_id)
             if found is not None and is_settled(found):
@@ -95,7 +97,7 @@ class PlanStore:
                 written = self._try_to_write(replay_id, draft, is_settled)
             except KafkaException as error:
                 cause = kafka_error(error)
-                if is_fatal(cause) and cause.code() not in FENCED:
+                if is_fatal(cause) and cause.code() not in FENCED and not unknown.may_pass(cause):
                     group = self._settings.group_id
                     raise fatal(cause, f"writing {self._topic} as {self._transactional_id}, group {group}") from error
                 if time.monotonic() > deadline:

@@ -9,6 +9,7 @@ from worker.errors import Fatal
 from worker.kafka_errors import describe
 from worker.logs import librdkafka_logger
 from worker.replay.plan import PartitionRange
+from worker.unknown_topic import UnknownTopic
 
 _STEP_S: Final = 0.2
 _STEP_RECORDS: Final = 1_000
@@ -32,6 +33,7 @@ def scan(config: dict[str, Any], ranges: Iterable[PartitionRange], *, timeout_s:
     try:
         client.assign([TopicPartition(one.topic, one.partition, one.start) for one in open_.values()])
         silent_s = 0.0
+        unknown = UnknownTopic()
         while open_:
             messages = client.consume(_STEP_RECORDS, timeout=_STEP_S)
             silent_s = 0.0 if messages else silent_s + _STEP_S
@@ -40,16 +42,16 @@ def scan(config: dict[str, Any], ranges: Iterable[PartitionRange], *, timeout_s:
                     f"{', '.join(sorted({topic for topic, _ in open_}))}: silent for {timeout_s:.0f} s with "
                     f"{len(open_)} partitions unread; expected their records; check the brokers and run again"
                 )
-            yield [message for message in messages if _is_inside(message, open_)]
+            yield [message for message in messages if _is_inside(message, open_, unknown)]
     finally:
         client.close()
 
 
-def _is_inside(message: Message, open_: dict[tuple[str, int], PartitionRange]) -> bool:
+def _is_inside(message: Message, open_: dict[tuple[str, int], PartitionRange], unknown: UnknownTopic) -> bool:
     """Say whether a message is a record of an open range; closes the range where it ends with it."""
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:
-        if error.retriable() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+        if error.retriable() or error.code() == KafkaError._ALL_BROKERS_DOWN or unknown.may_pass(error):
             return False
         raise Fatal(f"reading {message.topic()}: {describe(error)}; check the topic and the rights on it")
     place, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
