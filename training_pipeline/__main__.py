@@ -15,6 +15,7 @@ from rich.console import Console
 from model import BundleError, PolicyError, available_cpus, load_bundle
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.distil_commands import app as distil_app
+from training_pipeline.early_exit_fit import EarlyExitOptions
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.first_stage_fit import FirstStageOptions
 from training_pipeline.parity import print_parity
@@ -80,6 +81,9 @@ def export(
     first_stage: Annotated[
         bool, typer.Option("--first-stage/--no-first-stage", help="A first stage that answers what is easy.")
     ] = True,
+    early_exits: Annotated[
+        bool, typer.Option("--early-exits/--no-early-exits", help="Exits between the transformer's layers.")
+    ] = True,
     threads: ThreadsOption = 0,
 ) -> None:
     """Quantise and calibrate a checkpoint, measure it, and write a bundle. --data: the run's files, in its order."""
@@ -95,6 +99,7 @@ def export(
         n_threads=threads or available_cpus(),
         scaling=scaling,
         first_stage=FirstStageOptions() if first_stage else None,
+        early_exits=EarlyExitOptions() if early_exits else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], Console(width=140))

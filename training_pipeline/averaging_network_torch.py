@@ -16,7 +16,8 @@ from training_pipeline.network_options import NetworkOptions
 def descend(features: FloatArray, targets: FloatArray, *, seed: int, options: NetworkOptions) -> list[FloatArray]:
     """Return the weights: projection, hidden layer, its bias, output layer, its bias.
 
-    Their shapes are [width, n_dimensions], [n_dimensions, n_units], [n_units], [n_units, 13] and [13].
+    Their shapes are [width, n_dimensions], [n_dimensions, n_units], [n_units], [n_units, 13] and [13]. Without
+    `n_dimensions` there is no projection, and what is returned for it is the identity.
 
     Args:
         features: float32 [n_rows, width].
@@ -25,12 +26,16 @@ def descend(features: FloatArray, targets: FloatArray, *, seed: int, options: Ne
         options: Everything else that decides the fit.
     """
     with _alone(seed):
-        project = nn.Linear(features.shape[1], options.n_dimensions, bias=False)
-        hidden = nn.Linear(options.n_dimensions, options.n_units)
+        width = features.shape[1]
+        project: nn.Module = nn.Identity()
+        if options.n_dimensions is not None:
+            project = nn.Linear(width, options.n_dimensions, bias=False)
+        hidden = nn.Linear(options.n_dimensions or width, options.n_units)
         output = nn.Linear(options.n_units, len(CODES))
         network = nn.Sequential(project, hidden, nn.ReLU(), nn.Dropout(options.dropout), output)
         _train(network, torch.tensor(features), torch.tensor(targets), options)
-    arrays = [project.weight.T, hidden.weight.T, hidden.bias, output.weight.T, output.bias]
+    projection = project.weight.T if isinstance(project, nn.Linear) else torch.eye(width)
+    arrays = [projection, hidden.weight.T, hidden.bias, output.weight.T, output.bias]
     return [_array(weights) for weights in arrays]
 
 

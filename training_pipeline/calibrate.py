@@ -104,18 +104,22 @@ def calibrate(
     seed: int,
     kind: ScalingKind = ScalingKind.TEMPERATURE,
     first: FirstAnswers | None = None,
+    served: FloatArray | None = None,
 ) -> Calibration:
     """Fit the scaling on one part of the held-out chats, and keep the other part for the guarantee.
 
-    Where a first stage answers alone, the transformer's logits fit nothing: they are not what is served there.
+    Where a first stage answers alone, the transformer's logits fit nothing: they are not what is served there. What
+    leaves the transformer early fits nothing either: its exits are calibrated by themselves, and the scaling is that of
+    the chats that stay.
 
     Args:
-        logits: float32 [n_chats, 13], of the held-out chats, by the model that will be served.
+        logits: float32 [n_chats, 13], of the held-out chats, by the model without exits.
         labels: int64 [n_chats], true column indices.
         temperature_ratio: Share of the chats that fit the scaling, 0..1.
         seed: Same seed and labels give the same parts.
         kind: One temperature, class groups, or whichever has the better cross-validated likelihood.
         first: What the first stage says, where there is one.
+        served: The same by the model that will be served, where that is another one.
     """
     guarantee, fitting = calibration_split(labels, calibration_ratio=temperature_ratio, seed=seed)
     blend_weight = None
@@ -123,13 +127,14 @@ def calibrate(
         fitting = fitting[~first.are_final[fitting]]
         blend_weight = _fit_blend(logits[fitting], first.logits[fitting], labels[fitting])
         logits = logits + np.float32(blend_weight) * first.logits
+        served = None if served is None else served + np.float32(blend_weight) * first.logits
     nlls: dict[str, float] = {}
     if kind is ScalingKind.AUTO:
         kind, nlls = choose_kind(logits[fitting], labels[fitting], seed=seed)
     temperature = fit_temperature(logits[fitting], labels[fitting])
     groups = fit_class_groups(logits[fitting], labels[fitting]) if kind is ScalingKind.CLASS_GROUPS else None
     scaling = LogitScaling.single(temperature) if groups is None else scaling_of(groups)
-    probabilities = scaling.probabilities(logits)
+    probabilities = scaling.probabilities(logits if served is None else served)
     if first is not None:
         probabilities = np.where(first.are_final[:, None], softmax(first.logits), probabilities)
     return Calibration(

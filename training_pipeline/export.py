@@ -8,7 +8,7 @@ machine's paths.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,36 +17,27 @@ import numpy as np
 import orjson
 from safetensors.numpy import load_file
 
-from model.bundle import load_bundle, sha256_of
-from model.calibration import LogitScaling, RiskCurves
-from model.classifier import Classifier
-from model.first_stage import FirstStage
+from model.bundle import load_bundle
+from model.calibration import LogitScaling
 from model.manifest import (
     CALIBRATION_NAME,
     FIRST_STAGE_NAME,
-    MANIFEST_NAME,
-    MODEL_CARD_NAME,
     MODEL_NAME,
     NETWORK_NAME,
     TOKENIZER_NAME,
-    FileEntry,
-    Manifest,
 )
-from model.session import OnnxSession
-from model.thresholds import thresholds_for
 from model.tokenization import ConversationTokenizer
-from schemas import CODES, DEFAULT_POLICY
 from training_pipeline.averaging_network_fit import token_vectors
-from training_pipeline.calibrate import Calibration, FirstAnswers, calibrate, session_logits
+from training_pipeline.bundle_figures import bundle_figures, exit_figures
+from training_pipeline.bundle_writer import write_bundle
 from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.distil.layout import RECORD_NAME as DISTIL_RECORD_NAME
 from training_pipeline.distilbert_weights import as_bert
+from training_pipeline.early_exit_fit import EarlyExitOptions, fit_early_exits
 from training_pipeline.encoder_files import read_encoder_shape
-from training_pipeline.evaluate import evaluate
-from training_pipeline.first_stage_account import first_stage_account
 from training_pipeline.first_stage_fit import FirstStageOptions, fit_first_stage
+from training_pipeline.held_out import HeldOut
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
-from training_pipeline.model_card import model_card
 from training_pipeline.onnx_graph import FloatMatrix, build_graph
 from training_pipeline.parity import parity_report, runtime_logits
 from training_pipeline.quantise import PerTokenProducts
@@ -57,12 +48,6 @@ from training_pipeline.train_config import TrainConfig, read_config
 
 TEMPERATURE_RATIO: Final = 0.3
 """Share of the held-out chats that fit the scaling; the others carry the guarantee."""
-
-QUANTISATION: Final = (
-    "INT8: weights per column, embeddings per row, activations per token; see training_pipeline/quantise.py"
-)
-
-LICENCE: Final = "Apache-2.0 for the encoder; MODEL_CARD.md says under which licences the training texts are"
 
 
 @dataclass(frozen=True)
@@ -85,6 +70,8 @@ class ExportRequest:
     scaling: ScalingKind = ScalingKind.AUTO
     first_stage: FirstStageOptions | None = field(default_factory=FirstStageOptions)
     """None for a bundle whose transformer answers every chat."""
+    early_exits: EarlyExitOptions | None = field(default_factory=EarlyExitOptions)
+    """None for a transformer that reads every chat to its last layer."""
 
 
 def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
@@ -129,10 +116,26 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
             epsilon=read_encoder_shape(encoder, pooling=config.pooling).layer_norm_epsilon,
         )
         first_stage = fit_first_stage(chats.take(training), tokenizer, config, request.first_stage, vectors=vectors)
-    calibration = calibrate_model(
-        model, tokenizer, chats.take(held_out), seed=config.seed, request=request, first_stage=first_stage
-    )
-    contents = {MODEL_NAME: model, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
+    unseen = HeldOut.of(chats.take(held_out), tokenizer, first_stage)
+    logits = unseen.logits(model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
+    calibration = unseen.calibrated(logits, seed=config.seed, kind=request.scaling)
+    served, exits = model, None
+    if request.early_exits is not None:
+        exits = fit_early_exits(
+            model,
+            chats.take(training).encode(tokenizer),
+            unseen.fitting(config.seed),
+            request.early_exits,
+            temperature=calibration.temperature,
+            seed=config.seed,
+            pad_id=tokenizer.pad_id,
+            n_threads=request.n_threads,
+        )
+    if exits is not None:
+        served = exits.inside(model)
+        answers = unseen.logits(served, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
+        calibration = unseen.calibrated(logits, seed=config.seed, kind=request.scaling, served=answers)
+    contents = {MODEL_NAME: served, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
     first_fields = None
     if first_stage is not None:
         contents[FIRST_STAGE_NAME] = first_stage.to_bytes()
@@ -155,11 +158,13 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     }
     staging = request.out.with_name(f".{request.out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
-    _write(staging, contents, fields, calibration, metrics={})
-    metrics = _measure(staging, request, config)
+    write_bundle(staging, contents, fields, calibration, metrics={})
+    metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=model, exits=exits)
+    if exits is not None:
+        metrics["early_exits"] = exit_figures(exits)
     metrics["calibration"] = calibration.summary()
     metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
-    _write(staging, contents, fields, calibration, metrics)
+    write_bundle(staging, contents, fields, calibration, metrics)
     load_bundle(staging)
     shutil.rmtree(request.out, ignore_errors=True)
     staging.rename(request.out)
@@ -173,32 +178,6 @@ def _distilled(run: Path) -> dict[str, Any]:
         return {}
     record = orjson.loads(path.read_bytes())
     return {"teachers": [teacher["digest"] for teacher in record["teachers"]], "mixing": record["mixing"]}
-
-
-def calibrate_model(
-    model: bytes,
-    tokenizer: ConversationTokenizer,
-    held_out: LabelledChats,
-    *,
-    seed: int,
-    request: ExportRequest,
-    first_stage: FirstStage | None,
-) -> Calibration:
-    """Calibrate the model that will be served on chats that training never saw."""
-    rows = held_out.encode(tokenizer)
-    logits = session_logits(OnnxSession(model, n_threads=request.n_threads, pad_id=tokenizer.pad_id), rows)
-    first = None
-    if first_stage is not None:
-        first_logits = first_stage.logits(rows)
-        first = FirstAnswers(first_logits, first_stage.answers(first_logits)[0])
-    return calibrate(
-        logits,
-        held_out.labels,
-        temperature_ratio=TEMPERATURE_RATIO,
-        seed=seed,
-        kind=request.scaling,
-        first=first,
-    )
 
 
 def _parity(
@@ -228,53 +207,3 @@ def _parity(
     )
     report = parity_report(np.concatenate([chats.labels for chats in parts]), logits, scaling)
     return {"data": "held out and evaluation" if request.evaluation else "held out", **report.as_dict()}
-
-
-def _measure(staging: Path, request: ExportRequest, config: TrainConfig) -> dict[str, Any]:
-    """Evaluate the staged bundle through the serving classes, by data set."""
-    classifier = Classifier(load_bundle(staging), DEFAULT_POLICY, n_threads=request.n_threads)
-    metrics: dict[str, Any] = {}
-    for path in request.evaluation:
-        chats = read_labelled_chats([path], config.windowing, frozenset())
-        metrics[path.stem] = {"digest": sha256_of(path.read_bytes()), **evaluate(classifier, chats)}
-        if classifier.bundle.first_stage is not None:
-            agreed = chats.take(np.flatnonzero(chats.agreed))
-            account = first_stage_account(classifier, agreed, n_threads=request.n_threads)
-            metrics[path.stem]["first_stage"] = account
-    return metrics
-
-
-def _write(
-    folder: Path,
-    contents: Mapping[str, bytes],
-    fields: Mapping[str, Any],
-    calibration: Calibration,
-    metrics: dict[str, Any],
-) -> None:
-    """Write all files of a bundle, the manifest last."""
-    curves = RiskCurves.build(
-        calibration.probabilities, calibration.labels, frozenset(code.value for code in DEFAULT_POLICY.banned)
-    )
-    thresholds = thresholds_for(curves, DEFAULT_POLICY)
-    card = model_card(fields, metrics, thresholds, n_banned=len(curves.banned_scores), n_safe=len(curves.safe_scores))
-    files = {**contents, MODEL_CARD_NAME: card.encode()}
-    manifest = Manifest(
-        format_version=1,
-        labels=list(CODES),
-        files={name: FileEntry(digest=sha256_of(content), n_bytes=len(content)) for name, content in files.items()},
-        thresholds=thresholds,
-        metrics=metrics,
-        quantisation=QUANTISATION,
-        licence=LICENCE,
-        **fields,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    dumped = manifest.model_dump(mode="json")
-    for name in ("class_groups", "first_stage"):
-        if dumped[name] is None:
-            # Left out where unused: workers of an earlier version refuse fields they do not know.
-            del dumped[name]
-    document = orjson.dumps(dumped, option=orjson.OPT_INDENT_2)
-    (folder / MANIFEST_NAME).write_bytes(document + b"\n")

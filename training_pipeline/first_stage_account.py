@@ -47,8 +47,8 @@ def first_stage_account(classifier: Classifier, chats: LabelledChats, *, n_threa
         "accuracy_of_exits": round(_accuracy(answered), 4),
         "accuracy_of_the_same_chats_without": round(_accuracy(without.take(is_answered)), 4),
         "banned_exits_answered_safe": round(float(exits_safe[is_banned].mean()) if is_banned.any() else 0.0, 4),
-        "with": _compared(with_stage, banned),
-        "without": _compared(without, banned),
+        "with": compared(with_stage, banned),
+        "without": compared(without, banned),
     }
 
 
@@ -56,6 +56,7 @@ def _accuracy(predictions: Predictions) -> float:
     return float((predictions.predicted == predictions.labels).mean()) if len(predictions) else 0.0
 
 
-def _compared(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
+def compared(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
+    """Return the figures that an account sets side by side, of answers under a banned set."""
     found = figures(predictions, banned)
     return {name: found[name] for name in _COMPARED}

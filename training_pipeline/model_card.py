@@ -18,6 +18,15 @@ _FIRST_STAGE_ACCOUNT: Final = """\
   {off[accuracy]}, banned -> safe where safe -> banned is 2.9 %: {at_29} and {without_at_29};
   {banned_exits_answered_safe:.1%} of the banned chats leave it as safe."""
 
+_EARLY_EXITS: Final = """\
+- Exits: after layers {layers} a network of one hidden layer on the mean of a row's token vectors answers in place of
+  the layers that follow, from a confidence of {confidence} and where it is sure of the side as above ({margin})."""
+
+_EARLY_EXIT_ACCOUNT: Final = """\
+- Of the {n_chats_reached} agreed chats of {name} that reach the transformer, {shares}. With the exits and without
+  them: accuracy {on[accuracy]} and {off[accuracy]}, banned -> safe where safe -> banned is 2.9 %: {at_29} and
+  {without_at_29}."""
+
 _AT_29: Final = "banned_to_safe_rate_at_safe_to_banned_0.029"
 _PERMISSIVE: Final = frozenset({"own", "permissive"})
 
@@ -39,7 +48,7 @@ person.
 - Input: the last {n_messages} messages, each cut to its head and tail, {max_tokens} tokens at most.
 - Quantisation: INT8 weights and embeddings, activations scaled per token, so that a verdict does not depend on the
   batch it was computed in.
-{first_stage}
+{first_stage}{early_exits}
 ## Training data
 
 {n_chats} conversations ({n_held_out} of them held out to calibrate), labelled under the project's taxonomy, most of
@@ -126,6 +135,7 @@ def model_card(
         n_chats=data["n_chats"],
         n_held_out=data["n_chats_held_out"],
         first_stage=_first_stage(fields.get("first_stage"), metrics),
+        early_exits=_early_exits(metrics),
         licences=_rows(data["n_chats_by_licence_class"]),
         licence_statement=_licence_statement(data["n_chats_by_licence_class"]),
         sources=_rows(data["n_chats_by_source"]),
@@ -176,6 +186,26 @@ def _first_stage(fields: FirstStageFields | None, metrics: Mapping[str, Any]) ->
             lines.append(
                 _FIRST_STAGE_ACCOUNT.format(
                     name=name, on=on, off=off, at_29=on[_AT_29], without_at_29=off[_AT_29], **account
+                )
+            )
+    return "\n".join([*lines, ""])
+
+
+def _early_exits(metrics: Mapping[str, Any]) -> str:
+    """Describe the exits and what they cost; nothing where there are none."""
+    exits = metrics.get("early_exits")
+    if exits is None:
+        return ""
+    layers = ", ".join(str(layer) for layer in exits["after_layers"])
+    lines = [_EARLY_EXITS.format(layers=layers, confidence=exits["confidence"], margin=exits["sides"]["margin"])]
+    for name, report in metrics.items():
+        if isinstance(report, dict) and "agreed" in report and (account := report.get("early_exits")):
+            on, off = account["with"], account["without"]
+            left = account["exit_ratio_after_layer"].items()
+            shares = ", ".join(f"{ratio:.1%} leave after layer {layer}" for layer, ratio in left) or "none leaves early"
+            lines.append(
+                _EARLY_EXIT_ACCOUNT.format(
+                    name=name, shares=shares, on=on, off=off, at_29=on[_AT_29], without_at_29=off[_AT_29], **account
                 )
             )
     return "\n".join([*lines, ""])

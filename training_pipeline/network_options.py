@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Size and training of a `model.averaging_network.AveragingNetwork`."""
+    """Size and training of a network with one hidden layer on a mean of vectors."""
 
-    n_dimensions: int = 128
+    n_dimensions: int | None = 128
+    """Rank of the hidden layer; None for a full one."""
     n_units: int = 384
     dropout: float = 0.3
     n_epochs: int = 12

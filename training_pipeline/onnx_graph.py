@@ -41,16 +41,20 @@ class EncoderShape:
 
 
 class Graph:
-    """Nodes and constants of a graph under construction, in order."""
+    """Nodes and constants of a graph under construction, in order.
 
-    def __init__(self) -> None:
+    Args:
+        constants: Takes this graph's constants; those of the graph around it, where it stands in a branch.
+    """
+
+    def __init__(self, constants: dict[str, onnx.TensorProto] | None = None) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
+        self.constants = {} if constants is None else constants
 
     def constant(self, name: str, value: NDArray[np.generic]) -> str:
         """Add a constant once and return its name."""
-        if name not in self._constants:
-            self._constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def node(self, op: str, inputs: Sequence[str], output: str, *, domain: str = "", **attributes: Any) -> str:
@@ -75,7 +79,7 @@ class Graph:
                 for name in ("input_ids", "attention_mask")
             ],
             [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", n_labels])],
-            list(self._constants.values()),
+            list(self.constants.values()),
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="verdictstream")

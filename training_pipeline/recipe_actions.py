@@ -176,6 +176,7 @@ def export(
     console: Console,
 ) -> str:
     """A checkpoint to a bundle."""
+    from training_pipeline.early_exit_fit import EarlyExitOptions  # noqa: PLC0415
     from training_pipeline.export import ExportRequest, export_bundle  # noqa: PLC0415
     from training_pipeline.first_stage_fit import FirstStageOptions  # noqa: PLC0415
     from training_pipeline.parity import print_parity  # noqa: PLC0415
@@ -192,6 +193,7 @@ def export(
         n_threads=n_threads,
         scaling=stage.scaling,
         first_stage=FirstStageOptions() if stage.first_stage else None,
+        early_exits=EarlyExitOptions() if stage.early_exits else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], console)

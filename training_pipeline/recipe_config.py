@@ -109,6 +109,7 @@ class ExportStage(_Part):
     epoch: int | None = Field(default=None, gt=0)
     scaling: ScalingKind = ScalingKind.AUTO
     first_stage: bool = Field(default=True, description="Whether a first stage answers what is easy.")
+    early_exits: bool = Field(default=True, description="Whether rows may leave between the transformer's layers.")
 
 
 class EvaluateStage(_Part):

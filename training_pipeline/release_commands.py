@@ -1,4 +1,4 @@
-"""Commands after export: is the guarantee real, may the bundle replace the one in service, and back again."""
+"""Commands after export: exits for a bundle; is its guarantee real; may it replace the one in service; and back."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -8,12 +8,56 @@ import typer
 from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
+from training_pipeline.train_config import TrainConfig
 
 EXIT_BROKEN_PROMISE: Final = 4
+
+DEFAULTS: Final = {name: field.default for name, field in TrainConfig.model_fields.items()}
 
 app = typer.Typer()
 
 RegistryOption = Annotated[Path, typer.Option("--registry", help="Folder that workers read their bundle from.")]
+
+
+@app.command(name="add-exits")
+def add_exits(
+    *,
+    bundle: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Bundle without exits.")],
+    data: Annotated[
+        list[Path], typer.Option(exists=True, dir_okay=False, help="The chats of its run, in order; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write; an existing one is replaced.")],
+    version: Annotated[str, typer.Option(help="Dotted version of the new bundle.")],
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
+    ] = None,
+    calibration_ratio: Annotated[float, typer.Option(help="Of the run.")] = DEFAULTS["calibration_ratio"],
+    seed: Annotated[int, typer.Option(help="Of the run.")] = DEFAULTS["seed"],
+    split_seed: Annotated[int | None, typer.Option(help="Of the run, where it had one.")] = DEFAULTS["split_seed"],
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+) -> None:
+    """Give a finished bundle's transformer exits between its layers; `export` does the same from a run.
+
+    Exit codes: 0 done; 3 refused: other chats than the bundle was calibrated on, or exits already.
+    """
+    from training_pipeline.add_exits import AddExitsRequest  # noqa: PLC0415
+    from training_pipeline.add_exits import add_exits as add  # noqa: PLC0415
+
+    config = TrainConfig(calibration_ratio=calibration_ratio, seed=seed, split_seed=split_seed)
+    request = AddExitsRequest(
+        bundle=bundle,
+        data=data,
+        config=config,
+        out=out,
+        version=version,
+        evaluation=evaluation or (),
+        n_threads=threads or available_cpus(),
+    )
+    metrics = add(request)
+    ref = load_bundle(out).ref
+    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
+    _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
 @app.command(name="verify-guarantee")

@@ -1,0 +1,135 @@
+"""Give the transformer of a finished bundle exits between its layers, and calibrate the bundle anew.
+
+`export` does the same from a run; this needs the bundle and the run's chats only. Whoever names other chats, or another
+seed, would calibrate on chats that trained the model: so what the bundle's own calibration.json says of its chats must
+come out again first.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from model.bundle import Bundle, load_bundle
+from model.calibration import FloatArray, softmax
+from model.manifest import CALIBRATION_NAME, FIRST_STAGE_NAME, MODEL_NAME, NETWORK_NAME, TOKENIZER_NAME
+from model.tokenization import ConversationTokenizer
+from training_pipeline.bundle_figures import bundle_figures, exit_figures
+from training_pipeline.bundle_writer import write_bundle
+from training_pipeline.early_exit_fit import EarlyExitOptions, fit_early_exits
+from training_pipeline.held_out import FITTING_RATIO, HeldOut
+from training_pipeline.labelled_chats import read_labelled_chats
+from training_pipeline.scaling_fit import ScalingKind
+from training_pipeline.split import calibration_split, split_chats
+from training_pipeline.train_config import TrainConfig
+
+_TOLERANCE: Final = 1e-3
+"""Of a probability: what is stored is rounded, and processors differ in the last bits."""
+
+
+@dataclass(frozen=True)
+class AddExitsRequest:
+    """Which bundle gets exits, and what it was made from."""
+
+    bundle: Path
+    data: Sequence[Path]
+    """The chats of its run, in order."""
+    config: TrainConfig
+    """Of its run: the seeds and the share of held-out chats decide which chats those are."""
+    out: Path
+    version: str
+    evaluation: Sequence[Path] = ()
+    """Labelled chats that training never saw."""
+    options: EarlyExitOptions = field(default_factory=EarlyExitOptions)
+    scaling: ScalingKind = ScalingKind.AUTO
+    """As the bundle was exported."""
+    n_threads: int = 1
+
+
+def add_exits(request: AddExitsRequest) -> dict[str, Any]:
+    """Write the bundle with exits and return its metrics.
+
+    Raises:
+        ValueError: the bundle has exits, is too small for any, or was calibrated on other chats.
+        model.errors.BundleError: a bundle does not load in the serving classes.
+    """
+    bundle = load_bundle(request.bundle)
+    manifest, seed = bundle.manifest, request.config.seed
+    if "early_exits" in manifest.metrics:
+        raise ValueError(f"{request.bundle}: has exits already; expected a bundle without; export it again instead")
+    tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=manifest.windowing.max_tokens)
+    chats = read_labelled_chats(request.data, manifest.windowing, frozenset())
+    training, held_out = split_chats(chats, request.config)
+    unseen = HeldOut.of(chats.take(held_out), tokenizer, bundle.first_stage)
+    logits = unseen.logits(bundle.model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
+    _check_calibration(bundle, unseen, logits, request)
+    exits = fit_early_exits(
+        bundle.model,
+        chats.take(training).encode(tokenizer),
+        unseen.fitting(seed),
+        request.options,
+        temperature=manifest.temperature,
+        seed=seed,
+        pad_id=tokenizer.pad_id,
+        n_threads=request.n_threads,
+    )
+    if exits is None:
+        raise ValueError(f"{request.bundle}: no layer of {request.options.after_layers} has another one behind it")
+    served = exits.inside(bundle.model)
+    answers = unseen.logits(served, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
+    calibration = unseen.calibrated(logits, seed=seed, kind=request.scaling, served=answers)
+    kept = [name for name in (TOKENIZER_NAME, FIRST_STAGE_NAME, NETWORK_NAME) if name in manifest.files]
+    contents: dict[str, bytes] = {name: (request.bundle / name).read_bytes() for name in kept}
+    contents |= {MODEL_NAME: served, CALIBRATION_NAME: calibration.to_json()}
+    first = manifest.first_stage
+    fields: dict[str, Any] = {
+        "name": manifest.name,
+        "version": request.version,
+        "windowing": manifest.windowing,
+        "temperature": calibration.temperature,
+        "class_groups": calibration.class_groups,
+        "first_stage": first and first.model_copy(update={"blend_weight": calibration.blend_weight}),
+        "training_data": manifest.training_data,
+    }
+    staging = request.out.with_name(f".{request.out.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    write_bundle(staging, contents, fields, calibration, metrics={})
+    metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=bundle.model, exits=exits)
+    metrics["early_exits"] = exit_figures(exits)
+    metrics["calibration"] = calibration.summary()
+    if "parity" in manifest.metrics:
+        # Of INT8 against float; the exits have an account of their own.
+        metrics["parity"] = manifest.metrics["parity"]
+    write_bundle(staging, contents, fields, calibration, metrics)
+    load_bundle(staging)
+    shutil.rmtree(request.out, ignore_errors=True)
+    staging.rename(request.out)
+    return metrics
+
+
+def _check_calibration(bundle: Bundle, unseen: HeldOut, logits: FloatArray, request: AddExitsRequest) -> None:
+    """Refuse chats, or a seed, that give other held-out chats than those the bundle was calibrated on."""
+    guarantee, _ = calibration_split(unseen.labels, calibration_ratio=FITTING_RATIO, seed=request.config.seed)
+    expected = len(bundle.calibration_labels)
+    if len(guarantee) != expected:
+        raise ValueError(
+            f"{len(guarantee)} held-out chats would carry the guarantee; {request.bundle} has {expected}; expected the "
+            "files of its run, in their order, with its --seed, --split-seed and --calibration-ratio"
+        )
+    probabilities = bundle.manifest.logit_scaling.probabilities(logits[guarantee])
+    if bundle.first_stage is not None and unseen.first is not None:
+        first = unseen.first.logits[guarantee]
+        probabilities = bundle.manifest.logit_scaling.probabilities(
+            bundle.first_stage.blended(logits[guarantee], first)
+        )
+        probabilities = np.where(unseen.first.are_final[guarantee][:, None], softmax(first), probabilities)
+    differs = np.abs(probabilities - bundle.calibration_probabilities).max(axis=1) > _TOLERANCE
+    if differs.any():
+        raise ValueError(
+            f"{differs.sum()} of {expected} held-out chats get other probabilities than {CALIBRATION_NAME} of "
+            f"{request.bundle} says; expected the chats that it was calibrated on: the files of its run, in their "
+            "order, with its --seed, --split-seed and --calibration-ratio"
+        )

@@ -1,0 +1,52 @@
+"""The figures of a bundle's manifest, measured through the classes that serve it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.bundle import load_bundle, sha256_of
+from model.classifier import Classifier
+from schemas import DEFAULT_POLICY
+from training_pipeline.early_exit_account import early_exit_account
+from training_pipeline.early_exit_fit import EarlyExits
+from training_pipeline.evaluate import evaluate
+from training_pipeline.first_stage_account import first_stage_account
+from training_pipeline.labelled_chats import read_labelled_chats
+
+
+def bundle_figures(
+    folder: Path, evaluation: Sequence[Path], *, n_threads: int, plain: bytes, exits: EarlyExits | None
+) -> dict[str, Any]:
+    """Return figures by data set, ready for JSON.
+
+    Args:
+        folder: The bundle.
+        evaluation: Labelled chats that training never saw.
+        n_threads: Inference threads.
+        plain: Contents of model.onnx without exits.
+        exits: Those that the bundle's model has.
+    """
+    classifier = Classifier(load_bundle(folder), DEFAULT_POLICY, n_threads=n_threads)
+    metrics: dict[str, Any] = {}
+    for path in evaluation:
+        chats = read_labelled_chats([path], classifier.bundle.manifest.windowing, frozenset())
+        agreed = chats.take(np.flatnonzero(chats.agreed))
+        found = {"digest": sha256_of(path.read_bytes()), **evaluate(classifier, chats)}
+        if classifier.bundle.first_stage is not None:
+            found["first_stage"] = first_stage_account(classifier, agreed, n_threads=n_threads)
+        if exits is not None:
+            found["early_exits"] = early_exit_account(classifier, plain, exits, agreed, n_threads=n_threads)
+        metrics[path.stem] = found
+    return metrics
+
+
+def exit_figures(exits: EarlyExits) -> dict[str, Any]:
+    """Return what the manifest says of the exits themselves."""
+    return {
+        "after_layers": [head.after_layer for head in exits.heads],
+        "confidence": exits.rule.confidence,
+        "sides": exits.rule.sides.model_dump(),
+        "temperature": exits.rule.temperature,
+    }
