@@ -5,7 +5,6 @@ seed, would calibrate on chats that trained the model: so what the bundle's own 
 come out again first.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,13 @@ from model.bundle import Bundle, load_bundle
 from model.calibration import FloatArray, softmax
 from model.manifest import CALIBRATION_NAME, FIRST_STAGE_NAME, MODEL_NAME, NETWORK_NAME, TOKENIZER_NAME
 from model.tokenization import ConversationTokenizer
-from training_pipeline.bundle_figures import bundle_figures, exit_figures
+from training_pipeline.bundle_figures import bundle_figures
 from training_pipeline.bundle_writer import write_bundle
-from training_pipeline.early_exit_fit import EarlyExitOptions, fit_early_exits
+from training_pipeline.early_exit_fit import EarlyExitOptions
 from training_pipeline.held_out import FITTING_RATIO, HeldOut
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.scaling_fit import ScalingKind
+from training_pipeline.served_model import Serving, served_model
 from training_pipeline.split import calibration_split, split_chats
 from training_pipeline.train_config import TrainConfig
 
@@ -57,7 +57,7 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
         model.errors.BundleError: a bundle does not load in the serving classes.
     """
     bundle = load_bundle(request.bundle)
-    manifest, seed = bundle.manifest, request.config.seed
+    manifest = bundle.manifest
     if "early_exits" in manifest.metrics:
         raise ValueError(f"{request.bundle}: has exits already; expected a bundle without; export it again instead")
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=manifest.windowing.max_tokens)
@@ -66,24 +66,17 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     unseen = HeldOut.of(chats.take(held_out), tokenizer, bundle.first_stage)
     logits = unseen.logits(bundle.model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     _check_calibration(bundle, unseen, logits, request)
-    exits = fit_early_exits(
-        bundle.model,
-        chats.take(training).encode(tokenizer),
-        unseen.fitting(seed),
-        request.options,
-        temperature=manifest.temperature,
-        seed=seed,
-        pad_id=tokenizer.pad_id,
-        n_threads=request.n_threads,
-    )
-    if exits is None:
+    serving = Serving(request.config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
+    served = served_model(bundle.model, chats.take(training).encode(tokenizer), unseen, request.options, serving)
+    if served.exits is None:
         raise ValueError(f"{request.bundle}: no layer of {request.options.after_layers} has another one behind it")
-    served = exits.inside(bundle.model)
-    answers = unseen.logits(served, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
-    calibration = unseen.calibrated(logits, seed=seed, kind=request.scaling, served=answers)
-    kept = [name for name in (TOKENIZER_NAME, FIRST_STAGE_NAME, NETWORK_NAME) if name in manifest.files]
-    contents: dict[str, bytes] = {name: (request.bundle / name).read_bytes() for name in kept}
-    contents |= {MODEL_NAME: served, CALIBRATION_NAME: calibration.to_json()}
+    calibration = served.calibration
+    contents = {TOKENIZER_NAME: bundle.tokenizer_json.encode()}
+    if bundle.first_stage is not None:
+        contents[FIRST_STAGE_NAME] = bundle.first_stage.to_bytes()
+        if bundle.first_stage.network is not None:
+            contents[NETWORK_NAME] = bundle.first_stage.network.to_bytes()
+    contents |= {MODEL_NAME: served.model, CALIBRATION_NAME: calibration.to_json()}
     first = manifest.first_stage
     fields: dict[str, Any] = {
         "name": manifest.name,
@@ -94,20 +87,18 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
         "first_stage": first and first.model_copy(update={"blend_weight": calibration.blend_weight}),
         "training_data": manifest.training_data,
     }
-    staging = request.out.with_name(f".{request.out.name}.staging")
-    shutil.rmtree(staging, ignore_errors=True)
-    write_bundle(staging, contents, fields, calibration, metrics={})
-    metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=bundle.model, exits=exits)
-    metrics["early_exits"] = exit_figures(exits)
-    metrics["calibration"] = calibration.summary()
-    if "parity" in manifest.metrics:
-        # Of INT8 against float; the exits have an account of their own.
-        metrics["parity"] = manifest.metrics["parity"]
-    write_bundle(staging, contents, fields, calibration, metrics)
-    load_bundle(staging)
-    shutil.rmtree(request.out, ignore_errors=True)
-    staging.rename(request.out)
-    return metrics
+
+    def measure(staging: Path) -> dict[str, Any]:
+        metrics = bundle_figures(
+            staging, request.evaluation, n_threads=request.n_threads, plain=bundle.model, exits=served.exits
+        )
+        metrics["calibration"] = calibration.summary()
+        if "parity" in manifest.metrics:
+            # Of INT8 against float; the exits have an account of their own.
+            metrics["parity"] = manifest.metrics["parity"]
+        return metrics
+
+    return write_bundle(request.out, contents, fields, calibration, measure)
 
 
 def _check_calibration(bundle: Bundle, unseen: HeldOut, logits: FloatArray, request: AddExitsRequest) -> None:

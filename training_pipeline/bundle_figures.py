@@ -19,7 +19,7 @@ from training_pipeline.labelled_chats import read_labelled_chats
 def bundle_figures(
     folder: Path, evaluation: Sequence[Path], *, n_threads: int, plain: bytes, exits: EarlyExits | None
 ) -> dict[str, Any]:
-    """Return figures by data set, ready for JSON.
+    """Return figures by data set, and what decides the exits, ready for JSON.
 
     Args:
         folder: The bundle.
@@ -39,10 +39,12 @@ def bundle_figures(
         if exits is not None:
             found["early_exits"] = early_exit_account(classifier, plain, exits, agreed, n_threads=n_threads)
         metrics[path.stem] = found
+    if exits is not None:
+        metrics["early_exits"] = _rule(exits)
     return metrics
 
 
-def exit_figures(exits: EarlyExits) -> dict[str, Any]:
+def _rule(exits: EarlyExits) -> dict[str, Any]:
     """Return what the manifest says of the exits themselves."""
     return {
         "after_layers": [head.after_layer for head in exits.heads],

@@ -1,15 +1,19 @@
-"""Write the files of a bundle: the risk curves' operating points, the model card, and a manifest over everything.
+"""Write a bundle: the risk curves' operating points, the model card, and a manifest over everything.
+
+It is first assembled beside its final place, loaded by the serving classes and measured there; only then are the
+figures and the model card written and the folder moved into place.
 
 Invariant: the same contents and fields give the same bytes; nothing depends on the clock or the machine's paths.
 """
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from model.bundle import sha256_of
+from model.bundle import load_bundle, sha256_of
 from model.calibration import RiskCurves
 from model.manifest import MANIFEST_NAME, MODEL_CARD_NAME, FileEntry, Manifest
 from model.thresholds import thresholds_for
@@ -25,21 +29,43 @@ LICENCE: Final = "Apache-2.0 for the encoder; MODEL_CARD.md says under which lic
 
 
 def write_bundle(
+    out: Path,
+    contents: Mapping[str, bytes],
+    fields: Mapping[str, Any],
+    calibration: Calibration,
+    measure: Callable[[Path], dict[str, Any]],
+) -> dict[str, Any]:
+    """Write a bundle, in place of an earlier one, and return its metrics.
+
+    Args:
+        out: The bundle's folder.
+        contents: Every file but the model card and the manifest, by name.
+        fields: The manifest's name, version, windowing, scaling, first stage and training data.
+        calibration: What calibration.json was made from.
+        measure: Returns the figures for the manifest and the card of the bundle in a folder.
+
+    Raises:
+        model.errors.BundleError: the bundle does not load in the serving classes.
+    """
+    staging = out.with_name(f".{out.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    _write(staging, contents, fields, calibration, metrics={})
+    metrics = measure(staging)
+    _write(staging, contents, fields, calibration, metrics)
+    load_bundle(staging)
+    shutil.rmtree(out, ignore_errors=True)
+    staging.rename(out)
+    return metrics
+
+
+def _write(
     folder: Path,
     contents: Mapping[str, bytes],
     fields: Mapping[str, Any],
     calibration: Calibration,
     metrics: dict[str, Any],
 ) -> None:
-    """Write all files of a bundle, the manifest last.
-
-    Args:
-        folder: Made where it is not there.
-        contents: Every file but the model card and the manifest, by name.
-        fields: The manifest's name, version, windowing, scaling, first stage and training data.
-        calibration: What calibration.json was made from.
-        metrics: Figures for the manifest and the card.
-    """
+    """Write all files of a bundle, the manifest last."""
     curves = RiskCurves.build(
         calibration.probabilities, calibration.labels, frozenset(code.value for code in DEFAULT_POLICY.banned)
     )

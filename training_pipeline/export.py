@@ -1,13 +1,9 @@
 """Turn a training run into a bundle: quantise, calibrate, measure, describe, and put everything under digests.
 
-The bundle is first assembled beside its final place, loaded by the serving classes and measured there; only then are
-the figures and the model card written and the folder moved into place.
-
 Invariant: the same run, data and arguments give the same bytes; nothing in a bundle depends on the clock or the
 machine's paths.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +13,6 @@ import numpy as np
 import orjson
 from safetensors.numpy import load_file
 
-from model.bundle import load_bundle
 from model.calibration import LogitScaling
 from model.manifest import (
     CALIBRATION_NAME,
@@ -28,12 +23,12 @@ from model.manifest import (
 )
 from model.tokenization import ConversationTokenizer
 from training_pipeline.averaging_network_fit import token_vectors
-from training_pipeline.bundle_figures import bundle_figures, exit_figures
+from training_pipeline.bundle_figures import bundle_figures
 from training_pipeline.bundle_writer import write_bundle
 from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.distil.layout import RECORD_NAME as DISTIL_RECORD_NAME
 from training_pipeline.distilbert_weights import as_bert
-from training_pipeline.early_exit_fit import EarlyExitOptions, fit_early_exits
+from training_pipeline.early_exit_fit import EarlyExitOptions
 from training_pipeline.encoder_files import read_encoder_shape
 from training_pipeline.first_stage_fit import FirstStageOptions, fit_first_stage
 from training_pipeline.held_out import HeldOut
@@ -43,6 +38,7 @@ from training_pipeline.parity import parity_report, runtime_logits
 from training_pipeline.quantise import PerTokenProducts
 from training_pipeline.run_folder import chosen_epoch, encoder_of
 from training_pipeline.scaling_fit import ScalingKind
+from training_pipeline.served_model import Serving, served_model
 from training_pipeline.split import split_chats
 from training_pipeline.train_config import TrainConfig, read_config
 
@@ -117,25 +113,10 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         )
         first_stage = fit_first_stage(chats.take(training), tokenizer, config, request.first_stage, vectors=vectors)
     unseen = HeldOut.of(chats.take(held_out), tokenizer, first_stage)
-    logits = unseen.logits(model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
-    calibration = unseen.calibrated(logits, seed=config.seed, kind=request.scaling)
-    served, exits = model, None
-    if request.early_exits is not None:
-        exits = fit_early_exits(
-            model,
-            chats.take(training).encode(tokenizer),
-            unseen.fitting(config.seed),
-            request.early_exits,
-            temperature=calibration.temperature,
-            seed=config.seed,
-            pad_id=tokenizer.pad_id,
-            n_threads=request.n_threads,
-        )
-    if exits is not None:
-        served = exits.inside(model)
-        answers = unseen.logits(served, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
-        calibration = unseen.calibrated(logits, seed=config.seed, kind=request.scaling, served=answers)
-    contents = {MODEL_NAME: served, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
+    serving = Serving(config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
+    served = served_model(model, chats.take(training).encode(tokenizer), unseen, request.early_exits, serving)
+    calibration, exits = served.calibration, served.exits
+    contents = {MODEL_NAME: served.model, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
     first_fields = None
     if first_stage is not None:
         contents[FIRST_STAGE_NAME] = first_stage.to_bytes()
@@ -156,19 +137,14 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
             **_distilled(request.run),
         },
     }
-    staging = request.out.with_name(f".{request.out.name}.staging")
-    shutil.rmtree(staging, ignore_errors=True)
-    write_bundle(staging, contents, fields, calibration, metrics={})
-    metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=model, exits=exits)
-    if exits is not None:
-        metrics["early_exits"] = exit_figures(exits)
-    metrics["calibration"] = calibration.summary()
-    metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
-    write_bundle(staging, contents, fields, calibration, metrics)
-    load_bundle(staging)
-    shutil.rmtree(request.out, ignore_errors=True)
-    staging.rename(request.out)
-    return metrics
+
+    def measure(staging: Path) -> dict[str, Any]:
+        metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=model, exits=exits)
+        metrics["calibration"] = calibration.summary()
+        metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
+        return metrics
+
+    return write_bundle(request.out, contents, fields, calibration, measure)
 
 
 def _distilled(run: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _CODE: Final[Mapping[str, tuple[str, ...]]] = {
         *("export", "calibrate", "scaling_fit", "quantise", "onnx_graph", "parity", "evaluate", "model_card"),
         *("first_stage_fit", "averaging_network_fit", "averaging_network_torch", "network_options"),
         *("first_stage_account", "early_exit_fit", "early_exit_graph", "early_exit_account"),
-        *("held_out", "bundle_figures", "bundle_writer"),
+        *("held_out", "served_model", "bundle_figures", "bundle_writer"),
     ),
     "evaluate": ("evaluate", "metrics", "guarantee", "guarantee_report"),
     "promote": ("gated_promotion", "promotion_gate", "promote"),

@@ -1,0 +1,64 @@
+"""From a model to the one that is served: with exits between its layers, and calibrated as it will answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.tokenization import TokenIds
+from training_pipeline.calibrate import Calibration
+from training_pipeline.early_exit_fit import EarlyExitOptions, EarlyExits, fit_early_exits
+from training_pipeline.held_out import HeldOut
+from training_pipeline.scaling_fit import ScalingKind
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What fitting and calibrating a model needs besides its chats."""
+
+    seed: int
+    kind: ScalingKind
+    pad_id: int
+    """Token id that fills short rows."""
+    n_threads: int
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What goes into a bundle."""
+
+    model: bytes
+    """Contents of model.onnx."""
+    calibration: Calibration
+    exits: EarlyExits | None
+
+
+def served_model(
+    plain: bytes, training: Sequence[TokenIds], held_out: HeldOut, options: EarlyExitOptions | None, serving: Serving
+) -> ServedModel:
+    """Fit exits, where they are wanted and the encoder is large enough, and calibrate.
+
+    Args:
+        plain: Contents of model.onnx without exits.
+        training: Rows of chats that it was trained on.
+        held_out: Chats that it never saw.
+        options: What decides the exits; None for none.
+        serving: What else decides.
+    """
+    sizes = {"pad_id": serving.pad_id, "n_threads": serving.n_threads}
+    logits = held_out.logits(plain, **sizes)
+    calibration = held_out.calibrated(logits, seed=serving.seed, kind=serving.kind)
+    if options is None:
+        return ServedModel(plain, calibration, None)
+    exits = fit_early_exits(
+        plain,
+        training,
+        held_out.fitting(serving.seed),
+        options,
+        temperature=calibration.temperature,
+        seed=serving.seed,
+        **sizes,
+    )
+    if exits is None:
+        return ServedModel(plain, calibration, None)
+    model = exits.inside(plain)
+    served = held_out.logits(model, **sizes)
+    return ServedModel(model, held_out.calibrated(logits, seed=serving.seed, kind=serving.kind, served=served), exits)
