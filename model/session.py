@@ -7,6 +7,7 @@ the same pod. The model is created from verified bytes, so external weight data 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.calibration import FloatArray
 from model.errors import BundleError
@@ -59,12 +60,22 @@ class OnnxSession:
         Raises:
             One of `RUN_ERRORS`: the model failed on this batch.
         """
-        longest = max(len(row) for row in rows)
-        input_ids = np.full((len(rows), longest), self._pad_id, dtype=np.int64)
-        attention_mask = np.zeros((len(rows), longest), dtype=np.int64)
-        for i, row in enumerate(rows):
-            input_ids[i, : len(row)] = row
-            attention_mask[i, : len(row)] = 1
-        (logits,) = self._session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})
+        (logits,) = self._session.run(["logits"], padded(rows, self._pad_id))
         result: FloatArray = logits
         return result
+
+
+def padded(rows: Sequence[TokenIds], pad_id: int) -> dict[str, NDArray[np.int64]]:
+    """Return a model's inputs, int64 [n_rows, longest], by name: the rows filled up to the longest, and where they end.
+
+    Args:
+        rows: At least one.
+        pad_id: Token id that fills short rows.
+    """
+    longest = max(len(row) for row in rows)
+    input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
+    attention_mask = np.zeros((len(rows), longest), dtype=np.int64)
+    for i, row in enumerate(rows):
+        input_ids[i, : len(row)] = row
+        attention_mask[i, : len(row)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask}

@@ -13,17 +13,17 @@ from typing import Any, Final
 import numpy as np
 
 from model.bundle import Bundle, load_bundle
-from model.calibration import FloatArray, softmax
-from model.manifest import CALIBRATION_NAME, FIRST_STAGE_NAME, MODEL_NAME, NETWORK_NAME, TOKENIZER_NAME
+from model.manifest import CALIBRATION_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.tokenization import ConversationTokenizer
 from training_pipeline.bundle_figures import bundle_figures
-from training_pipeline.bundle_writer import write_bundle
+from training_pipeline.bundle_writer import first_stage_files, write_bundle
+from training_pipeline.calibrate import Calibration
 from training_pipeline.early_exit_fit import EarlyExitOptions
-from training_pipeline.held_out import FITTING_RATIO, HeldOut
+from training_pipeline.held_out import HeldOut
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.scaling_fit import ScalingKind
-from training_pipeline.served_model import Serving, served_model
-from training_pipeline.split import calibration_split, split_chats
+from training_pipeline.served_model import PlainModel, Serving, served_model
+from training_pipeline.split import split_chats
 from training_pipeline.train_config import TrainConfig
 
 _TOLERANCE: Final = 1e-3
@@ -65,17 +65,15 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     training, held_out = split_chats(chats, request.config)
     unseen = HeldOut.of(chats.take(held_out), tokenizer, bundle.first_stage)
     logits = unseen.logits(bundle.model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
-    _check_calibration(bundle, unseen, logits, request)
+    plain = PlainModel(bundle.model, logits, unseen.calibrated(logits, seed=request.config.seed, kind=request.scaling))
+    _check_calibration(bundle, plain.calibration, request.bundle)
     serving = Serving(request.config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
-    served = served_model(bundle.model, chats.take(training).encode(tokenizer), unseen, request.options, serving)
+    served = served_model(plain, chats.take(training).encode(tokenizer), unseen, request.options, serving)
     if served.exits is None:
         raise ValueError(f"{request.bundle}: no layer of {request.options.after_layers} has another one behind it")
     calibration = served.calibration
     contents = {TOKENIZER_NAME: bundle.tokenizer_json.encode()}
-    if bundle.first_stage is not None:
-        contents[FIRST_STAGE_NAME] = bundle.first_stage.to_bytes()
-        if bundle.first_stage.network is not None:
-            contents[NETWORK_NAME] = bundle.first_stage.network.to_bytes()
+    contents |= first_stage_files(bundle.first_stage)
     contents |= {MODEL_NAME: served.model, CALIBRATION_NAME: calibration.to_json()}
     first = manifest.first_stage
     fields: dict[str, Any] = {
@@ -101,26 +99,18 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     return write_bundle(request.out, contents, fields, calibration, measure)
 
 
-def _check_calibration(bundle: Bundle, unseen: HeldOut, logits: FloatArray, request: AddExitsRequest) -> None:
-    """Refuse chats, or a seed, that give other held-out chats than those the bundle was calibrated on."""
-    guarantee, _ = calibration_split(unseen.labels, calibration_ratio=FITTING_RATIO, seed=request.config.seed)
+def _check_calibration(bundle: Bundle, found: Calibration, path: Path) -> None:
+    """Refuse chats, or a seed, that give another calibration than the bundle has."""
     expected = len(bundle.calibration_labels)
-    if len(guarantee) != expected:
+    if len(found.labels) != expected:
         raise ValueError(
-            f"{len(guarantee)} held-out chats would carry the guarantee; {request.bundle} has {expected}; expected the "
-            "files of its run, in their order, with its --seed, --split-seed and --calibration-ratio"
+            f"{len(found.labels)} held-out chats would carry the guarantee; {path} has {expected}; expected the files "
+            "of its run, in their order, with its --seed, --split-seed and --calibration-ratio"
         )
-    probabilities = bundle.manifest.logit_scaling.probabilities(logits[guarantee])
-    if bundle.first_stage is not None and unseen.first is not None:
-        first = unseen.first.logits[guarantee]
-        probabilities = bundle.manifest.logit_scaling.probabilities(
-            bundle.first_stage.blended(logits[guarantee], first)
-        )
-        probabilities = np.where(unseen.first.are_final[guarantee][:, None], softmax(first), probabilities)
-    differs = np.abs(probabilities - bundle.calibration_probabilities).max(axis=1) > _TOLERANCE
+    differs = np.abs(found.probabilities - bundle.calibration_probabilities).max(axis=1) > _TOLERANCE
     if differs.any():
         raise ValueError(
-            f"{differs.sum()} of {expected} held-out chats get other probabilities than {CALIBRATION_NAME} of "
-            f"{request.bundle} says; expected the chats that it was calibrated on: the files of its run, in their "
-            "order, with its --seed, --split-seed and --calibration-ratio"
+            f"{differs.sum()} of {expected} held-out chats get other probabilities than {CALIBRATION_NAME} of {path} "
+            "says; expected the chats that it was calibrated on: the files of its run, in their order, with its "
+            "--seed, --split-seed and --calibration-ratio"
         )

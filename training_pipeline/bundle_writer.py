@@ -15,7 +15,15 @@ import orjson
 
 from model.bundle import load_bundle, sha256_of
 from model.calibration import RiskCurves
-from model.manifest import MANIFEST_NAME, MODEL_CARD_NAME, FileEntry, Manifest
+from model.first_stage import FirstStage
+from model.manifest import (
+    FIRST_STAGE_NAME,
+    MANIFEST_NAME,
+    MODEL_CARD_NAME,
+    NETWORK_NAME,
+    FileEntry,
+    Manifest,
+)
 from model.thresholds import thresholds_for
 from schemas import CODES, DEFAULT_POLICY
 from training_pipeline.calibrate import Calibration
@@ -26,6 +34,16 @@ QUANTISATION: Final = (
 )
 
 LICENCE: Final = "Apache-2.0 for the encoder; MODEL_CARD.md says under which licences the training texts are"
+
+
+def first_stage_files(first_stage: FirstStage | None) -> dict[str, bytes]:
+    """Return the files of a first stage, by name; none where there is none."""
+    if first_stage is None:
+        return {}
+    files = {FIRST_STAGE_NAME: first_stage.to_bytes()}
+    if first_stage.network is not None:
+        files[NETWORK_NAME] = first_stage.network.to_bytes()
+    return files
 
 
 def write_bundle(

@@ -21,6 +21,7 @@ from model.calibration import FloatArray, softmax
 from model.first_stage import is_decided
 from model.manifest import ExitSides
 from model.onnx_runtime import ort
+from model.session import padded
 from model.tokenization import TokenIds
 from schemas import DEFAULT_POLICY
 from training_pipeline.early_exit_graph import ExitHead, ExitRule, hidden_name, mean_of_tokens, with_exits
@@ -103,12 +104,8 @@ class LayerMeans:
         parts: list[tuple[list[int], list[FloatArray]]] = []
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_padded_tokens=_MAX_PADDED_TOKENS, max_rows=_MAX_ROWS):
-            ids = np.full((len(batch), max(lengths[i] for i in batch)), self._pad_id, dtype=np.int64)
-            mask = np.zeros_like(ids)
-            for at, i in enumerate(batch):
-                ids[at, : lengths[i]], mask[at, : lengths[i]] = rows[i], 1
-            found = self._session.run(["logits", *self._names], {"input_ids": ids, "attention_mask": mask})
-            parts.append((batch, found))
+            inputs = padded([rows[i] for i in batch], self._pad_id)
+            parts.append((batch, self._session.run(["logits", *self._names], inputs)))
         order = np.argsort(np.concatenate([batch for batch, _ in parts]))
         logits, *means = (np.concatenate(column)[order] for column in zip(*(found for _, found in parts), strict=True))
         return means, logits

@@ -16,15 +16,13 @@ from safetensors.numpy import load_file
 from model.calibration import LogitScaling
 from model.manifest import (
     CALIBRATION_NAME,
-    FIRST_STAGE_NAME,
     MODEL_NAME,
-    NETWORK_NAME,
     TOKENIZER_NAME,
 )
 from model.tokenization import ConversationTokenizer
 from training_pipeline.averaging_network_fit import token_vectors
 from training_pipeline.bundle_figures import bundle_figures
-from training_pipeline.bundle_writer import write_bundle
+from training_pipeline.bundle_writer import first_stage_files, write_bundle
 from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.distil.layout import RECORD_NAME as DISTIL_RECORD_NAME
 from training_pipeline.distilbert_weights import as_bert
@@ -38,7 +36,7 @@ from training_pipeline.parity import parity_report, runtime_logits
 from training_pipeline.quantise import PerTokenProducts
 from training_pipeline.run_folder import chosen_epoch, encoder_of
 from training_pipeline.scaling_fit import ScalingKind
-from training_pipeline.served_model import Serving, served_model
+from training_pipeline.served_model import PlainModel, Serving, served_model
 from training_pipeline.split import split_chats
 from training_pipeline.train_config import TrainConfig, read_config
 
@@ -114,14 +112,14 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         first_stage = fit_first_stage(chats.take(training), tokenizer, config, request.first_stage, vectors=vectors)
     unseen = HeldOut.of(chats.take(held_out), tokenizer, first_stage)
     serving = Serving(config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
-    served = served_model(model, chats.take(training).encode(tokenizer), unseen, request.early_exits, serving)
+    logits = unseen.logits(model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
+    plain = PlainModel(model, logits, unseen.calibrated(logits, seed=config.seed, kind=request.scaling))
+    served = served_model(plain, chats.take(training).encode(tokenizer), unseen, request.early_exits, serving)
     calibration, exits = served.calibration, served.exits
     contents = {MODEL_NAME: served.model, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
+    contents |= first_stage_files(first_stage)
     first_fields = None
     if first_stage is not None:
-        contents[FIRST_STAGE_NAME] = first_stage.to_bytes()
-        if first_stage.network is not None:
-            contents[NETWORK_NAME] = first_stage.network.to_bytes()
         first_fields = first_stage.fields.model_copy(update={"blend_weight": calibration.blend_weight})
     fields: dict[str, Any] = {
         "name": request.name,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from model.calibration import FloatArray
 from model.tokenization import TokenIds
 from training_pipeline.calibrate import Calibration
 from training_pipeline.early_exit_fit import EarlyExitOptions, EarlyExits, fit_early_exits
@@ -22,6 +23,17 @@ class Serving:
 
 
 @dataclass(frozen=True)
+class PlainModel:
+    """A model without exits, and what the held-out chats say of it."""
+
+    model: bytes
+    """Contents of model.onnx."""
+    logits: FloatArray
+    """float32 [n_chats, 13], of the held-out chats."""
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """What goes into a bundle."""
 
@@ -32,33 +44,36 @@ class ServedModel:
 
 
 def served_model(
-    plain: bytes, training: Sequence[TokenIds], held_out: HeldOut, options: EarlyExitOptions | None, serving: Serving
+    plain: PlainModel,
+    training: Sequence[TokenIds],
+    held_out: HeldOut,
+    options: EarlyExitOptions | None,
+    serving: Serving,
 ) -> ServedModel:
     """Fit exits, where they are wanted and the encoder is large enough, and calibrate.
 
     Args:
-        plain: Contents of model.onnx without exits.
+        plain: The model without exits.
         training: Rows of chats that it was trained on.
         held_out: Chats that it never saw.
         options: What decides the exits; None for none.
         serving: What else decides.
     """
-    sizes = {"pad_id": serving.pad_id, "n_threads": serving.n_threads}
-    logits = held_out.logits(plain, **sizes)
-    calibration = held_out.calibrated(logits, seed=serving.seed, kind=serving.kind)
-    if options is None:
-        return ServedModel(plain, calibration, None)
-    exits = fit_early_exits(
-        plain,
-        training,
-        held_out.fitting(serving.seed),
-        options,
-        temperature=calibration.temperature,
-        seed=serving.seed,
-        **sizes,
-    )
+    exits = None
+    if options is not None:
+        exits = fit_early_exits(
+            plain.model,
+            training,
+            held_out.fitting(serving.seed),
+            options,
+            temperature=plain.calibration.temperature,
+            seed=serving.seed,
+            pad_id=serving.pad_id,
+            n_threads=serving.n_threads,
+        )
     if exits is None:
-        return ServedModel(plain, calibration, None)
-    model = exits.inside(plain)
-    served = held_out.logits(model, **sizes)
-    return ServedModel(model, held_out.calibrated(logits, seed=serving.seed, kind=serving.kind, served=served), exits)
+        return ServedModel(plain.model, plain.calibration, None)
+    model = exits.inside(plain.model)
+    served = held_out.logits(model, pad_id=serving.pad_id, n_threads=serving.n_threads)
+    calibration = held_out.calibrated(plain.logits, seed=serving.seed, kind=serving.kind, served=served)
+    return ServedModel(model, calibration, exits)
