@@ -13,6 +13,7 @@ from worker.cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.fetch_sources import fetch_statistics
+from worker.group_agreement import agreement_of
 from worker.health import HealthServer
 from worker.judge import Loaded, build_judge
 from worker.kafka_config import consumer_config, producer_config, transactional_id_of
@@ -69,7 +70,14 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             settings, client, topics, reachability, published=partial(metrics.observe_stage, "publish")
         )
         stack.callback(publisher.close)
-        consumer = RecordConsumer(client, settings.kafka, metrics, reachability, commits.settle)
+        consumer = RecordConsumer(
+            client,
+            settings.kafka,
+            metrics,
+            reachability,
+            commits.settle,
+            agreement=agreement_of(admin, settings.kafka),
+        )
         stack.callback(consumer.close)
         stack.callback(commits.close)
         serve_health(

@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 
 from worker.errors import BatchAborted, Fatal
+from worker.group_agreement import GroupAgreement
 from worker.kafka_errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
 from worker.metrics import Metrics
 from worker.patience import patiently
@@ -28,6 +29,7 @@ from worker.reachability import Reachability
 from worker.record import Record
 from worker.settings import KafkaSettings
 from worker.start_offsets import start_offset
+from worker.unknown_topic import look_for
 
 log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ class RecordConsumer:
         reachability: Told of every sign of life of the brokers.
         settle: Waits until the commit in flight has ended, whatever its result; called before partitions go away.
         topics: Topics to read; by default the input topic of the settings.
+        agreement: Asked in each poll whether the group still knows what this member has.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class RecordConsumer:
         settle: Callable[[], None],
         *,
         topics: Sequence[str] = (),
+        agreement: GroupAgreement | None = None,
     ) -> None:
         self.client = consumer
         self._settings = settings
@@ -73,12 +77,11 @@ class RecordConsumer:
         self._joined = False
         self._closing = False
         self._topics = list(topics) or [settings.input_topic]
-        consumer.subscribe(
-            self._topics,
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
-        )
+        self._agreement = agreement
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self.client.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     @property
     def joined(self) -> bool:
@@ -91,6 +94,11 @@ class RecordConsumer:
         Raises:
             Fatal: Kafka refuses the worker, an offset range is lost, or Kafka is away for too long.
         """
+        if self._agreement is not None and self._agreement.broken(self.client, self._assigned.keys()):
+            # Leaving gives everything back, by the callbacks of the next polls; the client joins again after that.
+            self.client.unsubscribe()
+            self._subscribe()
+            self._metrics.rebalances.labels(kind="rejoined").inc()
         first = self.client.poll(_POLL_S)
         if first is None:
             self._reachability.check()
@@ -133,15 +141,10 @@ class RecordConsumer:
         if error.code() in UNKNOWN_TOPIC:
             # Said once by the client, whether the topic comes back or not.
             for topic in self._topics:
-                self._patiently(f"looking for topic {topic}", partial(self._look_for, topic))
+                self._patiently(f"looking for topic {topic}", partial(look_for, self.client, topic))
         elif is_fatal(error):
             raise fatal(error, f"reading {self._settings.input_topic} as group {self._settings.group_id}")
         log.warning("consumer_error", error=describe(error))
-
-    def _look_for(self, topic: str, *, timeout: float) -> None:
-        found = self.client.list_topics(topic, timeout=timeout).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
 
     def rewind(self) -> None:
         """Go back to the committed offsets of all owned partitions.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from worker.kafka_errors import UNKNOWN_TOPIC
 
@@ -41,3 +41,14 @@ class UnknownTopic:
     def known(self) -> None:
         """Take a sign that the topic is there."""
         self._since = None
+
+
+def look_for(client: Consumer, topic: str, *, timeout: float) -> None:
+    """Ask the brokers for a topic.
+
+    Raises:
+        KafkaException: no broker answers within `timeout` seconds, or the one that does knows no such topic.
+    """
+    found = client.list_topics(topic, timeout=timeout).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)

@@ -4,6 +4,7 @@ I1 every input record ends as exactly one of verdict or dead letter; I2 none twi
 of an aborted transaction visible.
 """
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -121,8 +122,20 @@ class Ledger:
                 and len({origin(record, self.topics) for record in self.seen}) >= n_records
             ),
             timeout_s=timeout_s,
-            what=lambda: f"{self._reader.n_records} outcomes of {n_records}",
+            what=lambda: f"{self._reader.n_records} outcomes of {n_records}; {self._describe_missing()}",
         )
+
+    def _describe_missing(self) -> str:
+        """Say what waits on which input partition, and whether it is unread or in a transaction that has not ended."""
+        missing = self.sent.keys() - {origin(record, self.topics) for record in self.seen}
+        try:
+            written = {origin(record, self.topics) for record in self.read_uncommitted()}
+        except TimeoutError as error:
+            return f"missing {sorted(missing)[:10]}; {error}"
+        by_partition = itertools.groupby(sorted(missing), key=lambda place: place.partition)
+        offsets = {partition: [place.offset for place in places] for partition, places in by_partition}
+        waiting = {partition: f"{len(found)} from {found[0]} to {found[-1]}" for partition, found in offsets.items()}
+        return f"missing by input partition {waiting}, of which {len(missing & written)} are written uncommitted"
 
     def read(self) -> list[ReadRecord]:
         """Return what a read_committed reader sees that comes last."""

@@ -10,7 +10,8 @@ from deploy.local import LocalStack
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import Ledger, Sent
 from tests.integration.replay_rig import ReplayRig
-from tests.integration.secured_kafka import Connection, SecuredKafka, role_rights
+from tests.integration.secured_kafka import Connection, SecuredKafka, kafka_settings, role_rights
+from worker.kafka_probe import open_admin
 from worker.settings import KafkaSettings
 
 pytestmark = pytest.mark.services
@@ -84,6 +85,20 @@ def test_the_worker_does_without_the_optional_rights(  # noqa: PLR0917  fixtures
     ledger.send(sample_chats[:5])
     ledger.wait_complete()
     assert worker.events("topic_limit_unknown")
+    assert worker.stop() == 0
+
+
+def test_a_member_may_ask_what_its_coordinator_has_told_it(
+    secured: SecuredKafka, user: Connection, settings: Settings, start_worker: StartWorker
+) -> None:
+    """KIP-848: reading with a group and from its topics includes describing both (`worker.group_agreement`)."""
+    rights = role_rights(settings, "worker")
+    secured.allow(bindings([right for right in rights if right.optional is None], user.principal))
+    worker = start_worker(**user.settings, KAFKA__GROUP_PROTOCOL="consumer")
+    worker.wait_until_it_owns_partitions()
+    admin, group = open_admin(kafka_settings(worker.settings)), settings["MODERATION_KAFKA__GROUP_ID"]
+    (member,) = admin.describe_consumer_groups([group])[group].result(20).members
+    assert len(member.target_assignment.topic_partitions) == worker.events("partitions_changed")[-1]["n_assigned"]
     assert worker.stop() == 0
 
 

@@ -107,5 +107,9 @@ class WorkerProcess:
         self.process.wait(10)
 
     def tail(self) -> str:
-        """Return the end of the log, for a failure text."""
-        return self.log_path.read_text("utf-8", "replace")[-3_000:]
+        """Return the end of the log, for a failure text: what happened, with the last batch but not each of them."""
+        lines = self.log_path.read_text("utf-8", "replace").splitlines()
+        batches = [number for number, line in enumerate(lines) if '"event": "batch_done"' in line]
+        left_out = set(batches[:-1])
+        kept = [line[:400] for number, line in enumerate(lines) if number not in left_out]
+        return f"({len(left_out)} earlier batches left out)\n" + "\n".join(kept)[-4_000:]

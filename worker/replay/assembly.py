@@ -15,6 +15,7 @@ from worker.batch_size import BatchSize
 from worker.cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
+from worker.group_agreement import agreement_of
 from worker.judge import Judge
 from worker.kafka_config import consumer_config
 from worker.kafka_probe import open_admin, probe
@@ -202,6 +203,7 @@ def _kafka_side(
         metrics=metrics,
         reachability=reachability,
         settle=commits.settle,
+        agreement=agreement_of(standing.admin, settings.kafka),
     )
     stack.callback(consumer.close)
     stack.callback(commits.close)
