@@ -77,6 +77,8 @@ class GroupAgreement:
         if self._answer is None:
             if now - self._asked_at_s >= EVERY_S:
                 self._asked_at_s = now
+                # Serves what the client has to tell of its connections, which would pile up otherwise.
+                self._admin.poll(0)
                 self._answer = self._admin.describe_consumer_groups([self._group_id])[self._group_id]
             return False
         if not self._answer.done():

@@ -35,6 +35,10 @@ class Coordinator:
             )
         ]
 
+    def poll(self, timeout: float) -> int:  # noqa: ARG002
+        """Have nothing to tell."""
+        return 0
+
     def describe_consumer_groups(self, groups: list[str]) -> dict[str, "Future[Any]"]:
         """Answer as `AdminClient` does."""
         self.n_asked += 1
