@@ -8,6 +8,9 @@ from schemas.codec import (
     decode_verdict,
     encode_verdict,
     encode_verdict_change,
+    parse_event,
+    validate_event,
+    visible_turns,
 )
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
@@ -58,6 +61,9 @@ __all__ = [
     "encode_verdict",
     "encode_verdict_change",
     "is_visible",
+    "parse_event",
     "turns_fingerprint",
+    "validate_event",
     "verdict_id",
+    "visible_turns",
 ]

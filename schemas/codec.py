@@ -58,6 +58,16 @@ def decode_conversation(raw: bytes | None, limits: CodecLimits) -> tuple[ChatEve
     Raises:
         RecordRejected: with reason decode_error, too_large, schema_error or empty_conversation.
     """
+    event = validate_event(parse_event(raw, limits))
+    return event, visible_turns(event)
+
+
+def parse_event(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
+    """Parse one input record of a schema version that this code reads.
+
+    Raises:
+        RecordRejected: with reason decode_error, too_large or schema_error.
+    """
     if raw is None:
         raise RecordRejected(
             RejectionReason.DECODE_ERROR,
@@ -71,17 +81,34 @@ def decode_conversation(raw: bytes | None, limits: CodecLimits) -> tuple[ChatEve
         )
     document = _parse_object(raw)
     _check_version(document.get("schema_version"))
+    return document
+
+
+def validate_event(document: dict[str, object]) -> ChatEvent:
+    """Return the event that a parsed record holds; messages that are `Message` objects count as validated.
+
+    Raises:
+        RecordRejected: with reason schema_error.
+    """
     try:
-        event = ChatEvent.model_validate(document)
+        return ChatEvent.model_validate(document)
     except ValidationError as error:
         raise RecordRejected(RejectionReason.SCHEMA_ERROR, _describe(error)) from None
+
+
+def visible_turns(event: ChatEvent) -> list[Turn]:
+    """Return the turns to be judged, at least one.
+
+    Raises:
+        RecordRejected: with reason empty_conversation.
+    """
     turns = conversation_turns(event)
     if not turns:
         raise RecordRejected(
             RejectionReason.EMPTY_CONVERSATION,
             "messages, formatted_chat and query hold no visible text; expected some in one of them",
         )
-    return event, turns
+    return turns
 
 
 def _parse_object(raw: bytes) -> dict[str, object]:

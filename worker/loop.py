@@ -19,7 +19,7 @@ from worker.batch_size import BatchSize
 from worker.cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
-from worker.decode import decode
+from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
 from worker.judge import Judge, JudgeSource
 from worker.messages import OutputTopics, encoded_verdicts, next_offsets, to_messages
@@ -78,7 +78,7 @@ class WorkerLoop:
         self._publisher = publisher
         self._commits = commits
         self._topics = topics
-        self._limits = limits
+        self._decoder = Decoder(limits)
         self._batch_size = batch_size
         self._max_batch_bytes = max_batch_bytes
         self._metrics = metrics
@@ -115,7 +115,7 @@ class WorkerLoop:
         started = time.perf_counter()
         self._metrics.record_stage_s.labels(stage="wait").inc(_waited_s(records, time.time()))
         with self._stage("decode", len(records)):
-            events, rejected = decode(records, self._limits)
+            events, rejected = self._decoder.decode(records)
         with self._stage("cache_get", len(records)):
             known = self._known(events, judge)
         unknown = [event for event in events if event.record.place not in known]

@@ -7,7 +7,7 @@ import orjson
 from model import Classification
 from model.decision import Judgement
 from schemas import CODES, CodecLimits, Decision
-from worker.decode import decode
+from worker.decode import Decoder
 from worker.messages import OutputTopics
 from worker.record import Event, Record
 from worker.settings import KafkaSettings
@@ -28,7 +28,7 @@ def tombstone(offset: int) -> Record:
 
 def event(offset: int, **fields: Any) -> Event:
     """Return a decoded chat event."""
-    (events, rejected) = decode([record(offset, **fields)], CodecLimits())
+    (events, rejected) = Decoder(CodecLimits()).decode([record(offset, **fields)])
     assert not rejected
     return events[0]
 

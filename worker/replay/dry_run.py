@@ -13,7 +13,7 @@ from confluent_kafka import Message
 from model import Classifier
 from schemas import CodecLimits
 from worker.cache import VerdictCache
-from worker.decode import decode
+from worker.decode import Decoder
 from worker.record import Record
 from worker.replay.plan import Partition, ReplayPlan
 from worker.replay.selection import Selection, dead_letter_of, with_origin
@@ -81,7 +81,7 @@ def estimate(
     n_seen = sum(counted.reached[one.place] - one.start for one in plan.ranges if one.place in counted.reached)
     factor = 1.0 if is_whole or not n_seen else plan.n_offsets / n_seen
     started = time.perf_counter()
-    events, rejected = decode(counted.sample, limits)
+    events, rejected = Decoder(limits).decode(counted.sample)
     cached = cache.get_many(event.chat.chat_id for event in events)
     light_s = (time.perf_counter() - started) / max(1, len(counted.sample))
     unknown = [
