@@ -20,9 +20,10 @@ from schemas import (
 )
 from worker.record import Event, Record, Rejected
 
-_KEPT_CHATS: Final = 2_000
-_KEPT_BYTES: Final = 8_000
-"""Longer events are not kept, so that what is kept stays below some 40 MB."""
+_KEPT_BYTES: Final = 4_000_000
+"""Records whose texts are kept, all together: some 2,500 chats. Decoded they take four times that, hostile ones 27."""
+_LONGEST_KEPT_BYTES: Final = 16_000
+"""A longer record would take the place of many."""
 
 _TEXT_FIELDS: Final = ("messages", "query", "formatted_chat")
 """Where the turns may come from (`schemas.visible_text`)."""
@@ -36,6 +37,8 @@ class _Said(NamedTuple):
     messages: list[Message]
     turns: list[Turn]
     fingerprint: str
+    n_bytes: int
+    """Size of the record."""
 
 
 class Decoder:
@@ -48,6 +51,7 @@ class Decoder:
     def __init__(self, limits: CodecLimits) -> None:
         self._limits = limits
         self._said: dict[str, _Said] = {}
+        self._n_bytes = 0
 
     def decode(self, records: Iterable[Record]) -> tuple[list[Event], list[Rejected]]:
         """Decode records; each becomes one event or one rejection, both in input order."""
@@ -70,14 +74,19 @@ class Decoder:
             return Event(record, chat, said.turns, said.fingerprint)
         chat = validate_event(document)
         turns = visible_turns(chat)
-        said = _Said(parsed, chat.messages, turns, turns_fingerprint(turns))
-        if len(record.value or b"") <= _KEPT_BYTES:
-            self._keep(chat.chat_id, said)
+        said = _Said(parsed, chat.messages, turns, turns_fingerprint(turns), len(record.value or b""))
+        self._keep(chat.chat_id, said)
         return Event(record, chat, turns, said.fingerprint)
 
     def _keep(self, chat_id: str, said: _Said) -> None:
-        # Taken out first: a dict ends with what was inserted last.
-        self._said.pop(chat_id, None)
-        self._said[chat_id] = said
-        if len(self._said) > _KEPT_CHATS:
-            del self._said[next(iter(self._said))]
+        self._forget(chat_id)
+        if said.n_bytes <= _LONGEST_KEPT_BYTES:
+            # At the end: a dict begins with what was inserted first.
+            self._said[chat_id] = said
+            self._n_bytes += said.n_bytes
+        while self._n_bytes > _KEPT_BYTES:
+            self._forget(next(iter(self._said)))
+
+    def _forget(self, chat_id: str) -> None:
+        said = self._said.pop(chat_id, None)
+        self._n_bytes -= said.n_bytes if said is not None else 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas import CodecLimits, RejectionReason, content_fingerprint
 from tests.bad_inputs import bad_inputs
 from tests.worker.payloads import record, tombstone
-from worker.decode import _KEPT_BYTES, _KEPT_CHATS, Decoder
+from worker.decode import _KEPT_BYTES, _LONGEST_KEPT_BYTES, Decoder
 from worker.record import Record
 
 LIMITS = CodecLimits()
@@ -86,7 +86,7 @@ def test_the_same_texts_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> N
         return turns[0].text
 
     monkeypatch.setattr("worker.decode.turns_fingerprint", fingerprint)
-    decoder, long = Decoder(LIMITS), "x" * _KEPT_BYTES
+    decoder, long = Decoder(LIMITS), "x" * _LONGEST_KEPT_BYTES
     for number, text in enumerate(["one", "one", "two", "one", long, long]):
         messages = [{"role": "user", "content": text}]
         (event,), _ = decoder.decode([record(number, chat_id="a", event_id=number, messages=messages)])
@@ -94,8 +94,18 @@ def test_the_same_texts_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert counted == ["one", "two", "one", long, long]
 
 
+def saying(chat: int, n_characters: int) -> Record:
+    """Return a record of a chat that says so much."""
+    return record(chat, chat_id=f"chat-{chat}", messages=[{"role": "user", "content": "x" * n_characters}])
+
+
 def test_the_chats_of_long_ago_are_forgotten() -> None:
-    """Memory does not grow with the number of chats."""
-    decoder = Decoder(LIMITS)
-    decoder.decode([record(offset) for offset in range(_KEPT_CHATS + 10)])
-    assert list(decoder._said) == [f"chat-{offset}" for offset in range(10, _KEPT_CHATS + 10)]
+    """Memory grows neither with the number of chats nor with their length."""
+    decoder, n_chats, n_characters = Decoder(LIMITS), 500, 10_000
+    decoder.decode(saying(chat, n_characters) for chat in range(n_chats))
+    n_kept = _KEPT_BYTES // len(saying(n_chats - 1, n_characters).value or b"")
+    assert list(decoder._said) == [f"chat-{chat}" for chat in range(n_chats - n_kept, n_chats)]
+    decoder.decode([saying(n_chats - 1, 5), saying(n_chats - 2, _LONGEST_KEPT_BYTES)])
+    assert list(decoder._said)[-1] == f"chat-{n_chats - 1}"
+    assert f"chat-{n_chats - 2}" not in decoder._said
+    assert decoder._n_bytes == sum(said.n_bytes for said in decoder._said.values())
