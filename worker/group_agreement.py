@@ -48,6 +48,9 @@ class Difference(NamedTuple):
     """Owned, and meant for others."""
 
 
+_AGREED: Final = Difference(frozenset(), frozenset())
+
+
 class GroupAgreement:
     """Compares what a member owns with what the coordinator has told it; never waits.
 
@@ -63,7 +66,7 @@ class GroupAgreement:
         self._clock = clock
         self._asked_at_s = clock()
         self._answer: Future[ConsumerGroupDescription] | None = None
-        self._difference = Difference(frozenset(), frozenset())
+        self._difference = _AGREED
         self._since_s = self._asked_at_s
         self._last_error = ""
 
@@ -87,7 +90,7 @@ class GroupAgreement:
         difference = self._difference_of(answer, member.memberid(), frozenset(owned))
         if difference != self._difference:
             self._difference, self._since_s = difference, now
-        if not any(difference) or now - self._since_s < STANDS_S:
+        if difference == _AGREED or now - self._since_s < STANDS_S:
             return False
         self._since_s = now
         log.warning("group_disagrees", **{name: sorted(found) for name, found in difference._asdict().items()})
@@ -98,7 +101,7 @@ class GroupAgreement:
     ) -> Difference:
         member = self._described(answer, member_id)
         if member is None or member.target_assignment is None:
-            return Difference(frozenset(), frozenset())
+            return _AGREED
         return Difference(_partitions(member.assignment) - owned, owned - _partitions(member.target_assignment))
 
     def _described(self, answer: "Future[ConsumerGroupDescription]", member_id: str) -> MemberDescription | None:
