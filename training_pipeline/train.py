@@ -21,8 +21,8 @@ from model.calibration import LogitScaling, softmax
 from model.tokenization import ConversationTokenizer, TokenIds
 from schemas import DEFAULT_BANNED
 from training_pipeline.allocator import keep_freed_memory
+from training_pipeline.augment.rows import augmented_rows
 from training_pipeline.data_record import record_data
-from training_pipeline.disguised_rows import with_disguised
 from training_pipeline.encoder_classifier import EncoderClassifier, pad_batch
 from training_pipeline.encoder_files import check_encoder, default_encoder_path
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
@@ -187,7 +187,7 @@ def train(
                 break
             # A seed per epoch: a resumed run sees the batches that an uninterrupted one would have seen.
             torch.manual_seed(config.seed + epoch + _SEED_STRIDE * accelerator.process_index)
-            epoch_rows = with_disguised(training, rows, tokenizer, config, epoch=epoch)
+            epoch_rows = augmented_rows(training, rows, tokenizer, config, epoch=epoch)
             loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch)
             run.save(folder, epoch, loss)
             _report(run, reported, folder, {"epoch": epoch, "loss": loss}, tracking)

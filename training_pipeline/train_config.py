@@ -57,6 +57,18 @@ class TrainConfig(BaseModel):
     evasion_ratio: float = Field(
         default=0.0, ge=0, le=1, description="Share of the chats that are disguised anew in each epoch, see evasion.py."
     )
+    mixture_ratio: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.3,
+        description="Share of the chats that get unrelated safe text beside their request; of banned ones twice that.",
+    )
+    identity_ratio: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.3,
+        description="Share of the chats whose user says in each epoch who is asking; of banned ones a third of it.",
+    )
     banned_group_weight: float = Field(
         default=0.0,
         ge=0,

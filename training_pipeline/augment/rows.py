@@ -1,0 +1,66 @@
+"""Replace a share of the training rows by changed copies of their chats: disguised, mixed, with an identity.
+
+Invariant: the same chats, configuration and epoch give the same rows.
+"""
+
+import random
+from collections.abc import Sequence
+
+from model.tokenization import ConversationTokenizer, TokenIds
+from model.windowing import render
+from schemas import CODES, DEFAULT_BANNED, Turn
+from training_pipeline.augment.identities import with_identity
+from training_pipeline.augment.mixtures import mixed, paste_of
+from training_pipeline.evasion import KINDS, evade_turns
+from training_pipeline.labelled_chats import LabelledChats
+from training_pipeline.train_config import TrainConfig
+
+
+def augmented_rows(
+    chats: LabelledChats,
+    rows: Sequence[TokenIds],
+    tokenizer: ConversationTokenizer,
+    config: TrainConfig,
+    *,
+    epoch: int,
+) -> list[TokenIds]:
+    """Return the rows of one epoch; what the configuration's ratios choose is changed.
+
+    Chats of every category are changed: otherwise the change itself would look banned. A mixture is twice as frequent
+    in banned chats and an identity a third as frequent, because those are the errors to unlearn.
+    """
+    result = list(rows)
+    if config.evasion_ratio == config.mixture_ratio == config.identity_ratio == 0:
+        return result
+    rng = random.Random(config.seed * 1_000 + epoch)  # noqa: S311  chooses chats, no secret
+    banned = [CODES[label] in DEFAULT_BANNED for label in chats.labels]
+    pastes = [] if config.mixture_ratio == 0 else _pastes(chats, banned)
+    texts: dict[int, str] = {}
+    for i, turns in enumerate(chats.conversations):
+        changed = _changed(turns, pastes, config, rng, is_banned=banned[i])
+        if changed is not None:
+            texts[i] = render(changed, config.windowing)
+    for i, row in zip(texts, tokenizer.encode(list(texts.values())), strict=True):
+        result[i] = row
+    return result
+
+
+def _pastes(chats: LabelledChats, banned: Sequence[bool]) -> list[str]:
+    offered = (paste_of(turns) for turns, is_banned in zip(chats.conversations, banned, strict=True) if not is_banned)
+    return [paste for paste in offered if paste]
+
+
+def _changed(
+    turns: list[Turn], pastes: Sequence[str], config: TrainConfig, rng: random.Random, *, is_banned: bool
+) -> list[Turn] | None:
+    """Return the chat as one of the changes leaves it; None where it stays as it is."""
+    chance = rng.random() - config.evasion_ratio
+    if chance < 0:
+        return evade_turns(turns, rng.choice(KINDS), rng)
+    chance -= config.mixture_ratio * (2 if is_banned else 1)
+    if chance < 0:
+        return mixed(turns, pastes, config.windowing, rng)
+    chance -= config.identity_ratio / (3 if is_banned else 1)
+    if chance < 0:
+        return with_identity(turns, rng)
+    return None
