@@ -16,6 +16,10 @@ from transformers.models.auto import MODEL_MAPPING
 
 from schemas import CODES
 
+HEAD_WEIGHT: Final = "classification_head.weight"
+HEAD_BIAS: Final = "classification_head.bias"
+"""Names of a trained head in an encoder's folder, see `training_pipeline.encoder.from_bundle`."""
+
 _DROPOUTS: Final = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
 """Names of the dropout rates in the configurations of BERT and DistilBERT."""
 
@@ -41,7 +45,9 @@ class EncoderClassifier(nn.Module):
     def from_pretrained(
         cls, path: Path, *, dropout: float = 0.1, encoder_dropout: float = 0.0, pooling: str = "mean"
     ) -> "EncoderClassifier":
-        """Load the encoder from a local transformers folder, without its pooler; the head starts at random.
+        """Load the encoder from a local transformers folder, without its pooler.
+
+        The head starts at random where the folder holds none.
 
         Args:
             path: Folder with config.json and model.safetensors.
@@ -54,7 +60,9 @@ class EncoderClassifier(nn.Module):
         encoder = AutoModel.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
         )
-        return cls(encoder, hidden_size=encoder.config.hidden_size, dropout=dropout, pooling=pooling)
+        model = cls(encoder, hidden_size=encoder.config.hidden_size, dropout=dropout, pooling=pooling)
+        _take_head(model, path)
+        return model
 
     @classmethod
     def from_checkpoint(cls, path: Path, checkpoint: Path, *, pooling: str = "mean") -> "EncoderClassifier":
@@ -86,6 +94,19 @@ class EncoderClassifier(nn.Module):
 def _without_pooler(config: PretrainedConfig) -> dict[str, Any]:
     network: Any = MODEL_MAPPING[type(config)]
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(network).parameters else {}
+
+
+def _take_head(model: EncoderClassifier, folder: Path) -> None:
+    """Start the head from the folder's, where it has one."""
+    from safetensors import safe_open  # noqa: PLC0415
+
+    if not (folder / "model.safetensors").is_file():
+        return
+    with safe_open(folder / "model.safetensors", framework="pt") as tensors:
+        if HEAD_WEIGHT in tensors.keys():  # noqa: SIM118  (safetensors' handle is no mapping)
+            model.head.load_state_dict(
+                {"weight": tensors.get_tensor(HEAD_WEIGHT), "bias": tensors.get_tensor(HEAD_BIAS)}
+            )
 
 
 def load_weights(model: EncoderClassifier, path: Path) -> None:

@@ -60,6 +60,21 @@ def add_exits(
     _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
+@app.command(name="bundle-to-encoder")
+def bundle_to_encoder(
+    *,
+    bundle: Annotated[
+        Path, typer.Option(help="Bundle folder, or a registry.", show_default="the shipped bundle")
+    ] = DEFAULT_BUNDLE_PATH,
+    out: Annotated[Path, typer.Option(help="Encoder folder to write.")],
+) -> None:
+    """Turn a bundle's INT8 transformer back into weights that `train --encoder` goes on from, its head included."""
+    from training_pipeline.encoder.from_bundle import write_encoder_of  # noqa: PLC0415
+
+    loaded = load_bundle(bundle)
+    _print_json({"encoder": str(write_encoder_of(loaded, out)), "from": loaded.ref.model_dump()})
+
+
 @app.command(name="verify-guarantee")
 def verify_guarantee(
     *,
