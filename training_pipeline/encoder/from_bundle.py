@@ -101,7 +101,7 @@ def _weights(constants: dict[str, NDArray[np.generic]]) -> dict[str, FloatMatrix
         elif match := _LEVELS.fullmatch(name):
             scales = constants[f"layer{match[1]}.{match[2]}.scales"].astype(np.float32)
             dense = f"encoder.layer.{match[1]}.{_SITES[match[2]]}"
-            weights[f"{dense}.weight"] = np.ascontiguousarray((value * scales).T.astype(np.float32))
+            weights[f"{dense}.weight"] = np.ascontiguousarray((value.astype(np.float32) * scales).T)
         elif match := re.fullmatch(r"layer(\d+)\.qkv\.bias", name):
             for part, bias in zip(("query", "key", "value"), np.split(value.astype(np.float32), 3), strict=True):
                 weights[f"encoder.layer.{match[1]}.attention.self.{part}.bias"] = bias
