@@ -13,13 +13,13 @@ from rich.table import Table
 
 from model.errors import BundleError
 from model.policy_file import PolicyError
+from training_pipeline.recipe_code import code_digest
 from training_pipeline.recipe_config import Recipe
 from training_pipeline.recipe_stages import Task, tasks_of
 from training_pipeline.recipe_state import (
     RecipeState,
     StageState,
     arguments_digest,
-    code_digest,
     path_digest,
     paths_digest,
 )

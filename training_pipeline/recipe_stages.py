@@ -18,32 +18,24 @@ from model.cpu_quota import available_cpus
 from training_pipeline import recipe_actions as actions
 from training_pipeline.distil.layout import CHATS_NAME, RUN_NAME, STUDENT_NAME
 from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.recipe_code import code_digest, with_imports
 from training_pipeline.recipe_config import Recipe
 from training_pipeline.recipe_layout import Layout
-from training_pipeline.recipe_state import code_digest
 
 _CODE: Final[Mapping[str, tuple[str, ...]]] = {
-    "extract": ("data.extract", "data.record_files", "data.chat_rows"),
-    "preprocess": ("data.preprocess", "data.near_duplicates", "data.pii", "data.language"),
-    "label": ("data.label", "data.label_prompt", "data.label_answer", "recorded_answers"),
-    "agree": ("data.agree", "data.agreement", "data.dawid_skene", "data.votes", "data.injection"),
-    "split": ("data.grouped_split", "data.near_duplicates"),
-    "train": ("train", "train_config", "encoder_classifier", "encoder_layers", "labelled_chats", "split"),
-    "distil": (
-        *("distil.distil", "distil.teachers", "distil.soft_labels", "distil.student_chats", "distil.student"),
-        *("train", "train_config", "encoder_classifier", "split"),
-    ),
-    "calibrate": ("checkpoints", "scaling_fit", "quantise", "onnx_graph", "metrics"),
-    "export": (
-        *("export", "calibrate", "scaling_fit", "quantise", "onnx_graph", "parity", "evaluate", "model_card"),
-        *("first_stage_fit", "averaging_network_fit", "averaging_network_torch", "network_options"),
-        *("first_stage_account", "early_exit_fit", "early_exit_graph", "early_exit_account"),
-        *("held_out", "served_model", "bundle_figures", "bundle_writer"),
-    ),
-    "evaluate": ("evaluate", "metrics", "guarantee", "guarantee_report"),
-    "promote": ("gated_promotion", "promotion_gate", "promote"),
+    "extract": ("data.extract",),
+    "preprocess": ("data.preprocess",),
+    "label": ("data.label", "recorded_answers"),
+    "agree": ("data.agree",),
+    "split": ("data.grouped_split",),
+    "train": ("train", "encoder_layers"),
+    "distil": ("distil.distil",),
+    "calibrate": ("checkpoints",),
+    "export": ("export",),
+    "evaluate": ("evaluate", "guarantee_report"),
+    "promote": ("gated_promotion",),
 }
-"""Modules whose source decides a stage's outcome: where one changes, the stage runs again."""
+"""Where each stage's code begins; what these modules import belongs to it (`training_pipeline.recipe_code`)."""
 
 STAGES: Final = tuple(_CODE)
 
@@ -63,7 +55,7 @@ class Task:
     run: Callable[[], str]
     """Does the work and returns one line about it."""
     code: tuple[str, ...]
-    """Modules that decide the outcome."""
+    """Modules whose source decides the outcome: where one changes, the stage runs again."""
 
 
 def tasks_of(recipe: Recipe, console: Console) -> list[Task]:
@@ -279,8 +271,7 @@ class _Tasks:
 
 
 def _modules(stage: str) -> tuple[str, ...]:
-    shared = ("schemas.codec", "model.windowing", "model.calibration")
-    return (*(f"training_pipeline.{module}" for module in _CODE[stage]), *shared)
+    return with_imports(tuple(f"training_pipeline.{module}" for module in _CODE[stage]))
 
 
 def _present(value: _T | None) -> _T:

@@ -8,7 +8,6 @@ Invariant: the state of a stage is written after its outputs are complete; a kil
 
 import hashlib
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,21 +80,6 @@ def path_digest(path: Path) -> str | None:
         return None
     files = sorted(inner for inner in path.rglob("*") if inner.is_file())
     return _digest(orjson.dumps([[str(inner.relative_to(path)), path_digest(inner)] for inner in files]))
-
-
-def code_digest(modules: Sequence[str]) -> str:
-    """Return the digest of these modules' source files.
-
-    Raises:
-        ValueError: a module is not there.
-    """
-    sources = []
-    for name in modules:
-        spec = find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ValueError(f"{name}: no such module; correct the stage's list of modules")
-        sources.append(Path(spec.origin).read_bytes())
-    return _digest(b"\0".join(sources))
 
 
 def _digest(content: bytes) -> str:
