@@ -186,8 +186,8 @@ class RecordConsumer:
         for position in self.client.position(partitions):
             _, high = self.client.get_watermark_offsets(position, cached=True)
             lag = max(0, high - position.offset) if position.offset >= 0 else 0
-            self._metrics.lag_records.labels(partition=str(position.partition)).set(lag)
-            self._metrics.lag_age.waiting(position.partition, lag)
+            self._metrics.lag_records.labels(position.topic, str(position.partition)).set(lag)
+            self._metrics.lag_age.waiting(position.topic, position.partition, lag)
             total += lag
         return total
 
@@ -228,8 +228,8 @@ class RecordConsumer:
     def _release(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for p in partitions:
             self._assigned.pop((p.topic, p.partition), None)
-            self._metrics.lag_records.labels(partition=str(p.partition)).set(0)
-            self._metrics.lag_age.released(p.partition)
+            self._metrics.lag_records.labels(p.topic, str(p.partition)).set(0)
+            self._metrics.lag_age.released(p.topic, p.partition)
         consumer.incremental_unassign(partitions)
 
     def _count_rebalance(self, kind: str, partitions: list[TopicPartition]) -> None:

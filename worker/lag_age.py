@@ -45,17 +45,17 @@ class LagAge(Collector):
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s
         self._lock = threading.Lock()
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[tuple[str, int], _Partition] = {}
 
     def read(self, records: Iterable[Record]) -> None:
         """Note what was read; what is read again after a rewind takes its earlier note's place."""
-        by_partition: defaultdict[int, list[Record]] = defaultdict(list)
+        by_partition: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:
-            by_partition[record.partition].append(record)
+            by_partition[record.topic, record.partition].append(record)
         with self._lock:
-            for number, batch in by_partition.items():
+            for place, batch in by_partition.items():
                 first, last = batch[0], batch[-1]
-                partition = self._partitions.setdefault(number, _Partition())
+                partition = self._partitions.setdefault(place, _Partition())
                 while partition.reads and partition.reads[-1].last_offset >= first.offset:
                     partition.reads.pop()
                 partition.reads.append(_Read(first.offset, last.offset, first.timestamp_ms, last.timestamp_ms))
@@ -63,39 +63,42 @@ class LagAge(Collector):
 
     def committed(self, records: Iterable[Record]) -> None:
         """Note that these records have their outcomes."""
-        last_offsets: dict[int, int] = {}
+        last_offsets: dict[tuple[str, int], int] = {}
         for record in records:
-            last_offsets[record.partition] = max(record.offset, last_offsets.get(record.partition, -1))
+            place = (record.topic, record.partition)
+            last_offsets[place] = max(record.offset, last_offsets.get(place, -1))
         with self._lock:
-            for number, offset in last_offsets.items():
-                partition = self._partitions.get(number)
+            for place, offset in last_offsets.items():
+                partition = self._partitions.get(place)
                 while partition and partition.reads and partition.reads[0].last_offset <= offset:
                     partition.reads.popleft()
 
-    def waiting(self, partition: int, n_records: int) -> None:
+    def waiting(self, topic: str, partition: int, n_records: int) -> None:
         """Note how many records of a partition have not been read."""
         with self._lock:
-            if partition in self._partitions:
-                self._partitions[partition].n_waiting = n_records
+            if (topic, partition) in self._partitions:
+                self._partitions[topic, partition].n_waiting = n_records
 
-    def released(self, partition: int) -> None:
+    def released(self, topic: str, partition: int) -> None:
         """Forget a partition: its lag is its next owner's."""
         with self._lock:
-            self._partitions.pop(partition, None)
+            self._partitions.pop((topic, partition), None)
 
-    def seconds(self) -> dict[int, float]:
+    def seconds(self) -> dict[tuple[str, int], float]:
         """Return the lag of every partition that has been read from; 0 where nothing is pending."""
         now_ms = self._now_s() * 1_000
         with self._lock:
-            return {number: _age_s(partition, now_ms) for number, partition in self._partitions.items()}
+            return {place: _age_s(partition, now_ms) for place, partition in self._partitions.items()}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the metric; called by the registry."""
         family = GaugeMetricFamily(
-            "moderation_lag_seconds", "Age of the oldest record without a committed outcome.", labels=["partition"]
+            "moderation_lag_seconds",
+            "Age of the oldest record without a committed outcome.",
+            labels=["topic", "partition"],
         )
-        for number, seconds in sorted(self.seconds().items()):
-            family.add_metric([str(number)], seconds)
+        for (topic, partition), seconds in sorted(self.seconds().items()):
+            family.add_metric([topic, str(partition)], seconds)
         yield family
 
 

@@ -73,7 +73,7 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"moderation_{name}", text, labels, registry=self.registry)
 
-        self.lag_records = gauge("lag_records", "Records behind the end of the partition.", "partition")
+        self.lag_records = gauge("lag_records", "Records behind the end of the partition.", "topic", "partition")
         self.assigned_partitions = gauge("assigned_partitions", "Partitions owned now.")
         self.fetch_partitions = gauge(
             "fetch_partitions", "Partitions read from each broker; only where client_rack is set.", "broker"

@@ -31,11 +31,11 @@ def test_it_is_the_age_of_the_oldest_record_in_hand() -> None:
     age.read(_records(0, 1))
     age.read(_records(2, 3))
     clock.now_s = _START_S + 10
-    assert age.seconds() == {0: 10.0}
+    assert age.seconds() == {("chats", 0): 10.0}
     age.committed(_records(0, 1))
-    assert age.seconds() == {0: 8.0}
+    assert age.seconds() == {("chats", 0): 8.0}
     age.committed(_records(2, 3))
-    assert age.seconds() == {0: 0.0}
+    assert age.seconds() == {("chats", 0): 0.0}
 
 
 def test_it_grows_while_the_worker_is_stuck() -> None:
@@ -45,7 +45,7 @@ def test_it_grows_while_the_worker_is_stuck() -> None:
     age.read(_records(0))
     for elapsed_s in (1.0, 60.0, 3_600.0):
         clock.now_s = _START_S + elapsed_s
-        assert age.seconds() == {0: elapsed_s}
+        assert age.seconds() == {("chats", 0): elapsed_s}
 
 
 def test_between_two_batches_what_waits_on_the_broker_counts() -> None:
@@ -53,12 +53,12 @@ def test_between_two_batches_what_waits_on_the_broker_counts() -> None:
     clock = Clock()
     age = LagAge(clock)
     age.read(_records(0, 1))
-    age.waiting(0, 500)
+    age.waiting("chats", 0, 500)
     age.committed(_records(0, 1))
     clock.now_s = _START_S + 30
-    assert age.seconds() == {0: 29.0}
-    age.waiting(0, 0)
-    assert age.seconds() == {0: 0.0}
+    assert age.seconds() == {("chats", 0): 29.0}
+    age.waiting("chats", 0, 0)
+    assert age.seconds() == {("chats", 0): 0.0}
 
 
 def test_a_batch_that_is_read_again_keeps_its_age_and_is_counted_once() -> None:
@@ -68,9 +68,9 @@ def test_a_batch_that_is_read_again_keeps_its_age_and_is_counted_once() -> None:
     age.read(_records(0, 1, 2))
     clock.now_s = _START_S + 20
     age.read(_records(0, 1))
-    assert age.seconds() == {0: 20.0}
+    assert age.seconds() == {("chats", 0): 20.0}
     age.committed(_records(0, 1))
-    assert age.seconds() == {0: 0.0}
+    assert age.seconds() == {("chats", 0): 0.0}
 
 
 def test_a_partition_that_was_taken_away_is_forgotten() -> None:
@@ -78,11 +78,24 @@ def test_a_partition_that_was_taken_away_is_forgotten() -> None:
     clock = Clock()
     age = LagAge(clock)
     age.read(_records(0) + _records(0, partition=1))
-    age.released(0)
+    age.released("chats", 0)
     age.committed(_records(0))
-    age.waiting(0, 5)
+    age.waiting("chats", 0, 5)
     clock.now_s = _START_S + 5
-    assert age.seconds() == {1: 5.0}
+    assert age.seconds() == {("chats", 1): 5.0}
+
+
+def test_two_topics_of_a_replay_are_kept_apart() -> None:
+    """Both have a partition 0: what is committed of one says nothing of the other."""
+    clock = Clock()
+    age = LagAge(clock)
+    age.read(_records(0, 1))
+    age.read([record._replace(topic="more-chats") for record in _records(0)])
+    age.committed(_records(0, 1))
+    clock.now_s = _START_S + 9
+    assert age.seconds() == {("chats", 0): 0.0, ("more-chats", 0): 9.0}
+    age.released("chats", 0)
+    assert age.seconds() == {("more-chats", 0): 9.0}
 
 
 def test_clock_skew_and_missing_timestamps_are_no_lag() -> None:
@@ -90,12 +103,12 @@ def test_clock_skew_and_missing_timestamps_are_no_lag() -> None:
     age = LagAge(Clock())
     age.read(_records(0, written_s=_START_S + 900))
     age.read([Record("chats", 1, 0, -1, None, b"{}")])
-    assert age.seconds() == {0: 0.0, 1: 0.0}
+    assert age.seconds() == {("chats", 0): 0.0, ("chats", 1): 0.0}
 
 
 def test_the_metric_is_exposed_per_partition() -> None:
-    """With the unit in its name and the partition as its only label."""
+    """With the unit in its name and the topic and the partition as its only labels."""
     metrics = Metrics()
     metrics.lag_age.read(_records(0, partition=3))
     lines = generate_latest(metrics.registry).decode().splitlines()
-    assert any(line.startswith('moderation_lag_seconds{partition="3"} ') for line in lines)
+    assert any(line.startswith('moderation_lag_seconds{partition="3",topic="chats"} ') for line in lines)

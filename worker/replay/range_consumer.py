@@ -227,6 +227,6 @@ class RangeConsumer(RecordConsumer):
 
     def lag_records(self) -> int:
         """Return the offsets left in the owned ranges."""
-        for (_, partition), one in self._progress.items():
-            self._metrics.lag_records.labels(partition=str(partition)).set(one.n_left)
+        for (topic, partition), one in self._progress.items():
+            self._metrics.lag_records.labels(topic, str(partition)).set(one.n_left)
         return sum(one.n_left for one in self._progress.values())
