@@ -1,0 +1,32 @@
+"""What the documents point at exists: a reader in trouble must not be sent to a file that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+_DOCUMENTS = sorted(
+    path
+    for path in _ROOT.rglob("*.md")
+    if not any(
+        part.startswith(".") or part in {"work", "runs", "node_modules", "target"}
+        for part in path.relative_to(_ROOT).parts
+    )
+)
+_FOLDERS = sorted(path.name for path in _ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PATH_IN_TEXT = re.compile(rf"(?<![\w/.-])((?:{'|'.join(_FOLDERS)})/[\w/.-]*\w\.(?:py|md|ya?ml|toml|json|lua))\b")
+_HISTORY = {"CHANGELOG.md", "DECISIONS.md", "RESULTS.md", "EXPERIMENTS.md"}
+"""They name files as they were called then."""
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: str(path.relative_to(_ROOT)))
+def test_links_and_paths_in_a_document_exist(document: Path) -> None:
+    """Links from the document's folder; paths in the text from the top of the repository."""
+    text = document.read_text(encoding="utf-8")
+    links = [link.partition("#")[0] for link in _LINK.findall(text) if "://" not in link]
+    missing = [link for link in links if link and not (document.parent / link).exists()]
+    if document.name not in _HISTORY:
+        missing += [path for path in _PATH_IN_TEXT.findall(text) if not (_ROOT / path).exists()]
+    assert not missing
