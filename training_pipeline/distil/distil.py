@@ -77,12 +77,13 @@ def distil(
             licence_classes=request.licence_classes,
             on_progress=on_progress,
         )
+    unseen = unseen_by_all(teachers)
     counts = write_student_chats(
         out / SOFT_LABELS_NAME,
         out / CHATS_NAME,
         request.mixing,
         config,
-        unseen=unseen_by_all(teachers),
+        unseen=_held_out_by(request) if unseen is None else unseen,
         allow_seen=request.allow_seen_held_out,
     )
     counts["held_out_unseen_by_teachers"] &= is_known_of_all(teachers)
@@ -110,6 +111,17 @@ def distil(
         [out / CHATS_NAME], request.dev, out / RUN_NAME, config, encoder=out / STUDENT_NAME, tracking=tracking
     )
     return {"checkpoint": str(checkpoint), "data": str(out / CHATS_NAME), "chats": counts, "student": student}
+
+
+def _held_out_by(request: DistilRequest) -> frozenset[str]:
+    """Return the ids that the student's own split holds out of the labelled chats.
+
+    With the split seed and ratio of a teacher's run these are the chats that the teacher has not learned from either,
+    whatever stands in the unlabelled files.
+    """
+    chats = read_labelled_chats(request.data, request.config.windowing, request.licence_classes)
+    _, held_out = split_chats(chats, request.config)
+    return frozenset(chats.chat_ids[i] for i in held_out)
 
 
 def _first_run(teachers: Sequence[Path]) -> Path:
