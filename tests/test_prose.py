@@ -24,7 +24,7 @@ def sentences(markdown: str) -> list[str]:
 
 def test_sentences_are_told_apart() -> None:
     """A table or a listing must not count as one endless sentence, nor a dot inside a name as an end."""
-    page = "# Title\n\nOne two. Three `a.b` four!\n\n- item one\n- item two\n\n| a | b |\n\n    make demo\n\n```\nx\n```\n"
+    page = "# Title\n\nOne two. Three `a.b` four!\n\n- item one\n- item two\n\n| a |\n\n    make demo\n\n```\nx\n```\n"
     assert sentences(page) == ["One two.", "Three `a.b` four!", "item one", "item two"]
 
 
