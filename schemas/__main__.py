@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas.asyncapi import asyncapi_document
-from schemas.contracts import RELEASED_FOLDER, release_problems, render, rendered_schemas
+from schemas.contracts import RELEASED_FOLDER, release_problems, render, rendered_schemas, without_baseline
 
 ASYNCAPI_FILE: Final = "asyncapi.json"
 DEFAULT_FOLDER: Final = Path(__file__).parent / "json"
@@ -67,6 +67,8 @@ def check(out: OutFolder = DEFAULT_FOLDER) -> None:
             f"{out / RELEASED_FOLDER}: holds no released contract, expected at least one; "
             "restore the folder, or start a baseline with `python -m schemas release`"
         )
+    else:
+        problems += without_baseline(out)
     if problems:
         _fail(problems)
     _out.print(f"{len(generated_files())} files are up to date; no breaking change since release")

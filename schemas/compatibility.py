@@ -183,13 +183,22 @@ def _resolve(schema: Any, root: JsonSchema) -> JsonSchema:
 
 
 def _forms(schema: JsonSchema, root: JsonSchema) -> list[JsonSchema]:
-    """Write `anyOf` out as a list of complete schemas; a schema that accepts nothing has none."""
+    """Write `anyOf` and a list of types out as complete schemas; a schema that accepts nothing has none."""
     if schema.get("enum") == []:
         return []
     if "anyOf" not in schema:
-        return [schema]
+        types = schema.get("type")
+        return [schema] if not isinstance(types, list) else [_of_type(schema, name) for name in types]
     shared = {keyword: value for keyword, value in schema.items() if keyword != "anyOf" and keyword not in _ANNOTATIONS}
     return [form for branch in schema["anyOf"] for form in _forms({**shared, **_resolve(branch, root)}, root)]
+
+
+def _of_type(schema: JsonSchema, name: str) -> JsonSchema:
+    """Return the part of a schema that concerns one of its types."""
+    if name != "null":
+        return {**schema, "type": name}
+    # Only these say anything of null; a bound or the form of items does not.
+    return {keyword: value for keyword, value in schema.items() if keyword in {"enum", "const"}} | {"type": name}
 
 
 _ALL_TYPES: Final = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})

@@ -24,10 +24,17 @@ from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
 DEAD_LETTER_SCHEMA_VERSION: Final = 1
 POLICY_SCHEMA_VERSION: Final = 1
 RELEASED_FOLDER: Final = "released"
+UNRELEASED: Final[frozenset[str]] = frozenset()
+"""File names of contracts that nobody relies on yet; every other contract has a baseline to be compared with."""
+
+_OF_NUMBERS: Final = frozenset({"minimum", "maximum", "format", "default"})
 
 
 class ContractSchema(GenerateJsonSchema):
-    """Pydantic's schema without the titles that only repeat the field names."""
+    """Pydantic's schema in the form that generators of types read best.
+
+    Titles that only repeat the field names are left out, so that each title names a class.
+    """
 
     def field_title_should_be_set(
         self,
@@ -35,6 +42,13 @@ class ContractSchema(GenerateJsonSchema):
     ) -> bool:
         """Say no for every field."""
         return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Write "text or null" as one type that may be null: of an `anyOf` generators make an untyped object."""
+        form = self.generate_inner(schema["schema"])
+        if isinstance(form.get("type"), str):
+            return {**form, "type": [form["type"], "null"]}
+        return super().nullable_schema(schema)
 
 
 @dataclass(frozen=True)
@@ -82,16 +96,15 @@ def as_header_texts(schema: JsonSchemaValue) -> JsonSchemaValue:
 
     A number becomes a string of digits, and a header without a value is left out, never null.
     """
-    properties = {}
-    for name, field in schema["properties"].items():
-        variants = [form for form in field.get("anyOf", [field]) if form.get("type") != "null"]
-        (variant,) = variants
-        text = {**variant, **{key: field[key] for key in ("description",) if key in field}}
-        if variant.get("type") == "integer":
-            text["type"] = "string"
-            text["pattern"] = "^[0-9]+$" if text.pop("minimum", None) == 0 else "^-?[0-9]+$"
-        properties[name] = text
-    return {**schema, "properties": properties}
+    return {**schema, "properties": {name: _as_text(field) for name, field in schema["properties"].items()}}
+
+
+def _as_text(field: JsonSchemaValue) -> JsonSchemaValue:
+    types = {field["type"]} if isinstance(field.get("type"), str) else {*field.get("type", ())}
+    if "integer" not in types:
+        return field
+    rest = {keyword: value for keyword, value in field.items() if keyword not in _OF_NUMBERS}
+    return {**rest, "type": "string", "pattern": "^[0-9]+$" if field.get("minimum") == 0 else "^-?[0-9]+$"}
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -131,3 +144,13 @@ def release_problems(folder: Path) -> list[str]:
         changes = breaking_changes(released, contract.json_schema(), contract.direction)
         problems += [f"{path.name}: {change}" for change in changes]
     return problems
+
+
+def without_baseline(folder: Path) -> list[str]:
+    """Return one sentence per contract that no released file stands for, so that its changes would go unseen."""
+    return [
+        f"{contract.file_name}: has no released form in {folder / RELEASED_FOLDER}, so that nothing tells a change "
+        "that breaks its readers; run `python -m schemas release`, or name it in UNRELEASED (schemas/contracts.py)"
+        for contract in CONTRACTS
+        if contract.file_name not in UNRELEASED and not (folder / RELEASED_FOLDER / contract.file_name).is_file()
+    ]

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.errors import RejectionReason
+from schemas.verdict import Int64
 
 MAX_ERROR_CHARACTERS: Final = 1_000
 
@@ -43,8 +44,8 @@ class DeadLetter(BaseModel):
     )
     origin_topic: str
     origin_partition: int = Field(ge=0)
-    origin_offset: int = Field(ge=0)
-    origin_timestamp_ms: int = Field(description="ms since the epoch; -1 where the record has none")
+    origin_offset: Int64 = Field(ge=0)
+    origin_timestamp_ms: Int64 = Field(description="ms since the epoch; -1 where the record has none")
     truncated_from_bytes: int | None = Field(
         default=None,
         ge=0,

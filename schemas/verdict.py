@@ -1,9 +1,10 @@
 """The verdict: what the worker publishes and caches for one chat event. It holds no chat text."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
 
 from schemas.policy import DottedVersion
 from schemas.taxonomy import CATEGORY_NAMES, CODES, Category
@@ -11,6 +12,29 @@ from schemas.taxonomy import CATEGORY_NAMES, CODES, Category
 VERDICT_SCHEMA_VERSION: Final = 1
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+INT64_MAX: Final = 2**63 - 1
+Int64 = Annotated[int, Field(le=INT64_MAX, json_schema_extra={"format": "int64"})]
+"""An offset or a time. Some generators of types look at the maximum, some at the format; without both they make an
+`int` of 32 bits, which holds no time in milliseconds."""
+
+
+def wire_time(value: datetime) -> str:
+    """Return a time as it is written: ISO 8601, always six decimals, `Z` for UTC."""
+    return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+WireTime = Annotated[
+    AwareDatetime,
+    PlainSerializer(wire_time, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "description": "Always six decimals, as in 2026-01-02T03:04:05.000000Z.",
+        }
+    ),
+]
 
 
 class Decision(StrEnum):
@@ -56,8 +80,8 @@ class Source(WireModel):
 
     topic: str
     partition: int = Field(ge=0)
-    offset: int = Field(ge=0)
-    timestamp_ms: int = Field(description="Kafka record timestamp, ms since the epoch; -1 where the record has none.")
+    offset: Int64 = Field(ge=0)
+    timestamp_ms: Int64 = Field(description="Kafka record timestamp, ms since the epoch; -1 where the record has none.")
 
 
 class Verdict(WireModel):
@@ -93,7 +117,7 @@ class Verdict(WireModel):
     model: ModelRef
     content_fingerprint: str = Field(description="Digest of the conversation's roles and texts.")
     source: Source
-    decided_at: AwareDatetime
+    decided_at: WireTime
     cache_hit: bool = Field(description="True where the decision came from the cache, not from the classifier.")
     replay_id: str | None = Field(default=None, description="Null on live traffic.")
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from schemas.verdict import CategoryLabel, Decision, ModelRef, PolicyRef, Probability, Source, WireModel
+from schemas.verdict import CategoryLabel, Decision, ModelRef, PolicyRef, Probability, Source, WireModel, WireTime
 
 VERDICT_CHANGE_SCHEMA_VERSION: Final = 1
 
@@ -37,4 +37,4 @@ class VerdictChange(WireModel):
     banned_to_safe_risk: Probability = Field(description="Of the new verdict.")
     policy: PolicyRef = Field(description="Of the new verdict.")
     model: ModelRef = Field(description="Of the new verdict.")
-    decided_at: AwareDatetime
+    decided_at: WireTime

@@ -57,6 +57,30 @@ BREAKING: dict[str, tuple[Direction, JsonSchema, JsonSchema, str]] = {
         field_schema(type="string"),
         "$.f: type null was accepted and is refused now",
     ),
+    "input: null no longer in the list of types": (
+        IN,
+        field_schema(type=["string", "null"]),
+        field_schema(type="string"),
+        "$.f: type null was accepted and is refused now",
+    ),
+    "input: items narrowed beside null": (
+        IN,
+        field_schema(type=["array", "null"], items={"type": "number"}),
+        field_schema(type=["array", "null"], items={"type": "integer"}),
+        "$.f[]: type number",
+    ),
+    "output: null in the list of types": (
+        OUT,
+        field_schema(type="string"),
+        field_schema(type=["string", "null"]),
+        "$.f: type null may be written now",
+    ),
+    "output: enum without its null": (
+        OUT,
+        field_schema(type="string", enum=["x"]),
+        field_schema(type=["string", "null"], enum=["x", None]),
+        "$.f: type null may be written now",
+    ),
     "input: one form of three removed": (
         IN,
         _any_of("string", "integer", "null"),
@@ -215,6 +239,17 @@ HARMLESS: dict[str, tuple[Direction, JsonSchema, JsonSchema]] = {
     "input: null accepted": (IN, field_schema(type="string"), _any_of("string", "null")),
     "input: order of forms": (IN, _any_of("string", "null"), _any_of("null", "string")),
     "input: types as a list": (IN, _any_of("string", "null"), field_schema(type=["null", "string"])),
+    "input: a list of types written out": (IN, field_schema(type=["null", "string"]), _any_of("string", "null")),
+    "input: items beside null": (
+        IN,
+        field_schema(anyOf=[{"type": "array", "items": {"type": "string"}}, {"type": "null"}]),
+        field_schema(type=["array", "null"], items={"type": "string"}),
+    ),
+    "output: bounds beside null": (
+        OUT,
+        field_schema(anyOf=[{"type": "integer", "minimum": 0}, {"type": "null"}]),
+        field_schema(type=["integer", "null"], minimum=0),
+    ),
     "input: enum value added": (IN, field_schema(enum=["x"]), field_schema(enum=["y", "x"])),
     "input: bounds widened": (
         IN,

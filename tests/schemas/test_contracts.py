@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from schemas import DeadLetter, RejectionReason
 from schemas.__main__ import DEFAULT_FOLDER, app, generated_files
 from schemas.asyncapi import asyncapi_document
-from schemas.contracts import CONTRACTS, RELEASED_FOLDER
+from schemas.contracts import CONTRACTS, RELEASED_FOLDER, Contract
 
 RUNNER = CliRunner()
 VERDICT_FILE = "verdict.v1.schema.json"
@@ -105,6 +105,23 @@ def test_a_lost_or_broken_baseline_fails_the_check(folder: Path, content: str | 
     else:
         (folder / RELEASED_FOLDER / VERDICT_FILE).write_text(content)
     assert _run("check", folder)[0] == 1
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
+def test_every_contract_is_compared_with_its_released_form(folder: Path, contract: Contract) -> None:
+    """A contract outside the check could break its readers unseen, as verdict-change could."""
+    baseline = folder / RELEASED_FOLDER / contract.file_name
+    properties = json.loads(baseline.read_bytes())["properties"]
+    _edit(baseline, properties={**properties, "explanation": {"type": "string"}})
+    code, output = _run("check", folder)
+    assert code == 1
+    assert f"{contract.file_name}: $.explanation: the property was removed" in output
+    baseline.unlink()
+    code, output = _run("check", folder)
+    assert code == 1
+    assert f"{contract.file_name}: has no released form" in output
+    assert _run("release", folder)[0] == 0
+    assert _run("check", folder)[0] == 0
 
 
 def test_release_moves_the_baseline_to_a_compatible_change(folder: Path) -> None:
