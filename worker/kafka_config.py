@@ -122,7 +122,7 @@ def producer_config(settings: KafkaSettings, *, transactional_id: str | None, ma
     config = client_config(settings) | {
         "enable.idempotence": True,
         "acks": "all",
-        "compression.type": "lz4",
+        "compression.type": settings.compression.value,
         # Java's default partitioner, so that a chat's verdicts land where a Java producer would put them.
         "partitioner": "murmur2_random",
         # The commit flushes at once, so that lingering only lets a batch of verdicts travel together.

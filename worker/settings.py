@@ -36,6 +36,18 @@ class GroupProtocol(StrEnum):
     """The broker does (KIP-848); Kafka 4.0 and newer."""
 
 
+class Compression(StrEnum):
+    """How batches of verdicts and dead letters travel and lie on their topics."""
+
+    LZ4 = "lz4"
+    """Cheapest to write. kafkajs does not read it without a codec of its own."""
+    GZIP = "gzip"
+    """Read by every client without an addition."""
+    ZSTD = "zstd"
+    """Smallest of the quick ones; brokers from 2.1 on."""
+    NONE = "none"
+
+
 class KafkaSettings(KafkaConnection):
     """How the worker reaches Kafka."""
 
@@ -76,6 +88,10 @@ class KafkaSettings(KafkaConnection):
         default=None,
         description="Rack (availability zone) of this worker, as in broker.rack: it reads from a copy in its own rack, "
         "where the brokers use RackAwareReplicaSelector. Empty, as from a pod label that is not there: none.",
+    )
+    compression: Compression = Field(
+        default=Compression.LZ4,
+        description="Codec of all that the worker writes: lz4, gzip, zstd or none. kafkajs needs gzip or none.",
     )
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."

@@ -51,6 +51,7 @@ from worker.settings_source import read_settings
         ),
         pytest.param(("kafka.groupRemoteAssignor=range",), "set kafka.groupProtocol", id="an assignor of no use"),
         pytest.param(("kafka.groupProtocol=classical",), "/kafka/groupProtocol", id="a group protocol that is none"),
+        pytest.param(("kafka.compression=snappy",), "/kafka/compression", id="a codec that is not offered"),
         pytest.param(
             ("kafka.clientRack=a", "kafka.clientRackFrom=metadata.labels['zone']"),
             "expected one of them",

@@ -3,11 +3,18 @@
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 from pydantic import SecretStr
 
-from worker.kafka_config import client_config, consumer_config, transactional_id_of, unused_settings
-from worker.settings import GroupProtocol, KafkaSettings
+from worker.kafka_config import (
+    client_config,
+    consumer_config,
+    producer_config,
+    transactional_id_of,
+    unused_settings,
+)
+from worker.settings import Compression, GroupProtocol, KafkaSettings
+from worker.shadow.publisher import shadow_producer_config
 
 
 @pytest.mark.parametrize(
@@ -92,3 +99,27 @@ def test_transactional_ids_differ_between_workers_of_one_host_unless_they_are_gi
     assert all(str(one).startswith("verdictstream.") for one in ids)
     given = settings.model_copy(update={"transactional_id": "verdictstream.pod-0"})
     assert transactional_id_of(given) == "verdictstream.pod-0"
+
+
+@pytest.mark.parametrize("codec", Compression)
+def test_every_producer_writes_the_codec_that_is_set(codec: Compression) -> None:
+    """And librdkafka, as it comes in the wheel, has it."""
+    settings = KafkaSettings(bootstrap_servers="127.0.0.1:1", compression=codec)
+    for config in (
+        producer_config(settings, transactional_id=None, max_message_bytes=1_000_000),
+        shadow_producer_config(settings),
+    ):
+        assert config["compression.type"] == codec.value
+        Producer(config | {"log_level": 0})
+
+
+def test_by_default_it_is_lz4() -> None:
+    """Of the codecs that compress it costs the worker least."""
+    assert KafkaSettings(bootstrap_servers="broker:9092").compression is Compression.LZ4
+
+
+def test_a_verdict_lands_where_java_puts_a_record_of_the_same_key() -> None:
+    """Librdkafka's default is another hash: joins with `chat-events` by partition would miss."""
+    settings = KafkaSettings(bootstrap_servers="broker:9092")
+    config = producer_config(settings, transactional_id="t", max_message_bytes=1_000_000)
+    assert config["partitioner"] == shadow_producer_config(settings)["partitioner"] == "murmur2_random"

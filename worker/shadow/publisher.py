@@ -24,7 +24,7 @@ def shadow_producer_config(settings: KafkaSettings) -> dict[str, Any]:
     """Return the properties of the shadow's producer."""
     return client_config(settings) | {
         "acks": "all",
-        "compression.type": "lz4",
+        "compression.type": settings.compression.value,
         # As the live verdicts: a chat's shadow verdicts lie in the partition with the same number.
         "partitioner": "murmur2_random",
         # Nobody waits for them, so they travel in larger requests.
