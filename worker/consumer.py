@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 
 from worker.errors import BatchAborted, Fatal
+from worker.forwarded_headers import ForwardedHeaders, forwarded_names
 from worker.group_agreement import GroupAgreement
 from worker.kafka_errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
 from worker.metrics import Metrics
@@ -78,6 +79,7 @@ class RecordConsumer:
         self._closing = False
         self._topics = list(topics) or [settings.input_topic]
         self._agreement = agreement
+        self._headers = ForwardedHeaders(forwarded_names(settings.forward_headers), metrics.headers_dropped)
         self._subscribe()
 
     def _subscribe(self) -> None:
@@ -130,7 +132,8 @@ class RecordConsumer:
         if (topic, partition) not in self._assigned:
             return None
         self._reachability.seen()
-        return Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value())
+        headers = self._headers.of(message)
+        return Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value(), None, headers)
 
     def _handle(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from schemas import DeadLetter, RejectionReason, Verdict, encode_verdict
-from schemas.dead_letter import MAX_ERROR_CHARACTERS
+from schemas.dead_letter import MAX_ERROR_CHARACTERS, Header
+from worker.forwarded_headers import size_of
 from worker.record import Judged, Outcome, Place, Record, Rejected
 
 _HEADER_ROOM_BYTES = 5_000
-"""Room for the headers of a dead letter below its topic's limit: an error of up to 4,000 bytes, names, numbers."""
+"""Room below a topic's limit for a dead letter's own headers (an error of up to 4,000 bytes, names, numbers), or for a
+verdict's key and the headers that it carries on."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class OutgoingMessage(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, str | bytes | None]]
+    headers: Sequence[Header]
     place: Place
     """The input record that it answers."""
 
@@ -48,7 +50,9 @@ def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list
             value = encode_verdict(outcome.verdict)
             if len(value) <= topics.verdict_max_bytes - _HEADER_ROOM_BYTES:
                 key = outcome.verdict.chat_id.encode()
-                messages.append(OutgoingMessage(topics.verdicts, key, value, [], outcome.record.place))
+                messages.append(
+                    OutgoingMessage(topics.verdicts, key, value, outcome.record.headers, outcome.record.place)
+                )
                 final.append(outcome)
                 continue
             ending = Rejected(
@@ -74,7 +78,8 @@ def encoded_verdicts(
 def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:
     record, source = rejected.record, rejected.record.source
     value, key = record.value, record.key
-    room = max(0, topics.dead_letter_max_bytes - _HEADER_ROOM_BYTES - len(key or b""))
+    taken = _HEADER_ROOM_BYTES + len(key or b"") + size_of(record.headers)
+    room = max(0, topics.dead_letter_max_bytes - taken)
     truncated_from = record.origin.truncated_from_bytes if record.origin else None
     if value is not None and len(value) > room:
         truncated_from, value = truncated_from or len(value), value[:room]
@@ -87,7 +92,7 @@ def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:
         origin_timestamp_ms=source.timestamp_ms,
         truncated_from_bytes=truncated_from,
     )
-    return OutgoingMessage(topics.dead_letters, key, value, letter.to_headers(), record.place)
+    return OutgoingMessage(topics.dead_letters, key, value, [*letter.to_headers(), *record.headers], record.place)
 
 
 def next_offsets(records: Sequence[Record]) -> dict[tuple[str, int], int]:

@@ -61,6 +61,9 @@ class Metrics:
         self.lost_records = counter(
             "lost_records_total", "Committed offsets deleted by retention before they were read."
         )
+        self.headers_dropped = counter(
+            "headers_dropped_total", "Headers that were to be forwarded and are too large or unreadable.", "reason"
+        )
         self.reloads = counter("reload_total", "Looks at a changed bundle or policy.", "role", "outcome")
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
         self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")

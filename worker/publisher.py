@@ -71,7 +71,7 @@ def _enqueue(producer: Producer, messages: Sequence[OutgoingMessage], on_deliver
                     message.topic,
                     value=message.value,
                     key=message.key,
-                    headers=message.headers or None,
+                    headers=[*message.headers] or None,
                     on_delivery=on_delivery,
                 )
                 break

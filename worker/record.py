@@ -29,6 +29,8 @@ class Record(NamedTuple):
     value: bytes | None
     origin: Origin | None = None
     """Set where this is a dead letter: outcomes answer the record it was, offsets count where it was read."""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """What goes on to the outcome, see `worker.forwarded_headers`; bounded, each name once."""
 
     @property
     def place(self) -> Place:

@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model import DEFAULT_BUNDLE_PATH
 from schemas import CodecLimits
+from worker.forwarded_headers import forwarded_names
 from worker.kafka_connection import KafkaConnection
 from worker.redis_settings import RedisSettings
 from worker.settings_section import Section
@@ -89,6 +90,11 @@ class KafkaSettings(KafkaConnection):
         description="Rack (availability zone) of this worker, as in broker.rack: it reads from a copy in its own rack, "
         "where the brokers use RackAwareReplicaSelector. Empty, as from a pod label that is not there: none.",
     )
+    forward_headers: str = Field(
+        default="",
+        description="Headers of an event, comma-separated, that its verdict or dead letter carries too, beside "
+        "traceparent and tracestate; 3,000 bytes of them at most.",
+    )
     compression: Compression = Field(
         default=Compression.LZ4,
         description="Codec of all that the worker writes: lz4, gzip, zstd or none. kafkajs needs gzip or none.",
@@ -124,6 +130,12 @@ class KafkaSettings(KafkaConnection):
     prefetch_max_bytes: int = Field(
         default=16_000_000, ge=1_000_000, description="Fetched records that wait in memory."
     )
+
+    @field_validator("forward_headers")
+    @classmethod
+    def _headers_can_be_forwarded(cls, names: str) -> str:
+        forwarded_names(names)
+        return names
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:

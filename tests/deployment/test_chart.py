@@ -178,6 +178,18 @@ def test_the_rack_is_given_or_read_from_the_pod(helm: Helm, sets: tuple[str, ...
     assert environment(pod).get("MODERATION_KAFKA__CLIENT_RACK") == expected
 
 
+def test_codec_and_forwarded_headers_reach_the_workers(helm: Helm) -> None:
+    """The list as the worker reads it; none by default."""
+    (pod,) = pod_specs(
+        helm.render(sets=(*MINIMAL, "kafka.forwardHeaders={x-tenant,baggage}", "kafka.compression=gzip"))
+    )
+    values = environment(pod)
+    assert values["MODERATION_KAFKA__FORWARD_HEADERS"] == "x-tenant,baggage"
+    assert values["MODERATION_KAFKA__COMPRESSION"] == "gzip"
+    (pod,) = pod_specs(helm.render(sets=MINIMAL))
+    assert "MODERATION_KAFKA__FORWARD_HEADERS" not in environment(pod)
+
+
 def test_a_replay_is_a_job_beside_the_workers(helm: Helm) -> None:
     """Other pods, other component: no budget, metrics or worker selector counts it in."""
     manifests = helm.render(EXAMPLES["static-members"], sets=("replay.args={--dry-run,--rate=50}",))

@@ -53,6 +53,9 @@ from worker.settings_source import read_settings
         pytest.param(("kafka.groupProtocol=classical",), "/kafka/groupProtocol", id="a group protocol that is none"),
         pytest.param(("kafka.compression=snappy",), "/kafka/compression", id="a codec that is not offered"),
         pytest.param(
+            ("kafka.forwardHeaders={a b}",), "/kafka/forwardHeaders/0", id="a header's name with a space in it"
+        ),
+        pytest.param(
             ("kafka.clientRack=a", "kafka.clientRackFrom=metadata.labels['zone']"),
             "expected one of them",
             id="two racks",

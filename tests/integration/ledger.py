@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -44,6 +45,7 @@ class Sent(NamedTuple):
 
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 def origin(record: ReadRecord, topics: Topics) -> Place:
@@ -82,16 +84,21 @@ class Ledger:
     def send_raw(self, records: Iterable[Sent], *, partition: int = -1) -> None:
         """Write records as they are and wait until the broker has them."""
 
-        def on_delivery(error: KafkaError | None, message: Message) -> None:
+        def on_delivery(error: KafkaError | None, message: Message, sent: Sent) -> None:
             assert error is None, error
             place = Place(int(message.partition() or 0), int(message.offset() or 0))
             with self._lock:
                 self._sent_at_s[place] = time.monotonic()
-                self.sent[place] = Sent(message.key(), message.value())
+                self.sent[place] = sent
 
         for record in records:
             self._producer.produce(
-                self.topics.events, value=record.value, key=record.key, partition=partition, on_delivery=on_delivery
+                self.topics.events,
+                value=record.value,
+                key=record.key,
+                partition=partition,
+                headers=[*record.headers] or None,
+                on_delivery=partial(on_delivery, sent=record),
             )
             self._producer.poll(0)
         assert self._producer.flush(30) == 0

@@ -31,7 +31,9 @@ def _record(message: Message) -> ReadRecord:
     assert topic is not None
     assert partition is not None
     assert offset is not None
-    headers = {str(name): bytes(value or b"").decode() for name, value in message.headers() or []}  # type: ignore[str-unpack,arg-type]
+    headers = {
+        str(name): bytes(value or b"").decode("utf-8", "backslashreplace") for name, value in message.headers() or []
+    }  # type: ignore[str-unpack,arg-type]
     return ReadRecord(topic, partition, offset, message.key(), message.value(), headers)
 
 

@@ -98,7 +98,8 @@ def test_a_verdict_that_says_something_else_is_counted_and_becomes_a_change() ->
         (14, "M", Decision.BLOCK),
     ]:
         raw = verdict_bytes(offset, code=code, decision=decision, replay_id="r1")
-        found, change = comparison.compare(OutgoingMessage("v", b"chat-1", raw, [], ("chat-events", 0, offset)))
+        message = OutgoingMessage("v", b"chat-1", raw, [("traceparent", b"%d" % offset)], ("chat-events", 0, offset))
+        found, change = comparison.compare(message)
         total += found
         changes += [change] if change else []
     assert total == Outcomes(5, 0, 4, 3, {"FG": 1, "FM": 1}, {"ab": 2})
@@ -107,6 +108,7 @@ def test_a_verdict_that_says_something_else_is_counted_and_becomes_a_change() ->
         ("F", "F"), ("F", "G"), ("F", "M")
     ]  # fmt: skip
     assert {(change.topic, change.key) for change in changes} == {("verdict-changes", b"chat-1")}
+    assert [dict(change.headers)["traceparent"] for change in changes] == [b"11", b"12", b"13"]
 
 
 class Clock:

@@ -56,7 +56,7 @@ class Comparison:
                 **fields,
             }
         )
-        return OutgoingMessage(self._topic, message.key, encode_verdict_change(change), [], message.place)
+        return OutgoingMessage(self._topic, message.key, encode_verdict_change(change), message.headers, message.place)
 
 
 class ReplayPublisher:

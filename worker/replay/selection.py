@@ -11,6 +11,7 @@ from confluent_kafka import Message
 from pydantic import ValidationError
 
 from schemas import DeadLetter, RejectionReason, Source
+from worker.forwarded_headers import headers_of
 from worker.record import Origin, Record
 from worker.replay.request import ReplayRequest
 
@@ -60,7 +61,7 @@ def _chat(record: Record) -> bytes:
 def dead_letter_of(message: Message) -> DeadLetter | None:
     """Return the headers of a dead letter; None for a record that is none, which is judged as it lies there."""
     try:
-        return DeadLetter.from_headers(message.headers() or [])  # type: ignore[arg-type]  # a list of pairs in fact
+        return DeadLetter.from_headers(headers_of(message) or ())
     except ValidationError:
         return None
 

@@ -21,6 +21,9 @@
 - {name: MODERATION_KAFKA__CLIENT_RACK, value: {{ $kafka.clientRack | quote }}}
 {{- end }}
 - {name: MODERATION_KAFKA__COMPRESSION, value: {{ $kafka.compression | quote }}}
+{{- with $kafka.forwardHeaders }}
+- {name: MODERATION_KAFKA__FORWARD_HEADERS, value: {{ join "," . | quote }}}
+{{- end }}
 - {name: MODERATION_KAFKA__SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol | quote }}}
 {{- if include "verdictstream.usesSasl" $ }}
 - {name: MODERATION_KAFKA__SASL_MECHANISM, value: {{ $kafka.sasl.mechanism | quote }}}
