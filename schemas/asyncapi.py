@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: the topics as this worker reads and writes them.
+"""The AsyncAPI 3.0 document: the topics and the Redis keys as this worker reads and writes them.
 
 Invariant: the payload schemas are those of `contracts.py`; the document refers to nothing outside
 itself, so that it can be handed to another team as one file.
@@ -8,35 +8,21 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
+from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, READ_COMMITTED
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.contracts import CONTRACTS, ContractSchema, as_header_texts
 from schemas.dead_letter import DeadLetter
 from schemas.verdict import VERDICT_SCHEMA_VERSION
 
 KAFKA_BINDING_VERSION: Final = "0.5.0"
+VERDICT_RETENTION_MS: Final = 8 * 86_400_000
+"""As the project's own command creates the topic: a day longer than Redis keeps a verdict."""
+REDIS_TTL_S: Final = 7 * 86_400
+"""The default; see `redis.ttl_s`."""
+PARTITIONER: Final = "murmur2"
+COMPRESSION: Final = "lz4"
+"""The default; see `kafka.compression`."""
 _SCHEMAS: Final = "#/components/schemas/"
-
-READ_COMMITTED: Final = (
-    "Readers MUST set `isolation.level=read_committed`. Java clients default to read_uncommitted, "
-    "which also returns verdicts of aborted transactions: verdicts that were never given. "
-    "librdkafka clients default to read_committed; set it all the same."
-)
-ORDER_AND_REPEATS: Final = (
-    "Order: the key is the chat_id, so the verdicts of one chat lie in one partition, in the order "
-    "of its events. Of two verdicts of one chat the newer is the one with the higher source.offset "
-    "where source.topic and source.partition are equal, else the one with the later "
-    "source.timestamp_ms. Keep the newest and drop what is older: a replay (replay_id is not null) "
-    "answers old events again.\n\n"
-    "Repeats: (source.topic, source.partition, source.offset) names the input record. Under "
-    "exactly-once delivery, the default, a live record has one verdict or one dead letter; under "
-    "at-least-once delivery, and by a replay, it can have several. verdict_id is the same "
-    "wherever the same content of the same chat is judged again under the same model and policy: "
-    "by a redelivery, by a replay, or because upstream sent the same conversation twice. It then "
-    "carries the same category and decision, while event_id, source, decided_at, cache_hit and "
-    "replay_id may differ. So compare verdict_id with the verdict you hold for the chat and skip "
-    "it when they are equal. Do not drop by a set of all ids ever seen: a conversation that "
-    "returns to an earlier state returns to an earlier verdict_id."
-)
 
 
 def asyncapi_document() -> dict[str, Any]:
@@ -55,18 +41,51 @@ def asyncapi_document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
+        "servers": _servers(),
         "channels": _channels(),
         "operations": _operations(),
         "components": {"messages": _messages(), "schemas": _schemas()},
     }
 
 
-def _channel(topic: str, message: str, description: str) -> dict[str, Any]:
+def _servers() -> dict[str, Any]:
+    def server(protocol: str, default: str, description: str) -> dict[str, Any]:
+        return {
+            "host": "{address}",
+            "protocol": protocol,
+            "description": description,
+            "variables": {"address": {"default": default, "description": "host:port, as the deployment has it."}},
+        }
+
+    return {
+        "kafka": server("kafka", "localhost:9092", "Topics; TLS and SASL as the deployment has them."),
+        "redis": server("redis", "localhost:6379", "The newest verdict of each chat; optional."),
+    }
+
+
+def _channel(topic: str, message: str, description: str, **binding: Any) -> dict[str, Any]:
     return {
         "address": topic,
         "description": description,
+        "servers": [{"$ref": "#/servers/kafka"}],
         "messages": {message: {"$ref": f"#/components/messages/{message}"}},
-        "bindings": {"kafka": {"topic": topic, "bindingVersion": KAFKA_BINDING_VERSION}},
+        "bindings": {"kafka": {"topic": topic, **binding, "bindingVersion": KAFKA_BINDING_VERSION}},
+    }
+
+
+def _written(channel: dict[str, Any]) -> dict[str, Any]:
+    """Return a channel with what the worker's producer does to it, for which Kafka's binding has no field."""
+    return {**channel, "x-partitioner": PARTITIONER, "x-compression": COMPRESSION}
+
+
+def _cache_channel() -> dict[str, Any]:
+    return {
+        "address": "verdict:{chatId}",
+        "description": CACHE,
+        "servers": [{"$ref": "#/servers/redis"}],
+        "parameters": {"chatId": {"description": "The chat_id, as UTF-8 text; not escaped."}},
+        "messages": {"Verdict": {"$ref": "#/components/messages/Verdict"}},
+        "x-ttl-seconds": REDIS_TTL_S,
     }
 
 
@@ -78,13 +97,17 @@ def _channels() -> dict[str, Any]:
             "One record per state of a conversation, written by upstream. The whole conversation "
             "is judged each time. Unknown fields are ignored.",
         ),
-        "verdicts": _channel(
-            "verdicts",
-            "Verdict",
-            f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n"
-            "Ignore fields that you do not know; refuse a schema_version that you do not know. "
-            "A verdict holds no chat text.",
+        "verdicts": _written(
+            _channel(
+                "verdicts",
+                "Verdict",
+                f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n{LAYOUT}\n\n{HEADERS}\n\n"
+                "Ignore fields that you do not know; refuse a schema_version that you do not know. "
+                "A verdict holds no chat text.",
+                topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS},
+            )
         ),
+        "verdictCache": _cache_channel(),
         "verdictChanges": _channel(
             "verdict-changes",
             "VerdictChange",
@@ -104,18 +127,20 @@ def _channels() -> dict[str, Any]:
             "DeadLetter",
             "Input records that cannot become a verdict, written in the transaction that commits "
             "their offsets. Readers MUST set `isolation.level=read_committed` here too. The value "
-            "holds chat text: short retention, narrow access.",
+            f"holds chat text: short retention, narrow access.\n\n{HEADERS} None of them overrides one of the dead "
+            "letter's own.",
         ),
     }
 
 
-def _operation(action: str, channel: str, message: str, summary: str) -> dict[str, Any]:
+def _operation(action: str, channel: str, message: str, summary: str, *, protocol: str = "kafka") -> dict[str, Any]:
+    kafka = {"bindings": {"kafka": {"bindingVersion": KAFKA_BINDING_VERSION}}} if protocol == "kafka" else {}
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
         "summary": summary,
         "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
-        "bindings": {"kafka": {"bindingVersion": KAFKA_BINDING_VERSION}},
+        **kafka,
     }
 
 
@@ -132,6 +157,13 @@ def _operations() -> dict[str, Any]:
             "verdicts",
             "Verdict",
             "The worker writes verdicts in Kafka transactions that also commit the input offsets.",
+        ),
+        "cacheVerdicts": _operation(
+            "send",
+            "verdictCache",
+            "Verdict",
+            "The worker sets the key of each chat to its newest verdict.",
+            protocol="redis",
         ),
         "sendVerdictChanges": _operation(
             "send",
@@ -176,6 +208,7 @@ def _messages() -> dict[str, Any]:
             "One state of one conversation.",
             chat_id,
             contentType="application/json",
+            headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}ChatEvent"},
         ),
         "Verdict": _message(
@@ -183,6 +216,7 @@ def _messages() -> dict[str, Any]:
             "Category, calibrated risk and decision for one chat event.",
             chat_id,
             contentType="application/json",
+            headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}Verdict"},
         ),
         "VerdictChange": _message(
@@ -190,6 +224,7 @@ def _messages() -> dict[str, Any]:
             "Old and new category and decision of one chat event.",
             chat_id,
             contentType="application/json",
+            headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}VerdictChange"},
         ),
         "DeadLetter": _message(
@@ -197,7 +232,7 @@ def _messages() -> dict[str, Any]:
             "The input record's key and raw bytes, with the reason in the headers.",
             {"description": "The input record's key, whatever bytes it holds, or none."},
             contentType="application/octet-stream",
-            headers={"$ref": f"{_SCHEMAS}DeadLetter"},
+            headers={"allOf": [{"$ref": f"{_SCHEMAS}DeadLetter"}, {"$ref": f"{_SCHEMAS}ForwardedHeaders"}]},
             payload={"description": "The input record's raw bytes; often no valid JSON."},
         ),
     }
@@ -208,4 +243,16 @@ def _schemas() -> dict[str, Any]:
     _, document = models_json_schema(models, ref_template=f"{_SCHEMAS}{{model}}", schema_generator=ContractSchema)
     definitions: dict[str, Any] = document["$defs"]
     name = DeadLetter.__name__
-    return {**definitions, name: as_header_texts(definitions[name])}
+    return {**definitions, name: as_header_texts(definitions[name]), "ForwardedHeaders": _forwarded_headers()}
+
+
+def _forwarded_headers() -> dict[str, Any]:
+    return {
+        "title": "ForwardedHeaders",
+        "type": "object",
+        "description": HEADERS,
+        "properties": {
+            "traceparent": {"type": "string", "description": "W3C Trace Context; passed on as it came."},
+            "tracestate": {"type": "string", "description": "W3C Trace Context; passed on as it came."},
+        },
+    }

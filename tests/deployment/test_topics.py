@@ -9,7 +9,9 @@ import yaml
 
 from deploy.kafka.rights import command_line, rights_by_role
 from deploy.kafka.topics import PATH, Topic, topics_of
+from schemas.asyncapi import VERDICT_RETENTION_MS, asyncapi_document
 from tests.deployment.chart import DEPLOY, MINIMAL, Helm, one
+from worker.redis_settings import RedisSettings
 from worker.settings import KafkaSettings
 
 SETTINGS = KafkaSettings(bootstrap_servers="kafka:9092")
@@ -47,6 +49,15 @@ def test_the_topic_of_replays_is_compacted() -> None:
     """Else a finished redrive would be forgotten, and its letters redriven."""
     (replays,) = [topic for topic in topics_of(SETTINGS) if topic.setting == "replay_topic"]
     assert (replays.partitions, replays.config) == (1, {"cleanup.policy": "compact"})
+
+
+def test_verdicts_are_kept_for_longer_than_redis_keeps_them_and_are_never_compacted() -> None:
+    """Compaction keeps the last verdict of a chat, and after a replay that is an old one."""
+    (verdicts,) = [topic for topic in topics_of(SETTINGS) if topic.setting == "verdict_topic"]
+    assert verdicts.config["cleanup.policy"] == "delete"
+    assert int(verdicts.config["retention.ms"]) == VERDICT_RETENTION_MS > 1_000 * RedisSettings().ttl_s
+    bindings = asyncapi_document()["channels"]["verdicts"]["bindings"]["kafka"]
+    assert bindings["topicConfiguration"] == {"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS}
 
 
 def test_the_compose_file_creates_every_topic() -> None:

@@ -14,6 +14,11 @@ from schemas import DeadLetter, RejectionReason
 from schemas.__main__ import DEFAULT_FOLDER, app, generated_files
 from schemas.asyncapi import asyncapi_document
 from schemas.contracts import CONTRACTS, RELEASED_FOLDER, Contract
+from worker.cache import cache_key
+from worker.forwarded_headers import MAX_FORWARDED_BYTES, MAX_NAMES, TRACE_CONTEXT
+from worker.kafka_config import producer_config
+from worker.redis_settings import RedisSettings
+from worker.settings import KafkaSettings
 
 RUNNER = CliRunner()
 VERDICT_FILE = "verdict.v1.schema.json"
@@ -183,6 +188,8 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
     described = {}
     for operation in document["operations"].values():
         channel = _look_up(document, operation["channel"]["$ref"])
+        if "kafka" not in operation.get("bindings", {}):
+            continue
         (message,) = operation["messages"]
         resolved = _look_up(document, _look_up(document, message["$ref"])["$ref"])
         assert "key" in resolved["bindings"]["kafka"]
@@ -195,6 +202,41 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         "chat-events.dlq": ("send", "Dead letter"),
         "verdicts-shadow": ("send", "Verdict"),
     }
+
+
+def test_the_asyncapi_document_describes_the_key_in_redis() -> None:
+    """Key, TTL, value and who writes it; the protocol's bindings have no field for any of them."""
+    document = asyncapi_document()
+    operation = document["operations"]["cacheVerdicts"]
+    channel = _look_up(document, operation["channel"]["$ref"])
+    assert (operation["action"], channel["address"]) == ("send", "verdict:{chatId}")
+    assert channel["servers"] == [{"$ref": "#/servers/redis"}]
+    assert document["servers"]["redis"]["protocol"] == "redis"
+    assert channel["x-ttl-seconds"] == RedisSettings().ttl_s
+    assert cache_key("c") == channel["address"].format(chatId="c")
+
+
+def test_the_asyncapi_document_says_how_verdicts_lie_on_their_topic() -> None:
+    """What the worker's producer really does, so that a join by partition and a codec can be chosen by it."""
+    verdicts = asyncapi_document()["channels"]["verdicts"]
+    settings = KafkaSettings(bootstrap_servers="broker:9092")
+    config = producer_config(settings, transactional_id=None, max_message_bytes=1_000_000)
+    assert config["partitioner"].startswith(verdicts["x-partitioner"])
+    assert config["compression.type"] == verdicts["x-compression"]
+    for word in ("murmur2", "kafkajs", "Never compacted", "KTable", *TRACE_CONTEXT, "kafka.forward_headers"):
+        assert word in verdicts["description"]
+
+
+def test_the_asyncapi_document_names_the_headers_that_travel() -> None:
+    """Of a verdict and of a dead letter; the bounds are those of the code."""
+    document = asyncapi_document()
+    forwarded = document["components"]["schemas"]["ForwardedHeaders"]
+    assert tuple(forwarded["properties"]) == TRACE_CONTEXT
+    assert f"{MAX_FORWARDED_BYTES:,} bytes" in forwarded["description"]
+    assert f"{MAX_NAMES} headers" in forwarded["description"]
+    for name in ("Verdict", "VerdictChange", "DeadLetter"):
+        references = set(_references(document["components"]["messages"][name]["headers"]))
+        assert "#/components/schemas/ForwardedHeaders" in references
 
 
 def test_readers_are_told_how_to_read_wherever_verdicts_are_described() -> None:

@@ -1,0 +1,47 @@
+"""What the AsyncAPI document says in words, for readers who see nothing else of this project."""
+
+from typing import Final
+
+READ_COMMITTED: Final = (
+    "Readers MUST set `isolation.level=read_committed`. Java clients default to read_uncommitted, "
+    "which also returns verdicts of aborted transactions: verdicts that were never given. "
+    "librdkafka clients default to read_committed; set it all the same."
+)
+ORDER_AND_REPEATS: Final = (
+    "Order: the key is the chat_id, so the verdicts of one chat lie in one partition, in the order "
+    "of its events. Of two verdicts of one chat the newer is the one with the higher source.offset "
+    "where source.topic and source.partition are equal, else the one with the later "
+    "source.timestamp_ms. Keep the newest and drop what is older: a replay (replay_id is not null) "
+    "answers old events again.\n\n"
+    "Repeats: (source.topic, source.partition, source.offset) names the input record. Under "
+    "exactly-once delivery, the default, a live record has one verdict or one dead letter; under "
+    "at-least-once delivery, and by a replay, it can have several. verdict_id is the same "
+    "wherever the same content of the same chat is judged again under the same model and policy: "
+    "by a redelivery, by a replay, or because upstream sent the same conversation twice. It then "
+    "carries the same category and decision, while event_id, source, decided_at, cache_hit and "
+    "replay_id may differ. So compare verdict_id with the verdict you hold for the chat and skip "
+    "it when they are equal. Do not drop by a set of all ids ever seen: a conversation that "
+    "returns to an earlier state returns to an earlier verdict_id."
+)
+
+LAYOUT: Final = (
+    "Partitioner: murmur2 of the key, as Java's default producer; librdkafka's default is another. Where `verdicts` "
+    "has as many partitions as `chat-events` and upstream partitions by murmur2 too, a chat has the same partition "
+    "number in both.\n\n"
+    "Compression: lz4 by default, or gzip, zstd, none (`kafka.compression`). kafkajs reads gzip and none; for lz4 it "
+    "needs a codec of its own.\n\n"
+    "Retention: 8 days by time where `python -m deploy.kafka topics` has made the topic, a day longer than Redis keeps "
+    "a verdict. Never compacted: after a replay the last verdict of a chat on the topic is not its newest. So "
+    "neither a KTable nor the last row per key is a chat's verdict; take the newest as described above."
+)
+HEADERS: Final = (
+    "traceparent, tracestate and what `kafka.forward_headers` names go from the event to its verdict or dead letter, "
+    "by replays too: the last of several of one name, never a null, at most 16 headers and 3,000 bytes with their "
+    "names; what does not fit is left out whole."
+)
+CACHE: Final = (
+    "Written by the worker, read by ad servers with GET or MGET. The value is the chat's newest verdict, as on "
+    "topic `verdicts`, or an object with `rejected` and without `decision` where the chat's newest record was rejected "
+    "or erased: read that as a missing key. It expires 7 days (`redis.ttl_s`) after the chat's last outcome; each "
+    "outcome renews that. A missing key never means `allow`."
+)
