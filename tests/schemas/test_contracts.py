@@ -14,7 +14,6 @@ from schemas import DeadLetter, RejectionReason
 from schemas.__main__ import DEFAULT_FOLDER, app, generated_files
 from schemas.asyncapi import asyncapi_document
 from schemas.contracts import CONTRACTS, RELEASED_FOLDER, Contract
-from worker.cache import cache_key
 from worker.forwarded_headers import MAX_FORWARDED_BYTES, MAX_NAMES, TRACE_CONTEXT
 from worker.kafka_config import producer_config
 from worker.redis_settings import RedisSettings
@@ -213,7 +212,6 @@ def test_the_asyncapi_document_describes_the_key_in_redis() -> None:
     assert channel["servers"] == [{"$ref": "#/servers/redis"}]
     assert document["servers"]["redis"]["protocol"] == "redis"
     assert channel["x-ttl-seconds"] == RedisSettings().ttl_s
-    assert cache_key("c") == channel["address"].format(chatId="c")
 
 
 def test_the_asyncapi_document_says_how_verdicts_lie_on_their_topic() -> None:
