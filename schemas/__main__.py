@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas.asyncapi import asyncapi_document
-from schemas.contracts import RELEASED_FOLDER, release_problems, render, rendered_schemas, without_baseline
+from schemas.contracts import RELEASED_FOLDER, UNRELEASED, release_problems, render, rendered_schemas, without_baseline
 
 ASYNCAPI_FILE: Final = "asyncapi.json"
 DEFAULT_FOLDER: Final = Path(__file__).parent / "json"
@@ -76,7 +76,7 @@ def check(out: OutFolder = DEFAULT_FOLDER) -> None:
 
 @app.command()
 def release(out: OutFolder = DEFAULT_FOLDER) -> None:
-    """Make the generated schemas the released ones; refused where that would break a reader.
+    """Make the generated schemas the released ones, without those in UNRELEASED; refused where it breaks a reader.
 
     Exit codes: 0 released; 1 there is drift or a breaking change, and nothing was written.
     """
@@ -85,9 +85,10 @@ def release(out: OutFolder = DEFAULT_FOLDER) -> None:
         _fail(problems)
     baseline = out / RELEASED_FOLDER
     baseline.mkdir(exist_ok=True)
-    for name, text in rendered_schemas().items():
+    released = {name: text for name, text in rendered_schemas().items() if name not in UNRELEASED}
+    for name, text in released.items():
         (baseline / name).write_bytes(text.encode())
-    _out.print(f"{len(rendered_schemas())} contracts are the released ones now: {baseline}")
+    _out.print(f"{len(released)} contracts are the released ones now: {baseline}")
 
 
 def drift(folder: Path) -> list[str]:
