@@ -16,7 +16,7 @@ import structlog
 from model import Classification, RowFailed
 from schemas import Category, CodecLimits, Decision, RejectionReason, Verdict
 from worker.batch_size import BatchSize
-from worker.cache import VerdictCache
+from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.decode import Decoder

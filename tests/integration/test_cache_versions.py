@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from deploy.local import LocalStack
 from schemas import ModelRef, PolicyRef, Source, Verdict, encode_verdict
 from tests.schemas.payloads import make_verdict
-from worker.cache import RedisVerdictCache, cache_key
+from worker.cache.verdict_cache import RedisVerdictCache, cache_key
 from worker.metrics import Metrics
 from worker.record import Record
 from worker.redis_settings import RedisSettings, connect

@@ -15,8 +15,8 @@ from tests.integration.conftest import StartWorker
 from tests.integration.ledger import Ledger
 from tests.integration.tls_proxy import TlsProxy
 from tests.integration.worker_process import run_command
-from worker.cache import SCRIPT, cache_key
-from worker.redis_errors import ACL_RULES, remedy
+from worker.cache.errors import ACL_RULES, remedy
+from worker.cache.verdict_cache import SCRIPT, cache_key
 from worker.redis_settings import RedisSettings, connect
 
 pytestmark = pytest.mark.services
