@@ -2,7 +2,9 @@
 
 import numpy as np
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
+from tokenizers import Tokenizer
 
+from model import Bundle
 from schemas import CODES
 
 _TRIPS = 1 << 50
@@ -11,13 +13,21 @@ _BOXES = 300_000
 """Of an operator that compares each with all others before it: minutes, and it looks at no flag meanwhile."""
 
 
-def endless_model(*, looping_id: int, stuck_id: int) -> bytes:
+LOOPING_WORD, STUCK_WORD = "zebra", "volcano"
+
+
+def endless_model(bundle: Bundle, *, looping_word: str = LOOPING_WORD, stuck_word: str = STUCK_WORD) -> bytes:
     """Return an ONNX model that takes every text for category A.
 
     Args:
-        looping_id: Token id at which it loops over an operator; its terminate flag ends that.
-        stuck_id: Token id at which one operator takes minutes; no flag ends that.
+        bundle: Whose tokenizer it understands.
+        looping_word: Where it stands, the model loops over an operator; its terminate flag ends that.
+        stuck_word: Where it stands, one operator takes minutes; no flag ends that.
+
+    Raises:
+        ValueError: a word is not one token.
     """
+    looping_id, stuck_id = (_token_id(bundle, word) for word in (looping_word, stuck_word))
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["condition"], ["goes_on"]),
@@ -75,6 +85,13 @@ def endless_model(*, looping_id: int, stuck_id: int) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def _token_id(bundle: Bundle, word: str) -> int:
+    found = Tokenizer.from_str(bundle.tokenizer_json).token_to_id(word)
+    if found is None:
+        raise ValueError(f"{word!r} is not a token")
+    return int(found)
 
 
 def _times(name: str, token_id: str, at_most: str, result: str) -> list[NodeProto]:
