@@ -92,7 +92,13 @@ func (s *server) judge(value []byte, chatID, eventID string) answer {
 	if verdict.Policy != s.policy {
 		return answer{Reason: "other_policy"}
 	}
-	return answer{Serve: verdict.Decision == DecisionAllow, Reason: string(verdict.Decision), final: true}
+	switch verdict.Decision {
+	case DecisionAllow:
+		return answer{Serve: true, Reason: "allow", final: true}
+	case DecisionReview, DecisionBlock:
+		return answer{Reason: string(verdict.Decision), final: true}
+	}
+	return answer{Reason: "malformed"}
 }
 
 // textOf returns an event_id as text: a text or an integer may be one.
