@@ -2,7 +2,7 @@
 // account. Arguments: bootstrap servers, topic (default: verdicts).
 //
 // The type Verdict is generated from the JSON Schema by `npm run build`.
-import { CompressionCodecs, CompressionTypes, Kafka, logLevel } from 'kafkajs'
+import { CompressionCodecs, CompressionTypes, Kafka, KafkaJSNonRetriableError, logLevel } from 'kafkajs'
 import { isLosslessNumber, parse, stringify } from 'lossless-json'
 import { compressFrame, decompressFrame } from 'lz4-napi'
 import type { Source, Verdict } from './generated/verdict'
@@ -28,7 +28,8 @@ function decode(text: string): Verdict {
     return INT64_FIELDS.has(key) ? BigInt(value.value) : Number(value.value)
   }) as Verdict
   if (verdict.schema_version !== SCHEMA_VERSION) {
-    throw new Error(
+    // kafkajs reads a record again on any other error.
+    throw new KafkaJSNonRetriableError(
       `found schema_version ${verdict.schema_version}, expected ${SCHEMA_VERSION}; ` +
         'generate the types again from the newer schema'
     )
