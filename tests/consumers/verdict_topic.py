@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
 
-from schemas import Decision, Source, Verdict, encode_verdict
+from schemas import Decision, ModelRef, PolicyRef, Source, Verdict, encode_verdict
 from tests.schemas.payloads import make_verdict
 
 LAST_OFFSET = 2**63 - 1
@@ -38,6 +38,14 @@ def _row(
     )
 
 
+def _model(name: str, version: str) -> ModelRef:
+    return ModelRef(name=name, version=version, digest=f"sha256:{'ab' * 32}")
+
+
+def _policy(name: str, version: str) -> PolicyRef:
+    return PolicyRef(name=name, version=version)
+
+
 ROWS = [
     # Repeats, in which the place still moves on: the replay of offset 6 is older than the repeat at 7.
     _row("new", "repeats", 5, "allow", verdict_id="r1"),
@@ -51,6 +59,16 @@ ROWS = [
     _row("new", "replayed", 10, "review", verdict_id="p1"),
     _row("older", "replayed", 9, "allow", verdict_id="p0", replay_id="jan"),
     _row("new", "replayed", 10, "block", verdict_id="p2", replay_id="jan"),
+    # The same event under other versions: numbers are compared, and only under one name.
+    _row("new", "versions", 1, "allow", verdict_id="v1", model=_model("m", "1.9")),
+    _row("new", "versions", 1, "block", verdict_id="v2", model=_model("m", "1.10"), replay_id="jan"),
+    _row("older", "versions", 1, "allow", verdict_id="v1", model=_model("m", "1.9.9"), replay_id="feb"),
+    _row("repeat", "versions", 1, "block", verdict_id="v2", model=_model("m", "1.10.0"), replay_id="mar"),
+    _row("new", "versions", 1, "review", verdict_id="v3", model=_model("n", "1"), policy=_policy("p", "10")),
+    _row("older", "versions", 1, "allow", verdict_id="v4", model=_model("n", "1"), policy=_policy("p", "9")),
+    _row("new", "versions", 1, "block", verdict_id="v5", model=_model("n", "1"), policy=_policy("q", "1")),
+    _row("older", "versions", 1, "allow", verdict_id="v6", model=_model("n", "0.9"), policy=_policy("q", "2")),
+    _row("new", "versions", 1, "allow", verdict_id="v7", model=_model("n", f"1.{'9' * 40}"), policy=_policy("q", "1")),
     # Between partitions or topics the record's time decides, whatever the offsets.
     _row("new", "moves", 900, "allow", verdict_id="m1", partition=1),
     _row("new", "moves", 2, "block", verdict_id="m2", partition=2, timestamp_ms=_TIME_MS + 1),

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,7 @@ func (r *reducer) take(verdict Verdict) string {
 	held, known := r.newest[verdict.ChatId]
 	kind := "new"
 	switch {
-	case known && isOlder(verdict.Source, held.Source):
+	case known && isOlder(verdict, held):
 		kind = "older"
 	case known && verdict.VerdictId == held.VerdictId:
 		kind = "repeat"
@@ -44,12 +45,38 @@ func (r *reducer) take(verdict Verdict) string {
 	return kind
 }
 
-// isOlder says whether a answers an older event than b.
-func isOlder(a, b Source) bool {
-	if a.Topic == b.Topic && a.Partition == b.Partition {
+// isOlder says whether a verdict is older than the one held for its chat, as schemas/README.md defines it.
+func isOlder(verdict, held Verdict) bool {
+	a, b := verdict.Source, held.Source
+	if a.Topic != b.Topic || a.Partition != b.Partition {
+		return a.TimestampMs < b.TimestampMs
+	}
+	if a.Offset != b.Offset {
 		return a.Offset < b.Offset
 	}
-	return a.TimestampMs < b.TimestampMs
+	// The same event, judged again: versions compare under one name only.
+	if verdict.Model.Name != held.Model.Name {
+		return false
+	}
+	if order := compareVersions(verdict.Model.Version, held.Model.Version); order != 0 {
+		return order < 0
+	}
+	return verdict.Policy.Name == held.Policy.Name && compareVersions(verdict.Policy.Version, held.Policy.Version) < 0
+}
+
+// compareVersions compares dotted versions by their numbers: 1.10 is newer than 1.9, and 1.0 is 1.
+func compareVersions(a, b string) int {
+	for a != "" || b != "" {
+		var left, right string
+		left, a, _ = strings.Cut(a, ".")
+		right, b, _ = strings.Cut(b, ".")
+		left, right = strings.TrimLeft(left, "0"), strings.TrimLeft(right, "0")
+		// Without leading zeros the longer number is the larger one.
+		if order := cmp.Or(cmp.Compare(len(left), len(right)), cmp.Compare(left, right)); order != 0 {
+			return order
+		}
+	}
+	return 0
 }
 
 // decode reads one verdict and refuses versions that this program does not know.

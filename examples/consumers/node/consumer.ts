@@ -5,7 +5,7 @@
 import { CompressionCodecs, CompressionTypes, Kafka, KafkaJSNonRetriableError, logLevel } from 'kafkajs'
 import { isLosslessNumber, parse, stringify } from 'lossless-json'
 import { compressFrame, decompressFrame } from 'lz4-napi'
-import type { Source, Verdict } from './generated/verdict'
+import type { Verdict } from './generated/verdict'
 
 const SCHEMA_VERSION = 1
 const INT64_FIELDS = new Set(['offset', 'timestamp_ms'])
@@ -37,17 +37,33 @@ function decode(text: string): Verdict {
   return verdict
 }
 
-/** Says whether `a` answers an older event than `b`. */
-function isOlder(a: Source, b: Source): boolean {
-  if (a.topic === b.topic && a.partition === b.partition) return a.offset < b.offset
-  return a.timestamp_ms < b.timestamp_ms
+/** Says whether a verdict is older than the one held for its chat, as schemas/README.md defines it. */
+function isOlder(verdict: Verdict, held: Verdict): boolean {
+  const [a, b] = [verdict.source, held.source]
+  if (a.topic !== b.topic || a.partition !== b.partition) return a.timestamp_ms < b.timestamp_ms
+  if (a.offset !== b.offset) return a.offset < b.offset
+  // The same event, judged again: versions compare under one name only.
+  if (verdict.model.name !== held.model.name) return false
+  const order = compareVersions(verdict.model.version, held.model.version)
+  if (order !== 0) return order < 0
+  return verdict.policy.name === held.policy.name && compareVersions(verdict.policy.version, held.policy.version) < 0
+}
+
+/** Compares dotted versions by their numbers: 1.10 is newer than 1.9, and 1.0 is 1. */
+function compareVersions(a: string, b: string): number {
+  const [left, right] = [a.split('.').map(BigInt), b.split('.').map(BigInt)]
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const [x, y] = [left[i] ?? 0n, right[i] ?? 0n]
+    if (x !== y) return x < y ? -1 : 1
+  }
+  return 0
 }
 
 /** Holds the verdict unless it is older; says whether it is new, a repeat or older. */
 function take(verdict: Verdict): Kind {
   const held = newest.get(verdict.chat_id)
   let kind: Kind = 'new'
-  if (held && isOlder(verdict.source, held.source)) kind = 'older'
+  if (held && isOlder(verdict, held)) kind = 'older'
   else if (held && verdict.verdict_id === held.verdict_id) kind = 'repeat'
   counts[kind]++
   // A repeat asks for no action, but it moves the place that later verdicts are compared with.

@@ -48,11 +48,27 @@ class Newest:
 
 
 def is_older(verdict: Verdict, held: Verdict) -> bool:
-    """Say whether a verdict answers an older event than the one held for its chat."""
+    """Say whether a verdict is older than the one held for its chat, as schemas/README.md defines it."""
     a, b = verdict.source, held.source
-    if (a.topic, a.partition) == (b.topic, b.partition):
+    if (a.topic, a.partition) != (b.topic, b.partition):
+        return a.timestamp_ms < b.timestamp_ms
+    if a.offset != b.offset:
         return a.offset < b.offset
-    return a.timestamp_ms < b.timestamp_ms
+    # The same event, judged again: versions compare under one name only.
+    for new, old in ((verdict.model, held.model), (verdict.policy, held.policy)):
+        if new.name != old.name:
+            return False
+        if numbers(new.version) != numbers(old.version):
+            return numbers(new.version) < numbers(old.version)
+    return False
+
+
+def numbers(version: str) -> list[int]:
+    """Return a dotted version as numbers: 1.10 is newer than 1.9, and 1.0 is 1."""
+    parts = [int(part) for part in version.split(".")]
+    while parts and not parts[-1]:
+        parts.pop()
+    return parts
 
 
 def line_of(verdict: Verdict, kind: str) -> dict[str, Any]:

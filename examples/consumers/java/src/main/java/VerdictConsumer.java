@@ -1,6 +1,7 @@
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.math.BigInteger;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -63,7 +64,12 @@ public final class VerdictConsumer {
                     + "; generate the types again from the newer schema");
         }
         Verdict held = newest.get(verdict.getChatId());
-        String kind = held == null ? "new" : compare(verdict, held);
+        String kind = "new";
+        if (held != null && isOlder(verdict, held)) {
+            kind = "older";
+        } else if (held != null && verdict.getVerdictId().equals(held.getVerdictId())) {
+            kind = "repeat";
+        }
         counts.merge(kind, 1, Integer::sum);
         if (!kind.equals("older")) {
             // A repeat asks for no action, but it moves the place that later verdicts are compared with.
@@ -78,13 +84,40 @@ public final class VerdictConsumer {
         print(line);
     }
 
-    /** Says what a verdict is beside the one held for its chat: new, a repeat of it, or older. */
-    private static String compare(Verdict verdict, Verdict held) {
+    /** Says whether a verdict is older than the one held for its chat, as schemas/README.md defines it. */
+    private static boolean isOlder(Verdict verdict, Verdict held) {
         Source a = verdict.getSource();
         Source b = held.getSource();
-        boolean samePartition = a.getTopic().equals(b.getTopic()) && a.getPartition().equals(b.getPartition());
-        boolean older = samePartition ? a.getOffset() < b.getOffset() : a.getTimestampMs() < b.getTimestampMs();
-        return older ? "older" : verdict.getVerdictId().equals(held.getVerdictId()) ? "repeat" : "new";
+        if (!a.getTopic().equals(b.getTopic()) || !a.getPartition().equals(b.getPartition())) {
+            return a.getTimestampMs() < b.getTimestampMs();
+        }
+        if (!a.getOffset().equals(b.getOffset())) {
+            return a.getOffset() < b.getOffset();
+        }
+        // The same event, judged again: versions compare under one name only.
+        if (!verdict.getModel().getName().equals(held.getModel().getName())) {
+            return false;
+        }
+        int order = compareVersions(verdict.getModel().getVersion(), held.getModel().getVersion());
+        if (order != 0) {
+            return order < 0;
+        }
+        return verdict.getPolicy().getName().equals(held.getPolicy().getName())
+                && compareVersions(verdict.getPolicy().getVersion(), held.getPolicy().getVersion()) < 0;
+    }
+
+    /** Compares dotted versions by their numbers: 1.10 is newer than 1.9, and 1.0 is 1. */
+    private static int compareVersions(String a, String b) {
+        String[] left = a.split("\\.");
+        String[] right = b.split("\\.");
+        for (int i = 0; i < Math.max(left.length, right.length); i++) {
+            BigInteger x = i < left.length ? new BigInteger(left[i]) : BigInteger.ZERO;
+            BigInteger y = i < right.length ? new BigInteger(right[i]) : BigInteger.ZERO;
+            if (!x.equals(y)) {
+                return x.compareTo(y);
+            }
+        }
+        return 0;
     }
 
     private void printAccount() throws IOException {
