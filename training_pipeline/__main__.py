@@ -16,6 +16,7 @@ from model import BundleError, PolicyError, available_cpus, load_bundle
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.early_exit_fit import EarlyExitOptions
+from training_pipeline.encoder.files import resolve_encoder
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.first_stage_fit import FirstStageOptions
 from training_pipeline.parity import print_parity
@@ -45,8 +46,8 @@ EpochOption = Annotated[
     int, typer.Option("--epoch", min=0, help="Checkpoint to use; 0 takes the run's choice, see best.json.")
 ]
 EncoderOption = Annotated[
-    Path | None,
-    typer.Option("--encoder", help="Folder of the encoder.", show_default="the run's own"),
+    str | None,
+    typer.Option("--encoder", help="Encoder of the run, as of `train`.", show_default="the run's own"),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
 
@@ -56,7 +57,7 @@ def calibrate(*, run: RunOption, data: DataOption, encoder: EncoderOption = None
     """Compare a run's checkpoints on its held-out chats, as they would be served (INT8), without touching a dev set."""
     from training_pipeline.checkpoints import compare_checkpoints, print_checkpoints  # noqa: PLC0415
 
-    rows = compare_checkpoints(run, data, encoder or encoder_of(run), n_threads=threads or available_cpus())
+    rows = compare_checkpoints(run, data, _encoder(encoder) or encoder_of(run), n_threads=threads or available_cpus())
     print_checkpoints(rows, Console())
     _print_json({"checkpoints": rows})
 
@@ -95,7 +96,7 @@ def export(
         version=version,
         evaluation=evaluation or (),
         epoch=epoch or None,
-        encoder=encoder,
+        encoder=_encoder(encoder),
         n_threads=threads or available_cpus(),
         scaling=scaling,
         first_stage=FirstStageOptions() if first_stage else None,
@@ -126,7 +127,7 @@ def quantise_compare(
     rows = compare(
         run,
         epoch or chosen_epoch(run),
-        encoder or encoder_of(run),
+        _encoder(encoder) or encoder_of(run),
         data,
         training,
         n_threads=threads or available_cpus(),
@@ -142,6 +143,10 @@ app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
 app.add_typer(report_app)
+
+
+def _encoder(name: str | None) -> Path | None:
+    return None if name is None else resolve_encoder(name)
 
 
 def _print_json(document: object) -> None:

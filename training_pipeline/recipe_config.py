@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from training_pipeline.data.agree import AgreeOptions
 from training_pipeline.data.preprocess import PreprocessOptions
+from training_pipeline.encoder.packages import MINILM
 from training_pipeline.promotion_gate import GateMargins
 from training_pipeline.scaling_fit import ScalingKind
 from training_pipeline.train_config import TrainConfig
@@ -80,7 +81,7 @@ class TrainStage(_Part):
     data: list[Path] = Field(default=[], description="By default the split `train`.")
     dev: Path | None = Field(default=None, description="By default the split `dev`.")
     licence_classes: list[str] = []
-    encoder: Path | None = Field(default=None, description="Folder; by default the packaged MiniLM-L6.")
+    encoder: str = Field(default=MINILM, description="As of `train --encoder`.")
     encoder_layers: int | None = Field(default=None, gt=0, description="Keep the first layers only.")
     config: TrainConfig = TrainConfig()
 

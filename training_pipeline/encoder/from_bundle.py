@@ -19,8 +19,8 @@ from onnx import numpy_helper
 from safetensors.numpy import save_file
 
 from model.bundle import Bundle
-from training_pipeline.encoder_classifier import HEAD_BIAS, HEAD_WEIGHT
-from training_pipeline.encoder_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from training_pipeline.encoder.classifier import HEAD_BIAS, HEAD_WEIGHT
+from training_pipeline.encoder.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from training_pipeline.onnx_graph import FloatMatrix
 
 _SITES: Final = {

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from schemas import CATEGORY_NAMES
 from training_pipeline.report import plots, tables
-from training_pipeline.report.document import Comparison, Evaluation, ModelReport
+from training_pipeline.report.document import Comparison, Count, Evaluation, ModelReport
 
 
 def evaluation_page(document: Evaluation) -> str:
@@ -54,6 +54,11 @@ def best(models: list[ModelReport], figure: str, *, largest: bool = False) -> fl
     return float(max(values) if largest else min(values))
 
 
+def share_of(rate: float, n_chats: int) -> Count:
+    """Return a rounded share of so many chats as a count again."""
+    return Count(n=round(rate * n_chats), of=n_chats)
+
+
 def _page(name: str, banned: list[str], **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("training_pipeline.report"),
@@ -68,6 +73,9 @@ def _page(name: str, banned: list[str], **values: Any) -> str:
         "spread": tables.spread,
         "latency": tables.latency,
         "cost": tables.cost,
+        "exact": tables.exact,
+        "f1": tables.f1,
+        "share_of": share_of,
         "pair": tables.safety_pair,
     }
     return environment.get_template(name).render(
