@@ -20,6 +20,7 @@ from training_pipeline.encoder.files import resolve_encoder
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.first_stage_fit import FirstStageOptions
 from training_pipeline.parity import print_parity
+from training_pipeline.probes.commands import app as probes_app
 from training_pipeline.recipe_commands import app as recipe_app
 from training_pipeline.release_commands import app as release_app
 from training_pipeline.report.commands import app as report_app
@@ -143,6 +144,7 @@ app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
 app.add_typer(report_app)
+app.add_typer(probes_app)
 
 
 def _encoder(name: str | None) -> Path | None:
