@@ -92,6 +92,13 @@ class Words(_Line):
     split: Split
 
 
+_Parsed = TypeVar("_Parsed", Probe, Template, Words)
+
+
+def _side(lines: Sequence[_Parsed], split: Split) -> list[_Parsed]:
+    return [line for line in lines if line.split == split]
+
+
 @dataclass(frozen=True)
 class ProbeSet:
     """All probes of a folder."""
@@ -102,16 +109,11 @@ class ProbeSet:
 
     def of(self, split: Split) -> Self:
         """Return one side of the split."""
-        parts = (self.probes, self.templates, self.words)
-        kept = ([line for line in part if line.split == split] for part in parts)
-        return type(self)(*kept)
+        return type(self)(_side(self.probes, split), _side(self.templates, split), _side(self.words, split))
 
     def kind(self, *kinds: str) -> list[Probe]:
         """Return the probes of some kinds."""
         return [probe for probe in self.probes if probe.kind in kinds]
-
-
-_Parsed = TypeVar("_Parsed", bound=_Line)
 
 
 def read_probes(folder: Path) -> ProbeSet:
