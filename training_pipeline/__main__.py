@@ -75,6 +75,9 @@ def export(
         list[Path] | None,
         typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
     ] = None,
+    probes: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes for the manifest and the card.")
+    ] = None,
     epoch: EpochOption = 0,
     encoder: EncoderOption = None,
     scaling: Annotated[
@@ -96,6 +99,7 @@ def export(
         name=name,
         version=version,
         evaluation=evaluation or (),
+        probes=probes,
         epoch=epoch or None,
         encoder=_encoder(encoder),
         n_threads=threads or available_cpus(),

@@ -57,6 +57,8 @@ class ExportRequest:
     version: str
     evaluation: Sequence[Path] = ()
     """Labelled chats that training never saw."""
+    probes: Path | None = None
+    """Folder of probes for the manifest's figures and the model card."""
     epoch: int | None = None
     """The run's own choice where None: its best epoch if it may stop early, or else the last planned one."""
     encoder: Path | None = None
@@ -140,7 +142,14 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     }
 
     def measure(staging: Path) -> dict[str, Any]:
-        metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=model, exits=exits)
+        metrics = bundle_figures(
+            staging,
+            request.evaluation,
+            n_threads=request.n_threads,
+            plain=model,
+            exits=exits,
+            probes=request.probes,
+        )
         metrics["calibration"] = calibration.summary()
         metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
         return metrics

@@ -6,6 +6,7 @@ from typing import Any, Final
 from model.manifest import ClassGroup, FirstStageFields, Thresholds
 from schemas import CATEGORY_NAMES, DEFAULT_POLICY
 from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, licence_notice
+from training_pipeline.probes.card import bias_limit, probes_section
 
 _FIRST_STAGE: Final = """\
 - First stage: one-vs-rest logistic regression on hashed n-grams of token ids, and a network of one hidden layer
@@ -73,7 +74,7 @@ Files, by digest: {files}.
 {figures}
 
 {parity}
-
+{probes}
 ## Calibration and its guarantee
 
 {scaling}, fitted on a part of the held-out conversations; the other {n_calibration} ({n_banned}
@@ -91,7 +92,7 @@ policy: allow up to a banned probability of {allow_up_to}, block from {block_fro
 - It can be evaded: misspelling, code words, text in images, or harmful intent spread over many turns. Compatibility
   forms and invisible characters are folded before reading; look-alike letters are not.
 - Labels follow one taxonomy, and people disagree on its borders; rare categories (L, B, G) rest on few examples.
-- Social bias of the encoder and of the sources is not measured.
+{bias}
 {notice}"""
 
 _NOTICE: Final = """
@@ -156,6 +157,8 @@ def model_card(
         or "None were measured at export.",
         scaling=_scaling(fields),
         parity=_parity(metrics.get("parity")),
+        probes=probes_section(metrics["probes"]) if "probes" in metrics else "",
+        bias=bias_limit(metrics.get("probes")),
         n_calibration=n_banned + n_safe,
         n_banned=n_banned,
         n_safe=n_safe,

@@ -107,6 +107,7 @@ class ExportStage(_Part):
     name: str
     version: str
     evaluate: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    probes: Path | None = Field(default=None, description="Folder of probes for manifest and model card.")
     epoch: int | None = Field(default=None, gt=0)
     scaling: ScalingKind = ScalingKind.AUTO
     first_stage: bool = Field(default=True, description="Whether a first stage answers what is easy.")
@@ -126,6 +127,7 @@ class PromoteStage(_Part):
 
     registry: Path
     data: list[Path] = Field(default=[], description="By default as for `export`.")
+    probes: Path | None = Field(default=None, description="Folder of probes: identity gaps join the gate.")
     margins: GateMargins = GateMargins()
     force_reason: str | None = None
     sign_key: Path | None = None

@@ -242,7 +242,8 @@ class _Tasks:
             n_threads=self._n_threads,
             console=self.console,
         )
-        return self._task("export", [*trained.inputs, *data], [self.at.bundle], run)
+        inputs = [*trained.inputs, *data, *_given(stage.probes)]
+        return self._task("export", inputs, [self.at.bundle], run)
 
     def _bundle(self, name: str) -> Path:
         if self.recipe.stages.export is None:
@@ -269,7 +270,11 @@ class _Tasks:
         data, bundle = self._evaluation_data(stage.data, "promote"), self._bundle("promote")
         run = partial(actions.promote, stage, bundle, data, self._n_threads, self.console)
         # No outputs: a later rollback changes the pointer, and must not be undone by running the recipe again.
-        return self._task("promote", [bundle, *data], [], run)
+        return self._task("promote", [bundle, *data, *_given(stage.probes)], [], run)
+
+
+def _given(path: Path | None) -> list[Path]:
+    return [] if path is None else [path]
 
 
 def _modules(stage: str) -> tuple[str, ...]:

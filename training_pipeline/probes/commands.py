@@ -15,11 +15,17 @@ app = typer.Typer(
 )
 
 DEFAULT_PROBES: Final = Path("data/probes")
-DEFAULT_FILLER: Final = Path("data/sample/chats.jsonl")
 
 ProbesOption = Annotated[Path, typer.Option("--probes", exists=True, file_okay=False, help="Folder of the probes.")]
 FillerOption = Annotated[
-    Path, typer.Option("--filler", exists=True, dir_okay=False, help="Labelled chats whose safe ones give the filler.")
+    Path | None,
+    typer.Option(
+        "--filler",
+        exists=True,
+        dir_okay=False,
+        help="Labelled chats whose safe ones give the filler.",
+        show_default="../sample/chats.jsonl beside the probes",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides places, fillers and disguises.")]
 
@@ -29,7 +35,7 @@ def probes(
     *,
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder.", show_default="the shipped bundle")] = None,
     folder: ProbesOption = DEFAULT_PROBES,
-    filler: FillerOption = DEFAULT_FILLER,
+    filler: FillerOption = None,
     policy: Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.", show_default="the default")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the whole document here, JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report for people here: one HTML file.")] = None,
@@ -40,27 +46,20 @@ def probes(
 
     Exit codes: 0, 3.
     """
-    from training_pipeline.probes.filler import read_filler  # noqa: PLC0415  (scikit-learn: seconds of import)
-    from training_pipeline.probes.measure import measure_probes  # noqa: PLC0415
+    from training_pipeline.probes.measure import measure_folder  # noqa: PLC0415  (scikit-learn: seconds of import)
     from training_pipeline.probes.page import print_probes, probes_page  # noqa: PLC0415
-    from training_pipeline.probes.probe import read_probes  # noqa: PLC0415
 
     classifier = Classifier(
         load_bundle(bundle or DEFAULT_BUNDLE_PATH), load_policy(policy), n_threads=threads or available_cpus()
     )
-    document = measure_probes(
-        classifier, read_probes(folder).of("measure"), read_filler(filler, "measure"), split="measure", seed=seed
-    )
+    document = measure_folder(classifier, folder, filler, seed=seed)
     print_probes(document, Console(width=None if Console().is_terminal else 140))
-    whole = document.model_dump(mode="json")
     if out is not None:
-        out.write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2) + b"\n")
+        whole = orjson.dumps(document.model_dump(mode="json"), option=orjson.OPT_INDENT_2)
+        out.write_bytes(whole + b"\n")
     if html is not None:
         html.write_text(probes_page(document), encoding="utf-8")
-    short = {name: value for name, value in whole.items() if name != "gaps"}
-    short["tables"] = [table for table in whole["tables"] if table["axis"] == "all"]
-    short["gaps"] = [{name: value for name, value in gap.items() if name != "rows"} for gap in whole["gaps"]]
-    typer.echo(orjson.dumps(short).decode())
+    typer.echo(orjson.dumps(document.short()).decode())
 
 
 @app.command(name="probe-rows")
@@ -72,7 +71,7 @@ def probe_rows(
     ],
     out: Annotated[Path, typer.Option(help="File to write: the chats with their folds, and the rows made of them.")],
     folder: ProbesOption = DEFAULT_PROBES,
-    filler: FillerOption = DEFAULT_FILLER,
+    filler: FillerOption = None,
     mixtures: Annotated[int, typer.Option(min=0, help="Requests among unrelated safe text.")] = 4_000,
     disguised: Annotated[int, typer.Option(min=0, help="Requests in disguise.")] = 2_000,
     identities: Annotated[int, typer.Option(min=0, help="Pairs of an identity and neutral words.")] = 1_000,
@@ -83,7 +82,7 @@ def probe_rows(
 ) -> None:
     """Write training chats with mixtures, disguises and counterfactual pairs of them. Exit codes: 0, 3."""
     from training_pipeline.labelled_chats import read_labelled_chats  # noqa: PLC0415
-    from training_pipeline.probes.filler import read_filler  # noqa: PLC0415
+    from training_pipeline.probes.filler import filler_beside, read_filler  # noqa: PLC0415
     from training_pipeline.probes.probe import read_probes  # noqa: PLC0415
     from training_pipeline.probes.rows import Amounts, training_rows  # noqa: PLC0415
     from training_pipeline.train_config import TrainConfig  # noqa: PLC0415
@@ -93,7 +92,7 @@ def probe_rows(
     rows = training_rows(
         chats,
         read_probes(folder).of("train"),
-        read_filler(filler, "train"),
+        read_filler(filler or filler_beside(folder), "train"),
         frozenset(code.value for code in DEFAULT_POLICY.banned),
         config=config,
         amounts=Amounts(mixtures, disguised, identities),

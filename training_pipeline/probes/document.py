@@ -11,6 +11,9 @@ from training_pipeline.report.document import Count, Identity, Interval
 
 FORMAT_VERSION: Final = 1
 
+WHOLE: Final = "all"
+"""Axis of the row that holds all cases of a family and group."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,3 +81,10 @@ class ProbeReport(_Part):
     seconds: float
     tables: list[Table]
     gaps: list[IdentityGap]
+
+    def short(self) -> dict[str, Any]:
+        """Return the families as wholes and the largest gaps, for a manifest and for a command's last line."""
+        whole = self.model_dump(mode="json")
+        whole["tables"] = [table for table in whole["tables"] if table["axis"] == WHOLE]
+        whole["gaps"] = [{name: value for name, value in gap.items() if name != "rows"} for gap in whole["gaps"]]
+        return whole

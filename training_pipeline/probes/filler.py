@@ -66,6 +66,11 @@ class Filler:
         return "\n\n".join(self.text(rng.randint(1000, 2500), rng) for _ in range(4))
 
 
+def filler_beside(probes: Path) -> Path:
+    """Return where the sample chats lie beside a folder of probes."""
+    return probes.parent / "sample" / "chats.jsonl"
+
+
 def read_filler(path: Path, split: Split) -> Filler:
     """Read the safe chats of a file of labelled chats; a chat's split follows from its id.
 

@@ -5,6 +5,7 @@ Invariant: a case that the bundle cannot answer is an error, never left out of a
 
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,9 +16,9 @@ from schemas import Decision, Turn
 from training_pipeline.evaluate import OnProgress, classify_all
 from training_pipeline.probes.build import Case, all_cases
 from training_pipeline.probes.document import IdentityGap, IdentityRow, ProbeReport, Row, Table
-from training_pipeline.probes.filler import Filler
+from training_pipeline.probes.filler import Filler, filler_beside, read_filler
 from training_pipeline.probes.identity import Counterfactual, in_templates, inserted
-from training_pipeline.probes.probe import ProbeSet, Split
+from training_pipeline.probes.probe import ProbeSet, Split, read_probes
 from training_pipeline.report.candidate import BundleCandidate
 from training_pipeline.report.document import Count
 from training_pipeline.report.exact import exact_interval
@@ -25,6 +26,31 @@ from training_pipeline.report.exact import exact_interval
 Decisions = NDArray[np.str_]
 
 _GROUPS: Final = ("M", "D, J", "safe")
+
+
+def measure_folder(
+    classifier: Classifier,
+    folder: Path,
+    filler: Path | None = None,
+    *,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> ProbeReport:
+    """Measure a bundle on the side `measure` of a folder of probes.
+
+    Args:
+        classifier: The bundle under a policy.
+        folder: Of probes, such as data/probes.
+        filler: Labelled chats; None takes those beside the folder.
+        seed: Decides places, fillers and disguises.
+        on_progress: Called with the number of cases that are done.
+
+    Raises:
+        ValueError: the folder or the filler is refused, or the model failed on a case.
+    """
+    probes = read_probes(folder).of("measure")
+    text = read_filler(filler or filler_beside(folder), "measure")
+    return measure_probes(classifier, probes, text, seed=seed, on_progress=on_progress)
 
 
 def measure_probes(

@@ -7,6 +7,7 @@ import random
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from model.windowing import Windowing
 from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role
 from training_pipeline.__main__ import app
 from training_pipeline.evaluate import classify_all
+from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.probes.build import (
     ADDITIONS,
@@ -33,11 +35,14 @@ from training_pipeline.probes.build import (
     mixed,
 )
 from training_pipeline.probes.disguise import KINDS, disguised
+from training_pipeline.probes.document import ProbeReport
 from training_pipeline.probes.filler import Filler, read_filler
+from training_pipeline.probes.gate import probe_lines
 from training_pipeline.probes.identity import Counterfactual, with_sentence
 from training_pipeline.probes.measure import gaps, tables
 from training_pipeline.probes.probe import PROBE_FILES, TEMPLATES_FILE, WORDS_FILE, ProbeSet, Words, read_probes
 from training_pipeline.probes.rows import Amounts, training_rows
+from training_pipeline.report.document import Identity
 from training_pipeline.split import split_chats
 from training_pipeline.train_config import TrainConfig
 
@@ -73,6 +78,9 @@ def small_folder(tmp_path: Path) -> Path:
         lines = (DATA / "probes" / name).read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if b"neutral" in line][:2] + lines[:2] if name == WORDS_FILE else lines[:2]
         (folder / name).write_bytes(b"".join(kept))
+    (tmp_path / "sample").mkdir()
+    lines = (DATA / "sample" / "chats.jsonl").read_bytes().splitlines(keepends=True)[:120]
+    (tmp_path / "sample" / "chats.jsonl").write_bytes(b"".join(lines))
     return folder
 
 
@@ -243,9 +251,7 @@ def test_training_rows_are_never_made_of_held_out_chats_nor_held_out(
 
 def test_the_command_writes_tables_json_and_a_page_without_scripts(small_folder: Path, tmp_path: Path) -> None:
     """The figures go into a gate, the page to people."""
-    lines = (DATA / "sample" / "chats.jsonl").read_bytes().splitlines(keepends=True)[:120]
-    (tmp_path / "sample.jsonl").write_bytes(b"".join(lines))
-    arguments = ["probes", "--probes", str(small_folder), "--filler", str(tmp_path / "sample.jsonl"), "--threads", "1"]
+    arguments = ["probes", "--probes", str(small_folder), "--threads", "1"]
     result = CliRunner().invoke(
         app, [*arguments, "--out", str(tmp_path / "p.json"), "--html", str(tmp_path / "p.html")]
     )
@@ -258,6 +264,44 @@ def test_the_command_writes_tables_json_and_a_page_without_scripts(small_folder:
     page = (tmp_path / "p.html").read_text("utf-8")
     assert "<script" not in page
     assert "A request inside a long message" in page
+
+
+def test_a_bundle_states_its_probes_in_manifest_and_card(
+    small_folder: Path, tiny_run: Path, tiny_encoder: Path, labelled_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Who takes a bundle into service reads there what it lets through."""
+    request = ExportRequest(
+        tiny_run, [labelled_files[0]], tmp_path / "bundle", "tiny", "0.1", probes=small_folder, encoder=tiny_encoder
+    )
+    metrics = export_bundle(request)
+    assert {gap["where"] for gap in metrics["probes"]["gaps"]} == {"template", "inserted"}
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text("utf-8")
+    assert "## Probes" in card
+    assert "| position | M |" in card
+    assert "Social bias of the encoder and of the sources is not measured" not in card
+
+
+def test_the_gate_stops_a_wider_identity_gap_and_lets_a_narrower_one_pass() -> None:
+    """Two points is the aim; until it is met, a bundle must at least not be worse than the one in service."""
+    reports = {gap: _report(gap) for gap in (0.01, 0.05, 0.17)}
+    passes = {
+        (current, candidate): probe_lines(reports[current], reports[candidate], max_identity_gap=0.02)[0].passes
+        for current in reports
+        for candidate in reports
+    }
+    assert {pair for pair, passed in passes.items() if not passed} == {(0.01, 0.05), (0.01, 0.17), (0.05, 0.17)}
+
+
+def _report(gap: float) -> ProbeReport:
+    n_allowed = round(100 * (1 - gap))
+    one = Counterfactual("i", "inserted", "0", Words(words="a", side="identity", group="x", split="measure"), [])
+    other = replace(one, words=Words(words="n", side="neutral", group="x", split="measure"))
+    decisions = np.array(["allow"] * n_allowed + ["block"] * (100 - n_allowed) + ["allow"] * 100)
+    found = gaps([one] * 100 + [other] * 100, decisions)
+    identity = Identity(name="b", kind="bundle", detail="")
+    return ProbeReport(
+        identity=identity, policy={}, split="measure", seed=0, n_cases=200, seconds=0, tables=[], gaps=found
+    )
 
 
 def test_the_shipped_bundle_holds_its_rates(probes: ProbeSet) -> None:
