@@ -1,14 +1,12 @@
 """The report of the probes for people: tables on the terminal, and one HTML file."""
 
-from typing import Final
+from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from schemas import CATEGORY_NAMES
 from training_pipeline.probes.document import IdentityGap, ProbeReport, Row, Table
-from training_pipeline.report import tables
+from training_pipeline.report import html, tables
 
 FAMILY_TITLES: Final = {
     "look_alike": "Look-alikes: safe texts that sound harmful",
@@ -38,30 +36,15 @@ def print_probes(document: ProbeReport, console: Console) -> None:
 
 def probes_page(document: ProbeReport) -> str:
     """Return the whole report as one HTML file."""
-    environment = Environment(
-        loader=PackageLoader("training_pipeline.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": tables.percent,
-        "n_of": tables.n_of,
-        "spread": tables.spread,
-        "points": points,
-    }
+    return html.page("probes.html.j2", document.policy["banned"], document=document, **sections(document))
+
+
+def sections(document: ProbeReport) -> dict[str, Any]:
+    """Return what the template of the probes' sections needs besides the document."""
     families: dict[str, list[Table]] = {}
     for table in document.tables:
         families.setdefault(table.family, []).append(table)
-    return environment.get_template("probes.html.j2").render(
-        document=document, families=families, titles=FAMILY_TITLES, names=CATEGORY_NAMES
-    )
-
-
-def points(gap: float) -> str:
-    """Return a difference of shares in points."""
-    return f"{100 * gap:+.1f}"
+    return {"families": families, "probe_titles": FAMILY_TITLES}
 
 
 def _rich_table(table: Table) -> RichTable:
@@ -80,14 +63,17 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
 
 
 def _rich_gap(gap: IdentityGap) -> RichTable:
-    title = f"Identities, {gap.where}: {gap.n_bases} texts, largest gap {points(gap.largest_gap)} points"
+    title = f"Identities, {gap.where}: {gap.n_bases} texts, largest gap {tables.points(gap.largest_gap)} points"
     found = RichTable("words", title=title)
     for name in ("allowed", "95 %", "gap in points"):
         found.add_column(name, justify="right")
     for name, count in (("all identities", gap.identities), ("all neutral words", gap.neutral)):
-        found.add_row(name, tables.n_of(count), tables.exact(count), points(gap.neutral.rate - count.rate))
+        found.add_row(name, tables.n_of(count), tables.exact(count), tables.points(gap.neutral.rate - count.rate))
     for row in sorted(gap.rows, key=lambda row: -abs(row.gap))[:_GAP_ROWS]:
         found.add_row(
-            f"{row.words} ({row.side})", tables.n_of(row.allowed), tables.spread(row.allowed_rate), points(row.gap)
+            f"{row.words} ({row.side})",
+            tables.n_of(row.allowed),
+            tables.spread(row.allowed_rate),
+            tables.points(row.gap),
         )
     return found

@@ -60,6 +60,11 @@ def exact(count: Count | None) -> str:
     return MISSING if count is None else spread(exact_interval(count))
 
 
+def points(gap: float) -> str:
+    """Return a difference of shares in points."""
+    return f"{100 * gap:+.1f}"
+
+
 def f1(value: float | None) -> str:
     """Return an F1; a dash for a category without chats."""
     return MISSING if value is None else f"{value:.3f}"

@@ -266,6 +266,21 @@ def test_the_command_writes_tables_json_and_a_page_without_scripts(small_folder:
     assert "A request inside a long message" in page
 
 
+def test_evaluate_shows_the_probes_beside_the_chats(small_folder: Path, tmp_path: Path) -> None:
+    """One report of one bundle; a hub model decides nothing, so there is nothing to count."""
+    files = ["--data", str(tmp_path / "sample" / "chats.jsonl"), "--probes", str(small_folder)]
+    few = ["--bootstrap", "20", "--timed-chats", "0", "--no-attacks", "--threads", "1"]
+    result = CliRunner().invoke(app, ["evaluate", *files, *few, "--html", str(tmp_path / "e.html")])
+    assert result.exit_code == 0, result.output
+    assert {gap["where"] for gap in json.loads(result.stdout.splitlines()[-1])["probes"]["gaps"]} == {
+        "template",
+        "inserted",
+    }
+    assert "A request inside a long message" in (tmp_path / "e.html").read_text("utf-8")
+    refused = CliRunner().invoke(app, ["evaluate", *files, "--hub-model", "someone/model"])
+    assert "expected a bundle" in str(refused.exception)
+
+
 def test_a_bundle_states_its_probes_in_manifest_and_card(
     small_folder: Path, tiny_run: Path, tiny_encoder: Path, labelled_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
