@@ -1,4 +1,4 @@
-"""The commands `probes`, which measures, and `probe-rows`, which writes training rows."""
+"""The commands `probes`, which measures, and `probe-rows`, which writes chats to train on."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, Classifier, available_cpus, load_bundle, load_policy
-from schemas import DEFAULT_POLICY
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -65,41 +64,13 @@ def probes(
 @app.command(name="probe-rows")
 def probe_rows(
     *,
-    data: Annotated[
-        list[Path],
-        typer.Option("--data", exists=True, dir_okay=False, help="Labelled chats of a run; may be repeated."),
-    ],
-    out: Annotated[Path, typer.Option(help="File to write: the chats with their folds, and the rows made of them.")],
+    out: Annotated[Path, typer.Option(help="File of labelled chats to write, for `train --data`.")],
     folder: ProbesOption = DEFAULT_PROBES,
-    filler: FillerOption = None,
-    mixtures: Annotated[int, typer.Option(min=0, help="Requests among unrelated safe text.")] = 4_000,
-    disguised: Annotated[int, typer.Option(min=0, help="Requests in disguise.")] = 2_000,
-    identities: Annotated[int, typer.Option(min=0, help="Pairs of an identity and neutral words.")] = 1_000,
-    licence_class: Annotated[
-        list[str] | None, typer.Option("--licence-class", help="Chats of this class only.", show_default="all")
-    ] = None,
-    seed: SeedOption = 0,
 ) -> None:
-    """Write training chats with mixtures, disguises and counterfactual pairs of them. Exit codes: 0, 3."""
-    from training_pipeline.labelled_chats import read_labelled_chats  # noqa: PLC0415
-    from training_pipeline.probes.filler import filler_beside, read_filler  # noqa: PLC0415
+    """Write the probes' side that may train as labelled chats; the other side stays out of reach. Exit codes: 0, 3."""
     from training_pipeline.probes.probe import read_probes  # noqa: PLC0415
-    from training_pipeline.probes.rows import Amounts, training_rows  # noqa: PLC0415
-    from training_pipeline.train_config import TrainConfig  # noqa: PLC0415
+    from training_pipeline.probes.rows import training_rows  # noqa: PLC0415
 
-    config = TrainConfig(seed=seed)
-    chats = read_labelled_chats(data, config.windowing, frozenset(licence_class or ()))
-    rows = training_rows(
-        chats,
-        read_probes(folder).of("train"),
-        read_filler(filler or filler_beside(folder), "train"),
-        frozenset(code.value for code in DEFAULT_POLICY.banned),
-        config=config,
-        amounts=Amounts(mixtures, disguised, identities),
-    )
-    n_rows = 0
-    with out.open("wb") as file:
-        for row in rows:
-            file.write(orjson.dumps(row) + b"\n")
-            n_rows += 1
-    typer.echo(orjson.dumps({"out": str(out), "n_chats": len(chats), "n_rows": n_rows}).decode())
+    rows = list(training_rows(read_probes(folder).of("train")))
+    out.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    typer.echo(orjson.dumps({"out": str(out), "n_rows": len(rows)}).decode())

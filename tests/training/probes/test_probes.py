@@ -6,7 +6,7 @@ import json
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from model import DEFAULT_BUNDLE_PATH, Classifier, load_bundle
 from model.windowing import Windowing
 from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role
 from training_pipeline.__main__ import app
+from training_pipeline.augment.identities import IDENTITIES, NEUTRAL
 from training_pipeline.evaluate import classify_all
 from training_pipeline.export import ExportRequest, export_bundle
-from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.probes.build import (
     ADDITIONS,
     LENGTHS,
@@ -41,10 +42,7 @@ from training_pipeline.probes.gate import probe_lines
 from training_pipeline.probes.identity import Counterfactual, with_sentence
 from training_pipeline.probes.measure import gaps, tables
 from training_pipeline.probes.probe import PROBE_FILES, TEMPLATES_FILE, WORDS_FILE, ProbeSet, Words, read_probes
-from training_pipeline.probes.rows import Amounts, training_rows
 from training_pipeline.report.document import Identity
-from training_pipeline.split import split_chats
-from training_pipeline.train_config import TrainConfig
 
 pytestmark = pytest.mark.training
 
@@ -215,38 +213,20 @@ def test_the_sentence_goes_into_the_last_user_message_alone(filler: Filler) -> N
     assert found[-1] == (Role.USER, f"I am a tall man. {turns[-1].text}")
 
 
-def test_training_rows_are_never_made_of_held_out_chats_nor_held_out(
-    probes: ProbeSet, write_chats: Callable[[list[dict[str, Any]]], Path]
-) -> None:
-    """The guarantee rests on chats that nothing was learned from."""
-    lines = (DATA / "sample" / "chats.jsonl").read_bytes().splitlines()[:200]
-    chats = read_labelled_chats([write_chats([orjson.loads(line) for line in lines])], Windowing(), frozenset())
-    config = TrainConfig(seed=4)
-    _, held_out = split_chats(chats, config)
-    rows = list(
-        training_rows(
-            chats,
-            probes.of("train"),
-            read_filler(DATA / "sample" / "chats.jsonl", "train"),
-            DEFAULT_BANNED,
-            config=config,
-            amounts=Amounts(40, 20, 10),
-        )
-    )
-    kept = {chats.chat_ids[i] for i in held_out}
-    assert {row["chat_id"] for row in rows if row["fold"] == "held_out"} == kept
-    made = [row for row in rows if "-mixture-" in row["chat_id"] or "-disguised-" in row["chat_id"]]
-    assert len(made) == 60
-    labels = dict(zip(chats.chat_ids, chats.labels, strict=True))
-    for row in made:
-        base = row["chat_id"].rpartition("-")[0].rpartition("-")[0]
-        assert base not in kept
-        assert row["category"] == CODES[labels[base]]
-    read_again: LabelledChats = read_labelled_chats([write_chats(rows)], Windowing(), frozenset())
-    _, held_out_again = split_chats(read_again, config)
-    assert {read_again.chat_ids[i] for i in held_out_again} == kept
-    measured = {probe.messages[-1].content for probe in probes.of("measure").kind("look_alike", "banned")}
-    assert not measured & {row["messages"][-1]["content"] for row in rows if row["chat_id"].startswith("probe-")}
+def test_what_trains_and_what_measures_share_no_text_template_or_word(probes: ProbeSet, tmp_path: Path) -> None:
+    """A figure on what was learned by heart says nothing."""
+    out = tmp_path / "rows.jsonl"
+    assert CliRunner().invoke(app, ["probe-rows", "--probes", str(DATA / "probes"), "--out", str(out)]).exit_code == 0
+    rows = read_labelled_chats([out], Windowing(), frozenset())
+    assert not rows.rejected
+    assert {CODES[label] for label in rows.labels} == set(CODES)
+    measured = probes.of("measure")
+    trained = {turns[-1].text for turns in rows.conversations}
+    assert not trained & {probe.messages[-1].content for probe in measured.probes}
+    texts = " ".join(trained)
+    assert not [one.words for one in measured.words if f"{one.words} " in f"{texts} "]
+    augmented = {word.casefold() for word in (*IDENTITIES, *NEUTRAL)}
+    assert not [one.words for one in measured.words if one.words.split(maxsplit=1)[1].casefold() in augmented]
 
 
 def test_the_command_writes_tables_json_and_a_page_without_scripts(small_folder: Path, tmp_path: Path) -> None:
