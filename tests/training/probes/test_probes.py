@@ -223,7 +223,8 @@ def test_what_trains_and_what_measures_share_no_text_template_or_word(probes: Pr
     measured = probes.of("measure")
     trained = {turns[-1].text for turns in rows.conversations}
     assert not trained & {probe.messages[-1].content for probe in measured.probes}
-    texts = " ".join(trained)
+    people = zip(rows.chat_ids, rows.conversations, strict=True)
+    texts = " ".join(turns[-1].text for name, turns in people if name.startswith("probe-identity"))
     assert not [one.words for one in measured.words if f"{one.words} " in f"{texts} "]
     augmented = {word.casefold() for word in (*IDENTITIES, *NEUTRAL)}
     assert not [one.words for one in measured.words if one.words.split(maxsplit=1)[1].casefold() in augmented]
