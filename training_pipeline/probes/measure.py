@@ -49,6 +49,12 @@ def measure_folder(
         ValueError: the folder or the filler is refused, or the model failed on a case.
     """
     probes = read_probes(folder).of("measure")
+    counts = {side: sum(words.side == side for words in probes.words) for side in ("identity", "neutral")}
+    if not (probes.templates and all(counts.values())):
+        raise ValueError(
+            f"{folder}: {len(probes.templates)} templates, {counts['identity']} identities and {counts['neutral']} "
+            "neutral words on the side `measure`; expected some of each, or there is no gap to measure"
+        )
     text = read_filler(filler or filler_beside(folder), "measure")
     return measure_probes(classifier, probes, text, seed=seed, on_progress=on_progress)
 

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import random
+import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -15,15 +16,19 @@ from urllib.parse import unquote
 import numpy as np
 import orjson
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from model import DEFAULT_BUNDLE_PATH, Classifier, load_bundle
+from model.manifest import MANIFEST_NAME
+from model.registry import read_registry
 from model.windowing import Windowing
 from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role
 from training_pipeline.__main__ import app
 from training_pipeline.augment.identities import IDENTITIES, NEUTRAL
 from training_pipeline.evaluate import classify_all
 from training_pipeline.export import ExportRequest, export_bundle
+from training_pipeline.gated_promotion import PromotionRequest, gated_promotion
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.probes.build import (
     ADDITIONS,
@@ -40,7 +45,7 @@ from training_pipeline.probes.document import ProbeReport
 from training_pipeline.probes.filler import Filler, read_filler
 from training_pipeline.probes.gate import probe_lines
 from training_pipeline.probes.identity import Counterfactual, with_sentence
-from training_pipeline.probes.measure import gaps, tables
+from training_pipeline.probes.measure import gaps, measure_folder, tables
 from training_pipeline.probes.probe import PROBE_FILES, TEMPLATES_FILE, WORDS_FILE, ProbeSet, Words, read_probes
 from training_pipeline.report.document import Identity
 
@@ -74,8 +79,9 @@ def small_folder(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in (*(f"{name}.jsonl" for name in PROBE_FILES), TEMPLATES_FILE, WORDS_FILE):
         lines = (DATA / "probes" / name).read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if b"neutral" in line][:2] + lines[:2] if name == WORDS_FILE else lines[:2]
-        (folder / name).write_bytes(b"".join(kept))
+        measured = [line for line in lines if b'"measure"' in line]
+        neutral = [line for line in measured if b"neutral" in line]
+        (folder / name).write_bytes(b"".join(measured[:2] + neutral[:2]))
     (tmp_path / "sample").mkdir()
     lines = (DATA / "sample" / "chats.jsonl").read_bytes().splitlines(keepends=True)[:120]
     (tmp_path / "sample" / "chats.jsonl").write_bytes(b"".join(lines))
@@ -277,6 +283,15 @@ def test_a_bundle_states_its_probes_in_manifest_and_card(
     assert "Social bias of the encoder and of the sources is not measured" not in card
 
 
+def test_a_folder_without_people_is_refused(small_folder: Path) -> None:
+    """No gap was measured is not the same as no gap."""
+    words = (small_folder / WORDS_FILE).read_bytes().splitlines(keepends=True)
+    (small_folder / WORDS_FILE).write_bytes(b"".join(line for line in words if b"neutral" not in line))
+    classifier = Classifier(load_bundle(DEFAULT_BUNDLE_PATH), DEFAULT_POLICY, n_threads=1)
+    with pytest.raises(ValueError, match="0 neutral words"):
+        measure_folder(classifier, small_folder)
+
+
 def test_the_gate_stops_a_wider_identity_gap_and_lets_a_narrower_one_pass() -> None:
     """Two points is the aim; until it is met, a bundle must at least not be worse than the one in service."""
     reports = {gap: _report(gap) for gap in (0.01, 0.05, 0.17)}
@@ -286,6 +301,21 @@ def test_the_gate_stops_a_wider_identity_gap_and_lets_a_narrower_one_pass() -> N
         for candidate in reports
     }
     assert {pair for pair, passed in passes.items() if not passed} == {(0.01, 0.05), (0.01, 0.17), (0.05, 0.17)}
+
+
+def test_a_promotion_asks_the_probes_and_keeps_what_they_said(small_folder: Path, tmp_path: Path) -> None:
+    """The registry tells later why a bundle was let in."""
+    candidate, registry = shutil.copytree(DEFAULT_BUNDLE_PATH, tmp_path / "candidate"), tmp_path / "registry"
+    manifest = orjson.loads((candidate / MANIFEST_NAME).read_bytes())
+    (candidate / MANIFEST_NAME).write_bytes(orjson.dumps({**manifest, "version": "9"}))
+    data = [tmp_path / "sample" / "chats.jsonl"]
+    for bundle in (DEFAULT_BUNDLE_PATH, candidate):
+        gated_promotion(PromotionRequest(bundle, registry, data, probes=small_folder), Console(quiet=True))
+    gate = read_registry(registry).current.gate
+    assert gate is not None
+    rules = {line["figure"].partition(" (")[0]: line["rule"] for line in gate["figures"]}
+    assert rules["largest identity gap, inserted"] == rules["largest identity gap, template"] == "within, or no worse"
+    assert rules["probes: evasion, M"] == "none"
 
 
 def _report(gap: float) -> ProbeReport:
