@@ -15,7 +15,7 @@ import jiter
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
+from schemas.chat_event import EVENT_SCHEMA_VERSION, MAX_CHAT_ID_CHARACTERS, ChatEvent
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.verdict import Verdict
 from schemas.verdict_change import VerdictChange
@@ -80,7 +80,11 @@ def parse_event(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
             "(MODERATION_CODEC__MAX_EVENT_BYTES)",
         )
     document = _parse_object(raw)
-    _check_version(document.get("schema_version"))
+    try:
+        _check_version(document.get("schema_version"))
+    except RecordRejected as rejection:
+        rejection.chat_id = _readable_chat_id(document)
+        raise
     return document
 
 
@@ -93,7 +97,7 @@ def validate_event(document: dict[str, object]) -> ChatEvent:
     try:
         return ChatEvent.model_validate(document)
     except ValidationError as error:
-        raise RecordRejected(RejectionReason.SCHEMA_ERROR, _describe(error)) from None
+        raise RecordRejected(RejectionReason.SCHEMA_ERROR, _describe(error), _readable_chat_id(document)) from None
 
 
 def visible_turns(event: ChatEvent) -> list[Turn]:
@@ -107,6 +111,7 @@ def visible_turns(event: ChatEvent) -> list[Turn]:
         raise RecordRejected(
             RejectionReason.EMPTY_CONVERSATION,
             "messages, formatted_chat and query hold no visible text; expected some in one of them",
+            event.chat_id,
         )
     return turns
 
@@ -127,6 +132,12 @@ def _parse_object(raw: bytes) -> dict[str, object]:
             f"the JSON value is a {type(document).__name__}; expected an object",
         )
     return document
+
+
+def _readable_chat_id(document: dict[str, object]) -> str | None:
+    """Return the chat_id of a record that is rejected for something else."""
+    chat_id = document.get("chat_id")
+    return chat_id if isinstance(chat_id, str) and 0 < len(chat_id) <= MAX_CHAT_ID_CHARACTERS else None
 
 
 def _check_version(version: object) -> None:

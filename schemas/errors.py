@@ -30,9 +30,11 @@ class RecordRejected(Exception):  # noqa: N818  the name says what the worker mu
     Args:
         reason: Code for the `reason` header and the metric label.
         error: What was found and what was expected, for people. Holds no chat text.
+        chat_id: The chat, where the record still tells which one it is of.
     """
 
-    def __init__(self, reason: RejectionReason, error: str) -> None:
+    def __init__(self, reason: RejectionReason, error: str, chat_id: str | None = None) -> None:
         super().__init__(f"{reason}: {error}")
         self.reason = reason
         self.error = error
+        self.chat_id = chat_id

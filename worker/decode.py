@@ -61,7 +61,7 @@ class Decoder:
             try:
                 events.append(self._event(record))
             except RecordRejected as rejection:
-                rejected.append(Rejected(record, rejection.reason, rejection.error))
+                rejected.append(Rejected(record, rejection.reason, rejection.error, rejection.chat_id))
         return events, rejected
 
     def _event(self, record: Record) -> Event:

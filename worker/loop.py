@@ -274,7 +274,7 @@ def _waited_s(records: list[Record], now_s: float) -> float:
 
 
 def _failed(event: Event, result: RowFailed) -> Rejected:
-    return Rejected(event.record, RejectionReason.CLASSIFICATION_FAILED, result.error)
+    return Rejected(event.record, RejectionReason.CLASSIFICATION_FAILED, result.error, event.chat.chat_id)
 
 
 def _in_order(records: list[Record], verdicts: dict[Place, Verdict], rejected: list[Rejected]) -> list[Outcome]:

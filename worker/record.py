@@ -67,6 +67,8 @@ class Rejected:
     record: Record
     reason: RejectionReason
     error: str
+    chat_id: str | None = None
+    """The chat, where the record still tells which one it is of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,3 +121,23 @@ def test_a_conversation_without_visible_text_is_an_empty_conversation(
 ) -> None:
     """Nothing to judge: an `allow` would be a guess. `context` is not part of the conversation."""
     assert rejection(event_bytes(**fields)).reason is RejectionReason.EMPTY_CONVERSATION
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"schema_version": 2},
+        {"messages": [{"role": CANARY, "content": "hi"}]},
+        {"query": 5},
+        {"messages": []},
+    ],
+)
+def test_a_rejection_names_the_chat_where_the_record_does(fields: dict[str, object]) -> None:
+    """What was known of the chat before does not hold any more; whoever keeps it must learn which chat it is."""
+    assert rejection(event_bytes(**fields)).chat_id == "chat-1"
+
+
+@pytest.mark.parametrize("raw", [None, b"{", b"[]", event_bytes(chat_id=""), event_bytes(chat_id="x" * 257)])
+def test_a_rejection_of_a_record_without_a_readable_chat_names_none(raw: bytes | None) -> None:
+    """A guessed id would take another chat's verdict away."""
+    assert rejection(raw).chat_id is None
