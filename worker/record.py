@@ -56,6 +56,7 @@ class Event:
 
     record: Record
     chat: ChatEvent
+    """Without its messages: `turns` is what is kept of them."""
     turns: list[Turn]
     fingerprint: str
 
