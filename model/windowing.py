@@ -4,20 +4,30 @@ Serving and training both call `render`; there is no second implementation. Char
 because tokenising costs time in proportion to length (0.3 to 0.7 s for 1 MB) and the classifier reads a few hundred
 tokens anyway.
 
-Invariant: the result has at most `Windowing.max_rendered_characters` characters, whatever the input.
+Roles that today's bundles were not trained on are rendered as one that they know: `developer` as `system`, `tool` and
+`function` as `assistant`. Results of tools are context: they take the places in the window that other messages leave.
+
+Invariants: the result has at most `Windowing.max_rendered_characters` characters, whatever the input. A conversation
+renders as it does without its tools' results, but for the lines that these add.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas import Role, Turn
+from schemas import RESULTS_OF_TOOLS, Role, Turn, ends_of
 
-_NORMALISED_END_CHARACTERS: Final = 50_000
-"""From each end of a longer message, characters that are normalised; what lies between is never read."""
+_MARKERS: Final = {role: role.value for role in Role} | {
+    Role.DEVELOPER: Role.SYSTEM.value,
+    Role.TOOL: Role.ASSISTANT.value,
+    Role.FUNCTION: Role.ASSISTANT.value,
+}
+
+_NORMALISED_WHOLE_CHARACTERS: Final = 2_000
+"""A longer text is normalised from its two ends, as far as it is read: a character may become 18."""
 
 _NORMALISED_PIECE: Final = re.compile(r"\S{1,256}|\s+")
 """What is normalised at once: putting combining marks in order takes quadratic time in the length of their run, half a
@@ -59,7 +69,7 @@ class Windowing(BaseModel):
     def max_rendered_characters(self) -> int:
         """Upper bound on the length of a rendered conversation."""
         longest = max(span.head + span.tail for span in (self.last_user, self.user, self.other))
-        marker = max(len(role.value) for role in Role) + len(": ") + len("\n")
+        marker = max(map(len, _MARKERS.values())) + len(": ") + len("\n")
         return self.max_messages * (longest + len(_GAP) + marker)
 
 
@@ -73,29 +83,67 @@ def render(turns: Sequence[Turn], windowing: Windowing) -> str:
     Returns:
         The text to tokenise; empty only for an empty list.
     """
-    window = turns[-windowing.max_messages :]
+    window = _window(turns, windowing.max_messages)
     last_user = max((i for i, turn in enumerate(window) if turn.role is Role.USER), default=-1)
     lines = []
     for i, (role, text) in enumerate(window):
         span = windowing.other if role is not Role.USER else windowing.user
         if i == last_user:
             span = windowing.last_user
-        lines.append(f"{role.value}: {_head_and_tail(_normalise(text), span)}")
+        lines.append(f"{_MARKERS[role]}: {_head_and_tail(text, span)}")
     return "\n".join(lines)
 
 
-def _normalise(text: str) -> str:
+def _window(turns: Sequence[Turn], n_messages: int) -> Sequence[Turn]:
+    """Return the last turns, and of the results of tools those last ones for which there is room."""
+    results = [i for i, turn in enumerate(turns) if turn.role in RESULTS_OF_TOOLS]
+    if not results:
+        return turns[-n_messages:]
+    others = sorted(set(range(len(turns))) - set(results))[-n_messages:]
+    n_free = min(n_messages - len(others), len(results))
+    return [turns[i] for i in sorted(others + results[len(results) - n_free :])]
+
+
+def normalise(text: str) -> str:
     """Fold compatibility forms, drop invisible characters and fold white space, in linear time."""
-    if len(text) > 2 * _NORMALISED_END_CHARACTERS:
-        text = f"{text[:_NORMALISED_END_CHARACTERS]} {text[-_NORMALISED_END_CHARACTERS:]}"
+    text = ends_of(text)
     if not text.isascii():
-        visible = _INVISIBLE.sub("", text)
-        text = "".join(unicodedata.normalize("NFKC", piece) for piece in _NORMALISED_PIECE.findall(visible))
+        text = "".join(unicodedata.normalize("NFKC", piece) for piece in _pieces(text))
     return " ".join(text.split())
 
 
 def _head_and_tail(text: str, span: Span) -> str:
-    if len(text) <= span.head + span.tail:
+    n_read = span.head + span.tail
+    is_long = len(text) > _NORMALISED_WHOLE_CHARACTERS and not text.isascii()
+    text = _normalised_ends(text, n_read + 1) if is_long else normalise(text)
+    if len(text) <= n_read:
         return text
     tail = text[-span.tail :] if span.tail else ""
     return f"{text[: span.head]}{_GAP}{tail}"
+
+
+def _normalised_ends(text: str, n_characters: int) -> str:
+    """Normalise a text from both ends until each has so many characters; what is between them may be missing.
+
+    The pieces are those of the whole text, so that each end is what it is where all of it is normalised.
+    """
+    pieces = _pieces(ends_of(text))
+    head = _normalised(pieces, n_characters)
+    tail = _normalised(pieces[: len(head) - 1 : -1], n_characters) if len(head) < len(pieces) else []
+    return " ".join("".join([*head, *reversed(tail)]).split())
+
+
+def _normalised(pieces: Iterable[str], n_characters: int) -> list[str]:
+    """Normalise one piece after the other until they have so many characters besides white space."""
+    read: list[str] = []
+    n_read = 0
+    for piece in pieces:
+        if n_read >= n_characters:
+            break
+        read.append(unicodedata.normalize("NFKC", piece))
+        n_read += sum(map(len, read[-1].split()))
+    return read
+
+
+def _pieces(text: str) -> list[str]:
+    return _NORMALISED_PIECE.findall(_INVISIBLE.sub("", text))
