@@ -13,7 +13,7 @@ class RejectionReason(StrEnum):
     DECODE_ERROR = "decode_error"
     """Not one JSON object in UTF-8: truncated, BOM, NaN, too deep, duplicate key, no value."""
     TOO_LARGE = "too_large"
-    """More bytes than the codec accepts."""
+    """More bytes, JSON values or messages than the codec accepts."""
     SCHEMA_ERROR = "schema_error"
     """A JSON object, but no ChatEvent: field missing or of wrong type, unknown role or version."""
     EMPTY_CONVERSATION = "empty_conversation"

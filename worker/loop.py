@@ -78,7 +78,7 @@ class WorkerLoop:
         self._publisher = publisher
         self._commits = commits
         self._topics = topics
-        self._decoder = Decoder(limits)
+        self._decoder = Decoder(limits, metrics.count_left_out)
         self._batch_size = batch_size
         self._max_batch_bytes = max_batch_bytes
         self._metrics = metrics

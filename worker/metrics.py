@@ -62,6 +62,11 @@ class Metrics:
         )
         self.aborts = counter("batch_aborts_total", "Batches aborted and read again.", "indefinite")
         self.rebalances = counter("rebalances_total", "Changes of the partition assignment.", "kind")
+        self.left_out = counter(
+            "left_out_total",
+            "What events held and nobody judged or carries whole: parts that are no text, event_id or occurred_at cut.",
+            "what",
+        )
         self.lost_records = counter(
             "lost_records_total", "Committed offsets deleted by retention before they were read."
         )
@@ -117,6 +122,10 @@ class Metrics:
         """Count one stage of one batch: what it cost, and how long its records were in it."""
         self.stage_duration_s.labels(stage=stage).observe(duration_s)
         self.record_stage_s.labels(stage=stage).inc(duration_s * n_records)
+
+    def count_left_out(self, what: str, n: int) -> None:
+        """Count what was left out of an event or cut."""
+        self.left_out.labels(what=what).inc(n)
 
     def observe_classification(self, stats: ClassifyStats, n_records: int) -> None:
         """Count one call of the classifier; all `n_records` of the batch wait for it, those it need not judge too."""
