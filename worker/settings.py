@@ -210,7 +210,7 @@ class BatchSettings(Section):
 
     max_records: int = Field(default=1000, gt=0, description="Record limit of one batch and of its transaction.")
     max_bytes: int = Field(
-        default=16_000_000,
+        default=8_000_000,
         ge=1_000_000,
         description="Byte limit of one batch, as its records are estimated to take decoded.",
     )
