@@ -73,7 +73,7 @@ def test_the_same_text_of_another_role_has_another_fingerprint() -> None:
 def test_parts_that_are_no_text_are_left_out_and_counted() -> None:
     """An operator sees how much of the conversation nobody judges."""
     kinds = ["input_image", "image", "input_audio", "file", "video_url", "refusal", CANARY]
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": [TEXT, PICTURE, *({"type": kind} for kind in kinds)]},
         {"role": "user", "content": "text"},
         {"role": "assistant", "tool_calls": [CALL]},
