@@ -42,7 +42,7 @@ class CodecLimits(BaseModel):
         description="Largest chat event that is decoded, bytes; larger ones are dead-lettered.",
     )
     max_event_values: int = Field(
-        default=100_000,
+        default=75_000,
         gt=0,
         description="Most JSON values in a chat event, context included; one with more is dead-lettered.",
     )

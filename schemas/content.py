@@ -5,18 +5,17 @@ counted, and a part that should be a text and is none rejects the record.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-TEXT_PART_TYPES: Final = ("text", "input_text", "output_text")
+TEXT_PART_TYPES: Final = frozenset({"text", "input_text", "output_text"})
 
 _KINDS: Final = ("image", "audio", "video", "file")
-_TEXT_PART: Final = {"type": {"enum": list(TEXT_PART_TYPES)}, "text": {"type": "string"}}
-_OTHER_PART: Final = {"type": {"type": "string", "not": {"enum": list(TEXT_PART_TYPES)}}}
+_TEXT_PART: Final = {"type": {"enum": sorted(TEXT_PART_TYPES)}, "text": {"type": "string"}}
+_OTHER_PART: Final = {"type": {"type": "string", "not": {"enum": sorted(TEXT_PART_TYPES)}}}
 _JSON_SCHEMA: Final[JsonSchemaValue] = {
     "anyOf": [
         {"type": "string"},
@@ -86,13 +85,17 @@ def _text_of_part(part: object) -> str | None:
 
 def parts_left_out(messages: object) -> Counter[str]:
     """Count the parts of a parsed record's messages that are no text, by kind: image, audio, video, file or other."""
-    contents = [message.get("content") for message in _objects(messages)]
-    types = [part.get("type") for content in contents for part in _objects(content)]
-    return Counter(_kind(name) for name in types if isinstance(name, str) and name not in TEXT_PART_TYPES)
-
-
-def _objects(values: object) -> Iterable[dict[str, Any]]:
-    return (value for value in values if isinstance(value, dict)) if isinstance(values, list) else ()
+    found: Counter[str] = Counter()
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            name = part.get("type") if isinstance(part, dict) else None
+            if isinstance(name, str) and name not in TEXT_PART_TYPES:
+                found[name] += 1
+    kinds: Counter[str] = Counter()
+    for name, n_parts in found.items():
+        kinds[_kind(name)] += n_parts
+    return kinds
 
 
 def _kind(name: str) -> str:

@@ -27,7 +27,7 @@ KEPT_END_CHARACTERS: Final = 50_000
 _KEPT_TURNS: Final = 1_000
 _KEPT_USER_CHARACTERS: Final = 20_000
 """More of the user's text than is ever judged, so that whoever judges it sees that some is left."""
-_BEGINNING_CHARACTERS: Final = 64
+_BEGINNING_CHARACTERS: Final = 2
 
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me", "Co", "Cs"})
 
@@ -36,12 +36,12 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def is_visible(text: str) -> bool:
-    """Say whether any character of `text` would show."""
+    """Say whether any character of `text` would show, between the ends that are kept of a long one aside."""
     # Nearly every text begins with a printable ASCII character; only hostile ones are read to the end, each character
     # of them once, since a million times the same costs 60 ms.
     if "!" <= text[:1] <= "~":
         return True
-    return _any_visible(text[:_BEGINNING_CHARACTERS]) or _any_visible(set(text[_BEGINNING_CHARACTERS:]))
+    return _any_visible(text[:_BEGINNING_CHARACTERS]) or _any_visible(set(ends_of(text)[_BEGINNING_CHARACTERS:]))
 
 
 def _any_visible(characters: Iterable[str]) -> bool:

@@ -114,6 +114,12 @@ def test_of_a_very_long_text_the_ends_are_kept() -> None:
     assert ends_of(kept.text) == kept.text
 
 
+def test_what_shows_only_where_nothing_is_kept_does_not_show() -> None:
+    """It would be judged by nobody: the ends of such a text say nothing, and the record is rejected as empty."""
+    assert not is_visible("\u200b" * 60_000 + "a" + "\u200b" * 60_000)
+    assert is_visible("\u200b" * 160_000 + "a")
+
+
 @pytest.mark.parametrize("text", ["\u200b" * 100 + "a", " " * 1_000_000 + "é", "\n" * 70 + "\u3164" * 70 + "漢"])
 def test_a_visible_character_is_found_however_far_behind_it_stands(text: str) -> None:
     """Each character is looked at once, not each of its million copies."""
