@@ -19,9 +19,9 @@ def test_a_hostile_record_is_well_formed_and_within_the_limit(kind: HostileKind)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_records_of_one_kind_are_classified_each_for_itself(kind: HostileKind) -> None:
     """The same text twice in one batch is classified once."""
-    try:
-        events = [decode_chat_event(kind.record(number), CodecLimits()) for number in (1, 2)]
-    except RecordRejected as rejection:
-        assert rejection.reason is RejectionReason.TOO_LARGE
-    else:
-        assert len({content_fingerprint(event) for event in events}) == 2
+    if kind.name.startswith(("context", "65,000")):
+        with pytest.raises(RecordRejected, match=RejectionReason.TOO_LARGE.value):
+            decode_chat_event(kind.record(1), CodecLimits())
+        return
+    events = [decode_chat_event(kind.record(number), CodecLimits()) for number in (1, 2)]
+    assert len({content_fingerprint(event) for event in events}) == 2
