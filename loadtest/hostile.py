@@ -137,13 +137,14 @@ def _one_kind(kind: HostileKind, n_records: int, bench: _Bench, ready_mb: float)
 
 
 def _send(topics: Topics, kind: HostileKind, n_records: int) -> int:
-    """Write records as one compressed batch, as producers that wait for full batches do; return their bytes."""
+    """Write records in compressed batches of 24, as producers that wait for full batches do; return their bytes."""
     producer = Producer(
         producer_config(topics.bootstrap_servers)
         | {
             "compression.type": "gzip",
             "message.max.bytes": 100_000_000,
             "batch.size": 80_000_000,
+            "batch.num.messages": 24,
             "linger.ms": 2_000,
         }
         | dict(topics.properties)

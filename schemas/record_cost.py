@@ -9,6 +9,8 @@ Invariant: of bytes that `n_values` puts at `enough` or less, JSON or not, no pa
 from typing import Final
 
 _NEITHER_QUOTE_NOR_OPENING: Final = bytes(set(range(256)) - set(b'",[{'))
+_BYTES_PER_BYTE: Final = 4
+"""One emoji makes four bytes of every letter of its text."""
 _BYTES_PER_VALUE: Final = 130
 """A value of a message, with its share of the message's dict and turn; measured."""
 _COUNTED_FROM_BYTES: Final = 16_000
@@ -44,6 +46,5 @@ def estimated_decoded_bytes(raw: bytes | None) -> int:
     """Return about how much memory a record takes while it is decoded, in bytes."""
     if raw is None:
         return 0
-    if len(raw) < _COUNTED_FROM_BYTES:
-        return 4 * len(raw)
-    return 2 * len(raw) + _BYTES_PER_VALUE * _n_openings(raw)
+    size = _BYTES_PER_BYTE * len(raw)
+    return size if len(raw) < _COUNTED_FROM_BYTES else size + _BYTES_PER_VALUE * _n_openings(raw)
