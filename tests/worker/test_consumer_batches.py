@@ -47,6 +47,9 @@ class OneMessage:
         """Return the key."""
         return b"k"
 
+    def headers(self) -> None:
+        """There are none."""
+
     def value(self) -> bytes | None:
         """Return the value."""
         return self._value
