@@ -56,7 +56,11 @@ def test_a_bias_moves_mass_to_its_group_and_none_within_it(logits: FloatArray) -
     inside = (before > 1e-3) & (before < 1 - 1e-3)
     odds = after[inside] / (1 - after[inside]) * (1 - before[inside]) / before[inside]
     np.testing.assert_allclose(odds, np.exp(0.5), rtol=2e-3)
-    assert (plain[:, mask].argmax(axis=1) == biased[:, mask].argmax(axis=1)).all()
+    # Two values a last bit apart may round to the same one: what was largest must be so still, alone or not.
+    largest = plain[:, mask].argmax(axis=1)
+    np.testing.assert_allclose(
+        biased[:, mask][np.arange(len(biased)), largest], biased[:, mask].max(axis=1), rtol=1e-6, atol=0
+    )
 
 
 def _with_groups(folder: Path, groups: list[dict[str, object]]) -> Path:
