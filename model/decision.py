@@ -15,21 +15,25 @@ class Judgement:
     decision: Decision
 
 
-def decide(*, category: str, banned_probability: float, curves: RiskCurves, policy: Policy) -> Judgement:
+def decide(
+    *, category: str, banned_probability: float, curves: RiskCurves, policy: Policy, is_evaluated: bool = True
+) -> Judgement:
     """Judge one chat.
 
     `allow` only where the banned->safe risk is within the policy and the most probable category is not banned (which
-    can only lower the risk further); else `block` where that loses few enough safe chats; else `review`.
+    can only lower the risk further); else `block` where that loses few enough safe chats; else `review`. A chat of
+    which something was not evaluated is at best `review`.
 
     Args:
         category: Most probable category.
-        banned_probability: Calibrated, 0..1.
+        banned_probability: The score, calibrated, 0..1.
         curves: The bundle's risk curves under this policy's banned set.
         policy: Banned categories and accepted error rates.
+        is_evaluated: Whether all that decides was read.
     """
     risk = curves.banned_to_safe_risk(banned_probability)
     if risk <= policy.max_banned_to_safe_rate and category not in policy.banned:
-        decision = Decision.ALLOW
+        decision = Decision.ALLOW if is_evaluated else Decision.REVIEW
     elif curves.safe_to_banned_risk(banned_probability) <= policy.max_safe_to_banned_rate:
         decision = Decision.BLOCK
     else:

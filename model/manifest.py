@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from model.calibration import LogitScaling
+from model.evidence import EvidenceRule
 from model.windowing import Windowing
 from schemas import CODES
 from schemas.policy import DottedVersion
@@ -16,6 +17,9 @@ CALIBRATION_NAME: Final = "calibration.json"
 MODEL_CARD_NAME: Final = "MODEL_CARD.md"
 FIRST_STAGE_NAME: Final = "first_stage.npy"
 NETWORK_NAME: Final = "first_stage_network.npz"
+
+FORMAT_2_FIELDS: Final = frozenset({"evidence"})
+"""What a manifest of format 1 does not have; calibration.json holds `evidence` from format 2 on."""
 
 REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
 """Besides the manifest, these make a bundle; one with a first stage has its table too, and may have its network."""
@@ -92,7 +96,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1]
+    format_version: Literal[1, 2]
     name: str = Field(min_length=1, max_length=64)
     version: DottedVersion
     labels: list[str] = Field(description="Category code of each output column.")
@@ -104,6 +108,9 @@ class Manifest(BaseModel):
     )
     first_stage: FirstStageFields | None = Field(
         default=None, description="Where given, it answers what is easy, before the transformer."
+    )
+    evidence: EvidenceRule | None = Field(
+        default=None, description="From format 2 on: what is evidence besides the main window; null: nothing."
     )
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
@@ -132,6 +139,12 @@ class Manifest(BaseModel):
         if labels != list(CODES):
             raise ValueError(f"labels are {labels}; expected {list(CODES)} in this order")
         return labels
+
+    @model_validator(mode="after")
+    def _fields_are_of_the_format(self) -> Self:
+        if self.format_version == 1 and (later := sorted(FORMAT_2_FIELDS & self.model_fields_set)):
+            raise ValueError(f"format_version is 1 and {', '.join(later)} is there; expected format_version 2")
+        return self
 
     @model_validator(mode="after")
     def _files_are_known(self) -> Self:

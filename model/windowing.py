@@ -43,6 +43,11 @@ class Span(BaseModel):
     head: int = Field(gt=0)
     tail: int = Field(ge=0)
 
+    @property
+    def n_characters(self) -> int:
+        """A message of at most this length is shown in full."""
+        return self.head + self.tail
+
 
 class Windowing(BaseModel):
     """The windowing rules of a bundle; part of its manifest, since a model only knows the windows it was trained on."""
@@ -58,7 +63,7 @@ class Windowing(BaseModel):
     @property
     def max_rendered_characters(self) -> int:
         """Upper bound on the length of a rendered conversation."""
-        longest = max(span.head + span.tail for span in (self.last_user, self.user, self.other))
+        longest = max(span.n_characters for span in (self.last_user, self.user, self.other))
         marker = max(len(role.value) for role in Role) + len(": ") + len("\n")
         return self.max_messages * (longest + len(_GAP) + marker)
 
@@ -80,11 +85,16 @@ def render(turns: Sequence[Turn], windowing: Windowing) -> str:
         span = windowing.other if role is not Role.USER else windowing.user
         if i == last_user:
             span = windowing.last_user
-        lines.append(f"{role.value}: {_head_and_tail(_normalise(text), span)}")
+        lines.append(f"{role.value}: {_head_and_tail(normalise(text), span)}")
     return "\n".join(lines)
 
 
-def _normalise(text: str) -> str:
+def render_piece(text: str) -> str:
+    """Render a piece of a user message, normalised, as a message that stands alone."""
+    return f"{Role.USER.value}: {text}"
+
+
+def normalise(text: str) -> str:
     """Fold compatibility forms, drop invisible characters and fold white space, in linear time."""
     if len(text) > 2 * _NORMALISED_END_CHARACTERS:
         text = f"{text[:_NORMALISED_END_CHARACTERS]} {text[-_NORMALISED_END_CHARACTERS:]}"
@@ -95,7 +105,7 @@ def _normalise(text: str) -> str:
 
 
 def _head_and_tail(text: str, span: Span) -> str:
-    if len(text) <= span.head + span.tail:
+    if len(text) <= span.n_characters:
         return text
     tail = text[-span.tail :] if span.tail else ""
     return f"{text[: span.head]}{_GAP}{tail}"

@@ -8,11 +8,14 @@ import typer
 from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
+from model.pieces import PieceRule
 from training_pipeline.train_config import TrainConfig
 
 EXIT_BROKEN_PROMISE: Final = 4
 
 DEFAULTS: Final = {name: field.default for name, field in TrainConfig.model_fields.items()}
+
+PIECES: Final = PieceRule()
 
 app = typer.Typer()
 
@@ -73,6 +76,51 @@ def bundle_to_encoder(
 
     loaded = load_bundle(bundle)
     _print_json({"encoder": str(write_encoder_of(loaded, out)), "from": loaded.ref.model_dump()})
+
+
+@app.command(name="add-pieces")
+def add_pieces(
+    *,
+    bundle: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Bundle without pieces (format 1).")],
+    data: Annotated[
+        list[Path], typer.Option(exists=True, dir_okay=False, help="The chats of its run, in order; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write; an existing one is replaced.")],
+    version: Annotated[str, typer.Option(help="Dotted version of the new bundle.")],
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
+    ] = None,
+    calibration_ratio: Annotated[float, typer.Option(help="Of the run.")] = DEFAULTS["calibration_ratio"],
+    seed: Annotated[int, typer.Option(help="Of the run.")] = DEFAULTS["seed"],
+    split_seed: Annotated[int | None, typer.Option(help="Of the run, where it had one.")] = DEFAULTS["split_seed"],
+    piece_characters: Annotated[
+        int, typer.Option(min=40, help="Longest part of a paragraph that is judged by itself.")
+    ] = PIECES.piece_characters,
+    max_pieces: Annotated[int, typer.Option(min=1, help="Pieces of one chat, at most.")] = PIECES.max_pieces,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+) -> None:
+    """Let a finished bundle read whole messages and whole chats, in pieces; `export` does the same from a run.
+
+    Exit codes: 0 done; 3 refused: other chats than the bundle was calibrated on, or pieces already.
+    """
+    from training_pipeline.add_pieces import AddPiecesRequest  # noqa: PLC0415
+    from training_pipeline.add_pieces import add_pieces as add  # noqa: PLC0415
+
+    request = AddPiecesRequest(
+        bundle=bundle,
+        data=data,
+        config=TrainConfig(calibration_ratio=calibration_ratio, seed=seed, split_seed=split_seed),
+        out=out,
+        version=version,
+        evaluation=evaluation or (),
+        pieces=PieceRule(piece_characters=piece_characters, max_pieces=max_pieces),
+        n_threads=threads or available_cpus(),
+    )
+    metrics = add(request)
+    ref = load_bundle(out).ref
+    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
+    _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
 @app.command(name="verify-guarantee")
