@@ -2,7 +2,8 @@
 
 The main window shows a few hundred characters of a chat, and harmless text beside a banned passage dilutes what the
 model says of both together. So a chat is also read in pieces: user messages are cut at blank lines, code fences and
-quotes, and longer paragraphs at lines, sentences or spaces. Where that gives too many, neighbours are joined.
+quotes, and longer paragraphs at lines, sentences or spaces. Where that gives too many, neighbours are joined. Where a
+text looks disguised, its other readings are pieces too (`model.disguise`).
 
 Invariant: of the covered text every letter and digit stands in a piece, fences and the languages they name aside; the
 number and the length of the pieces are bounded, whatever the input.
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.disguise import decoded, undisguised
 from model.windowing import Windowing, normalise
 from schemas import Role, Turn
 
@@ -37,9 +39,12 @@ class PieceRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_pieces: int = Field(default=72, gt=0, description="Pieces of one conversation, at most.")
-    piece_characters: int = Field(default=400, ge=40, description="Longest part of a paragraph.")
+    max_pieces: int = Field(default=112, gt=0, description="Pieces of one conversation, at most.")
+    piece_characters: int = Field(default=300, ge=40, description="Longest part of a paragraph.")
     shortest_piece_characters: int = Field(default=40, ge=0, description="Paragraphs that are shorter are joined.")
+    max_views: int = Field(
+        default=24, ge=0, description="Other readings of what looks disguised, see `model.disguise`; 0: none is made."
+    )
     exit_margin: float = Field(
         default=0.1,
         ge=0,
@@ -71,17 +76,35 @@ def pieces_of(turns: Sequence[Turn], rule: PieceRule, windowing: Windowing) -> P
     if not messages:
         return Pieces([], is_covered=True)
     covered, is_covered = _covered(messages, rule.covered_characters)
-    segments = [segment for text in covered for segment in _segments(text, rule)]
-    if len(segments) > rule.max_pieces:
-        segments = _fewer(segments, rule)
-    found = list(dict.fromkeys(filter(None, map(normalise, segments[: rule.max_pieces]))))
+    texts, all_kept = _pieces(covered, rule, rule.max_pieces)
+    views, all_views_kept = _views(covered, texts, rule)
+    is_covered = is_covered and all_kept and all_views_kept
+    if len(messages) == 1 and len(texts) <= 1 and len(messages[0]) <= windowing.last_user.n_characters:
+        texts = []
+    return Pieces(texts + views, is_covered)
+
+
+def _pieces(messages: Iterable[str], rule: PieceRule, max_pieces: int) -> tuple[list[str], bool]:
+    """Return the pieces of messages, normalised, no two equal, and whether that is all of them."""
+    segments = [segment for text in messages for segment in _segments(text, rule)]
+    if len(segments) > max_pieces:
+        segments = _fewer(segments, rule, max_pieces)
+    found = list(dict.fromkeys(filter(None, map(normalise, segments[:max_pieces]))))
     # Counted again: normalised, a character can become eighteen, and each of them a token.
     ends = accumulate(map(len, found))
     texts = [text for text, end in zip(found, ends, strict=True) if end <= rule.covered_characters]
-    is_covered = is_covered and len(segments) <= rule.max_pieces and len(texts) == len(found)
-    if len(messages) == 1 and len(texts) <= 1 and len(messages[0]) <= windowing.last_user.n_characters:
-        return Pieces([], is_covered=True)
-    return Pieces(texts, is_covered)
+    return texts, len(segments) <= max_pieces and len(texts) == len(found)
+
+
+def _views(messages: Iterable[str], pieces: Sequence[str], rule: PieceRule) -> tuple[list[str], bool]:
+    """Return other readings of messages and of their pieces, and whether that is all of them."""
+    if rule.max_views == 0:
+        return [], True
+    hidden = [view for text in messages for view in decoded(text)]
+    texts, is_whole = _pieces(hidden, rule, rule.max_views) if hidden else ([], True)
+    plain = [view for text in (*pieces, *texts) if (view := undisguised(text)) is not None]
+    found = list(dict.fromkeys(view for view in (*plain, *texts) if view not in pieces))
+    return found[: rule.max_views], is_whole and len(found) <= rule.max_views
 
 
 def _covered(messages: Iterable[str], n_characters: int) -> tuple[list[str], bool]:
@@ -149,11 +172,11 @@ def _joined(parts: Sequence[str], limit: int) -> list[str]:
     return joined
 
 
-def _fewer(segments: list[str], rule: PieceRule) -> list[str]:
+def _fewer(segments: list[str], rule: PieceRule, max_pieces: int) -> list[str]:
     """Join neighbours, as little as makes the number fit."""
     joined = segments
     for share in _JOINED_SHARES:
         joined = _joined(segments, int(share * rule.piece_characters))
-        if len(joined) <= rule.max_pieces:
+        if len(joined) <= max_pieces:
             break
     return joined

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from model import BundleError, PolicyError, available_cpus, load_bundle
+from model.pieces import PieceRule
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.early_exit_fit import EarlyExitOptions
@@ -84,6 +85,9 @@ def export(
     early_exits: Annotated[
         bool, typer.Option("--early-exits/--no-early-exits", help="Exits between the transformer's layers.")
     ] = True,
+    pieces: Annotated[
+        bool, typer.Option("--pieces/--no-pieces", help="Read whole messages and chats, in pieces (format 2).")
+    ] = True,
     threads: ThreadsOption = 0,
 ) -> None:
     """Quantise and calibrate a checkpoint, measure it, and write a bundle. --data: the run's files, in its order."""
@@ -100,6 +104,7 @@ def export(
         scaling=scaling,
         first_stage=FirstStageOptions() if first_stage else None,
         early_exits=EarlyExitOptions() if early_exits else None,
+        pieces=PieceRule() if pieces else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], Console(width=140))

@@ -19,6 +19,7 @@ CODE_BLOCK: Final = "```python\nprint('hello')\n```"
 
 _SHORTEST_PASTE: Final = 200
 _LONGEST_PASTE: Final = 1_200
+_FEWEST_PASTES: Final = 20
 _PARAGRAPH: Final = "\n\n"
 
 Paste = Callable[[], str]
@@ -74,6 +75,8 @@ def mixed(chats: LabelledChats, kind: str, pastes: Sequence[str], *, seed: int) 
 def safe_pastes(chats: LabelledChats, is_safe: NDArray[np.bool_]) -> list[str]:
     """Return user messages of safe chats that are long enough to be a paste, cut to a paste's length.
 
+    Where none is that long, the longest ones; mixtures of a smoke run need not be lifelike.
+
     Args:
         chats: The chats.
         is_safe: bool [n_chats].
@@ -81,18 +84,19 @@ def safe_pastes(chats: LabelledChats, is_safe: NDArray[np.bool_]) -> list[str]:
     Raises:
         ValueError: there are none.
     """
-    found = [
+    messages = [
         turn.text[:_LONGEST_PASTE]
         for position in np.flatnonzero(is_safe)
         for turn in chats.conversations[position]
-        if turn.role is Role.USER and len(turn.text) >= _SHORTEST_PASTE
+        if turn.role is Role.USER
     ]
-    if not found:
+    if not messages:
         raise ValueError(
-            f"no safe chat has a user message of {_SHORTEST_PASTE} characters or more; expected some, to be pasted "
-            "beside others; name more chats, or export with --no-pieces"
+            "no held-out chat is safe and has a user message; expected some, to be pasted beside others; name more "
+            "chats, or export with --no-pieces"
         )
-    return found
+    long = [text for text in messages if len(text) >= _SHORTEST_PASTE]
+    return long or sorted(messages, key=len)[-_FEWEST_PASTES:]
 
 
 def _with_last_message(turns: Sequence[Turn], change: Callable[[str], str]) -> list[Turn]:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from model.bundle import load_bundle
 from model.classifier import Classifier
+from model.pieces import PieceRule
 from model.policy_file import load_policy
 from training_pipeline.data import agree as agree_stage
 from training_pipeline.data import extract as extract_stage
@@ -194,6 +195,7 @@ def export(
         scaling=stage.scaling,
         first_stage=FirstStageOptions() if stage.first_stage else None,
         early_exits=EarlyExitOptions() if stage.early_exits else None,
+        pieces=PieceRule() if stage.pieces else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], console)

@@ -11,7 +11,7 @@ from model.pieces import PieceRule, pieces_of
 from model.windowing import Windowing
 from schemas import Role, Turn
 
-RULE = PieceRule(max_pieces=72, piece_characters=400, shortest_piece_characters=40, covered_characters=20_000)
+RULE = PieceRule(max_pieces=112, piece_characters=400, shortest_piece_characters=40, covered_characters=20_000)
 WINDOWING = Windowing()
 FILLER = "The quick brown fox jumps over the lazy dog. "
 NUMBERS = " ".join(f"sentence {i} of many." for i in range(500))

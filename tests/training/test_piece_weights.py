@@ -106,5 +106,6 @@ def test_pastes_are_long_safe_user_messages() -> None:
     """A banned paste would change the label."""
     chats = chats_of(["short", "safe " * 80, "banned " * 80], "EEM")
     assert safe_pastes(chats, chats.labels != M) == ["safe " * 80]
-    with pytest.raises(ValueError, match="no safe chat has a user message of 200 characters"):
-        safe_pastes(chats.take(np.array([0, 2])), np.array([True, False]))
+    assert safe_pastes(chats.take(np.array([0, 2])), np.array([True, False])) == ["short"]
+    with pytest.raises(ValueError, match="no held-out chat is safe"):
+        safe_pastes(chats, np.zeros(3, dtype=bool))
