@@ -20,9 +20,11 @@ from model.calibration import FloatArray, RiskCurves, ScoreArray
 from model.errors import BundleError
 from model.evidence import policy_scores
 from model.first_stage import FirstStage, read_table
+from model.language import LanguageDetector, read_detector
 from model.manifest import (
     CALIBRATION_NAME,
     FIRST_STAGE_NAME,
+    LANGUAGES_NAME,
     MANIFEST_NAME,
     MODEL_NAME,
     NETWORK_NAME,
@@ -61,6 +63,9 @@ class Bundle:
     """float64 [n_chats, 13], rounded as in verdicts; None in a bundle of format 1."""
     first_stage: FirstStage | None = None
     """What answers before the transformer, where the bundle has it."""
+
+    languages: LanguageDetector | None = None
+    """What tells its languages from others, where the bundle has it."""
 
     @property
     def ref(self) -> ModelRef:
@@ -129,6 +134,7 @@ def _load_folder(path: Path) -> Bundle:
         calibration_labels=calibration.labels,
         calibration_evidence=calibration.evidence,
         first_stage=_first_stage(path, manifest, contents),
+        languages=_languages(path, manifest, contents),
     )
 
 
@@ -138,6 +144,13 @@ def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]
     table = _parsed(folder / FIRST_STAGE_NAME, contents, read_table)
     network = _parsed(folder / NETWORK_NAME, contents, read_network) if NETWORK_NAME in contents else None
     return FirstStage(table, manifest.first_stage, network)
+
+
+def _languages(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> LanguageDetector | None:
+    rule = manifest.languages
+    if rule is None:
+        return None
+    return _parsed(folder / LANGUAGES_NAME, contents, lambda content: read_detector(content, rule))
 
 
 def _parsed(path: Path, contents: Mapping[str, bytes], read: Callable[[bytes], _Parsed]) -> _Parsed:

@@ -133,7 +133,7 @@ class Classifier:
         if not conversations:
             return [], ClassifyStats()
         started = time.perf_counter()
-        reading = read(conversations, self._windowing, self.bundle.manifest.evidence)
+        reading = read(conversations, self._windowing, self.bundle.manifest.evidence, self.bundle.languages)
         rows, owners = self._encode_reading(reading)
         answers: list[Answer | RowFailed] = [RowFailed("not classified")] * len(rows)
         first, left = self._answer_first(rows, answers, n_windows=len(conversations))
@@ -182,8 +182,8 @@ class Classifier:
         for owner, answer in zip(owners, answers[n_chats:], strict=True):
             pieces[owner].append(answer)
         return [
-            self._judging.classification(window, of_chat, unevaluated)
-            for window, of_chat, unevaluated in zip(answers, pieces, reading.unevaluated, strict=False)
+            self._judging.classification(*of_chat)
+            for of_chat in zip(answers[:n_chats], pieces, reading.unevaluated, reading.languages, strict=True)
         ]
 
     def _answer_first(

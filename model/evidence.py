@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from model.calibration import FloatArray, ScoreArray
+from model.language import LanguageDetector
 from model.pieces import PieceRule, pieces_of
 from model.windowing import Windowing, render, render_piece
 from schemas import CODES, Turn
@@ -31,6 +32,8 @@ class Unevaluated(StrEnum):
     """The users wrote more than is read."""
     FAILURE = "failure"
     """The model failed on a piece."""
+    LANGUAGE = "language"
+    """The bundle was not calibrated on the users' language."""
 
 
 class EvidenceRule(BaseModel):
@@ -62,28 +65,39 @@ class Reading(NamedTuple):
     owners: list[int]
     """For each piece the position of its conversation, ascending."""
     unevaluated: list[tuple[Unevaluated, ...]]
-    """For each conversation why something of it is not read."""
+    """For each conversation why something of it says nothing."""
+    languages: list[str | None]
+    """For each conversation what its user writes; None where it cannot be told or is not looked for."""
 
 
-def read(conversations: Sequence[Sequence[Turn]], windowing: Windowing, rule: EvidenceRule | None) -> Reading:
+def read(
+    conversations: Sequence[Sequence[Turn]],
+    windowing: Windowing,
+    rule: EvidenceRule | None,
+    detector: LanguageDetector | None = None,
+) -> Reading:
     """Return the texts that the model has to judge.
 
     Args:
         conversations: Turns with visible text, oldest first; none of the conversations empty.
         windowing: The rules of the main window.
         rule: What is read besides; None for nothing.
+        detector: What tells languages apart; None where the bundle does not.
     """
-    texts = [render(turns, windowing) for turns in conversations]
-    if rule is None:
-        return Reading(texts, [], [()] * len(texts))
-    owners: list[int] = []
-    unevaluated: list[tuple[Unevaluated, ...]] = []
+    reading = Reading([render(turns, windowing) for turns in conversations], [], [], [])
     for position, turns in enumerate(conversations):
-        pieces = pieces_of(turns, rule.pieces, windowing)
-        texts += map(render_piece, pieces.texts)
-        owners += [position] * len(pieces.texts)
-        unevaluated.append(() if pieces.is_covered else (Unevaluated.LENGTH,))
-    return Reading(texts, owners, unevaluated)
+        reasons: tuple[Unevaluated, ...] = ()
+        if rule is not None:
+            pieces = pieces_of(turns, rule.pieces, windowing)
+            reading.texts.extend(map(render_piece, pieces.texts))
+            reading.owners.extend([position] * len(pieces.texts))
+            reasons = () if pieces.is_covered else (Unevaluated.LENGTH,)
+        language = None if detector is None else detector.language(turns)
+        if detector is not None and not detector.is_calibrated(language):
+            reasons = (*reasons, Unevaluated.LANGUAGE)
+        reading.unevaluated.append(reasons)
+        reading.languages.append(language)
+    return reading
 
 
 def on_the_wire(probabilities: FloatArray) -> ScoreArray:

@@ -55,4 +55,5 @@ def judgement_fields(result: Classification) -> dict[str, Any]:
         "evidence": result.evidence,
         "unevaluated": list(result.unevaluated),
         "stage": result.stage.value,
+        "language": result.language,
     }

@@ -11,7 +11,7 @@ from model.calibration import FloatArray, ScoreArray, banned_probability
 from model.decision import Judgement, decide
 from model.errors import RowFailed
 from model.evidence import Unevaluated, evidence_of, on_the_wire, policy_scores
-from schemas import CODES, Policy
+from schemas import CODES, Decision, Policy, UncalibratedLanguages
 
 
 class Stage(StrEnum):
@@ -33,6 +33,8 @@ class Classification:
     """13 codes, see `model.evidence`; equal to the probabilities where there are no pieces."""
     unevaluated: tuple[Unevaluated, ...] = ()
     stage: Stage = Stage.TRANSFORMER
+    language: str | None = None
+    """ISO 639-1 code of what the user writes, where it can be told and the bundle tells it."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ class Judging:
         window: Answer | RowFailed,
         pieces: Sequence[Answer | RowFailed],
         unevaluated: tuple[Unevaluated, ...],
+        language: str | None,
     ) -> Classification | RowFailed:
         """Return what is said of one conversation; a window that failed is the conversation's failure.
 
         Args:
             window: What the model says of the main window.
             pieces: What it says of the pieces.
-            unevaluated: Why something of the conversation was not read.
+            unevaluated: Why something of the conversation says nothing.
+            language: What the user writes.
         """
         if isinstance(window, RowFailed):
             return window
@@ -85,7 +89,7 @@ class Judging:
             banned_probability=self._score(window.probabilities, evidence),
             curves=self._curves,
             policy=self._policy,
-            is_evaluated=not unevaluated,
+            at_best=self._at_best(unevaluated),
         )
         return Classification(
             category=category,
@@ -94,7 +98,16 @@ class Judging:
             evidence=dict(zip(CODES, evidence.tolist(), strict=True)),
             unevaluated=unevaluated,
             stage=window.stage,
+            language=language,
         )
+
+    def _at_best(self, unevaluated: tuple[Unevaluated, ...]) -> Decision:
+        foreign = self._policy.uncalibrated_languages
+        if Unevaluated.LANGUAGE in unevaluated and foreign is UncalibratedLanguages.BLOCK:
+            return Decision.BLOCK
+        is_ignored = foreign is UncalibratedLanguages.AS_IS
+        counted = [reason for reason in unevaluated if not (is_ignored and reason is Unevaluated.LANGUAGE)]
+        return Decision.REVIEW if counted else Decision.ALLOW
 
     def _score(self, probabilities: FloatArray, evidence: ScoreArray) -> float:
         if self._is_score_of_evidence:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraint
 
 from model.calibration import LogitScaling
 from model.evidence import EvidenceRule
+from model.language import LanguageRule
 from model.windowing import Windowing
 from schemas import CODES
 from schemas.policy import DottedVersion
@@ -17,8 +18,9 @@ CALIBRATION_NAME: Final = "calibration.json"
 MODEL_CARD_NAME: Final = "MODEL_CARD.md"
 FIRST_STAGE_NAME: Final = "first_stage.npy"
 NETWORK_NAME: Final = "first_stage_network.npz"
+LANGUAGES_NAME: Final = "languages.npz"
 
-FORMAT_2_FIELDS: Final = frozenset({"evidence"})
+FORMAT_2_FIELDS: Final = frozenset({"evidence", "languages"})
 """What a manifest of format 1 does not have; calibration.json holds `evidence` from format 2 on."""
 
 REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
@@ -112,6 +114,9 @@ class Manifest(BaseModel):
     evidence: EvidenceRule | None = Field(
         default=None, description="From format 2 on: what is evidence besides the main window; null: nothing."
     )
+    languages: LanguageRule | None = Field(
+        default=None, description="From format 2 on: on which languages it was calibrated; null: none is told apart."
+    )
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
     training_data: dict[str, Any] = Field(description="Digests, counts and licence classes of the data.")
@@ -149,6 +154,7 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def _files_are_known(self) -> Self:
         expected = REQUIRED_FILES if self.first_stage is None else REQUIRED_FILES | {FIRST_STAGE_NAME}
+        expected |= frozenset() if self.languages is None else {LANGUAGES_NAME}
         optional = frozenset() if self.first_stage is None else {NETWORK_NAME}
         if self.files.keys() - optional != expected:
             also = f" and at most {', '.join(optional)}" if optional else ""

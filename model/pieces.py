@@ -40,7 +40,7 @@ class PieceRule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_pieces: int = Field(default=112, gt=0, description="Pieces of one conversation, at most.")
-    piece_characters: int = Field(default=300, ge=40, description="Longest part of a paragraph.")
+    piece_characters: int = Field(default=400, ge=40, description="Longest part of a paragraph.")
     shortest_piece_characters: int = Field(default=40, ge=0, description="Paragraphs that are shorter are joined.")
     max_views: int = Field(
         default=24, ge=0, description="Other readings of what looks disguised, see `model.disguise`; 0: none is made."

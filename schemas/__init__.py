@@ -15,7 +15,7 @@ from schemas.codec import (
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import content_fingerprint, turns_fingerprint, verdict_id
-from schemas.policy import DEFAULT_POLICY, Policy
+from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
 from schemas.taxonomy import CATEGORY_NAMES, CODES, DEFAULT_BANNED, Category
 from schemas.verdict import (
     CategoryLabel,
@@ -50,6 +50,7 @@ __all__ = [
     "Source",
     "Standing",
     "Turn",
+    "UncalibratedLanguages",
     "Verdict",
     "VerdictChange",
     "category_label",

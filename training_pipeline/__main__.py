@@ -19,6 +19,7 @@ from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.early_exit_fit import EarlyExitOptions
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.first_stage_fit import FirstStageOptions
+from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.parity import print_parity
 from training_pipeline.recipe_commands import app as recipe_app
 from training_pipeline.release_commands import app as release_app
@@ -105,6 +106,7 @@ def export(
         first_stage=FirstStageOptions() if first_stage else None,
         early_exits=EarlyExitOptions() if early_exits else None,
         pieces=PieceRule() if pieces else None,
+        languages=DEFAULT_LANGUAGES if pieces else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], Console(width=140))

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from model.bundle import Bundle, load_bundle
 from model.classifier import Classifier
-from model.manifest import CALIBRATION_NAME, MODEL_NAME, TOKENIZER_NAME
+from model.manifest import CALIBRATION_NAME, LANGUAGES_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.pieces import PieceRule
 from schemas import DEFAULT_POLICY
 from training_pipeline.add_exits import check_calibration
@@ -24,6 +24,7 @@ from training_pipeline.evaluate import predict
 from training_pipeline.evidence_fit import FittedEvidence, fit_evidence
 from training_pipeline.held_out import FITTING_RATIO
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.language_files import DEFAULT_LANGUAGES, read_languages
 from training_pipeline.split import calibration_split, split_chats
 from training_pipeline.train_config import TrainConfig
 
@@ -45,6 +46,8 @@ class AddPiecesRequest:
     evaluation: Sequence[Path] = ()
     """Labelled chats that training never saw."""
     pieces: PieceRule = field(default_factory=PieceRule)
+    languages: Path | None = DEFAULT_LANGUAGES
+    """What `fit-languages` wrote; None for a bundle that tells no languages apart."""
     n_threads: int = 1
 
 
@@ -76,15 +79,26 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
         "evidence": fitted.rule,
         "training_data": manifest.training_data,
     }
+    languages = with_languages(request.languages, contents, fields)
 
     def measure(staging: Path) -> dict[str, Any]:
         metrics = bundle_figures(
             staging, request.evaluation, n_threads=request.n_threads, plain=bundle.model, exits=None
         )
         kept = {name: found for name, found in manifest.metrics.items() if name in _KEPT}
-        return {**metrics, **kept, "evidence": fitted.summary()}
+        return {**metrics, **kept, "evidence": fitted.summary(), **languages}
 
     return write_bundle(request.out, contents, fields, calibration, measure)
+
+
+def with_languages(folder: Path | None, contents: dict[str, bytes], fields: dict[str, Any]) -> dict[str, Any]:
+    """Add the table of languages to a bundle's files and fields, and return its figures for the manifest's metrics."""
+    if folder is None:
+        return {}
+    found = read_languages(folder)
+    contents[LANGUAGES_NAME] = found.detector.to_bytes()
+    fields["languages"] = found.detector.rule
+    return {"languages": found.figures}
 
 
 def with_evidence(calibration: Calibration, found: FittedEvidence) -> Calibration:

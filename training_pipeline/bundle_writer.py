@@ -101,7 +101,7 @@ def _write(
     for name, content in files.items():
         (folder / name).write_bytes(content)
     dumped = manifest.model_dump(mode="json")
-    for name in ("class_groups", "first_stage", "evidence"):
+    for name in ("class_groups", "first_stage", "evidence", "languages"):
         if dumped[name] is None:
             # Left out where unused: workers of an earlier version refuse fields they do not know.
             del dumped[name]

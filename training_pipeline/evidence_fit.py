@@ -5,15 +5,15 @@ gets its evidence, so that the chats in calibration.json still choose nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 
 from model.bundle import Bundle
 from model.calibration import FloatArray, ScoreArray
 from model.classifier import Classifier
-from model.evidence import EvidenceRule
+from model.evidence import WIRE_DECIMALS, EvidenceRule
 from model.pieces import PieceRule
 from schemas import CODES, DEFAULT_POLICY, Turn
 from training_pipeline.evaluate import classify_all
@@ -24,7 +24,7 @@ from training_pipeline.mixtures import MIXTURES, mixed, safe_pastes
 from training_pipeline.piece_weights import Answers, FittedWeights, fit_piece_weights
 from training_pipeline.split import calibration_split
 
-_DECIMALS = 4
+_DECIMALS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,16 @@ class FittedEvidence:
 
     def summary(self) -> dict[str, Any]:
         """Return the figures for the manifest."""
-        fitted = self.weights
-        pairs = {
-            name: {"without_pieces": round(before, _DECIMALS), "with_pieces": round(after, _DECIMALS)}
-            for name, (before, after) in (
-                ("natural_banned_allowed", fitted.natural_banned_allowed),
-                ("natural_safe_allowed", fitted.natural_safe_allowed),
-                ("mixed_banned_allowed", fitted.mixed_banned_allowed),
-                ("mixed_safe_allowed", fitted.mixed_safe_allowed),
-            )
+        without, with_pieces = (
+            {name: round(value, _DECIMALS) for name, value in asdict(found).items()}
+            for found in (self.weights.without, self.weights.with_pieces)
+        )
+        return {
+            "n_chats_fitting": self.n_fitting,
+            "n_calibration_chats_with_pieces": self.n_with_pieces,
+            "without_pieces": without,
+            "with_pieces": with_pieces,
         }
-        return {"n_chats_fitting": self.n_fitting, "n_calibration_chats_with_pieces": self.n_with_pieces, **pairs}
 
 
 def fit_evidence(
@@ -88,7 +87,7 @@ def fit_evidence(
         n_fitting=len(own),
         n_with_pieces=int((calibration.pieces != calibration.windows).any(axis=1).sum()),
         probabilities=calibration.windows.astype(np.float32),
-        evidence=np.round(calibration.evidence(fitted.weights), 6),
+        evidence=calibration.evidence(fitted.weights).round(WIRE_DECIMALS),
     )
 
 

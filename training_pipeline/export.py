@@ -23,7 +23,7 @@ from model.manifest import (
 )
 from model.pieces import PieceRule
 from model.tokenization import ConversationTokenizer
-from training_pipeline.add_pieces import with_evidence
+from training_pipeline.add_pieces import with_evidence, with_languages
 from training_pipeline.averaging_network_fit import token_vectors
 from training_pipeline.bundle_figures import bundle_figures
 from training_pipeline.bundle_writer import first_stage_files, write_bundle
@@ -74,6 +74,8 @@ class ExportRequest:
     """None for a transformer that reads every chat to its last layer."""
     pieces: PieceRule | None = None
     """How chats are cut besides their main window; None for a bundle of format 1, which reads main windows only."""
+    languages: Path | None = None
+    """What `fit-languages` wrote; None for a bundle that tells no languages apart. Needs pieces."""
 
 
 def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
@@ -152,13 +154,14 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         calibration = with_evidence(calibration, fitted)
         contents[CALIBRATION_NAME] = calibration.to_json()
         fields["evidence"] = fitted.rule
+    languages = with_languages(None if fitted is None else request.languages, contents, fields)
 
     def measure(staging: Path) -> dict[str, Any]:
         metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=model, exits=exits)
         metrics["calibration"] = calibration.summary()
         metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
         if fitted is not None:
-            metrics["evidence"] = fitted.summary()
+            metrics |= {"evidence": fitted.summary(), **languages}
         return metrics
 
     return write_bundle(request.out, contents, fields, calibration, measure)

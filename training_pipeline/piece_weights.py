@@ -1,8 +1,8 @@
 """Fit what the pieces of a chat count, per category, on chats as they are and on mixtures.
 
 A weight that is too small lets a banned passage hide beside safe text; one that is too large makes the worst piece of
-every long chat a reason against it. So the weights are those that judge mixtures best among those that leave natural
-chats judged as well as without pieces.
+every long chat a reason against it. So the weights are those that rank mixtures best, banned against safe, among those
+that leave natural chats ranked about as well as without pieces.
 
 Invariant: the same answers give the same weights.
 """
@@ -15,16 +15,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.calibration import RiskCurves, ScoreArray
+from model.calibration import ScoreArray
 from schemas import CODES, Policy
 from training_pipeline.metrics import banned_columns, operating_threshold, share
 
 _GRID: Final = tuple(round(0.1 * step, 1) for step in range(11))
-_OPERATING_POINTS: Final = (0.029, 0.044)
-_TOLERANCE: Final = 0.005
-"""Share of natural chats, banned or safe, that may be judged worse than without pieces."""
-_MIXED_SAFE_TARGET: Final = 0.93
-"""Share of safe mixtures that should still be allowed; below it, each lost one counts."""
+_RATES: Final = tuple(0.01 * percent for percent in range(1, 9))
+"""Shares of natural safe chats that lie above a threshold; figures are means over these thresholds, since one alone
+would be decided by a handful of chats."""
+_TOLERANCE: Final = 0.0125
+"""Share of natural banned chats that may be missed beyond those that are missed without pieces."""
+_SAFE_WEIGHT: Final = 3.0
+"""What a safe mixture above a threshold costs, where a banned one below it costs 1: there are far more safe chats."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,27 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Misjudged:
+    """Chats on the wrong side of thresholds that natural safe chats set; shares 0..1, means over these thresholds."""
+
+    natural_banned_below: float
+    mixed_banned_below: float
+    mixed_safe_above: float
+
+    @property
+    def cost(self) -> float:
+        """Return what a choice of weights is judged by."""
+        return self.mixed_banned_below + _SAFE_WEIGHT * self.mixed_safe_above
+
+
+@dataclass(frozen=True)
 class FittedWeights:
-    """Weights, and how the chats that fitted them fare; shares 0..1."""
+    """Weights, and how the chats that fitted them fare without pieces and with them."""
 
     weights: ScoreArray
     """float64 [13]."""
-    natural_banned_allowed: tuple[float, float]
-    """Without pieces and with them, at the threshold of the policy."""
-    natural_safe_allowed: tuple[float, float]
-    mixed_banned_allowed: tuple[float, float]
-    mixed_safe_allowed: tuple[float, float]
+    without: Misjudged
+    with_pieces: Misjudged
 
 
 def fit_piece_weights(natural: Answers, mixtures: Answers, policy: Policy) -> FittedWeights:
@@ -68,26 +81,23 @@ def fit_piece_weights(natural: Answers, mixtures: Answers, policy: Policy) -> Fi
             that leaves natural chats judged as well.
 
     Raises:
-        ValueError: a side of the policy has no chat.
+        ValueError: the natural chats are all banned or all safe.
     """
-    banned = frozenset(code.value for code in policy.banned)
-    columns = np.flatnonzero(banned_columns(banned))
-    plain = _Figures.of(natural, mixtures, np.zeros(len(CODES)), policy, banned)
-    candidates = ((weights, _Figures.of(natural, mixtures, weights, policy, banned)) for weights in _grid(columns))
+    mask = banned_columns(frozenset(code.value for code in policy.banned))
+    columns = np.flatnonzero(mask)
+    if mask[natural.labels].all() or not mask[natural.labels].any():
+        raise ValueError("the natural chats are all banned or all safe; expected both kinds; name more chats")
+    without = _misjudged(natural, mixtures, np.zeros(len(CODES)), mask)
+    candidates = [(weights, _misjudged(natural, mixtures, weights, mask)) for weights in _grid(columns)]
+    limit = without.natural_banned_below + _TOLERANCE
     weights, found = min(
-        ((weights, figures) for weights, figures in candidates if figures.keeps(plain)),
+        (candidate for candidate in candidates if candidate[1].natural_banned_below <= limit),
         key=lambda candidate: (candidate[1].cost, *candidate[0]),
     )
     for column in range(len(CODES)):
-        if column not in columns:
+        if not mask[column]:
             weights[column] = _alone(natural, column)
-    return FittedWeights(
-        weights=weights,
-        natural_banned_allowed=(plain.natural_banned, found.natural_banned),
-        natural_safe_allowed=(plain.natural_safe, found.natural_safe),
-        mixed_banned_allowed=(plain.mixed_banned, found.mixed_banned),
-        mixed_safe_allowed=(plain.mixed_safe, found.mixed_safe),
-    )
+    return FittedWeights(weights, without, found)
 
 
 def _grid(columns: NDArray[np.int64]) -> Iterator[ScoreArray]:
@@ -99,58 +109,31 @@ def _grid(columns: NDArray[np.int64]) -> Iterator[ScoreArray]:
         yield weights
 
 
-@dataclass(frozen=True)
-class _Figures:
-    natural_banned: float
-    natural_safe: float
-    missed: tuple[float, ...]
-    """Natural banned chats below each operating point."""
-    mixed_banned: float
-    mixed_safe: float
-
-    @classmethod
-    def of(
-        cls, natural: Answers, mixtures: Answers, weights: ScoreArray, policy: Policy, banned: frozenset[str]
-    ) -> "_Figures":
-        mask = banned_columns(banned)
-        scores, truly = natural.evidence(weights)[:, mask].sum(axis=1), mask[natural.labels]
-        mixed, truly_mixed = mixtures.evidence(weights)[:, mask].sum(axis=1), mask[mixtures.labels]
-        curves = RiskCurves.of_scores(scores, natural.labels, banned)
-        allowed, mixed_allowed = (_allowed(curves, found, policy) for found in (scores, mixed))
-        points = tuple(
-            share(scores <= operating_threshold(scores[~truly].astype(np.float32), rate), truly)
-            for rate in _OPERATING_POINTS
+def _misjudged(natural: Answers, mixtures: Answers, weights: ScoreArray, mask: NDArray[np.bool_]) -> Misjudged:
+    scores, mixed = (answers.evidence(weights)[:, mask].sum(axis=1) for answers in (natural, mixtures))
+    is_banned, is_mixed_banned = mask[natural.labels], mask[mixtures.labels]
+    found = []
+    for rate in _RATES:
+        threshold = operating_threshold(scores[~is_banned], rate)
+        found.append(
+            (
+                share(scores <= threshold, is_banned),
+                share(mixed <= threshold, is_mixed_banned),
+                share(mixed > threshold, ~is_mixed_banned),
+            )
         )
-        return cls(
-            share(allowed, truly), share(allowed, ~truly), points,
-            share(mixed_allowed, truly_mixed), share(mixed_allowed, ~truly_mixed),
-        )  # fmt: skip
-
-    @property
-    def cost(self) -> float:
-        return self.mixed_banned + max(0.0, _MIXED_SAFE_TARGET - self.mixed_safe)
-
-    def keeps(self, plain: "_Figures") -> bool:
-        """Say whether natural chats are judged as well as by figures without pieces."""
-        worse = [found - before for found, before in zip(self.missed, plain.missed, strict=True)]
-        worse += [plain.natural_safe - self.natural_safe, self.natural_banned - plain.natural_banned]
-        return max(worse) <= _TOLERANCE
-
-
-def _allowed(curves: RiskCurves, scores: ScoreArray, policy: Policy) -> NDArray[np.bool_]:
-    n_at_most = np.searchsorted(curves.banned_scores, scores, side="right")
-    return np.asarray((1 + n_at_most) / (1 + len(curves.banned_scores)) <= policy.max_banned_to_safe_rate)
+    return Misjudged(*(float(mean) for mean in np.mean(found, axis=0)))
 
 
 def _alone(natural: Answers, column: int) -> float:
     """Return the largest weight of one category with which its own chats are found as well among natural ones."""
     truly = natural.labels == column
-    if not truly.any():
+    if not truly.any() or truly.all():
         return 0.0
 
     def missed(weight: float) -> float:
         scores = np.maximum(natural.windows[:, column], weight * natural.pieces[:, column])
-        return share(scores <= operating_threshold(scores[~truly].astype(np.float32), _OPERATING_POINTS[0]), truly)
+        return float(np.mean([share(scores <= operating_threshold(scores[~truly], rate), truly) for rate in _RATES]))
 
-    plain = missed(0.0)
-    return max(weight for weight in _GRID if missed(weight) <= plain + _TOLERANCE)
+    limit = missed(0.0) + _TOLERANCE
+    return max(weight for weight in _GRID if missed(weight) <= limit)

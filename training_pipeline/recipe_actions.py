@@ -21,6 +21,7 @@ from training_pipeline.data.annotator_config import read_annotators
 from training_pipeline.data.chat_rows import read_chat_rows
 from training_pipeline.data.errors import DataError
 from training_pipeline.data.stage_files import StageReport
+from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.recipe_config import (
     AgreeStage,
     DistilStage,
@@ -196,6 +197,7 @@ def export(
         first_stage=FirstStageOptions() if stage.first_stage else None,
         early_exits=EarlyExitOptions() if stage.early_exits else None,
         pieces=PieceRule() if stage.pieces else None,
+        languages=DEFAULT_LANGUAGES if stage.pieces else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], console)

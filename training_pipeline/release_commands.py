@@ -9,6 +9,7 @@ from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
 from model.pieces import PieceRule
+from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.train_config import TrainConfig
 
 EXIT_BROKEN_PROMISE: Final = 4
@@ -63,6 +64,7 @@ def add_exits(
     _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
+<<<<<<< HEAD
 @app.command(name="bundle-to-encoder")
 def bundle_to_encoder(
     *,
@@ -76,6 +78,24 @@ def bundle_to_encoder(
 
     loaded = load_bundle(bundle)
     _print_json({"encoder": str(write_encoder_of(loaded, out)), "from": loaded.ref.model_dump()})
+=======
+@app.command(name="fit-languages")
+def fit_languages(
+    *,
+    data: Annotated[
+        list[Path], typer.Option(exists=True, dir_okay=False, help="Chats with a field lang; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write.")] = DEFAULT_LANGUAGES,
+) -> None:
+    """Fit the table that tells the languages of chats apart; `export` and `add-pieces` put it into bundles."""
+    from training_pipeline.language_files import Languages, write_languages  # noqa: PLC0415
+    from training_pipeline.language_fit import LanguageOptions  # noqa: PLC0415
+    from training_pipeline.language_fit import fit_languages as fit  # noqa: PLC0415
+
+    detector, figures = fit(data, LanguageOptions())
+    write_languages(out, Languages(detector, figures))
+    _print_json({"languages": str(out), "rule": detector.rule.model_dump(mode="json"), "figures": figures})
+>>>>>>> 31a8f36 (model: languages that a bundle was not calibrated on are told apart, and go to review)
 
 
 @app.command(name="add-pieces")
@@ -98,6 +118,7 @@ def add_pieces(
         int, typer.Option(min=40, help="Longest part of a paragraph that is judged by itself.")
     ] = PIECES.piece_characters,
     max_pieces: Annotated[int, typer.Option(min=1, help="Pieces of one chat, at most.")] = PIECES.max_pieces,
+    languages: Annotated[Path, typer.Option(file_okay=False, help="What `fit-languages` wrote.")] = DEFAULT_LANGUAGES,
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
 ) -> None:
     """Let a finished bundle read whole messages and whole chats, in pieces; `export` does the same from a run.
@@ -115,6 +136,7 @@ def add_pieces(
         version=version,
         evaluation=evaluation or (),
         pieces=PieceRule(piece_characters=piece_characters, max_pieces=max_pieces),
+        languages=languages,
         n_threads=threads or available_cpus(),
     )
     metrics = add(request)

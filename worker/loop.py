@@ -151,6 +151,7 @@ class WorkerLoop:
         distinct = list({event.fingerprint: event for event in unknown}.values())
         results, stats = judge.classifier.classify([event.turns for event in distinct])
         self._metrics.observe_classification(stats, n_records)
+        self._metrics.observe_reading(results)
         by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
         now = datetime.now(UTC)
         verdicts: dict[Place, Verdict] = {}

@@ -22,6 +22,7 @@ JUDGEMENT = {
     "evidence",
     "unevaluated",
     "stage",
+    "language",
 }
 
 

@@ -66,10 +66,10 @@ def hidden_answers(labels: np.ndarray) -> Answers:
 def test_a_weight_is_large_where_natural_chats_allow_it(labels: np.ndarray) -> None:
     """Nothing speaks against it, and mixtures speak for it."""
     fitted = fit_piece_weights(natural_answers(labels, 0.0), hidden_answers(labels), DEFAULT_POLICY)
-    assert fitted.weights[M] >= 0.6
-    assert fitted.mixed_banned_allowed[0] == 1.0
-    assert fitted.mixed_banned_allowed[1] == 0.0
-    assert fitted.natural_safe_allowed == (1.0, 1.0)
+    assert fitted.weights[M] >= 0.3
+    assert fitted.without.mixed_banned_below == 1.0
+    assert fitted.with_pieces.mixed_banned_below == 0.0
+    assert fitted.with_pieces.natural_banned_below == fitted.without.natural_banned_below
 
 
 def test_a_weight_never_costs_natural_chats(labels: np.ndarray) -> None:
@@ -77,8 +77,15 @@ def test_a_weight_never_costs_natural_chats(labels: np.ndarray) -> None:
     natural = natural_answers(labels, 0.9)
     fitted = fit_piece_weights(natural, hidden_answers(labels), DEFAULT_POLICY)
     assert 0.9 * fitted.weights[M] < 0.53
-    before, after = fitted.natural_safe_allowed
-    assert after >= before - 0.005
+    assert fitted.with_pieces.natural_banned_below <= fitted.without.natural_banned_below + 0.0125
+
+
+def test_chats_of_one_side_fit_nothing(labels: np.ndarray) -> None:
+    """There is no threshold to keep."""
+    natural = natural_answers(labels, 0.0)
+    one_sided = Answers(np.full(N, M), natural.windows, natural.pieces)
+    with pytest.raises(ValueError, match="all banned or all safe"):
+        fit_piece_weights(one_sided, hidden_answers(labels), DEFAULT_POLICY)
 
 
 def test_every_other_category_has_the_largest_weight_that_finds_its_own_chats_as_well(labels: np.ndarray) -> None:
