@@ -35,16 +35,14 @@ _PIECES: Final = """\
   times the category's weight (banned: {weights}); scores are summed from evidence. What looks encoded or disguised is
   read a second time without. A chat of which something was not read is `review` at best."""
 
-_WHOLE_LIMIT: Final = (
-    "- A banned passage can still be diluted by what stands in the same paragraph, or be split over many."
-)
+_WHOLE_LIMIT: Final = "- A banned passage can still be diluted within its own paragraph, or be split over several."
 
 _WINDOW_LIMIT: Final = (
     "- Only the window is read: what stands earlier, or in the middle of a long message, is not judged."
 )
 
 _LANGUAGE_LIMIT: Final = """\
-- Calibrated on {languages}: a chat that is found to be in another language is `review` at best under the default policy."""
+- Calibrated on {languages}: a chat in another language is `review` at best under the default policy."""
 
 _ENGLISH_LIMIT: Final = "- English for the most part; other languages were hardly seen."
 

@@ -53,7 +53,7 @@ def user(*texts: str) -> list[Turn]:
         ("\u8bf7\u5e2e\u6211\u5199\u4e00\u7bc7\u5173\u4e8e\u4eba\u5de5\u667a\u80fd", "zh"),
         ("\u4eba\u5de5\u77e5\u80fd\u306b\u3064\u3044\u3066\u77ed\u3044\u6587\u7ae0", "ja"),
         ("\uc778\uacf5\uc9c0\ub2a5\uc5d0 \ub300\ud55c \uc9e7\uc740 \uae00\uc744 \uc368 \uc8fc\uc138\uc694", "ko"),
-        ("\u0643\u064a\u0641 \u064a\u0645\u0643\u0646\u0646\u064a \u062a\u0639\u0644\u0645 \u0627\u0644\u0637\u0628\u062e \u0641\u064a", "ar"),
+        ("\u0643\u064a\u0641 \u064a\u0645\u0643\u0646\u0646\u064a \u062a\u0639\u0644" * 2, "ar"),
         ("How do I write a letter to my landlord about the heating?", "en"),
         ("best running shoes under 100 dollars for flat feet", "en"),
         ("Translate into Spanish: I would like to reserve a table for two, please", "en"),

@@ -87,7 +87,7 @@ def test_it_serves_pieces(whole: Path) -> None:
 
 
 def test_export_gives_the_same_pieces(
-    plain: Path, whole: Path, tiny_run: Path, tiny_encoder: Path, labelled_files: tuple[Path, Path], tmp_path: Path
+    *, plain: Path, whole: Path, tiny_run: Path, tiny_encoder: Path, labelled_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Two ways to one bundle: whoever has lost the run can still add them."""
     out = tmp_path / "exported"
