@@ -64,7 +64,6 @@ def add_exits(
     _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
-<<<<<<< HEAD
 @app.command(name="bundle-to-encoder")
 def bundle_to_encoder(
     *,
@@ -78,7 +77,8 @@ def bundle_to_encoder(
 
     loaded = load_bundle(bundle)
     _print_json({"encoder": str(write_encoder_of(loaded, out)), "from": loaded.ref.model_dump()})
-=======
+
+
 @app.command(name="fit-languages")
 def fit_languages(
     *,
@@ -95,7 +95,6 @@ def fit_languages(
     detector, figures = fit(data, LanguageOptions())
     write_languages(out, Languages(detector, figures))
     _print_json({"languages": str(out), "rule": detector.rule.model_dump(mode="json"), "figures": figures})
->>>>>>> 31a8f36 (model: languages that a bundle was not calibrated on are told apart, and go to review)
 
 
 @app.command(name="add-pieces")
