@@ -147,7 +147,9 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _fields_are_of_the_format(self) -> Self:
-        if self.format_version == 1 and (later := sorted(FORMAT_2_FIELDS & self.model_fields_set)):
+        later = sorted(FORMAT_2_FIELDS & self.model_fields_set)
+        later += ["windowing.keeps_request"] if self.windowing.keeps_request else []
+        if self.format_version == 1 and later:
             raise ValueError(f"format_version is 1 and {', '.join(later)} is there; expected format_version 2")
         return self
 

@@ -105,5 +105,7 @@ def _write(
         if dumped[name] is None:
             # Left out where unused: workers of an earlier version refuse fields they do not know.
             del dumped[name]
+    if not manifest.windowing.keeps_request:
+        del dumped["windowing"]["keeps_request"]
     document = orjson.dumps(dumped, option=orjson.OPT_INDENT_2)
     (folder / MANIFEST_NAME).write_bytes(document + b"\n")

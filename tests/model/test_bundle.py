@@ -103,6 +103,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         pytest.param(lambda m: m.update(format_version=3), "format_version", id="a later format"),
         pytest.param(lambda m: m.update(evidence=RULE), "expected format_version 2", id="pieces in format 1"),
         pytest.param(lambda m: m.update(surprise=1), "surprise", id="an unknown field"),
+        pytest.param(lambda m: m["windowing"].update(keeps_request=True), "format_version 2", id="a later windowing"),
         pytest.param(lambda m: m.pop("temperature"), "temperature", id="no temperature"),
         pytest.param(lambda m: m.update(temperature=0), "temperature", id="a temperature of 0"),
         pytest.param(lambda m: m["files"].pop("model.onnx"), "files are", id="a file without digest"),
