@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.bundle import Bundle
 from model.calibration import FloatArray, ScoreArray
@@ -74,8 +75,10 @@ def fit_evidence(
     natural = _answers(whole, own, own.conversations)
     banned = frozenset(code.value for code in DEFAULT_POLICY.banned)
     pastes = safe_pastes(own, ~banned_columns(banned)[own.labels])
+    mixable = own.take(_balanced(banned_columns(banned)[own.labels], seed))
     parts = [
-        _answers(whole, own, mixed(own, kind, pastes, seed=seed + position)) for position, kind in enumerate(MIXTURES)
+        _answers(whole, mixable, mixed(mixable, kind, pastes, seed=seed + position))
+        for position, kind in enumerate(MIXTURES)
     ]
     mixtures = Answers(*(np.concatenate(column) for column in zip(*map(_columns, parts), strict=True)))
     fitted = fit_piece_weights(natural, mixtures, DEFAULT_POLICY)
@@ -89,6 +92,12 @@ def fit_evidence(
         probabilities=calibration.windows.astype(np.float32),
         evidence=calibration.evidence(fitted.weights).round(WIRE_DECIMALS),
     )
+
+
+def _balanced(is_banned: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Return the positions of the banned chats and of as many safe ones, where there are so many."""
+    safe = np.random.default_rng(seed).permutation(np.flatnonzero(~is_banned))
+    return np.sort(np.concatenate([np.flatnonzero(is_banned), safe[: int(is_banned.sum())]]))
 
 
 def _columns(answers: Answers) -> tuple[Any, Any, Any]:

@@ -25,7 +25,7 @@ _RATES: Final = tuple(0.01 * percent for percent in range(1, 9))
 would be decided by a handful of chats."""
 _TOLERANCE: Final = 0.0125
 """Share of natural banned chats that may be missed beyond those that are missed without pieces."""
-_SAFE_WEIGHT: Final = 3.0
+_SAFE_WEIGHT: Final = 2.0
 """What a safe mixture above a threshold costs, where a banned one below it costs 1: there are far more safe chats."""
 
 
@@ -53,6 +53,7 @@ class Misjudged:
 
     natural_banned_below: float
     mixed_banned_below: float
+    """Of the banned category that fares worst, so that the rarest, which is the gravest, is not paid with."""
     mixed_safe_above: float
 
     @property
@@ -112,17 +113,17 @@ def _grid(columns: NDArray[np.int64]) -> Iterator[ScoreArray]:
 def _misjudged(natural: Answers, mixtures: Answers, weights: ScoreArray, mask: NDArray[np.bool_]) -> Misjudged:
     scores, mixed = (answers.evidence(weights)[:, mask].sum(axis=1) for answers in (natural, mixtures))
     is_banned, is_mixed_banned = mask[natural.labels], mask[mixtures.labels]
-    found = []
-    for rate in _RATES:
-        threshold = operating_threshold(scores[~is_banned], rate)
-        found.append(
-            (
-                share(scores <= threshold, is_banned),
-                share(mixed <= threshold, is_mixed_banned),
-                share(mixed > threshold, ~is_mixed_banned),
-            )
-        )
-    return Misjudged(*(float(mean) for mean in np.mean(found, axis=0)))
+    of_category = [mixtures.labels == column for column in np.flatnonzero(mask)]
+    thresholds = [operating_threshold(scores[~is_banned], rate) for rate in _RATES]
+
+    def mean_below(found: ScoreArray, among: NDArray[np.bool_]) -> float:
+        return float(np.mean([share(found <= threshold, among) for threshold in thresholds]))
+
+    return Misjudged(
+        natural_banned_below=mean_below(scores, is_banned),
+        mixed_banned_below=max(mean_below(mixed, category) for category in of_category),
+        mixed_safe_above=float(np.mean([share(mixed > threshold, ~is_mixed_banned) for threshold in thresholds])),
+    )
 
 
 def _alone(natural: Answers, column: int) -> float:
