@@ -133,8 +133,12 @@ class Classifier:
         if not conversations:
             return [], ClassifyStats()
         started = time.perf_counter()
-        reading = read(conversations, self._windowing, self.bundle.manifest.evidence, self.bundle.languages)
-        rows, owners = self._encode_reading(reading)
+        windows = self._tokenizer.encode_whole([render(turns, self._windowing) for turns in conversations])
+        are_cut = [len(parts) > 1 for parts in windows]
+        manifest = self.bundle.manifest
+        reading = read(conversations, are_cut, self._windowing, manifest.evidence, self.bundle.languages)
+        pieces, owners = self._encode_pieces(reading)
+        rows = [parts[0] for parts in windows] + pieces
         answers: list[Answer | RowFailed] = [RowFailed("not classified")] * len(rows)
         first, left = self._answer_first(rows, answers, n_windows=len(conversations))
         tokenized = time.perf_counter()
@@ -162,14 +166,12 @@ class Classifier:
     def _encode(self, conversations: Sequence[Sequence[Turn]]) -> list[TokenIds]:
         return self._tokenizer.encode([render(turns, self._windowing) for turns in conversations])
 
-    def _encode_reading(self, reading: Reading) -> tuple[list[TokenIds], list[int]]:
-        """Return the rows of the main windows, then those of the pieces, and the conversation of each of the latter."""
-        n_windows = len(reading.unevaluated)
-        rows = self._tokenizer.encode(reading.texts[:n_windows])
+    def _encode_pieces(self, reading: Reading) -> tuple[list[TokenIds], list[int]]:
+        """Return the rows of the pieces, and the conversation of each."""
+        rows: list[TokenIds] = []
         owners: list[int] = []
-        if reading.owners:
-            pieces = self._tokenizer.encode_whole(reading.texts[n_windows:])
-            for owner, parts in zip(reading.owners, pieces, strict=True):
+        if reading.pieces:
+            for owner, parts in zip(reading.owners, self._tokenizer.encode_whole(reading.pieces), strict=True):
                 rows += parts
                 owners += [owner] * len(parts)
         return rows, owners

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from model.calibration import FloatArray, ScoreArray
 from model.language import LanguageDetector
 from model.pieces import PieceRule, pieces_of
-from model.windowing import Windowing, render, render_piece
+from model.windowing import Windowing, render_piece
 from schemas import CODES, Turn
 
 WIRE_DECIMALS: Final = 6
@@ -58,10 +58,10 @@ class EvidenceRule(BaseModel):
 
 
 class Reading(NamedTuple):
-    """What is judged of conversations."""
+    """What is judged of conversations besides their main windows."""
 
-    texts: list[str]
-    """The main window of each conversation, in order, then the pieces of all."""
+    pieces: list[str]
+    """Of all conversations, rendered."""
     owners: list[int]
     """For each piece the position of its conversation, ascending."""
     unevaluated: list[tuple[Unevaluated, ...]]
@@ -72,24 +72,26 @@ class Reading(NamedTuple):
 
 def read(
     conversations: Sequence[Sequence[Turn]],
+    are_cut: Sequence[bool],
     windowing: Windowing,
     rule: EvidenceRule | None,
     detector: LanguageDetector | None = None,
 ) -> Reading:
-    """Return the texts that the model has to judge.
+    """Return what is judged of conversations besides their main windows.
 
     Args:
         conversations: Turns with visible text, oldest first; none of the conversations empty.
+        are_cut: Whether the main window has more tokens than a row, so that not all of it is read.
         windowing: The rules of the main window.
         rule: What is read besides; None for nothing.
         detector: What tells languages apart; None where the bundle does not.
     """
-    reading = Reading([render(turns, windowing) for turns in conversations], [], [], [])
-    for position, turns in enumerate(conversations):
+    reading = Reading([], [], [], [])
+    for position, (turns, is_cut) in enumerate(zip(conversations, are_cut, strict=True)):
         reasons: tuple[Unevaluated, ...] = ()
         if rule is not None:
-            pieces = pieces_of(turns, rule.pieces, windowing)
-            reading.texts.extend(map(render_piece, pieces.texts))
+            pieces = pieces_of(turns, rule.pieces, windowing, window_is_cut=is_cut)
+            reading.pieces.extend(map(render_piece, pieces.texts))
             reading.owners.extend([position] * len(pieces.texts))
             reasons = () if pieces.is_covered else (Unevaluated.LENGTH,)
         language = None if detector is None else detector.language(turns)

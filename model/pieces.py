@@ -64,13 +64,14 @@ class Pieces(NamedTuple):
     """Whether every text of the users stands in a piece or in the main window."""
 
 
-def pieces_of(turns: Sequence[Turn], rule: PieceRule, windowing: Windowing) -> Pieces:
+def pieces_of(turns: Sequence[Turn], rule: PieceRule, windowing: Windowing, *, window_is_cut: bool = False) -> Pieces:
     """Return the pieces of a conversation.
 
     Args:
         turns: Turns with visible text, oldest first.
         rule: How long, how many, how far.
         windowing: What the main window shows.
+        window_is_cut: Whether the main window has more tokens than are read.
     """
     messages = [turn.text for turn in reversed(turns) if turn.role is Role.USER]
     if not messages:
@@ -79,7 +80,8 @@ def pieces_of(turns: Sequence[Turn], rule: PieceRule, windowing: Windowing) -> P
     texts, all_kept = _pieces(covered, rule, rule.max_pieces)
     views, all_views_kept = _views(covered, texts, rule)
     is_covered = is_covered and all_kept and all_views_kept
-    if len(messages) == 1 and len(texts) <= 1 and len(messages[0]) <= windowing.last_user.n_characters:
+    is_shown = len(messages) == 1 and len(messages[0]) <= windowing.last_user.n_characters and not window_is_cut
+    if is_shown and len(texts) <= 1:
         texts = []
     return Pieces(texts + views, is_covered)
 

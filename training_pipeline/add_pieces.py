@@ -6,7 +6,7 @@ calibrate on chats that trained the model: so what the bundle's own calibration.
 again first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,8 @@ class AddPiecesRequest:
     evaluation: Sequence[Path] = ()
     """Labelled chats that training never saw."""
     pieces: PieceRule = field(default_factory=PieceRule)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Those that are given and not fitted, by category code."""
     languages: Path | None = DEFAULT_LANGUAGES
     """What `fit-languages` wrote; None for a bundle that tells no languages apart."""
     n_threads: int = 1
@@ -65,7 +67,14 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
     chats = read_labelled_chats(request.data, manifest.windowing, frozenset())
     held_out = chats.take(split_chats(chats, request.config)[1])
     _check_chats(bundle, held_out, request)
-    fitted = fit_evidence(bundle, held_out, request.pieces, seed=request.config.seed, n_threads=request.n_threads)
+    fitted = fit_evidence(
+        bundle,
+        held_out,
+        request.pieces,
+        seed=request.config.seed,
+        n_threads=request.n_threads,
+        weights=request.weights,
+    )
     calibration = with_evidence(_calibration_of(bundle), fitted)
     contents = {TOKENIZER_NAME: bundle.tokenizer_json.encode(), MODEL_NAME: bundle.model}
     contents |= first_stage_files(bundle.first_stage) | {CALIBRATION_NAME: calibration.to_json()}

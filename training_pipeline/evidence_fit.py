@@ -4,7 +4,7 @@ The part of the held-out chats that fits everything else fits the weights, as it
 gets its evidence, so that the chats in calibration.json still choose nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -58,7 +58,13 @@ class FittedEvidence:
 
 
 def fit_evidence(
-    bundle: Bundle, held_out: LabelledChats, pieces: PieceRule, *, seed: int, n_threads: int
+    bundle: Bundle,
+    held_out: LabelledChats,
+    pieces: PieceRule,
+    *,
+    seed: int,
+    n_threads: int,
+    weights: Mapping[str, float] | None = None,
 ) -> FittedEvidence:
     """Fit the weights of pieces and compute the evidence of the calibration chats.
 
@@ -68,6 +74,7 @@ def fit_evidence(
         pieces: How conversations are cut.
         seed: Of the run: decides which of the chats calibrate.
         n_threads: Inference threads.
+        weights: Those that are given and not fitted, by category code.
     """
     guarantee, fitting = calibration_split(held_out.labels, calibration_ratio=FITTING_RATIO, seed=seed)
     own = held_out.take(fitting)
@@ -81,7 +88,7 @@ def fit_evidence(
         for position, kind in enumerate(MIXTURES)
     ]
     mixtures = Answers(*(np.concatenate(column) for column in zip(*map(_columns, parts), strict=True)))
-    fitted = fit_piece_weights(natural, mixtures, DEFAULT_POLICY)
+    fitted = fit_piece_weights(natural, mixtures, DEFAULT_POLICY, weights)
     kept = held_out.take(guarantee)
     calibration = _answers(whole, kept, kept.conversations)
     return FittedEvidence(

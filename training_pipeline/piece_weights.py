@@ -7,7 +7,7 @@ that leave natural chats ranked about as well as without pieces.
 Invariant: the same answers give the same weights.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -72,7 +72,9 @@ class FittedWeights:
     with_pieces: Misjudged
 
 
-def fit_piece_weights(natural: Answers, mixtures: Answers, policy: Policy) -> FittedWeights:
+def fit_piece_weights(
+    natural: Answers, mixtures: Answers, policy: Policy, fixed: Mapping[str, float] | None = None
+) -> FittedWeights:
     """Return a weight for each category.
 
     Args:
@@ -80,6 +82,7 @@ def fit_piece_weights(natural: Answers, mixtures: Answers, policy: Policy) -> Fi
         mixtures: Such chats with safe text beside theirs.
         policy: The weights of its banned categories are fitted together; every other category by itself, as the largest
             that leaves natural chats judged as well.
+        fixed: Weights that are given, by category code; only the others are fitted.
 
     Raises:
         ValueError: the natural chats are all banned or all safe.
@@ -89,24 +92,26 @@ def fit_piece_weights(natural: Answers, mixtures: Answers, policy: Policy) -> Fi
     if mask[natural.labels].all() or not mask[natural.labels].any():
         raise ValueError("the natural chats are all banned or all safe; expected both kinds; name more chats")
     without = _misjudged(natural, mixtures, np.zeros(len(CODES)), mask)
-    candidates = [(weights, _misjudged(natural, mixtures, weights, mask)) for weights in _grid(columns)]
+    given = {CODES.index(code): weight for code, weight in (fixed or {}).items()}
+    candidates = [(weights, _misjudged(natural, mixtures, weights, mask)) for weights in _grid(columns, given)]
     limit = without.natural_banned_below + _TOLERANCE
-    weights, found = min(
-        (candidate for candidate in candidates if candidate[1].natural_banned_below <= limit),
-        key=lambda candidate: (candidate[1].cost, *candidate[0]),
-    )
+    kept = [candidate for candidate in candidates if candidate[1].natural_banned_below <= limit]
+    # Given weights may leave none that keeps the limit; whoever gave them wants them all the same.
+    weights, found = min(kept or candidates, key=lambda candidate: (candidate[1].cost, *candidate[0]))
     for column in range(len(CODES)):
         if not mask[column]:
-            weights[column] = _alone(natural, column)
+            weights[column] = given.get(column, _alone(natural, column))
     return FittedWeights(weights, without, found)
 
 
-def _grid(columns: NDArray[np.int64]) -> Iterator[ScoreArray]:
+def _grid(columns: NDArray[np.int64], given: Mapping[int, float]) -> Iterator[ScoreArray]:
+    free = [column for column in columns if column not in given]
     # A joint grid is 11**n: past three columns they share one weight.
-    shared = len(columns) > 3  # noqa: PLR2004
-    for values in product(_GRID, repeat=1 if shared else len(columns)):
+    shared = len(free) > 3  # noqa: PLR2004
+    for values in product(_GRID, repeat=min(1, len(free)) if shared else len(free)):
         weights = np.zeros(len(CODES))
-        weights[columns] = values[0] if shared else values
+        weights[list(given)] = list(given.values())
+        weights[free] = values[0] if shared else values
         yield weights
 
 

@@ -1,5 +1,6 @@
 """Commands after export: exits for a bundle; is its guarantee real; may it replace the one in service; and back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
 from model.pieces import PieceRule
+from schemas import CODES
 from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.train_config import TrainConfig
 
@@ -117,6 +119,10 @@ def add_pieces(
         int, typer.Option(min=40, help="Longest part of a paragraph that is judged by itself.")
     ] = PIECES.piece_characters,
     max_pieces: Annotated[int, typer.Option(min=1, help="Pieces of one chat, at most.")] = PIECES.max_pieces,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="A category's weight that is given and not fitted, as M=0.6; may be repeated."),
+    ] = None,
     languages: Annotated[Path, typer.Option(file_okay=False, help="What `fit-languages` wrote.")] = DEFAULT_LANGUAGES,
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
 ) -> None:
@@ -135,6 +141,7 @@ def add_pieces(
         version=version,
         evaluation=evaluation or (),
         pieces=PieceRule(piece_characters=piece_characters, max_pieces=max_pieces),
+        weights=_weights(weight or ()),
         languages=languages,
         n_threads=threads or available_cpus(),
     )
@@ -244,6 +251,25 @@ def rollback(
 
     entry = go_back(registry, to=to, reason=reason)
     _print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
+
+
+def _weights(given: Sequence[str]) -> dict[str, float]:
+    """Return weights by category code.
+
+    Raises:
+        typer.BadParameter: one is not a category with a number from 0 to 1.
+    """
+    weights = {}
+    for one in given:
+        code, _, value = one.partition("=")
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = -1.0
+        if code not in CODES or not 0 <= weight <= 1:
+            raise typer.BadParameter(f"{one!r}; expected a category and a number from 0 to 1, as M=0.6")
+        weights[code] = weight
+    return weights
 
 
 def _print_json(document: object) -> None:

@@ -71,8 +71,8 @@ def test_weights_are_of_every_category(weights: dict[str, float]) -> None:
 
 def test_a_bundle_without_a_rule_reads_main_windows_only(bundle: Bundle) -> None:
     """Format 1 behaves as before."""
-    reading = read([[Turn(Role.USER, FILLER * 100)]], bundle.manifest.windowing, None)
-    assert len(reading.texts) == 1
+    reading = read([[Turn(Role.USER, FILLER * 100)]], [True], bundle.manifest.windowing, None)
+    assert reading.pieces == []
     assert reading.unevaluated == [()]
 
 
@@ -169,6 +169,14 @@ def test_a_piece_that_fails_leaves_the_chat_unevaluated(bundle: Bundle) -> None:
     assert found.unevaluated == (Unevaluated.FAILURE,)
     assert found.judgement.decision is not Decision.ALLOW
     assert isinstance(short, RowFailed)
+
+
+def test_tokens_that_a_row_has_no_room_for_are_judged(whole: Classifier) -> None:
+    """A few hundred signs behind a request are as many tokens, and push it out of the row."""
+    (found,), stats = whole.classify([[Turn(Role.USER, f"{BANNED} {'!?' * 150}")]])
+    assert isinstance(found, Classification)
+    assert found.judgement.decision is not Decision.ALLOW
+    assert stats.n_pieces == 2
 
 
 def test_a_long_row_is_judged_in_parts_and_never_cut(whole: Classifier) -> None:

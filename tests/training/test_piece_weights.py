@@ -80,6 +80,15 @@ def test_a_weight_never_costs_natural_chats(labels: np.ndarray) -> None:
     assert fitted.with_pieces.natural_banned_below <= fitted.without.natural_banned_below + 0.0125
 
 
+def test_given_weights_are_taken_as_they_are(labels: np.ndarray) -> None:
+    """Whoever gives one knows why; the others are fitted round it."""
+    fitted = fit_piece_weights(
+        natural_answers(labels, 0.9), hidden_answers(labels), DEFAULT_POLICY, {"M": 0.95, "D": 0.2, "F": 0.1}
+    )
+    assert fitted.weights[[M, D, CODES.index("F")]].tolist() == [0.95, 0.2, 0.1]
+    assert fitted.weights[J] == 0.0
+
+
 def test_chats_of_one_side_fit_nothing(labels: np.ndarray) -> None:
     """There is no threshold to keep."""
     natural = natural_answers(labels, 0.0)
