@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 EVENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training demo test test-serving train-smoke train-default lint format lock contracts clean
+.PHONY: help setup setup-training demo test test-serving test-consumers train-smoke train-default lint format lock contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,7 +35,10 @@ test: setup setup-training  ## the whole test suite, real Kafka and Redis includ
 	@$(PY) -m pytest
 
 test-serving: setup  ## the part that needs no torch
-	@$(PY) -m pytest -m "not training" --ignore=tests/training --ignore=tests/data_stages
+	@$(PY) -m pytest -m "not training and not consumers" --ignore=tests/training --ignore=tests/data_stages
+
+test-consumers: setup  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
+	@$(PY) -m pytest -m consumers tests/consumers
 
 train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle
 	@rm -rf work/smoke
@@ -73,6 +76,7 @@ lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
 	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock
+	$(subst pyproject.toml,,$(LOCK)) examples/consumers/python/requirements.in -o examples/consumers/python/requirements.lock
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

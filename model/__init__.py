@@ -3,17 +3,21 @@
 from model.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
 from model.classifier import Classifier, ClassifyStats
 from model.cpu_quota import available_cpus
-from model.errors import BundleError, RowFailed
+from model.errors import BundleError, InferenceStalled, RowFailed
 from model.judging import Classification
 from model.policy_file import PolicyError, load_policy
+from model.timed_session import DEFAULT_TIMEOUT_S, LONGEST_STALL
 
 __all__ = [
     "DEFAULT_BUNDLE_PATH",
+    "DEFAULT_TIMEOUT_S",
+    "LONGEST_STALL",
     "Bundle",
     "BundleError",
     "Classification",
     "Classifier",
     "ClassifyStats",
+    "InferenceStalled",
     "PolicyError",
     "RowFailed",
     "available_cpus",

@@ -6,9 +6,7 @@ model never takes a neighbour with it.
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from model.evidence import Reading, read
 from model.judging import Answer, Classification, Judging, Stage
 from model.onnx_runtime import RUN_ERRORS
 from model.session import OnnxSession
+from model.timed_session import DEFAULT_TIMEOUT_S, MAX_ABANDONED, TimedRun, TimedSessions
 from model.tokenization import ConversationTokenizer, TokenIds
 from model.windowing import render
 from schemas import Policy, Role, Turn
@@ -45,6 +44,10 @@ class ClassifyStats:
     tokenize_s: float = 0.0
     """Windowing and the first stage included."""
     infer_s: float = 0.0
+    n_timeouts: int = 0
+    """Inferences that were ended because they took too long."""
+    n_abandoned: int = 0
+    """Of these, the ones that did not end."""
 
     @property
     def padding_ratio(self) -> float:
@@ -58,6 +61,10 @@ class _Batch:
 
     rows: list[TokenIds]
     first: FloatArray | None
+
+    def alone(self) -> "list[_Batch]":
+        """Return one batch for each row."""
+        return [_Batch([row], None if self.first is None else self.first[i : i + 1]) for i, row in enumerate(self.rows)]
 
     def halves(self) -> "tuple[_Batch, _Batch]":
         middle = len(self.rows) // 2
@@ -79,6 +86,7 @@ class Classifier:
         n_threads: Inference threads; with more than one the model is loaded twice.
         max_padded_tokens: Token budget of one inference, padding included.
         max_rows: Row limit of one inference.
+        timeout_s: Longest time of one inference; see `model.timed_session`.
 
     Raises:
         BundleError: the model does not load, or its calibration cannot speak for the policy.
@@ -92,6 +100,7 @@ class Classifier:
         n_threads: int,
         max_padded_tokens: int = 256,
         max_rows: int = 64,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self.bundle = bundle
         self.policy = policy
@@ -100,17 +109,25 @@ class Classifier:
         self._judging = Judging(bundle, policy)
         self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
         _check_token_ids(bundle, self._tokenizer)
-        self._session = OnnxSession(bundle.model, n_threads=n_threads, pad_id=self._tokenizer.pad_id)
-        self._lane_session = self._session
-        if n_threads > 1:
-            self._lane_session = OnnxSession(bundle.model, n_threads=1, pad_id=self._tokenizer.pad_id)
+        pad_id = self._tokenizer.pad_id
+        self._sessions = TimedSessions(
+            lambda n: OnnxSession(bundle.model, n_threads=n, pad_id=pad_id), n_threads=n_threads, timeout_s=timeout_s
+        )
         self._n_lanes = n_threads
-        self._lanes = ThreadPoolExecutor(n_threads, thread_name_prefix="inference")
         self._max_padded_tokens = max_padded_tokens
         self._max_rows = max_rows
 
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether so many inferences never ended that the process should: each keeps a core and a model's memory."""
+        return self._sessions.n_abandoned_in_all >= MAX_ABANDONED
+
     def warm_up(self) -> None:
-        """Run short and long rows once, so that the first event does not pay for lazy allocations."""
+        """Run short and long rows once, so that the first event does not pay for lazy allocations.
+
+        Raises:
+            BundleError: the model takes too long for these already.
+        """
         longest = self._windowing.max_tokens
         # Alone on all threads, then more than one batch, side by side.
         for lengths in ([1], [longest], [1, *[longest] * (1 + self._max_padded_tokens // longest)]):
@@ -118,6 +135,11 @@ class Classifier:
             self.classify(conversations)
             # Once more without the first stage, which may have answered all of them.
             self._infer(self._encode(conversations), None, list(range(len(lengths))))
+        if self.is_worn_out:
+            raise BundleError(
+                f"{self.bundle.ref.name} {self.bundle.ref.version}: inferences of the warm-up never ended; expected "
+                "milliseconds; export it again from a run whose evaluation is sound"
+            )
 
     def classify(
         self, conversations: Sequence[Sequence[Turn]]
@@ -129,6 +151,9 @@ class Classifier:
 
         Returns:
             One result per conversation, in order, and the cost of the call.
+
+        Raises:
+            InferenceStalled: too many inferences took too long; no result is known.
         """
         if not conversations:
             return [], ClassifyStats()
@@ -218,18 +243,19 @@ class Classifier:
             for index, answer in zip(batch, batch_answers, strict=True)
         }
         stats = ClassifyStats(
-            n_batches=len(batches), n_tokens=sum(lengths), n_padded_tokens=padded_tokens(lengths, planned)
+            n_batches=len(batches),
+            n_tokens=sum(lengths),
+            n_padded_tokens=padded_tokens(lengths, planned),
+            n_timeouts=self._sessions.n_timeouts,
+            n_abandoned=self._sessions.n_abandoned,
         )
         return answers, stats
 
     def _run(self, batches: list[_Batch]) -> list[list[Answer | RowFailed]]:
-        if len(batches) == 1:
-            return [self._classify_batch(self._session, batches[0])]
         # Longest rows first: what is left for the end, when lanes fall idle, is short.
-        judged = self._lanes.map(partial(self._classify_batch, self._lane_session), reversed(batches))
-        return list(judged)[::-1]
+        return self._sessions.run(self._classify_batch, batches[::-1])[::-1]
 
-    def _classify_batch(self, session: OnnxSession, batch: _Batch) -> list[Answer | RowFailed]:
+    def _classify_batch(self, session: TimedRun, batch: _Batch) -> list[Answer | RowFailed]:
         """Infer one batch; where it fails, halve it until the failing rows stand alone."""
         try:
             logits = session.logits(batch.rows)

@@ -54,13 +54,17 @@ class OnnxSession:
                 f"expected {_EXPECTED_INPUTS} and logits with {len(CODES)} columns"
             )
 
-    def logits(self, rows: Sequence[TokenIds]) -> FloatArray:
+    def logits(self, rows: Sequence[TokenIds], options: ort.RunOptions | None = None) -> FloatArray:
         """Return logits, float32 [n_rows, 13], for token rows of any lengths, padded to the longest.
 
+        Args:
+            rows: At least one.
+            options: Holds the flag by which another thread ends the run.
+
         Raises:
-            One of `RUN_ERRORS`: the model failed on this batch.
+            One of `RUN_ERRORS`: the model failed on this batch, or the run was ended.
         """
-        (logits,) = self._session.run(["logits"], padded(rows, self._pad_id))
+        (logits,) = self._session.run(["logits"], padded(rows, self._pad_id), options)
         result: FloatArray = logits
         return result
 

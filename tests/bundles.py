@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from model import load_bundle
+from model.manifest import FIRST_STAGE_NAME, NETWORK_NAME
 from model.registry import POINTER_NAME, Registry, RegistryEntry
 
 
@@ -37,6 +38,18 @@ def bundle_variant(
     for name, content in (files or {}).items():
         (target / name).write_bytes(content)
         manifest["files"][name] = {"digest": digest_of(content), "n_bytes": len(content)}
+    (target / "manifest.json").write_bytes(orjson.dumps(manifest))
+    return target
+
+
+def endless_bundle(source: Path, target: Path, *, model: bytes) -> Path:
+    """Copy a bundle with another model and no first stage, which would answer some chats in its place."""
+    bundle_variant(source, target, version="0.0", files={"model.onnx": model})
+    manifest: dict[str, Any] = orjson.loads((target / "manifest.json").read_bytes())
+    manifest["first_stage"] = None
+    for name in {FIRST_STAGE_NAME, NETWORK_NAME} & manifest["files"].keys():
+        del manifest["files"][name]
+        (target / name).unlink()
     (target / "manifest.json").write_bytes(orjson.dumps(manifest))
     return target
 

@@ -25,6 +25,7 @@ from rich.table import Table
 from model import BundleError, PolicyError, load_bundle, load_policy
 from worker import logs
 from worker.app import run_worker
+from worker.cache.show import cached_verdict, print_verdict
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.exit_codes import (
     EXIT_CACHE_AWAY,
@@ -41,7 +42,6 @@ from worker.replay.command import replay
 from worker.settings import WorkerSettings
 from worker.settings_source import PREFIX, usable_settings
 from worker.shadow.command import shadow_report
-from worker.show import cached_verdict, print_verdict
 
 app = typer.Typer(
     help=__doc__,

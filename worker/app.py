@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer
 
 from model import Bundle, Classifier, load_policy
 from worker.batch_size import BatchSize
-from worker.cache import NoCache, RedisVerdictCache, VerdictCache
+from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.fetch_sources import fetch_statistics

@@ -43,5 +43,9 @@ class BatchSize:
         # Against the small limit, whichever is in use now: one threshold, so the two do not take turns.
         self._lagging = lag_records > self._records_in(self.settings.thin_s)
 
+    def shrink(self) -> None:
+        """Take one record at a time, until a few batches show that they need not be so small."""
+        self._seconds_per_record = max(self._seconds_per_record, self.settings.lagging_s)
+
     def _records_in(self, seconds: float) -> int:
         return max(1, min(self.settings.max_records, int(seconds / self._seconds_per_record)))

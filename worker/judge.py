@@ -71,6 +71,7 @@ def build_judge(loaded: Loaded, settings: ModelSettings) -> Judge:
         n_threads=settings.n_threads or available_cpus(),
         max_padded_tokens=settings.max_padded_tokens,
         max_rows=settings.max_rows,
+        timeout_s=settings.timeout_s,
     )
     classifier.warm_up()
     # Right digests say that these are the files that were exported, not that the model in them works.

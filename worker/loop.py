@@ -13,10 +13,10 @@ from typing import Final
 
 import structlog
 
-from model import Classification, RowFailed
+from model import Classification, ClassifyStats, InferenceStalled, RowFailed
 from schemas import Category, CodecLimits, Decision, RejectionReason, Verdict
 from worker.batch_size import BatchSize
-from worker.cache import VerdictCache
+from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.decode import Decoder
@@ -129,6 +129,8 @@ class WorkerLoop:
             self._commits.wait()
         member = self._consumer.group_member()
         self._commits.submit(lambda: self._commit(outcomes, unknown, member, started=started))
+        if judge.classifier.is_worn_out:
+            self._stop_worn_out()
         lag = self._consumer.lag_records()
         self._batch_size.observe(n_records=len(records), duration_s=worked_s, lag_records=lag)
         self._metrics.batch_limit_records.set(limit)
@@ -149,7 +151,12 @@ class WorkerLoop:
         """Return a verdict for every event that can be judged, and the rest as rejections."""
         # The same text twice in one batch, an upstream retry say, is classified once.
         distinct = list({event.fingerprint: event for event in unknown}.values())
-        results, stats = judge.classifier.classify([event.turns for event in distinct])
+        try:
+            results, stats = judge.classifier.classify([event.turns for event in distinct])
+        except InferenceStalled as stalled:
+            results, stats = self._alone_or_abort(stalled, distinct)
+        if stats.n_timeouts:
+            log.warning("inference_timed_out", n_timeouts=stats.n_timeouts, n_abandoned=stats.n_abandoned)
         self._metrics.observe_classification(stats, n_records)
         self._metrics.observe_reading(results)
         by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
@@ -163,6 +170,38 @@ class WorkerLoop:
             else:
                 failed.append(_failed(event, result))
         return verdicts, failed
+
+    def _alone_or_abort(
+        self, stalled: InferenceStalled, events: list[Event]
+    ) -> tuple[list[Classification | RowFailed], ClassifyStats]:
+        """Dead-letter an event that stalls the model all by itself; else have the batch read again in smaller ones.
+
+        Raises:
+            BatchAborted: it is more than one event.
+        """
+        stats = ClassifyStats(n_timeouts=stalled.n_timeouts, n_abandoned=stalled.n_abandoned)
+        if len(events) == 1:
+            return [RowFailed(str(stalled))], stats
+        self._metrics.observe_classification(stats, 0)
+        self._batch_size.shrink()
+        # The committed offsets, from which the batch is read again, are known only then.
+        self._commits.wait()
+        raise BatchAborted(str(stalled))
+
+    def _stop_worn_out(self) -> None:
+        """End a process in which inferences run that never end, but not before the records that did it are dealt with.
+
+        Raises:
+            Fatal: always.
+        """
+        try:
+            self._commits.wait()
+        except BatchAborted as aborted:
+            log.warning("last_batch_aborted", cause=aborted.cause)
+        raise Fatal(
+            "inferences did not end and were left behind, with a core and a model's memory each; expected a model that "
+            "ends; their records are in the dead-letter topic; look at the bundle"
+        )
 
     def _commit(self, outcomes: list[Outcome], unknown: list[Event], member: GroupMember, *, started: float) -> None:
         """Cache, publish and commit one batch; runs beside the classification of the next."""

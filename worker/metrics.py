@@ -62,6 +62,10 @@ class Metrics:
         self.languages = counter("languages_total", "Chats classified, by the language of their users.", "language")
         self.unevaluated = counter("unevaluated_total", "Chats of which something was not evaluated.", "reason")
         self.padded_tokens = counter("padded_tokens_total", "Tokens computed, padding included.")
+        self.inference_timeouts = counter("inference_timeouts_total", "Inferences ended because they took too long.")
+        self.abandoned_sessions = counter(
+            "abandoned_sessions_total", "Model sessions left behind with an inference that did not end."
+        )
         self.aborts = counter("batch_aborts_total", "Batches aborted and read again.", "indefinite")
         self.rebalances = counter("rebalances_total", "Changes of the partition assignment.", "kind")
         self.lost_records = counter(
@@ -130,6 +134,8 @@ class Metrics:
 
     def observe_classification(self, stats: ClassifyStats, n_records: int) -> None:
         """Count one call of the classifier; all `n_records` of the batch wait for it, those it need not judge too."""
+        self.inference_timeouts.inc(stats.n_timeouts)
+        self.abandoned_sessions.inc(stats.n_abandoned)
         if not stats.n_rows:
             return
         self.batch_rows.observe(stats.n_rows)

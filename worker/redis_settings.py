@@ -7,6 +7,7 @@ import redis
 from pydantic import Field, SecretStr, field_validator, model_validator
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from worker.settings_section import Section
@@ -102,6 +103,9 @@ def connect(settings: RedisSettings, *, timeout_s: float | None = None) -> "redi
     }
     return redis.Redis.from_url(
         settings.url.get_secret_value(),
+        # Both are commands at every connect that an older server does not know and a user with few rights may not run.
+        driver_info=None,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
         socket_timeout=wait_s,
         socket_connect_timeout=wait_s,
         retry=Retry(NoBackoff(), 0),

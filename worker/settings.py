@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model import DEFAULT_BUNDLE_PATH
+from model import DEFAULT_BUNDLE_PATH, DEFAULT_TIMEOUT_S, LONGEST_STALL
 from schemas import CodecLimits
 from worker.forwarded_headers import forwarded_names
 from worker.kafka_connection import KafkaConnection
@@ -176,6 +176,11 @@ class ModelSettings(Section):
     n_threads: int = Field(default=0, ge=0, description="Inference threads; 0 follows the cgroup's CPU quota.")
     max_padded_tokens: int = Field(default=256, gt=0, description="Token budget of one inference, padding included.")
     max_rows: int = Field(default=64, gt=0, description="Row limit of one inference.")
+    timeout_s: float = Field(
+        default=DEFAULT_TIMEOUT_S,
+        gt=0,
+        description="A longer inference is ended; each of its rows is tried once more, alone, and then dead-lettered.",
+    )
 
 
 class ShadowSettings(Section):
@@ -259,4 +264,20 @@ class WorkerSettings(BaseSettings):
                 f"{self.kafka.max_poll_interval_s}, or a slow batch gets the worker evicted; "
                 "lower the first or raise the second"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stalls_fit_the_poll_interval(self) -> Self:
+        """A model in a loop must cost its rows and not the worker: the worst batch has to end before either limit."""
+        stall_s = LONGEST_STALL * self.model.timeout_s
+        limits = {
+            "half of kafka.max_poll_interval_s": self.kafka.max_poll_interval_s / 2,
+            "http.stalled_after_s": self.http.stalled_after_s,
+        }
+        for name, limit_s in limits.items():
+            if stall_s > limit_s:
+                raise ValueError(
+                    f"model.timeout_s={self.model.timeout_s} lets one batch stall for {stall_s:g} s ({LONGEST_STALL} "
+                    f"times as long); expected at most {name}={limit_s:g}; lower the first or raise the second"
+                )
         return self

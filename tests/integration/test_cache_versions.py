@@ -9,13 +9,14 @@ from pydantic import SecretStr
 
 from deploy.local import LocalStack
 from schemas import ModelRef, PolicyRef, Source, Verdict, encode_verdict
+from tests.integration.conftest import every_redis
 from tests.schemas.payloads import make_verdict
-from worker.cache import RedisVerdictCache, cache_key
+from worker.cache.verdict_cache import RedisVerdictCache, cache_key
 from worker.metrics import Metrics
 from worker.record import Record
 from worker.redis_settings import RedisSettings, connect
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, *every_redis]
 
 TTL_S = 500
 LOOKS_LIKE_A_VERSION = '"source":{"topic":"live","partition":0,"offset":99,"timestamp_ms":1}'

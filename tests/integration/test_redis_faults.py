@@ -9,12 +9,12 @@ import redis
 from deploy.local import LocalStack
 from deploy.local.ports import free_ports
 from schemas import Verdict
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, every_redis
 from tests.integration.ledger import Ledger
 from tests.integration.polling import wait_until
 from tests.integration.probes import samples, status_of
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, *every_redis]
 
 N_CHATS = 40
 

@@ -41,13 +41,13 @@ class PoisonedSession:
         self._with_nan = with_nan
         self.n_calls = 0
 
-    def logits(self, rows: Sequence[TokenIds]) -> FloatArray:
+    def logits(self, rows: Sequence[TokenIds], options: Any) -> FloatArray:
         """Fail as ONNX Runtime fails, or return the real logits."""
         self.n_calls += 1
         hit = [row.tobytes() in self._poisoned for row in rows]
         if any(hit) and not self._with_nan:
             raise InvalidArgument("shape mismatch at node 7")
-        logits: FloatArray = self._inner.logits(rows).copy()
+        logits: FloatArray = self._inner.logits(rows, options).copy()
         logits[np.array(hit), 3] = np.nan
         return logits
 
@@ -55,8 +55,8 @@ class PoisonedSession:
 def poison(classifier: Classifier, texts: list[str], *, with_nan: bool) -> PoisonedSession:
     """Make the model fail on these texts."""
     rows = classifier._tokenizer.encode([f"user: {text}" for text in texts])
-    session = PoisonedSession(classifier._session, rows, with_nan=with_nan)
-    classifier._session = classifier._lane_session = session  # type: ignore[assignment]
+    session = PoisonedSession(classifier._sessions.lone, rows, with_nan=with_nan)
+    classifier._sessions.lone = classifier._sessions.parallel = session  # type: ignore[assignment]
     return session
 
 

@@ -153,8 +153,8 @@ class _FailsOnPieces:
     def __init__(self, inner: object) -> None:
         self._inner = inner
 
-    def logits(self, rows: list[np.ndarray]) -> np.ndarray:
-        logits = self._inner.logits(rows).copy()  # type: ignore[attr-defined]
+    def logits(self, rows: list[np.ndarray], options: object) -> np.ndarray:
+        logits = self._inner.logits(rows, options).copy()  # type: ignore[attr-defined]
         logits[[len(row) < 100 for row in rows]] = np.nan
         return logits  # type: ignore[no-any-return]
 
@@ -162,8 +162,8 @@ class _FailsOnPieces:
 def test_a_piece_that_fails_leaves_the_chat_unevaluated(bundle: Bundle) -> None:
     """Its other pieces still speak, but nobody may say that all of it is safe."""
     classifier = Classifier(replace(with_pieces(bundle), first_stage=None), DEFAULT_POLICY, n_threads=1)
-    session = _FailsOnPieces(classifier._session)
-    classifier._session = classifier._lane_session = session  # type: ignore[assignment]
+    session = _FailsOnPieces(classifier._sessions.lone)
+    classifier._sessions.lone = classifier._sessions.parallel = session  # type: ignore[assignment]
     (found, short), _ = classifier.classify([[Turn(Role.USER, f"{FILLER * 10}\n\n{CODE}")], [Turn(Role.USER, "hello")]])
     assert isinstance(found, Classification)
     assert found.unevaluated == (Unevaluated.FAILURE,)

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model import Bundle, Classification, Classifier
-from model.calibration import softmax
+from model.calibration import FloatArray, softmax
 from model.first_stage import FirstStage, is_decided, read_table
 from model.manifest import ExitSides, FirstStageFields
 from model.ngrams import ngram_counts
+from model.tokenization import TokenIds
 from schemas import CODES, DEFAULT_POLICY, Role, Turn
 
 TEXTS = ["write a poem about my cat", "hello", "which phone should I buy for my mother", "fix this loop " * 60]
@@ -117,7 +119,7 @@ def test_elsewhere_its_logits_are_blended_in_before_calibration(bundle: Bundle) 
     mixing = stage(exit_from=None, blend_weight=0.5)
     plain = Classifier(replace(bundle, first_stage=None), DEFAULT_POLICY, n_threads=1)
     rows = plain._encode(CONVERSATIONS)
-    logits = np.concatenate([plain._session.logits([row]) for row in rows])
+    logits = np.concatenate([plain._sessions.lone.logits([row]) for row in rows])
     expected = bundle.manifest.logit_scaling.probabilities(logits + np.float32(0.5) * mixing.logits(rows))
     answers, n_first = classify(bundle, mixing)
     assert n_first == 0
@@ -130,8 +132,13 @@ def test_warming_up_reaches_the_transformer_although_the_first_stage_answers_eve
     """Or the first chat that is not easy pays for all lazy allocations."""
     classifier = Classifier(replace(bundle, first_stage=stage(exit_from=0.0)), DEFAULT_POLICY, n_threads=1)
     seen: list[int] = []
-    whole = classifier._session.logits
-    monkeypatch.setattr(classifier._session, "logits", lambda rows: seen.append(len(rows)) or whole(rows))
+    whole = classifier._sessions.lone.logits
+
+    def noted(rows: list[TokenIds], options: Any) -> FloatArray:
+        seen.append(len(rows))
+        return whole(rows, options)
+
+    monkeypatch.setattr(classifier._sessions.lone, "logits", noted)
     classifier.warm_up()
     assert seen
 

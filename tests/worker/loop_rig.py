@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model import Classification, ClassifyStats, RowFailed
+from model import Classification, ClassifyStats, InferenceStalled, RowFailed
 from schemas import CodecLimits, ModelRef, PolicyRef, Turn, Verdict, decode_verdict
 from tests.worker.fake_kafka import MEMBER
 from tests.worker.payloads import TOPICS, classification
@@ -83,15 +83,18 @@ class Cache:
 
 @dataclass
 class Model:
-    """A classifier that notes what it was asked; texts with "poison" in them fail."""
+    """A classifier that notes what it was asked; texts with "poison" fail, those with "endless" stall the call."""
 
     asked: list[Sequence[Turn]] = field(default_factory=list)
+    is_worn_out: bool = False
 
     def classify(
         self, conversations: Sequence[Sequence[Turn]]
     ) -> tuple[list[Classification | RowFailed], ClassifyStats]:
         """Answer."""
         self.asked.extend(conversations)
+        if any("endless" in turns[0].text for turns in conversations):
+            raise InferenceStalled("too many took too long", n_timeouts=4, n_abandoned=1)
         failed = RowFailed("the model failed on this row")
         return [failed if "poison" in turns[0].text else classification() for turns in conversations], ClassifyStats()
 

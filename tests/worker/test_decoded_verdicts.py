@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from schemas import Verdict, encode_verdict
 from tests.schemas.payloads import make_verdict
-from worker.decoded_verdicts import DecodedVerdicts
+from worker.cache.decoded import DecodedVerdicts
 
 
 def verdict_of(chat_id: str, event_id: str = "e") -> Verdict:

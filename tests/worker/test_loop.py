@@ -12,6 +12,7 @@ from tests.worker.loop_rig import Rig
 from tests.worker.payloads import record, tombstone
 from worker.errors import BatchAborted, Fatal
 from worker.messages import OutgoingMessage
+from worker.record import Record
 
 CANARY = "zanzibar-canary"
 
@@ -105,6 +106,39 @@ def test_a_row_that_fails_is_dead_lettered_and_its_neighbours_are_judged() -> No
     assert rig.metrics.registry.get_sample_value(
         "moderation_rejections_total", {"reason": "classification_failed"}
     ) == pytest.approx(1)
+
+
+def endless(offset: int) -> Record:
+    """Return an event that stalls the model."""
+    return record(offset, chat_id=f"endless-{offset}", messages=[{"role": "user", "content": f"endless {offset}"}])
+
+
+def test_a_batch_that_stalls_the_model_is_read_again_in_smaller_ones() -> None:
+    """F12: the records of the batch before are committed by then, so none of them is read twice."""
+    rig = Rig([record(0)], [record(1), endless(2)])
+    seen: list[int] = []
+
+    def rewound() -> None:
+        seen.append(rig.batch_size.limit())
+        assert rig.publisher.offsets == {("chat-events", 0): 1}
+        rig.consumer.batches = [[record(1)], [endless(2)]]
+
+    rig.consumer.rewind = rewound  # type: ignore[method-assign]
+    rig.loop.run()
+    assert seen == [1]
+    assert [verdict.source.offset for verdict in rig.verdicts] == [0, 1]
+    assert rig.reasons == [RejectionReason.CLASSIFICATION_FAILED.value]
+    assert rig.metrics.registry.get_sample_value("moderation_inference_timeouts_total") == pytest.approx(8)
+    assert rig.metrics.registry.get_sample_value("moderation_abandoned_sessions_total") == pytest.approx(2)
+
+
+def test_a_worker_with_inferences_that_never_end_stops_after_the_commit() -> None:
+    """Before it, the same record would do the same to every worker that is started after this one."""
+    rig = Rig([record(0)], [record(1)])
+    rig.model.is_worn_out = True
+    with pytest.raises(Fatal, match="were left behind"):
+        rig.loop.run()
+    assert rig.publisher.offsets == {("chat-events", 0): 1}
 
 
 def test_a_tombstone_evicts_and_is_dead_lettered() -> None:

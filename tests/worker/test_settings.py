@@ -109,6 +109,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"KAFKA__SHADOW_TOPIC": "verdicts"}, "expected a topic of its own"),
         ({"BATCH__THIN_S": "2"}, "lagging_s=1.0 is below thin_s=2.0"),
         ({"KAFKA__MAX_POLL_INTERVAL_S": "1"}, "at most half"),
+        ({"MODEL__TIMEOUT_S": "17"}, "stall for 153 s (9 times as long); expected at most half of kafka"),
+        ({"MODEL__TIMEOUT_S": "14"}, "expected at most http.stalled_after_s=120"),
         ({"KAFKA__DELIVERY": "at_most_once"}, "MODERATION_KAFKA__DELIVERY"),
         ({"KAFKA__LOST_OFFSETS": "latest"}, "MODERATION_KAFKA__LOST_OFFSETS"),
         ({"HTTP__PORT": "99999"}, "MODERATION_HTTP__PORT"),

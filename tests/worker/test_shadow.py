@@ -36,6 +36,7 @@ class Model:
     def __init__(self) -> None:
         self.asked: list[Sequence[Turn]] = []
         self.breaks = False
+        self.is_worn_out = False
 
     def classify(
         self, conversations: Sequence[Sequence[Turn]]
@@ -198,8 +199,14 @@ def test_a_shadow_that_breaks_loses_only_its_own_verdicts() -> None:
         rig.model.breaks = False
         rig.offer([event(4)])
         rig.work()
-    assert [line["error"] for line in lines if line["event"] == "shadow_failed"] == ["NaN", "MemoryError"]
-    assert rig.counts() == {"classification_failed": 3, "published": 2}
+        # Its inferences never end, and no more are begun.
+        rig.model.is_worn_out = True
+        rig.offer([event(5)])
+        rig.work()
+    told = [line["error"] for line in lines if line["event"] == "shadow_failed"]
+    assert told == ["NaN", "MemoryError", "inferences did not end"]
+    assert rig.counts() == {"classification_failed": 4, "published": 2}
+    assert len(rig.model.asked) == 3
 
 
 def test_what_kafka_does_not_take_is_counted_and_told_once() -> None:

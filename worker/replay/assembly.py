@@ -12,7 +12,7 @@ from model import Bundle, load_bundle, load_policy
 from schemas import Policy, Verdict
 from worker.app import make_cache, make_classifier, make_publisher, serve_health
 from worker.batch_size import BatchSize
-from worker.cache import VerdictCache
+from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
 from worker.group_agreement import agreement_of

@@ -12,7 +12,7 @@ from confluent_kafka import Message
 
 from model import Classifier
 from schemas import CodecLimits
-from worker.cache import VerdictCache
+from worker.cache.verdict_cache import VerdictCache
 from worker.decode import Decoder
 from worker.record import Record
 from worker.replay.plan import Partition, ReplayPlan

@@ -125,6 +125,9 @@ class Shadow:
         if judge is None:
             self._metrics.shadow_dropped.labels("no_bundle").inc(len(chats))
             return
+        if judge.classifier.is_worn_out:
+            self._failed("inferences did not end", len(chats))
+            return
         distinct = list({waiting.event.fingerprint: waiting.event for waiting in chats}.values())
         try:
             results, _ = judge.classifier.classify([event.turns for event in distinct])

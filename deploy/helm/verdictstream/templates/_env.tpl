@@ -86,6 +86,7 @@
 - {name: MODERATION_MODEL__POLICY_PATH, value: /etc/verdictstream/policy/policy.toml}
 {{- end }}
 - {name: MODERATION_MODEL__RELOAD_INTERVAL_S, value: {{ $.Values.model.reloadSeconds | quote }}}
+- {name: MODERATION_MODEL__TIMEOUT_S, value: {{ $.Values.model.timeoutSeconds | quote }}}
 {{- if and (eq .component "worker") (ne $.Values.shadow.bundle.source "none") }}
 - {name: MODERATION_SHADOW__MODEL_PATH, value: {{ printf "/shadow/%s" $.Values.shadow.bundle.subPath | trimSuffix "/" | quote }}}
 - {name: MODERATION_SHADOW__SAMPLE_RATIO, value: {{ $.Values.shadow.sampleRatio | quote }}}

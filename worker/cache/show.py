@@ -7,9 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas import CATEGORY_NAMES, Verdict, decode_verdict
-from worker.cache import cache_key
+from worker.cache.errors import remedy
+from worker.cache.verdict_cache import cache_key
 from worker.errors import Degraded
-from worker.redis_errors import remedy
 from worker.redis_settings import RedisSettings, connect
 
 _COLOURS = {"allow": "green", "review": "yellow", "block": "red"}

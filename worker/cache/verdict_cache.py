@@ -17,11 +17,11 @@ import structlog
 from pydantic import ValidationError
 
 from schemas import Verdict
-from worker.decoded_verdicts import DecodedVerdicts
+from worker.cache.decoded import DecodedVerdicts
+from worker.cache.errors import remedy
 from worker.errors import Degraded
 from worker.metrics import Metrics
 from worker.record import Record
-from worker.redis_errors import remedy
 from worker.redis_settings import RedisSettings
 
 log = structlog.get_logger()
