@@ -23,6 +23,7 @@ from loadtest.compare_command import bare_session, compare, padded_session
 from loadtest.errors import LoadTestError
 from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS
 from loadtest.fleet_simulation import Fleet
+from loadtest.hostile_command import hostile
 from loadtest.open_loop import bench
 from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
 from loadtest.plan import Sizing, Traffic, make_plan, read_profile
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(sweep)
 app.command()(soak)
+app.command()(hostile)
 app.command(name="scale-demo")(scale_demo)
 
 

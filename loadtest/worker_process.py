@@ -132,6 +132,11 @@ class WorkerProcess:
         if code and error is None:
             raise LoadTestError(f"the worker ended with exit code {code}, expected 0; its last lines:\n{tail}")
 
+    @property
+    def pid(self) -> int:
+        """The process' id."""
+        return self._process.pid
+
     def kill(self) -> None:
         """End it at once, as a crash would; takes the place of the `with` block's end."""
         self._stopping.set()

@@ -4,20 +4,30 @@ Serving and training both call `render`; there is no second implementation. Char
 because tokenising costs time in proportion to length (0.3 to 0.7 s for 1 MB) and the classifier reads a few hundred
 tokens anyway.
 
-Invariant: the result has at most `Windowing.max_rendered_characters` characters, whatever the input.
+Roles that today's bundles were not trained on are rendered as one that they know: `developer` as `system`, `tool` and
+`function` as `assistant`. Results of tools are context: they take the places in the window that other messages leave.
+
+Invariants: the result has at most `Windowing.max_rendered_characters` characters, whatever the input. A conversation
+renders as it does without its tools' results, but for the lines that these add.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas import Role, Turn
+from schemas import RESULTS_OF_TOOLS, Role, Turn, ends_of
 
-_NORMALISED_END_CHARACTERS: Final = 50_000
-"""From each end of a longer message, characters that are normalised; what lies between is never read."""
+_MARKERS: Final = {role: role.value for role in Role} | {
+    Role.DEVELOPER: Role.SYSTEM.value,
+    Role.TOOL: Role.ASSISTANT.value,
+    Role.FUNCTION: Role.ASSISTANT.value,
+}
+
+_NORMALISED_WHOLE_CHARACTERS: Final = 2_000
+"""A longer text is normalised from its two ends, as far as it is read: a character may become 18."""
 
 _NORMALISED_PIECE: Final = re.compile(r"\S{1,256}|\s+")
 """What is normalised at once: putting combining marks in order takes quadratic time in the length of their run, half a
@@ -76,7 +86,7 @@ class Windowing(BaseModel):
     def max_rendered_characters(self) -> int:
         """Upper bound on the length of a rendered conversation."""
         longest = max(span.n_characters for span in (self.last_user, self.user, self.other))
-        marker = max(len(role.value) for role in Role) + len(": ") + len("\n")
+        marker = max(map(len, _MARKERS.values())) + len(": ") + len("\n")
         n_messages = self.max_messages + (2 if self.keeps_request else 0)
         return n_messages * (longest + len(_GAP) + marker)
 
@@ -91,28 +101,35 @@ def render(turns: Sequence[Turn], windowing: Windowing) -> str:
     Returns:
         The text to tokenise; empty only for an empty list.
     """
-    start = max(0, len(turns) - windowing.max_messages)
+    kept = _window(turns, windowing.max_messages)
+    shown = dict.fromkeys(kept, windowing.user)
     users = [i for i, turn in enumerate(turns) if turn.role is Role.USER]
-    shown = dict.fromkeys(range(start, len(turns)), windowing.user)
-    if users and users[-1] >= start:
+    if users and users[-1] in shown:
         shown[users[-1]] = windowing.last_user
     if users and windowing.keeps_request:
-        if users[0] < start:
-            shown[users[0]] = Span(head=windowing.user.head, tail=0)
+        shown.setdefault(users[0], Span(head=windowing.user.head, tail=0))
         shown[_request(turns, users)] = windowing.last_user
     lines = []
     for i, span in sorted(shown.items()):
         role, text = turns[i]
-        kept = span if role is Role.USER else windowing.other
-        lines.append(f"{role.value}: {_head_and_tail(normalise(text), kept)}")
+        kept_span = span if role is Role.USER else windowing.other
+        lines.append(f"{_MARKERS[role]}: {_head_and_tail(text, kept_span)}")
     return "\n".join(lines)
+
+
+def _window(turns: Sequence[Turn], n_messages: int) -> list[int]:
+    """Return the positions of the last turns, and of the results of tools those last ones for which there is room."""
+    results = [i for i, turn in enumerate(turns) if turn.role in RESULTS_OF_TOOLS]
+    others = sorted(set(range(len(turns))) - set(results))[-n_messages:]
+    n_free = min(n_messages - len(others), len(results))
+    return sorted(others + results[len(results) - n_free :])
 
 
 def _request(turns: Sequence[Turn], users: Sequence[int]) -> int:
     """Return the position of the last user message with content; of the last one where none has any."""
     for i in reversed(users):
-        text = turns[i].text
-        n_letters = sum(_WIDE_LETTER if letter > _FIRST_WIDE else 1 for letter in text[:_ENDS_READ] if letter.isalnum())
+        text = turns[i].text[:_ENDS_READ]
+        n_letters = sum(_WIDE_LETTER if letter > _FIRST_WIDE else 1 for letter in text if letter.isalnum())
         if n_letters >= _CONTENT_LETTERS:
             return i
     return users[-1]
@@ -120,21 +137,49 @@ def _request(turns: Sequence[Turn], users: Sequence[int]) -> int:
 
 def render_piece(text: str) -> str:
     """Render a piece of a user message, normalised, as a message that stands alone."""
-    return f"{Role.USER.value}: {text}"
+    return f"{_MARKERS[Role.USER]}: {text}"
 
 
 def normalise(text: str) -> str:
     """Fold compatibility forms, drop invisible characters and fold white space, in linear time."""
-    if len(text) > 2 * _NORMALISED_END_CHARACTERS:
-        text = f"{text[:_NORMALISED_END_CHARACTERS]} {text[-_NORMALISED_END_CHARACTERS:]}"
+    text = ends_of(text)
     if not text.isascii():
-        visible = _INVISIBLE.sub("", text)
-        text = "".join(unicodedata.normalize("NFKC", piece) for piece in _NORMALISED_PIECE.findall(visible))
+        text = "".join(unicodedata.normalize("NFKC", piece) for piece in _pieces(text))
     return " ".join(text.split())
 
 
 def _head_and_tail(text: str, span: Span) -> str:
-    if len(text) <= span.n_characters:
+    n_read = span.n_characters
+    is_long = len(text) > _NORMALISED_WHOLE_CHARACTERS and not text.isascii()
+    text = _normalised_ends(text, n_read + 1) if is_long else normalise(text)
+    if len(text) <= n_read:
         return text
     tail = text[-span.tail :] if span.tail else ""
     return f"{text[: span.head]}{_GAP}{tail}"
+
+
+def _normalised_ends(text: str, n_characters: int) -> str:
+    """Normalise a text from both ends until each has so many characters; what is between them may be missing.
+
+    The pieces are those of the whole text, so that each end is what it is where all of it is normalised.
+    """
+    pieces = _pieces(ends_of(text))
+    head = _normalised(pieces, n_characters)
+    tail = _normalised(pieces[: len(head) - 1 : -1], n_characters) if len(head) < len(pieces) else []
+    return " ".join("".join([*head, *reversed(tail)]).split())
+
+
+def _normalised(pieces: Iterable[str], n_characters: int) -> list[str]:
+    """Normalise one piece after the other until they have so many characters besides white space."""
+    read: list[str] = []
+    n_read = 0
+    for piece in pieces:
+        if n_read >= n_characters:
+            break
+        read.append(unicodedata.normalize("NFKC", piece))
+        n_read += sum(map(len, read[-1].split()))
+    return read
+
+
+def _pieces(text: str) -> list[str]:
+    return _NORMALISED_PIECE.findall(_INVISIBLE.sub("", text))

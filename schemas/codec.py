@@ -15,13 +15,16 @@ import jiter
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
+from schemas.chat_event import EVENT_SCHEMA_VERSION, MAX_CHAT_ID_CHARACTERS, NO_CONTENT, ChatEvent
 from schemas.errors import RecordRejected, RejectionReason
+from schemas.foreign_forms import remedy
+from schemas.record_cost import n_values
 from schemas.verdict import Verdict
 from schemas.verdict_change import VerdictChange
-from schemas.visible_text import Turn, conversation_turns
+from schemas.visible_text import Turn, conversation_turns, kept_turns
 
 MAX_REPORTED_PROBLEMS: Final = 3
+_BEGINNING_BYTES: Final = 50_000
 
 _VERSION: Final = re.compile(r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
 _VERDICT_ADAPTER: Final = TypeAdapter(Verdict)
@@ -38,6 +41,14 @@ class CodecLimits(BaseModel):
         gt=0,
         description="Largest chat event that is decoded, bytes; larger ones are dead-lettered.",
     )
+    max_event_values: int = Field(
+        default=75_000,
+        gt=0,
+        description="Most JSON values in a chat event, context included; one with more is dead-lettered.",
+    )
+    max_messages: int = Field(
+        default=10_000, gt=0, description="Most messages in a chat event; one with more is dead-lettered."
+    )
 
 
 def decode_chat_event(raw: bytes | None, limits: CodecLimits) -> ChatEvent:
@@ -53,13 +64,13 @@ def decode_conversation(raw: bytes | None, limits: CodecLimits) -> tuple[ChatEve
         limits: Size limits.
 
     Returns:
-        An event and its turns to be judged, at least one.
+        An event and its turns to be judged, at least one; of a very long conversation what `kept_turns` keeps.
 
     Raises:
         RecordRejected: with reason decode_error, too_large, schema_error or empty_conversation.
     """
     event = validate_event(parse_event(raw, limits))
-    return event, visible_turns(event)
+    return event, kept_turns(visible_turns(event))
 
 
 def parse_event(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
@@ -79,8 +90,23 @@ def parse_event(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
             f"the record has {len(raw)} bytes; expected at most {limits.max_event_bytes} "
             "(MODERATION_CODEC__MAX_EVENT_BYTES)",
         )
-    document = _parse_object(raw)
-    _check_version(document.get("schema_version"))
+    # No record has more values than bytes.
+    if len(raw) > limits.max_event_values:
+        _check_number_of_values(raw, limits)
+    document = _parse(raw)
+    if not isinstance(document, dict):
+        raise RecordRejected(
+            RejectionReason.DECODE_ERROR,
+            f"the JSON value is a {type(document).__name__}; expected an object",
+        )
+    try:
+        if (version := document.get("schema_version")) is not None:
+            _check_version(version)
+        if len(raw) > limits.max_messages:
+            _check_number_of_messages(document.get("messages"), limits)
+    except RecordRejected as rejection:
+        rejection.chat_id = _readable_chat_id(document)
+        raise
     return document
 
 
@@ -93,7 +119,8 @@ def validate_event(document: dict[str, object]) -> ChatEvent:
     try:
         return ChatEvent.model_validate(document)
     except ValidationError as error:
-        raise RecordRejected(RejectionReason.SCHEMA_ERROR, _describe(error)) from None
+        problem = f"{_describe(error)}{remedy(document)}"
+        raise RecordRejected(RejectionReason.SCHEMA_ERROR, problem, _readable_chat_id(document)) from None
 
 
 def visible_turns(event: ChatEvent) -> list[Turn]:
@@ -107,13 +134,39 @@ def visible_turns(event: ChatEvent) -> list[Turn]:
         raise RecordRejected(
             RejectionReason.EMPTY_CONVERSATION,
             "messages, formatted_chat and query hold no visible text; expected some in one of them",
+            event.chat_id,
         )
     return turns
 
 
-def _parse_object(raw: bytes) -> dict[str, object]:
+def _check_number_of_values(raw: bytes, limits: CodecLimits) -> None:
+    """Refuse a record that would be slow to parse and large in memory, before any object is made of it."""
+    found = n_values(raw, enough=limits.max_event_values)
+    if found <= limits.max_event_values:
+        return
+    # What is broken from its beginning on, nested too deeply say, is called so.
+    _parse(raw[:_BEGINNING_BYTES], partial=True)
+    raise RecordRejected(
+        RejectionReason.TOO_LARGE,
+        f"the record has {found} JSON values or more; expected at most {limits.max_event_values} "
+        "(MODERATION_CODEC__MAX_EVENT_VALUES); send less in `context` or fewer messages",
+    )
+
+
+def _check_number_of_messages(messages: object, limits: CodecLimits) -> None:
+    if isinstance(messages, list) and len(messages) > limits.max_messages:
+        raise RecordRejected(
+            RejectionReason.TOO_LARGE,
+            f"the record has {len(messages)} messages; expected at most {limits.max_messages} "
+            "(MODERATION_CODEC__MAX_MESSAGES); send the newest",
+        )
+
+
+def _parse(raw: bytes, *, partial: bool = False) -> object:
     try:
-        document = jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
+        return jiter.from_json(
+            raw, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys", partial_mode=partial
+        )
     except ValueError as error:
         # The parser quotes a duplicate key, which is input text and stays out of headers and logs.
         problem = "duplicate key" if str(error).startswith("Detected duplicate key") else str(error)
@@ -121,18 +174,16 @@ def _parse_object(raw: bytes) -> dict[str, object]:
             RejectionReason.DECODE_ERROR,
             f"not well-formed JSON in UTF-8: {problem}; expected one JSON object"[:300],
         ) from None
-    if not isinstance(document, dict):
-        raise RecordRejected(
-            RejectionReason.DECODE_ERROR,
-            f"the JSON value is a {type(document).__name__}; expected an object",
-        )
-    return document
+
+
+def _readable_chat_id(document: dict[str, object]) -> str | None:
+    """Return the chat_id of a record that is rejected for something else."""
+    chat_id = document.get("chat_id")
+    return chat_id if isinstance(chat_id, str) and 0 < len(chat_id) <= MAX_CHAT_ID_CHARACTERS else None
 
 
 def _check_version(version: object) -> None:
-    """Dispatch on the major version; there is one so far, and missing means that one."""
-    if version is None:
-        return
+    """Dispatch on the major version; there is one so far."""
     text = str(version) if isinstance(version, str | int | float) else ""
     major = text.partition(".")[0].removeprefix("v")
     if major != str(EVENT_SCHEMA_VERSION):
@@ -146,13 +197,19 @@ def _check_version(version: object) -> None:
 
 def _describe(error: ValidationError) -> str:
     """Name the first few problems without the values, which are chat text."""
-    problems = error.errors(include_url=False, include_context=False)
+    problems = [
+        problem
+        for problem in error.errors(include_url=False, include_context=False)
+        # Only says that another field of the same message is at fault, which is named as well.
+        if problem["type"] != "default_factory_not_called"
+    ]
     # A location is a path of known field names and list positions, never a name from the input;
     # of the value itself only the type is told.
     named = []
     for problem in problems[:MAX_REPORTED_PROBLEMS]:
         place = ".".join(str(part) for part in problem["loc"])
-        found = "nothing" if problem["type"] == "missing" else type(problem["input"]).__name__
+        is_missing = problem["type"] == "missing" or problem["input"] is NO_CONTENT
+        found = "nothing" if is_missing else type(problem["input"]).__name__
         named.append(f"{place}: {problem['msg']}, found {found}")
     more = f" (and {len(problems) - len(named)} more)" if len(problems) > len(named) else ""
     return f"not a ChatEvent: {'; '.join(named)}{more}"

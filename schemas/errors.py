@@ -13,7 +13,7 @@ class RejectionReason(StrEnum):
     DECODE_ERROR = "decode_error"
     """Not one JSON object in UTF-8: truncated, BOM, NaN, too deep, duplicate key, no value."""
     TOO_LARGE = "too_large"
-    """More bytes than the codec accepts."""
+    """More bytes, JSON values or messages than the codec accepts."""
     SCHEMA_ERROR = "schema_error"
     """A JSON object, but no ChatEvent: field missing or of wrong type, unknown role or version."""
     EMPTY_CONVERSATION = "empty_conversation"
@@ -30,9 +30,11 @@ class RecordRejected(Exception):  # noqa: N818  the name says what the worker mu
     Args:
         reason: Code for the `reason` header and the metric label.
         error: What was found and what was expected, for people. Holds no chat text.
+        chat_id: The chat, where the record still tells which one it is of.
     """
 
-    def __init__(self, reason: RejectionReason, error: str) -> None:
+    def __init__(self, reason: RejectionReason, error: str, chat_id: str | None = None) -> None:
         super().__init__(f"{reason}: {error}")
         self.reason = reason
         self.error = error
+        self.chat_id = chat_id

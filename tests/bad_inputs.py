@@ -45,7 +45,7 @@ def bad_inputs() -> list[BadInput]:
         BadInput("1 MB of combining marks", orjson.dumps(chat("x" + "\u0301\u0316" * 250_000)), None),
         BadInput("zero-width only", orjson.dumps(chat("\u200b\u200d\ufeff" * 10_000)), "empty_conversation"),
         BadInput("empty conversation", orjson.dumps(chat(messages=[])), "empty_conversation"),
-        BadInput("unknown role", _GOOD.replace(b'"user"', b'"tool"'), "schema_error"),
+        BadInput("unknown role", _GOOD.replace(b'"user"', b'"narrator"'), "schema_error"),
         BadInput("missing chat_id", orjson.dumps({"messages": chat()["messages"]}), "schema_error"),
         BadInput("chat_id of 10 kB", orjson.dumps(chat(chat_id="c" * 10_000)), "schema_error"),
         BadInput("unknown schema_version", orjson.dumps(chat(schema_version=2)), "schema_error"),

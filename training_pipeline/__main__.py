@@ -17,10 +17,12 @@ from model.pieces import PieceRule
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.early_exit_fit import EarlyExitOptions
+from training_pipeline.encoder.files import resolve_encoder
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.first_stage_fit import FirstStageOptions
 from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.parity import print_parity
+from training_pipeline.probes.commands import app as probes_app
 from training_pipeline.recipe_commands import app as recipe_app
 from training_pipeline.release_commands import app as release_app
 from training_pipeline.report.commands import app as report_app
@@ -47,8 +49,8 @@ EpochOption = Annotated[
     int, typer.Option("--epoch", min=0, help="Checkpoint to use; 0 takes the run's choice, see best.json.")
 ]
 EncoderOption = Annotated[
-    Path | None,
-    typer.Option("--encoder", help="Folder of the encoder.", show_default="the run's own"),
+    str | None,
+    typer.Option("--encoder", help="Encoder of the run, as of `train`.", show_default="the run's own"),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
 
@@ -58,7 +60,7 @@ def calibrate(*, run: RunOption, data: DataOption, encoder: EncoderOption = None
     """Compare a run's checkpoints on its held-out chats, as they would be served (INT8), without touching a dev set."""
     from training_pipeline.checkpoints import compare_checkpoints, print_checkpoints  # noqa: PLC0415
 
-    rows = compare_checkpoints(run, data, encoder or encoder_of(run), n_threads=threads or available_cpus())
+    rows = compare_checkpoints(run, data, _encoder(encoder) or encoder_of(run), n_threads=threads or available_cpus())
     print_checkpoints(rows, Console())
     _print_json({"checkpoints": rows})
 
@@ -74,6 +76,9 @@ def export(
     evaluation: Annotated[
         list[Path] | None,
         typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
+    ] = None,
+    probes: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes for the manifest and the card.")
     ] = None,
     epoch: EpochOption = 0,
     encoder: EncoderOption = None,
@@ -99,8 +104,9 @@ def export(
         name=name,
         version=version,
         evaluation=evaluation or (),
+        probes=probes,
         epoch=epoch or None,
-        encoder=encoder,
+        encoder=_encoder(encoder),
         n_threads=threads or available_cpus(),
         scaling=scaling,
         first_stage=FirstStageOptions() if first_stage else None,
@@ -133,7 +139,7 @@ def quantise_compare(
     rows = compare(
         run,
         epoch or chosen_epoch(run),
-        encoder or encoder_of(run),
+        _encoder(encoder) or encoder_of(run),
         data,
         training,
         n_threads=threads or available_cpus(),
@@ -149,6 +155,11 @@ app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
 app.add_typer(report_app)
+app.add_typer(probes_app)
+
+
+def _encoder(name: str | None) -> Path | None:
+    return None if name is None else resolve_encoder(name)
 
 
 def _print_json(document: object) -> None:

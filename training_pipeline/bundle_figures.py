@@ -14,10 +14,17 @@ from training_pipeline.early_exit_fit import EarlyExits
 from training_pipeline.evaluate import evaluate
 from training_pipeline.first_stage_account import first_stage_account
 from training_pipeline.labelled_chats import read_labelled_chats
+from training_pipeline.probes.measure import measure_folder
 
 
 def bundle_figures(
-    folder: Path, evaluation: Sequence[Path], *, n_threads: int, plain: bytes, exits: EarlyExits | None
+    folder: Path,
+    evaluation: Sequence[Path],
+    *,
+    n_threads: int,
+    plain: bytes,
+    exits: EarlyExits | None,
+    probes: Path | None = None,
 ) -> dict[str, Any]:
     """Return figures by data set, and what decides the exits, ready for JSON.
 
@@ -27,6 +34,7 @@ def bundle_figures(
         n_threads: Inference threads.
         plain: Contents of model.onnx without exits.
         exits: Those that the bundle's model has.
+        probes: Folder of probes; None leaves them out.
     """
     classifier = Classifier(load_bundle(folder), DEFAULT_POLICY, n_threads=n_threads)
     metrics: dict[str, Any] = {}
@@ -39,6 +47,10 @@ def bundle_figures(
         if exits is not None:
             found["early_exits"] = early_exit_account(classifier, plain, exits, agreed, n_threads=n_threads)
         metrics[path.stem] = found
+    if probes is not None:
+        metrics["probes"] = measure_folder(classifier, probes).short()
+        # The machine's, and so no part of a bundle that the same run makes again.
+        del metrics["probes"]["seconds"]
     if exits is not None:
         metrics["early_exits"] = _rule(exits)
     return metrics

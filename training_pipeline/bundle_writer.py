@@ -32,7 +32,7 @@ QUANTISATION: Final = (
     "INT8: weights per column, embeddings per row, activations per token; see training_pipeline/quantise.py"
 )
 
-LICENCE: Final = "Apache-2.0 for the encoder; MODEL_CARD.md says under which licences the training texts are"
+LICENCE: Final = "MODEL_CARD.md says under which licences the encoder and the training texts are"
 
 
 def first_stage_files(first_stage: FirstStage | None) -> dict[str, bytes]:

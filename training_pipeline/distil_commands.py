@@ -100,7 +100,7 @@ def distil(
     from training_pipeline.distil.distil import distil as run  # noqa: PLC0415
     from training_pipeline.distil.student import StudentShape  # noqa: PLC0415
     from training_pipeline.distil.student_chats import Mixing  # noqa: PLC0415
-    from training_pipeline.encoder_files import resolve_encoder  # noqa: PLC0415
+    from training_pipeline.encoder.files import resolve_encoder  # noqa: PLC0415
     from training_pipeline.train_tracking import Tracking  # noqa: PLC0415
 
     set_threads(threads)
@@ -165,7 +165,7 @@ def tune(
 ) -> None:
     """Search for a configuration; dev chats and chats that a final run holds out are never looked at."""
     from training_pipeline import tune as search  # noqa: PLC0415
-    from training_pipeline.encoder_files import default_encoder_path, resolve_encoder  # noqa: PLC0415
+    from training_pipeline.encoder.files import default_encoder_path, resolve_encoder  # noqa: PLC0415
 
     set_threads(threads)
     request = search.TuneRequest(

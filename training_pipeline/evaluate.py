@@ -34,6 +34,8 @@ OPERATING_POINTS: Final = (0.029, 0.044)
 
 _CHUNK_CHATS: Final = 512
 
+_MISSING: Final = "\u2013"
+
 
 OnProgress = Callable[[int], None]
 """Called with the number of chats that are done."""
@@ -174,6 +176,6 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     table = Table("category", "precision", "recall", "F1", "chats", title="Categories, agreed chats")
     for code, row in report["agreed"]["categories"].items():
-        cells = (str(row[name]) for name in ("precision", "recall", "f1", "n_chats"))
+        cells = (_MISSING if row[name] is None else str(row[name]) for name in ("precision", "recall", "f1", "n_chats"))
         table.add_row(f"{code} {CATEGORY_NAMES[code]}", *cells)
     console.print(table)

@@ -32,7 +32,8 @@ from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.distil.layout import RECORD_NAME as DISTIL_RECORD_NAME
 from training_pipeline.distilbert_weights import as_bert
 from training_pipeline.early_exit_fit import EarlyExitOptions
-from training_pipeline.encoder_files import read_encoder_shape
+from training_pipeline.encoder.files import default_encoder_path, read_encoder_shape
+from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, recorded_source, source_of
 from training_pipeline.evidence_fit import FittedEvidence, fit_evidence
 from training_pipeline.first_stage_fit import FirstStageOptions, fit_first_stage
 from training_pipeline.held_out import HeldOut
@@ -62,6 +63,8 @@ class ExportRequest:
     version: str
     evaluation: Sequence[Path] = ()
     """Labelled chats that training never saw."""
+    probes: Path | None = None
+    """Folder of probes for the manifest's figures and the model card."""
     epoch: int | None = None
     """The run's own choice where None: its best epoch if it may stop early, or else the last planned one."""
     encoder: Path | None = None
@@ -142,6 +145,8 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
             **record.model_dump(mode="json"),
             "n_chats_held_out": len(held_out),
             "epoch": epoch,
+            "pooling": config.pooling,
+            "encoder": _encoder_source(request).model_dump(mode="json", exclude_defaults=True),
             **_distilled(request.run),
         },
     }
@@ -157,7 +162,14 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     languages = with_languages(None if fitted is None else request.languages, contents, fields)
 
     def measure(staging: Path) -> dict[str, Any]:
-        metrics = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=model, exits=exits)
+        metrics = bundle_figures(
+            staging,
+            request.evaluation,
+            n_threads=request.n_threads,
+            plain=model,
+            exits=exits,
+            probes=request.probes,
+        )
         metrics["calibration"] = calibration.summary()
         metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
         if fitted is not None:
@@ -184,6 +196,16 @@ def _with_pieces(
         return fit_evidence(load_bundle(plain), held_out, pieces, seed=seed, n_threads=request.n_threads)
     finally:
         shutil.rmtree(plain, ignore_errors=True)
+
+
+def _encoder_source(request: ExportRequest) -> EncoderSource:
+    """Return where the weights come from: as the run recorded it, or as the folder that was named says."""
+    kept = encoder_of(request.run)
+    recorded = recorded_source(kept)
+    if recorded is not None:
+        return recorded
+    named = request.encoder or (kept if kept == default_encoder_path() else None)
+    return UNKNOWN_SOURCE if named is None else source_of(named)
 
 
 def _distilled(run: Path) -> dict[str, Any]:

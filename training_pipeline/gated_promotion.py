@@ -17,6 +17,8 @@ from schemas import DEFAULT_POLICY, Policy
 from training_pipeline.data.stage_files import digests
 from training_pipeline.evaluate import Predictions, predict
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.probes.gate import probe_lines
+from training_pipeline.probes.measure import measure_folder
 from training_pipeline.promote import promote
 from training_pipeline.promotion_gate import GateMargins, compare_bundles, print_gate
 
@@ -33,6 +35,8 @@ class PromotionRequest:
     registry: Path
     data: Sequence[Path] = ()
     """Labelled chats that neither bundle was trained on; not needed for the first bundle of a registry."""
+    probes: Path | None = None
+    """Folder of probes; None leaves the identity gap out of the gate."""
     margins: GateMargins = field(default_factory=GateMargins)
     force_reason: str | None = None
     """Promote whatever the gate says, and record this."""
@@ -89,6 +93,12 @@ def _run_gate(current: Bundle, candidate: Bundle, request: PromotionRequest, con
     lines = compare_bundles(
         _answers(current, chats, request), _answers(candidate, chats, request), banned, request.margins
     )
+    if request.probes is not None:
+        measured = [
+            measure_folder(Classifier(bundle, request.policy, n_threads=request.n_threads), request.probes)
+            for bundle in (current, candidate)
+        ]
+        lines += probe_lines(measured[0], measured[1], max_identity_gap=request.margins.identity_gap)
     print_gate(lines, console)
     return {
         "against": current.digest,

@@ -24,6 +24,9 @@ class SafetyMetrics:
     n_banned: int
     accuracy: float
     macro_f1: float
+    """Mean of the F1 of the categories that have chats."""
+    n_categories: int
+    """Categories that the macro F1 runs over."""
     weighted_f1: float
     """Mean of the categories' F1, weighted by their chats."""
     cross_category_error_rate: float
@@ -49,8 +52,8 @@ def safety_metrics(labels: NDArray[np.int64], predicted: NDArray[np.int64], bann
     """Compare predicted with true categories, both int64 [n_chats] of column indices; `NO_ANSWER` is always wrong."""
     truly_banned = banned_columns(banned)[labels]
     called_banned = called_banned_of(labels, predicted, banned)
-    # Without this, scikit-learn would average over "no answer" as over a fourteenth category.
-    columns = np.union1d(labels, predicted[predicted != NO_ANSWER])
+    # A category without chats has no recall and so no F1; nor is "no answer" a fourteenth category.
+    columns = np.unique(labels)
     macro, weighted = (
         float(f1_score(labels, predicted, labels=columns, average=average, zero_division=0.0))
         for average in ("macro", "weighted")
@@ -60,6 +63,7 @@ def safety_metrics(labels: NDArray[np.int64], predicted: NDArray[np.int64], bann
         n_banned=int(truly_banned.sum()),
         accuracy=float(accuracy_score(labels, predicted)),
         macro_f1=macro,
+        n_categories=len(columns),
         weighted_f1=weighted,
         cross_category_error_rate=float((truly_banned != called_banned).mean()),
         banned_to_safe_rate=share(~called_banned, truly_banned),
@@ -135,17 +139,21 @@ def expected_calibration_error(labels: NDArray[np.int64], probabilities: NDArray
     return sum(gaps) / len(labels)
 
 
-def category_figures(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and number of chats of each category, by code."""
+def category_figures(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, dict[str, float | None]]:
+    """Return precision, recall, F1 and number of chats of each category, by code.
+
+    A category without chats has neither recall nor F1, one that was never named no precision: None.
+    """
     figures = precision_recall_fscore_support(labels, predicted, labels=range(len(CODES)), zero_division=0.0)
+    named = [bool((predicted == column).any()) for column in range(len(CODES))]
     return {
         code: {
-            "precision": round(float(precision), 4),
-            "recall": round(float(recall), 4),
-            "f1": round(float(f1), 4),
+            "precision": round(float(precision), 4) if was_named else None,
+            "recall": round(float(recall), 4) if n_chats else None,
+            "f1": round(float(f1), 4) if n_chats else None,
             "n_chats": int(n_chats),
         }
-        for code, precision, recall, f1, n_chats in zip(CODES, *figures, strict=True)
+        for code, precision, recall, f1, n_chats, was_named in zip(CODES, *figures, named, strict=True)
     }
 
 

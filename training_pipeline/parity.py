@@ -19,7 +19,7 @@ from model.session import OnnxSession
 from model.tokenization import TokenIds
 from schemas import DEFAULT_BANNED
 from training_pipeline.calibrate import session_logits
-from training_pipeline.encoder_files import read_encoder_shape
+from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.evaluate import OPERATING_POINTS
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics
 from training_pipeline.onnx_graph import FloatMatrix, FloatProducts, build_graph
@@ -131,7 +131,7 @@ def runtime_logits(
     """
     import torch  # noqa: PLC0415  (seconds of import that the rest of export does not need)
 
-    from training_pipeline.encoder_classifier import EncoderClassifier  # noqa: PLC0415
+    from training_pipeline.encoder.classifier import EncoderClassifier  # noqa: PLC0415
     from training_pipeline.train import predict_logits  # noqa: PLC0415
 
     torch.set_num_threads(n_threads)

@@ -35,6 +35,8 @@ class Rule(StrEnum):
 
     NO_WORSE = "no worse"
     NOT_SHOWN_WORSE = "not shown worse"
+    WITHIN = "within, or no worse"
+    """The candidate itself is within the margin, or at least no worse than the current one."""
     NONE = "none"
     """For people only."""
 
@@ -48,6 +50,8 @@ class GateMargins(BaseModel):
     safe_to_banned: float = Field(default=0.02, ge=0, le=1)
     accuracy: float = Field(default=0.02, ge=0, le=1)
     category: float = Field(default=0.0, ge=0, le=1)
+    identity_gap: float = Field(default=0.02, ge=0, le=1)
+    """Largest gap in the share of allowed chats between an identity and neutral words; needs probes."""
     n_resamples: int = Field(default=2_000, ge=100)
     seed: int = 0
 
@@ -73,6 +77,8 @@ class GateLine:
         """Whether the rule is met."""
         if self.rule is Rule.NONE:
             return True
+        if self.rule is Rule.WITHIN:
+            return self.candidate <= self.margin or self.difference <= 0
         return (self.high if self.rule is Rule.NO_WORSE else self.low) <= self.margin
 
     def as_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from model.session import OnnxSession
 from model.tokenization import ConversationTokenizer, TokenIds
 from schemas import DEFAULT_BANNED
 from training_pipeline.calibrate import session_logits
-from training_pipeline.encoder_files import read_encoder_shape
+from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.export import read_weights
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.metrics import safety_metrics

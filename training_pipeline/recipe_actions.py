@@ -94,8 +94,8 @@ def train(
     """
     import torch  # noqa: PLC0415  (seconds of import that a plan does not need)
 
-    from training_pipeline.encoder_files import default_encoder_path  # noqa: PLC0415
-    from training_pipeline.encoder_layers import keep_layers  # noqa: PLC0415
+    from training_pipeline.encoder.files import resolve_encoder  # noqa: PLC0415
+    from training_pipeline.encoder.layers import keep_layers  # noqa: PLC0415
     from training_pipeline.recipe_state import arguments_digest, paths_digest  # noqa: PLC0415
     from training_pipeline.train import run_training  # noqa: PLC0415
 
@@ -103,7 +103,7 @@ def train(
     begun = arguments_digest([stage.model_dump(mode="json"), paths_digest([*data, dev]), code])
     _make_room(out, begun)
     if stage.encoder_layers is not None:
-        keep_layers(stage.encoder or default_encoder_path(), stage.encoder_layers, encoder)
+        keep_layers(resolve_encoder(stage.encoder), stage.encoder_layers, encoder)
     checkpoint = run_training(
         data, dev, out, stage.config, licence_classes=frozenset(stage.licence_classes), encoder=encoder
     )
@@ -190,6 +190,7 @@ def export(
         name=stage.name,
         version=stage.version,
         evaluation=evaluation,
+        probes=stage.probes,
         epoch=stage.epoch,
         encoder=encoder,
         n_threads=n_threads,
@@ -239,6 +240,7 @@ def promote(stage: PromoteStage, bundle: Path, data: list[Path], n_threads: int,
         bundle=bundle,
         registry=stage.registry,
         data=data,
+        probes=stage.probes,
         margins=stage.margins,
         force_reason=stage.force_reason,
         sign_key=stage.sign_key,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from training_pipeline.data.agree import AgreeOptions
 from training_pipeline.data.preprocess import PreprocessOptions
+from training_pipeline.encoder.packages import MINILM
 from training_pipeline.promotion_gate import GateMargins
 from training_pipeline.scaling_fit import ScalingKind
 from training_pipeline.train_config import TrainConfig
@@ -80,7 +81,7 @@ class TrainStage(_Part):
     data: list[Path] = Field(default=[], description="By default the split `train`.")
     dev: Path | None = Field(default=None, description="By default the split `dev`.")
     licence_classes: list[str] = []
-    encoder: Path | None = Field(default=None, description="Folder; by default the packaged MiniLM-L6.")
+    encoder: str = Field(default=MINILM, description="As of `train --encoder`.")
     encoder_layers: int | None = Field(default=None, gt=0, description="Keep the first layers only.")
     config: TrainConfig = TrainConfig()
 
@@ -106,6 +107,7 @@ class ExportStage(_Part):
     name: str
     version: str
     evaluate: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    probes: Path | None = Field(default=None, description="Folder of probes for manifest and model card.")
     epoch: int | None = Field(default=None, gt=0)
     scaling: ScalingKind = ScalingKind.AUTO
     first_stage: bool = Field(default=True, description="Whether a first stage answers what is easy.")
@@ -126,6 +128,7 @@ class PromoteStage(_Part):
 
     registry: Path
     data: list[Path] = Field(default=[], description="By default as for `export`.")
+    probes: Path | None = Field(default=None, description="Folder of probes: identity gaps join the gate.")
     margins: GateMargins = GateMargins()
     force_reason: str | None = None
     sign_key: Path | None = None

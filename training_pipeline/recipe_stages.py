@@ -17,7 +17,8 @@ from rich.console import Console
 from model.cpu_quota import available_cpus
 from training_pipeline import recipe_actions as actions
 from training_pipeline.distil.layout import CHATS_NAME, RUN_NAME, STUDENT_NAME
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.encoder.files import resolve_encoder
+from training_pipeline.encoder.packages import MINILM
 from training_pipeline.recipe_code import code_digest, with_imports
 from training_pipeline.recipe_config import Recipe
 from training_pipeline.recipe_layout import Layout
@@ -28,7 +29,7 @@ _CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "label": ("data.label", "recorded_answers"),
     "agree": ("data.agree",),
     "split": ("data.grouped_split",),
-    "train": ("train", "encoder_layers"),
+    "train": ("train", "encoder.layers"),
     "distil": ("distil.distil",),
     "calibrate": ("checkpoints",),
     "export": ("export",),
@@ -161,13 +162,14 @@ class _Tasks:
     @property
     def _encoder(self) -> Path:
         stage = self.recipe.stages.train
-        given = (stage.encoder if stage else None) or default_encoder_path()
-        return self.at.encoder if stage and stage.encoder_layers else given
+        return (
+            self.at.encoder if stage and stage.encoder_layers else resolve_encoder(stage.encoder if stage else MINILM)
+        )
 
     def _train(self) -> Task:
         stage = _present(self.recipe.stages.train)
         data, dev = self._training_data, self._dev
-        start = (stage.encoder or default_encoder_path()) / "config.json"
+        start = resolve_encoder(stage.encoder) / "config.json"
         run = partial(
             actions.train,
             stage,
@@ -240,7 +242,8 @@ class _Tasks:
             n_threads=self._n_threads,
             console=self.console,
         )
-        return self._task("export", [*trained.inputs, *data], [self.at.bundle], run)
+        inputs = [*trained.inputs, *data, *_given(stage.probes)]
+        return self._task("export", inputs, [self.at.bundle], run)
 
     def _bundle(self, name: str) -> Path:
         if self.recipe.stages.export is None:
@@ -267,7 +270,11 @@ class _Tasks:
         data, bundle = self._evaluation_data(stage.data, "promote"), self._bundle("promote")
         run = partial(actions.promote, stage, bundle, data, self._n_threads, self.console)
         # No outputs: a later rollback changes the pointer, and must not be undone by running the recipe again.
-        return self._task("promote", [bundle, *data], [], run)
+        return self._task("promote", [bundle, *data, *_given(stage.probes)], [], run)
+
+
+def _given(path: Path | None) -> list[Path]:
+    return [] if path is None else [path]
 
 
 def _modules(stage: str) -> tuple[str, ...]:

@@ -195,6 +195,9 @@ def promote(
         typer.Option(exists=True, dir_okay=False, help="Labelled chats that trained neither bundle; may be repeated."),
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="Policy file: its banned categories count.")] = None,
+    probes: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes: identity gaps join the gate.")
+    ] = None,
     margin_banned_to_safe: Annotated[
         float, typer.Option(min=0, max=1, help="Share of banned chats the interval's upper end may be worse by.")
     ] = 0.03,
@@ -203,6 +206,9 @@ def promote(
     margin_category: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a banned category it may be shown to be worse by.")
     ] = 0.0,
+    margin_identity_gap: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest identity gap that passes, whatever the bundle in service has.")
+    ] = 0.02,
     force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; needs --reason.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why it is forced; recorded in the registry.")] = None,
     sign_key: Annotated[Path | None, typer.Option(help="Ed25519 private key, PEM, that signs the digest.")] = None,
@@ -222,11 +228,13 @@ def promote(
         bundle=bundle,
         registry=registry,
         data=data or (),
+        probes=probes,
         margins=GateMargins(
             banned_to_safe=margin_banned_to_safe,
             safe_to_banned=margin_safe_to_banned,
             accuracy=margin_accuracy,
             category=margin_category,
+            identity_gap=margin_identity_gap,
         ),
         force_reason=reason,
         sign_key=sign_key,

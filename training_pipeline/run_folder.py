@@ -1,7 +1,8 @@
 """The folder of a training run: what decides it, its checkpoints, its log, and where it goes on after an interruption.
 
     config.json, data.json   what decides the run
-    encoder/                 the encoder's config.json and tokenizer.json, so that the run can be exported alone
+    encoder/                 the encoder's config.json and tokenizer.json, so that the run can be exported alone, and
+                             source.json, where its weights come from
     epoch-N.safetensors      weights after epoch N; optimizer-N.safetensors of the last epoch only
     log.jsonl                one line of figures per epoch
     done.json                the last complete epoch
@@ -19,7 +20,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from training_pipeline.data_record import DATA_NAME, DataRecord
-from training_pipeline.encoder_files import ENCODER_FILES, default_encoder_path
+from training_pipeline.encoder.files import ENCODER_FILES, default_encoder_path
+from training_pipeline.encoder.source import recorded_source, source_of, write_source
 from training_pipeline.train_config import CONFIG_NAME, TrainConfig, read_config
 
 MARKER_NAME: Final = "done.json"
@@ -61,6 +63,20 @@ def claim_folder(folder: Path, config: TrainConfig, record: DataRecord, encoder:
         if not kept.exists() and not begun:
             kept.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, kept)
+    _claim_source(folder / ENCODER_FOLDER, encoder, begun=begun)
+
+
+def _claim_source(kept: Path, encoder: Path, *, begun: bool) -> None:
+    """Keep where the weights come from: encoders of one family differ in nothing else that a run keeps of them."""
+    found, recorded = source_of(encoder), recorded_source(kept)
+    if recorded is None:
+        if not begun:
+            write_source(kept, found)
+    elif (recorded.weights_digest, recorded.changes) != (found.weights_digest, found.changes):
+        raise ValueError(
+            f"{kept}: the run began with {recorded.sentence()}; found {found.sentence()}; continue with that run's "
+            "--encoder, or name another folder"
+        )
 
 
 def _claim(path: Path, wanted: _Model) -> None:

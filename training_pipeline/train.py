@@ -23,8 +23,8 @@ from schemas import DEFAULT_BANNED
 from training_pipeline.allocator import keep_freed_memory
 from training_pipeline.augment.rows import augmented_rows
 from training_pipeline.data_record import record_data
-from training_pipeline.encoder_classifier import EncoderClassifier, pad_batch
-from training_pipeline.encoder_files import check_encoder, default_encoder_path
+from training_pipeline.encoder.classifier import EncoderClassifier, pad_batch
+from training_pipeline.encoder.files import check_encoder, default_encoder_path
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.loss import class_weights_of, classification_loss
 from training_pipeline.metrics import banned_to_safe_at, safety_metrics

@@ -128,7 +128,7 @@ def train(
         "split_seed": split_seed,
     }
     built = build_config(config, {**parse_fields(fields or []), **flags_given(flags)})
-    from training_pipeline.encoder_files import resolve_encoder  # noqa: PLC0415  (torch takes seconds to import)
+    from training_pipeline.encoder.files import resolve_encoder  # noqa: PLC0415  (torch takes seconds to import)
     from training_pipeline.run_folder import read_log  # noqa: PLC0415
     from training_pipeline.train import run_training  # noqa: PLC0415
     from training_pipeline.train_tracking import Tracking  # noqa: PLC0415

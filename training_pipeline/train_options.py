@@ -39,7 +39,11 @@ SetOption = Annotated[
 ]
 EncoderOption = Annotated[
     str | None,
-    typer.Option("--encoder", help="Folder or hub id of the encoder.", show_default="the packaged MiniLM-L6"),
+    typer.Option(
+        "--encoder",
+        help="minilm-l6, bge-small, e5-small, e5-small-query, a hub id, or a folder.",
+        show_default="minilm-l6",
+    ),
 ]
 DownloadOption = Annotated[bool, typer.Option("--allow-download", help="Fetch --encoder from the hub.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]

@@ -20,7 +20,7 @@ from accelerate.state import AcceleratorState, PartialState
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from training_pipeline.encoder_classifier import EncoderClassifier
+from training_pipeline.encoder.classifier import EncoderClassifier
 from training_pipeline.run_folder import read_marker, weights_path, write_marker
 from training_pipeline.train_config import TrainConfig
 

@@ -26,8 +26,8 @@ from sklearn.model_selection import train_test_split
 
 from model.bundle import sha256_of
 from model.tokenization import ConversationTokenizer
-from training_pipeline.encoder_classifier import EncoderClassifier
-from training_pipeline.encoder_files import TOKENIZER_FILE, check_encoder
+from training_pipeline.encoder.classifier import EncoderClassifier
+from training_pipeline.encoder.files import TOKENIZER_FILE, check_encoder
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.run_folder import chosen_epoch, read_log
 from training_pipeline.split import calibration_split, split_chats

@@ -35,6 +35,7 @@ from worker.exit_codes import (
     EXIT_USAGE,
     exit_now,
 )
+from worker.freed_memory import give_back_large_blocks
 from worker.garbage_collection import look_for_cycles_rarely
 from worker.kafka_config import unused_settings
 from worker.lifecycle import Lifecycle
@@ -65,6 +66,7 @@ def run(*, config: ConfigOption = None) -> None:
     lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
     lifecycle.install()
     look_for_cycles_rarely()
+    give_back_large_blocks()
     log = structlog.get_logger()
     try:
         run_worker(settings, lifecycle)

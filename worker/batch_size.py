@@ -22,8 +22,8 @@ class BatchSize:
     """
 
     settings: BatchSettings
-    _seconds_per_record: float = 0.005
-    """Starts at the cost of a miss, so that the first batch after a start is not too long."""
+    _seconds_per_record: float = 0.02
+    """Starts at several times the cost of a miss: the first batch after a start is small, whatever waits there."""
     _lagging: bool = False
 
     def limit(self) -> int:

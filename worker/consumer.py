@@ -7,7 +7,7 @@ behind it.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from confluent_kafka import (
@@ -19,6 +19,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from schemas import estimated_decoded_bytes
 from worker.errors import BatchAborted, Fatal
 from worker.forwarded_headers import ForwardedHeaders, forwarded_names
 from worker.group_agreement import GroupAgreement
@@ -38,6 +39,9 @@ T = TypeVar("T")
 
 _POLL_S = 0.2
 """Longest wait for a first record: bounds how late a stop signal is seen."""
+
+_STEP_RECORDS: Final = 32
+"""Records taken at once, however small those before them were: the next may all be of the largest size."""
 
 _OFFSETS_REMEDY = (
     "check the brokers; where they answer others, a transaction that never ended holds the offsets back: look for it "
@@ -76,6 +80,7 @@ class RecordConsumer:
         self._settle = settle
         self._assigned: dict[tuple[str, int], int] = {}
         self._joined = False
+        self._largest_bytes = 0
         self._closing = False
         self._topics = list(topics) or [settings.input_topic]
         self._agreement = agreement
@@ -93,6 +98,8 @@ class RecordConsumer:
     def poll_batch(self, *, max_records: int, max_bytes: int) -> list[Record]:
         """Wait briefly for a first record, then take what is there, at most `max_records` and about `max_bytes`.
 
+        Bytes are those that the records are estimated to take decoded.
+
         Raises:
             Fatal: Kafka refuses the worker, an offset range is lost, or Kafka is away for too long.
         """
@@ -107,13 +114,18 @@ class RecordConsumer:
             return []
         messages = [first]
         # In steps, because the client counts records, and a batch of the largest records must fit in memory.
-        n_bytes = len(first)
+        n_bytes = estimated_decoded_bytes(first.value())
+        # Of the batches before, too, and less so the longer ago they were.
+        self._largest_bytes = max(n_bytes, self._largest_bytes // 2)
         while len(messages) < max_records and n_bytes < max_bytes:
-            step = self.client.consume(min(max_records - len(messages), 100), timeout=0)
+            room = max(1, (max_bytes - n_bytes) // max(1, self._largest_bytes))
+            step = self.client.consume(min(max_records - len(messages), room, _STEP_RECORDS), timeout=0)
             if not step:
                 break
             messages.extend(step)
-            n_bytes += sum(map(len, step))
+            sizes = [estimated_decoded_bytes(message.value()) for message in step]
+            self._largest_bytes = max(self._largest_bytes, *sizes)
+            n_bytes += sum(sizes)
         records = [record for record in map(self._record, messages) if record is not None]
         # A partition that was taken away and given back within this very poll is read twice from its committed offset.
         batch = list({record.place: record for record in records}.values())

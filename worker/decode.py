@@ -3,30 +3,43 @@
 A chat that is asked about again in the same state, by a retry or for another placement, has the same texts under a new
 event id. What the chats decoded last said is kept, and texts that equal it are neither validated nor fingerprinted
 again; all other fields are.
+
+Invariant: what a record costs in memory beyond its turns is given back before the next one is decoded.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from schemas import (
+    ChatEvent,
     CodecLimits,
-    Message,
     RecordRejected,
     Turn,
+    estimated_decoded_bytes,
+    kept_turns,
     parse_event,
+    parts_left_out,
     turns_fingerprint,
     validate_event,
     visible_turns,
 )
 from worker.record import Event, Record, Rejected
 
-_KEPT_BYTES: Final = 4_000_000
-"""Records whose texts are kept, all together: some 2,500 chats. Decoded they take four times that, hostile ones 27."""
+_KEPT_BYTES: Final = 16_000_000
+"""Estimated size of the texts that are kept, all together: some 2,500 chats of 1.6 kB."""
 _LONGEST_KEPT_BYTES: Final = 16_000
 """A longer record would take the place of many."""
+_LEAST_TO_LEAVE_OUT_BYTES: Final = 16_000
+"""A shorter record has neither so many turns nor so long ones that some of them would not be kept."""
 
 _TEXT_FIELDS: Final = ("messages", "query", "formatted_chat")
 """Where the turns may come from (`schemas.visible_text`)."""
+_TYPE_KEY: Final = b'"type"'
+"""Stands in every record that has parts of messages, unless someone wrote an escape for a letter."""
+
+OnLeftOut = Callable[[str, int], None]
+"""Takes what was left out of an event or cut, and how many of it."""
 
 
 class _Said(NamedTuple):
@@ -34,11 +47,12 @@ class _Said(NamedTuple):
 
     parsed: list[object]
     """Its text fields as they were parsed."""
-    messages: list[Message]
     turns: list[Turn]
     fingerprint: str
+    left_out: Counter[str] | None
+    """Parts of its messages that are no text, by kind."""
     n_bytes: int
-    """Size of the record."""
+    """Estimated size of all this."""
 
 
 class Decoder:
@@ -46,10 +60,12 @@ class Decoder:
 
     Args:
         limits: Size limits.
+        on_left_out: Told of everything that is not carried on as it came.
     """
 
-    def __init__(self, limits: CodecLimits) -> None:
+    def __init__(self, limits: CodecLimits, on_left_out: OnLeftOut = lambda _what, _n: None) -> None:
         self._limits = limits
+        self._on_left_out = on_left_out
         self._said: dict[str, _Said] = {}
         self._n_bytes = 0
 
@@ -61,7 +77,7 @@ class Decoder:
             try:
                 events.append(self._event(record))
             except RecordRejected as rejection:
-                rejected.append(Rejected(record, rejection.reason, rejection.error))
+                rejected.append(Rejected(record, rejection.reason, rejection.error, rejection.chat_id))
         return events, rejected
 
     def _event(self, record: Record) -> Event:
@@ -70,17 +86,39 @@ class Decoder:
         chat_id = document.get("chat_id")
         said = self._said.get(chat_id) if isinstance(chat_id, str) else None
         if said is not None and said.parsed == parsed:
-            chat = validate_event(document | {"messages": said.messages})
-            return Event(record, chat, said.turns, said.fingerprint)
-        chat = validate_event(document)
-        turns = visible_turns(chat)
-        said = _Said(parsed, chat.messages, turns, turns_fingerprint(turns), len(record.value or b""))
-        self._keep(chat.chat_id, said)
-        return Event(record, chat, turns, said.fingerprint)
+            # Valid, as those that they equal were.
+            document["messages"] = []
+            chat = validate_event(document)
+        else:
+            chat = validate_event(document)
+            said = self._read(chat, parsed, record.value or b"")
+        self._count_left_out(document, chat, said)
+        return Event(record, chat, said.turns, said.fingerprint)
 
-    def _keep(self, chat_id: str, said: _Said) -> None:
+    def _read(self, chat: ChatEvent, parsed: list[object], raw: bytes) -> _Said:
+        turns = visible_turns(chat)
+        fingerprint = turns_fingerprint(turns)
+        if len(raw) > _LEAST_TO_LEAVE_OUT_BYTES:
+            turns = kept_turns(turns)
+        # A list of messages takes ten times what their turns take. The model is frozen for others, not for its maker.
+        vars(chat)["messages"] = []
+        left_out = parts_left_out(parsed[0]) if _TYPE_KEY in raw else None
+        said = _Said(parsed, turns, fingerprint, left_out, estimated_decoded_bytes(raw))
+        self._keep(chat.chat_id, said, len(raw))
+        return said
+
+    def _count_left_out(self, document: dict[str, object], chat: ChatEvent, said: _Said) -> None:
+        if document.get("event_id") != chat.event_id:
+            self._on_left_out("event_id", 1)
+        if document.get("occurred_at") != chat.occurred_at:
+            self._on_left_out("occurred_at", 1)
+        if said.left_out:
+            for kind, n_parts in said.left_out.items():
+                self._on_left_out(kind, n_parts)
+
+    def _keep(self, chat_id: str, said: _Said, n_raw_bytes: int) -> None:
         self._forget(chat_id)
-        if said.n_bytes <= _LONGEST_KEPT_BYTES:
+        if n_raw_bytes <= _LONGEST_KEPT_BYTES:
             # At the end: a dict begins with what was inserted first.
             self._said[chat_id] = said
             self._n_bytes += said.n_bytes

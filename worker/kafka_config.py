@@ -71,8 +71,10 @@ def consumer_config(settings: KafkaSettings) -> dict[str, Any]:
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "max.poll.interval.ms": _ms(settings.max_poll_interval_s),
-            "queued.max.messages.kbytes": settings.prefetch_max_bytes // 1_000,
+            "queued.max.messages.kbytes": settings.prefetch_max_bytes // 1_024,
             "fetch.max.bytes": settings.prefetch_max_bytes,
+            # The client unpacks all of a fetch at once, and repeated bytes pack a thousandfold.
+            "max.partition.fetch.bytes": settings.partition_fetch_max_bytes,
             # A full prefetch queue is looked at again after this; the default of a second would starve the loop.
             "fetch.queue.backoff.ms": 10,
             "fetch.error.backoff.ms": 100,

@@ -78,7 +78,7 @@ class WorkerLoop:
         self._publisher = publisher
         self._commits = commits
         self._topics = topics
-        self._decoder = Decoder(limits)
+        self._decoder = Decoder(limits, metrics.count_left_out)
         self._batch_size = batch_size
         self._max_batch_bytes = max_batch_bytes
         self._metrics = metrics
@@ -275,7 +275,7 @@ def _waited_s(records: list[Record], now_s: float) -> float:
 
 
 def _failed(event: Event, result: RowFailed) -> Rejected:
-    return Rejected(event.record, RejectionReason.CLASSIFICATION_FAILED, result.error)
+    return Rejected(event.record, RejectionReason.CLASSIFICATION_FAILED, result.error, event.chat.chat_id)
 
 
 def _in_order(records: list[Record], verdicts: dict[Place, Verdict], rejected: list[Rejected]) -> list[Outcome]:

@@ -60,6 +60,7 @@ def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list
                 RejectionReason.VERDICT_TOO_LARGE,
                 f"the verdict has {len(value)} bytes; expected at most "
                 f"{topics.verdict_max_bytes - _HEADER_ROOM_BYTES}, the limit of {topics.verdicts}",
+                outcome.verdict.chat_id,
             )
         messages.append(_dead_letter(ending, topics))  # type: ignore[arg-type]  # only a Rejected comes here
         final.append(ending)

@@ -68,6 +68,11 @@ class Metrics:
         )
         self.aborts = counter("batch_aborts_total", "Batches aborted and read again.", "indefinite")
         self.rebalances = counter("rebalances_total", "Changes of the partition assignment.", "kind")
+        self.left_out = counter(
+            "left_out_total",
+            "What events held and nobody judged or carries whole: parts that are no text, event_id or occurred_at cut.",
+            "what",
+        )
         self.lost_records = counter(
             "lost_records_total", "Committed offsets deleted by retention before they were read."
         )
@@ -131,6 +136,10 @@ class Metrics:
             self.languages.labels(language=language).inc(n_chats)
         for reason, n_chats in Counted(reason for result in read for reason in result.unevaluated).items():
             self.unevaluated.labels(reason=reason.value).inc(n_chats)
+
+    def count_left_out(self, what: str, n: int) -> None:
+        """Count what was left out of an event or cut."""
+        self.left_out.labels(what=what).inc(n)
 
     def observe_classification(self, stats: ClassifyStats, n_records: int) -> None:
         """Count one call of the classifier; all `n_records` of the batch wait for it, those it need not judge too."""

@@ -56,6 +56,7 @@ class Event:
 
     record: Record
     chat: ChatEvent
+    """Without its messages: `turns` is what is kept of them."""
     turns: list[Turn]
     fingerprint: str
 
@@ -67,6 +68,8 @@ class Rejected:
     record: Record
     reason: RejectionReason
     error: str
+    chat_id: str | None = None
+    """The chat, where the record still tells which one it is of."""
 
 
 @dataclass(frozen=True, slots=True)

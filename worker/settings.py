@@ -128,7 +128,15 @@ class KafkaSettings(KafkaConnection):
     )
     unreachable_exit_s: float = Field(default=300.0, gt=0, description="Kafka out of reach for longer: exit non-zero.")
     prefetch_max_bytes: int = Field(
-        default=16_000_000, ge=1_000_000, description="Fetched records that wait in memory."
+        default=1_500_000,
+        ge=1_000_000,
+        description="Fetched records that wait in memory before more are fetched.",
+    )
+    partition_fetch_max_bytes: int = Field(
+        default=32_000,
+        ge=1_000,
+        description="Compressed records of one partition in one fetch, one batch at least. What they unpack to, a "
+        "thousand times that at worst, must fit in memory.",
     )
 
     @field_validator("forward_headers")
@@ -201,7 +209,11 @@ class BatchSettings(Section):
     """How many records are taken at once."""
 
     max_records: int = Field(default=1000, gt=0, description="Record limit of one batch and of its transaction.")
-    max_bytes: int = Field(default=32_000_000, ge=1_000_000, description="Byte limit of one batch.")
+    max_bytes: int = Field(
+        default=8_000_000,
+        ge=1_000_000,
+        description="Byte limit of one batch, as its records are estimated to take decoded.",
+    )
     thin_s: float = Field(default=0.1, gt=0, description="Intended time of a batch while the worker keeps up.")
     lagging_s: float = Field(default=1.0, gt=0, description="Intended time of a batch while records queue up.")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.windowing import Windowing, render
-from schemas import CodecLimits, conversation_turns, decode_chat_event
+from schemas import RESULTS_OF_TOOLS, CodecLimits, Role, conversation_turns, decode_chat_event
 from tests.bad_inputs import bad_inputs
 from tests.data_stages.chat_files import chat, read_lines, rejects_of, write_lines
 from training_pipeline.data import extract
@@ -22,7 +22,7 @@ LIMITS = CodecLimits()
 
 texts = st.text(min_size=0, max_size=40)
 messages = st.lists(
-    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": texts}), max_size=20
+    st.fixed_dictionaries({"role": st.sampled_from([role.value for role in Role]), "content": texts}), max_size=20
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=20),
@@ -92,7 +92,9 @@ def test_an_extracted_chat_renders_to_the_window_that_serving_reads(
     row = {"chat_id": "c", "messages": messages_of(event, last=12)}
     extracted = decode_chat_event(orjson.dumps(row), LIMITS)
     assert render(conversation_turns(extracted), Windowing()) == render(turns, Windowing())
-    assert len(row["messages"]) <= 12
+    roles = [message["role"] for message in row["messages"]]
+    assert len(roles) <= 24
+    assert len([role for role in roles if role not in RESULTS_OF_TOOLS]) <= 12
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_ids_past_64_bits_stay_whole(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "r.jsonl", [b'{"chat_id":"c","event_id":' + b"9" * 30 + b',"query":"hello"}'])
     extract.extract_files([path], tmp_path / "out.jsonl", last_messages=12)
     (row,) = read_chat_rows([tmp_path / "out.jsonl"], lambda _: None)
-    assert row.fields["event_id"] == int("9" * 30)
+    assert row.fields["event_id"] == "9" * 30
 
 
 def test_rejects_hold_no_chat_text(tmp_path: Path) -> None:

@@ -7,13 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.windowing import Span, Windowing, render
-from schemas import Role, Turn
+from model.windowing import Span, Windowing, normalise, render
+from schemas import RESULTS_OF_TOOLS, Role, Turn
 
 WINDOWING = Windowing()
 ROLES = st.sampled_from(list(Role))
 TEXTS = st.text(st.characters(exclude_categories=[]), max_size=1_500)  # lone surrogates too
 CONVERSATIONS = st.lists(st.builds(Turn, ROLES, TEXTS), max_size=12)
+MARKERS = {role: role.value for role in (Role.USER, Role.ASSISTANT, Role.SYSTEM)} | {
+    Role.DEVELOPER: "system",
+    Role.TOOL: "assistant",
+    Role.FUNCTION: "assistant",
+}
+LONG_TEXTS = st.builds(
+    lambda parts, n: "".join(parts) * n,
+    st.lists(
+        st.sampled_from(["a", " ", "\n", "é", "か\u3099", "\u200b", "\u0301", "\ufdfa", "\u00b4", "漢"]),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(1, 1_500),
+)
 
 
 def user(text: str) -> Turn:
@@ -42,8 +56,10 @@ def test_the_window_can_always_be_encoded(turns: list[Turn]) -> None:
 def test_every_line_is_one_message_with_its_role(turns: list[Turn]) -> None:
     """Nobody can write a line that reads as another role's: line breaks inside a message are folded."""
     lines = render(turns, WINDOWING).split("\n") if turns else []
-    expected = [turn.role.value for turn in turns[-WINDOWING.max_messages :]]
-    assert [line.split(":")[0] for line in lines] == expected
+    markers = [line.split(":")[0] for line in lines]
+    assert len(markers) == min(len(turns), WINDOWING.max_messages)
+    if not any(turn.role in RESULTS_OF_TOOLS for turn in turns):
+        assert markers == [MARKERS[turn.role] for turn in turns[-WINDOWING.max_messages :]]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +157,39 @@ def test_text_of_ordinary_length_is_normalised_as_a_whole(text: str) -> None:
     visible = "".join(text.split())
     if len(visible) <= 200 and not any(unicodedata.category(c) in {"Cf", "Mn", "Lo", "Cn"} for c in text):
         assert rendered(text) == " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+@given(text=LONG_TEXTS, head=st.integers(1, 30), tail=st.integers(0, 30))
+def test_a_long_text_reads_as_if_all_of_it_were_normalised(text: str, head: int, tail: int) -> None:
+    """Only its ends are, since one character may become 18; a bundle was trained on what whole texts read as."""
+    whole = normalise(text)
+    expected = whole
+    if len(whole) > head + tail:
+        expected = f"{whole[:head]} … {whole[len(whole) - tail :]}"
+    assert render([user(text)], Windowing(last_user=Span(head=head, tail=tail))) == f"user: {expected}"
+
+
+def test_roles_that_no_bundle_was_trained_on_read_as_ones_it_knows() -> None:
+    """An unknown marker would be a word that the model has never seen at the beginning of a line."""
+    turns = [Turn(role, "x") for role in (Role.DEVELOPER, Role.USER, Role.TOOL, Role.FUNCTION)]
+    assert render(turns, WINDOWING) == "system: x\nuser: x\nassistant: x\nassistant: x"
+
+
+@given(turns=CONVERSATIONS)
+def test_results_of_tools_push_no_message_out_of_the_window(turns: list[Turn]) -> None:
+    """An agent calls many tools; the user's question must stay in sight, and so must what no tool said."""
+    lines = render(turns, WINDOWING).split("\n") if turns else []
+    others = [turn for turn in turns if turn.role not in RESULTS_OF_TOOLS]
+    left = iter(lines)
+    # In order, and other lines may stand between them.
+    assert all(line in left for line in (render(others, WINDOWING).split("\n") if others else []))
+
+
+def test_the_newest_results_of_tools_take_the_places_that_are_left() -> None:
+    """They are context of the answer that follows them."""
+    turns = [user("u"), *(Turn(Role.TOOL, f"t{i}") for i in range(9)), Turn(Role.ASSISTANT, "a")]
+    shown = [line.split(": ")[1] for line in render(turns, WINDOWING).split("\n")]
+    assert shown == ["u", "t5", "t6", "t7", "t8", "a"]
 
 
 def test_no_turns_render_to_nothing() -> None:

@@ -17,6 +17,7 @@ from schemas import (
     Decision,
     RecordRejected,
     RejectionReason,
+    Role,
     Verdict,
     category_label,
     decode_chat_event,
@@ -39,11 +40,19 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=6,
 )
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["text", "input_text", "output_text", "image_url"]) | VALUES,
+        "text": st.text(max_size=8) | VALUES,
+    },
+)
 MESSAGES = st.fixed_dictionaries(
     {},
     optional={
-        "role": st.sampled_from(["user", "assistant", "system"]) | VALUES,
-        "content": st.text(max_size=8) | VALUES,
+        "role": st.sampled_from([role.value for role in Role]) | VALUES,
+        "content": st.text(max_size=8) | st.lists(PARTS | VALUES, max_size=3) | VALUES,
+        "tool_calls": VALUES,
         "id": VALUES,
         "createdAt": VALUES,
         CANARY: VALUES,

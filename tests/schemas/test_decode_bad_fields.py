@@ -37,7 +37,7 @@ def test_an_unknown_role_is_a_schema_error() -> None:
     """Who said it changes what is judged, so a role is never guessed."""
     rejected = rejection(event_bytes(messages=[{"role": CANARY, "content": "hi"}]))
     assert rejected.reason is RejectionReason.SCHEMA_ERROR
-    assert "messages.0.role: Input should be 'user', 'assistant' or 'system'" in rejected.error
+    assert "messages.0.role: Input should be 'user', 'assistant', 'system'" in rejected.error
 
 
 @pytest.mark.parametrize("version", [2, 0, "2", "2.0", "10", "11.1", "v2", 2.0, -1])
@@ -71,8 +71,18 @@ def test_a_version_of_4_000_digits_is_a_schema_error() -> None:
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
         ({"messages": [{"content": CANARY}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
-        ({"messages": [{"role": "user", "content": None}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "tool_call": [CANARY]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": {CANARY: 1}}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": [CANARY]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [None]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [{"text": CANARY}]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [{"type": [CANARY]}]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": {"value": CANARY}}]}]},
+            "messages.0.content",
+        ),
+        ({"messages": [{"role": "assistant", "tool_calls": [], "content": 5}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "a", "id": [CANARY]}]}, "messages.0.id"),
         ({"messages": [{"role": "user", "content": "a", "id": 1.5}]}, "messages.0.id"),
         (
@@ -83,6 +93,7 @@ def test_a_version_of_4_000_digits_is_a_schema_error() -> None:
         ({"query": 5}, "query"),
         ({"formatted_chat": {CANARY: CANARY}}, "formatted_chat"),
         ({"event_id": [CANARY]}, "event_id"),
+        ({"event_id": 1.5}, "event_id"),
         ({"occurred_at": [CANARY]}, "occurred_at"),
     ],
 )
@@ -114,6 +125,10 @@ def test_one_wrong_message_among_good_ones_is_a_schema_error() -> None:
         {"messages": [{"role": "user", "content": "\u0301" * 300_000}]},
         {"messages": [], "formatted_chat": ZERO_WIDTH, "query": "  "},
         {"messages": [], "context": CANARY},
+        {"messages": [{"role": "user", "content": None}]},
+        {"messages": [{"role": "user", "content": []}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": CANARY}}]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": CANARY}}]}]},
     ],
 )
 def test_a_conversation_without_visible_text_is_an_empty_conversation(
@@ -121,3 +136,23 @@ def test_a_conversation_without_visible_text_is_an_empty_conversation(
 ) -> None:
     """Nothing to judge: an `allow` would be a guess. `context` is not part of the conversation."""
     assert rejection(event_bytes(**fields)).reason is RejectionReason.EMPTY_CONVERSATION
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"schema_version": 2},
+        {"messages": [{"role": CANARY, "content": "hi"}]},
+        {"query": 5},
+        {"messages": []},
+    ],
+)
+def test_a_rejection_names_the_chat_where_the_record_does(fields: dict[str, object]) -> None:
+    """What was known of the chat before does not hold any more; whoever keeps it must learn which chat it is."""
+    assert rejection(event_bytes(**fields)).chat_id == "chat-1"
+
+
+@pytest.mark.parametrize("raw", [None, b"{", b"[]", event_bytes(chat_id=""), event_bytes(chat_id="x" * 257)])
+def test_a_rejection_of_a_record_without_a_readable_chat_names_none(raw: bytes | None) -> None:
+    """A guessed id would take another chat's verdict away."""
+    assert rejection(raw).chat_id is None

@@ -32,16 +32,28 @@ CONTEXT = b'{"chat_id":"c","query":"q","context":['
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], int]] = {
     "100,000 nested brackets": (lambda: b"[" * 100_000, 1_000_000),
-    "a million messages that are numbers": (lambda: _filled(MESSAGES, b"1", b"]}"), 32_000_000),
-    "660,000 messages without fields": (lambda: _filled(MESSAGES, b"{}", b"]}"), 96_000_000),
-    "660,000 empty lists in context": (lambda: _filled(CONTEXT, b"[]", b"]}"), 96_000_000),
-    "500,000 numbers of 3 digits in context": (
-        lambda: _filled(CONTEXT, b"999", b"]}"),
-        64_000_000,
-    ),
+    "a million messages that are numbers": (lambda: _filled(MESSAGES, b"1", b"]}"), 4_000_000),
+    "660,000 messages without fields": (lambda: _filled(MESSAGES, b"{}", b"]}"), 4_000_000),
+    "660,000 empty lists in context": (lambda: _filled(CONTEXT, b"[]", b"]}"), 4_000_000),
+    "lists of lists in context": (lambda: _filled(CONTEXT, b"[[[]]]", b"]}"), 4_000_000),
+    "500,000 numbers of 3 digits in context": (lambda: _filled(CONTEXT, b"999", b"]}"), 4_000_000),
     "the most messages there is room for": (
         lambda: _filled(MESSAGES, b'{"role":"user","content":"a"}', b"]}"),
-        96_000_000,
+        4_000_000,
+    ),
+    "as many messages as are allowed": (
+        lambda: event_bytes(messages=[{"role": "user", "content": "a"}] * LIMITS.max_messages),
+        16_000_000,
+    ),
+    "as many values in context as are allowed": (
+        lambda: event_bytes(context=[[]] * (LIMITS.max_event_values // 2 - 10)),
+        16_000_000,
+    ),
+    "as many parts of a content as are allowed": (
+        lambda: event_bytes(
+            messages=[{"role": "user", "content": [{"type": "text", "text": "a"}] * (LIMITS.max_event_values // 3)}]
+        ),
+        24_000_000,
     ),
     "a word of 1 MB": (lambda: event_bytes(query="a" * 1_000_000), 8_000_000),
     "a number of 5,000 digits": (lambda: event_bytes() + b"9" * 5_000, 1_000_000),

@@ -49,6 +49,12 @@ CHAT_EVENTS: dict[str, list[Turn]] = {
     "unknown_fields": [Turn(USER, "explain photosynthesis")],
     "schema_version_number": [Turn(USER, "good morning")],
     "schema_version_text": [Turn(USER, "good night")],
+    "tools_and_parts": [
+        Turn(Role.DEVELOPER, "Be brief."),
+        Turn(USER, "What is on this picture?\nAnd how warm is it there?"),
+        Turn(Role.TOOL, '{"celsius": 21}'),
+        Turn(ASSISTANT, "A beach. 21 degrees."),
+    ],
 }
 
 

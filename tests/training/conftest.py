@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.train import run_training
 from training_pipeline.train_config import TrainConfig
 

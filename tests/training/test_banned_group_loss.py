@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logsumexp
 from model.tokenization import ConversationTokenizer
 from schemas import CODES, DEFAULT_BANNED
 from training_pipeline.disguised_rows import with_disguised
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.loss import banned_group_loss, classification_loss
 from training_pipeline.train_config import TrainConfig

@@ -9,8 +9,8 @@ import torch
 from transformers import DistilBertConfig, DistilBertModel
 
 from model.session import OnnxSession
-from training_pipeline.encoder_classifier import EncoderClassifier
-from training_pipeline.encoder_files import read_encoder_shape
+from training_pipeline.encoder.classifier import EncoderClassifier
+from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.onnx_graph import FloatProducts, Products, build_graph
 from training_pipeline.quantise import PerTokenProducts
 from training_pipeline.train import predict_logits

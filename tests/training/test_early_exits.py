@@ -28,8 +28,8 @@ from training_pipeline.early_exit_fit import (
     layers_of,
 )
 from training_pipeline.early_exit_graph import ExitHead, ExitRule, with_exits
-from training_pipeline.encoder_classifier import EncoderClassifier
-from training_pipeline.encoder_files import read_encoder_shape
+from training_pipeline.encoder.classifier import EncoderClassifier
+from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.onnx_graph import build_graph
 from training_pipeline.quantise import PerTokenProducts

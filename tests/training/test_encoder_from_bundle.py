@@ -9,9 +9,9 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from model import DEFAULT_BUNDLE_PATH, load_bundle
+from training_pipeline.encoder.classifier import HEAD_WEIGHT, EncoderClassifier
+from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.encoder.from_bundle import write_encoder_of
-from training_pipeline.encoder_classifier import HEAD_WEIGHT, EncoderClassifier
-from training_pipeline.encoder_files import read_encoder_shape
 from training_pipeline.onnx_graph import build_graph
 from training_pipeline.quantise import PerTokenProducts
 

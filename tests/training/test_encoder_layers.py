@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoModel, DistilBertConfig, DistilBertModel
 
-from training_pipeline.encoder_files import read_encoder_shape
-from training_pipeline.encoder_layers import keep_layers
+from training_pipeline.encoder.files import read_encoder_shape
+from training_pipeline.encoder.layers import keep_layers
 
 pytestmark = pytest.mark.training
 

@@ -9,8 +9,8 @@ import torch
 from model import Classification, Classifier, load_bundle
 from model.session import OnnxSession
 from schemas import DEFAULT_POLICY, Role, Turn
-from training_pipeline.encoder_classifier import EncoderClassifier
-from training_pipeline.encoder_files import check_encoder, read_encoder_shape, resolve_encoder
+from training_pipeline.encoder.classifier import EncoderClassifier
+from training_pipeline.encoder.files import check_encoder, read_encoder_shape, resolve_encoder
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.onnx_graph import FloatProducts, build_graph
 from training_pipeline.train import predict_logits, run_training

@@ -12,7 +12,7 @@ from model.tokenization import ConversationTokenizer
 from schemas import CODES
 from training_pipeline.averaging_network_fit import fit_network, mean_vectors, token_vectors
 from training_pipeline.calibrate import FirstAnswers, calibrate
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.first_stage_fit import FirstStageOptions, exit_confidence, fit_first_stage, fit_voices
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.network_options import NetworkOptions

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from model.session import OnnxSession
 from model.tokenization import TokenIds
-from training_pipeline.encoder_classifier import EncoderClassifier
-from training_pipeline.encoder_files import read_encoder_shape
+from training_pipeline.encoder.classifier import EncoderClassifier
+from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.onnx_graph import FloatMatrix, FloatProducts, Graph, Products, build_graph
 from training_pipeline.quantise import WEIGHT_LEVEL_MAX, PerTokenProducts, quantise_columns
 from training_pipeline.train import predict_logits

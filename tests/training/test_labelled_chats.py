@@ -12,7 +12,7 @@ from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing, render
 from schemas import CODES, ChatEvent, CodecLimits, RecordRejected, conversation_turns, decode_chat_event
 from training_pipeline.data_record import read_recorded_chats, record_data
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.split import calibration_split
 

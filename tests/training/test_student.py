@@ -13,8 +13,8 @@ from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing
 from training_pipeline.distil.student import StudentShape, spread_layers, write_student
 from training_pipeline.distil.vocabulary import pruned_tokenizer, used_tokens
-from training_pipeline.encoder_classifier import EncoderClassifier
-from training_pipeline.encoder_files import check_encoder, default_encoder_path
+from training_pipeline.encoder.classifier import EncoderClassifier
+from training_pipeline.encoder.files import check_encoder, default_encoder_path
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.train import predict_logits
 

@@ -44,3 +44,8 @@ def test_a_batch_that_was_dear_makes_the_next_one_smaller() -> None:
     before = size.limit()
     size.observe(n_records=before, duration_s=before * 0.05, lag_records=0)
     assert size.limit() < before / 5
+
+
+def test_the_first_batch_after_a_start_is_small() -> None:
+    """A worker that was killed for its memory finds the same records again, and must get some of them done."""
+    assert BatchSize(SETTINGS).limit() <= 5

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import CodecLimits, RejectionReason, content_fingerprint
+from schemas import (
+    CodecLimits,
+    RejectionReason,
+    Role,
+    Turn,
+    content_fingerprint,
+    decode_chat_event,
+    estimated_decoded_bytes,
+)
 from tests.bad_inputs import bad_inputs
 from tests.worker.payloads import record, tombstone
 from worker.decode import _KEPT_BYTES, _LONGEST_KEPT_BYTES, Decoder
@@ -44,8 +52,9 @@ def test_events_keep_their_order_between_rejections() -> None:
 
 def test_the_fingerprint_is_that_of_the_content() -> None:
     """The cache recognises a chat by it."""
-    (event,), _ = Decoder(LIMITS).decode([record(1)])
-    assert event.fingerprint == content_fingerprint(event.chat)
+    one = record(1)
+    (event,), _ = Decoder(LIMITS).decode([one])
+    assert event.fingerprint == content_fingerprint(decode_chat_event(one.value, LIMITS))
 
 
 TEXTS = st.sampled_from(["", "\u200b", "one", "two"])
@@ -101,11 +110,49 @@ def saying(chat: int, n_characters: int) -> Record:
 
 def test_the_chats_of_long_ago_are_forgotten() -> None:
     """Memory grows neither with the number of chats nor with their length."""
-    decoder, n_chats, n_characters = Decoder(LIMITS), 500, 10_000
+    decoder, n_chats, n_characters = Decoder(LIMITS), 1_000, 10_000
     decoder.decode(saying(chat, n_characters) for chat in range(n_chats))
-    n_kept = _KEPT_BYTES // len(saying(n_chats - 1, n_characters).value or b"")
+    n_kept = _KEPT_BYTES // estimated_decoded_bytes(saying(n_chats - 1, n_characters).value)
     assert list(decoder._said) == [f"chat-{chat}" for chat in range(n_chats - n_kept, n_chats)]
     decoder.decode([saying(n_chats - 1, 5), saying(n_chats - 2, _LONGEST_KEPT_BYTES)])
     assert list(decoder._said)[-1] == f"chat-{n_chats - 1}"
     assert f"chat-{n_chats - 2}" not in decoder._said
     assert decoder._n_bytes == sum(said.n_bytes for said in decoder._said.values())
+
+
+def counted_in(*documents: dict[str, Any]) -> dict[str, int]:
+    """Return what a decoder says it left out of these chats."""
+    counts: dict[str, int] = {}
+
+    def count(what: str, n: int) -> None:
+        counts[what] = counts.get(what, 0) + n
+
+    Decoder(LIMITS, count).decode(record(offset, chat_id="a", **document) for offset, document in enumerate(documents))
+    return counts
+
+
+def test_what_is_left_out_of_an_event_is_counted_each_time() -> None:
+    """The second of these says what the first said, and is not read again."""
+    parts = [{"type": "text", "text": "hi"}, {"type": "image_url"}, {"type": "input_audio"}]
+    chat = {"messages": [{"role": "user", "content": parts}], "event_id": "x" * 300, "occurred_at": 10.0**30}
+    assert counted_in(chat, chat) == {"image": 2, "audio": 2, "event_id": 2, "occurred_at": 2}
+
+
+def test_nothing_is_counted_of_an_ordinary_event() -> None:
+    """A metric that always moves tells nothing; `1.0` is the `1` that it becomes."""
+    assert counted_in({"event_id": 1.0, "occurred_at": "2026-01-01"}, {"event_id": "e", "occurred_at": 1.5}) == {}
+
+
+def test_an_event_keeps_what_is_read_of_a_long_chat_and_its_fingerprint_covers_the_rest() -> None:
+    """A chat that changes in what is left out is another state of it."""
+    long = {"role": "user", "content": "x" * 100}
+    chats = [
+        [{"role": "user", "content": "first"}, {"role": "user", "content": text}, *[long] * 1_500] for text in "ab"
+    ]
+    events, _ = Decoder(LIMITS).decode(record(offset, messages=messages) for offset, messages in enumerate(chats))
+    assert [event.turns for event in events] == [[Turn(Role.USER, "first"), *[Turn(Role.USER, "x" * 100)] * 1_000]] * 2
+    assert events[0].fingerprint != events[1].fingerprint
+    for event, messages in zip(events, chats, strict=True):
+        assert event.fingerprint == content_fingerprint(
+            decode_chat_event(orjson.dumps({"chat_id": "a", "messages": messages}), LIMITS)
+        )

@@ -16,7 +16,17 @@ import jiter
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from schemas import ChatEvent, CodecLimits, RecordRejected, Turn, conversation_turns, decode_chat_event, is_visible
+from schemas import (
+    RESULTS_OF_TOOLS,
+    ChatEvent,
+    CodecLimits,
+    Message,
+    RecordRejected,
+    Turn,
+    conversation_turns,
+    decode_chat_event,
+    is_visible,
+)
 
 MAX_ROW_BYTES: Final = 4_000_000
 """A row may be larger than an event (2 MB), because stages add fields to it."""
@@ -91,7 +101,18 @@ def messages_of(event: ChatEvent, *, last: int) -> list[dict[str, Any]]:
 
     Where `messages` is empty, the text that serving reads instead becomes one user message, so that both read the same.
     """
-    kept = [message for message in event.messages if is_visible(message.content)]
-    if not kept:
+    visible = [message for message in event.messages if is_visible(message.content)]
+    if not visible:
         return [{"role": turn.role.value, "content": turn.text} for turn in conversation_turns(event)]
-    return [message.model_dump(mode="json", by_alias=True, exclude_none=True) for message in kept[-last:]]
+    n_left = {True: last, False: last}
+    kept: list[Message] = []
+    for message in reversed(visible):
+        # Results of tools take no other message's place, as in the window.
+        is_result = message.role in RESULTS_OF_TOOLS
+        if n_left[is_result]:
+            n_left[is_result] -= 1
+            kept.append(message)
+    return [
+        message.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"tool_calls"})
+        for message in reversed(kept)
+    ]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from schemas import ChatEvent, CodecLimits, RecordRejected, decode_chat_event
+from schemas import ChatEvent, CodecLimits, RecordRejected, RejectionReason, decode_chat_event
 from training_pipeline.data.chat_rows import Reject, messages_of
+from training_pipeline.data.foreign_chats import as_chat_event
 from training_pipeline.data.kafka_range import KafkaRangeReader, KafkaRequest, OffsetRange
 from training_pipeline.data.record_files import read_records
 from training_pipeline.data.resumable_output import ResumableOutput, read_checkpoint
@@ -142,7 +143,7 @@ def _extract(
     try:
         for record in records:
             try:
-                output.write(_row(decode_chat_event(record.raw, limits), record, last_messages))
+                output.write(_row(_event(record.raw, limits), record, last_messages))
             except RecordRejected as rejection:
                 reason = rejection.reason.value
                 output.reject(Reject(position=record.name, reason=reason, error=rejection.error))
@@ -152,6 +153,19 @@ def _extract(
         output.finish()
     finally:
         output.close()
+
+
+def _event(raw: bytes | None, limits: CodecLimits) -> ChatEvent:
+    """Decode a record as serving does; where serving refuses it, as a chat of another program's form."""
+    try:
+        return decode_chat_event(raw, limits)
+    except RecordRejected as rejection:
+        if raw is None or rejection.reason is not RejectionReason.SCHEMA_ERROR:
+            raise
+        converted = as_chat_event(raw)
+        if converted is None:
+            raise
+    return decode_chat_event(converted, limits)
 
 
 def _row(event: ChatEvent, record: SourceRecord, last_messages: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.windowing import Windowing, render
-from schemas import ChatEvent, Turn, conversation_turns
+from schemas import ChatEvent, Turn, content_text, conversation_turns
 from training_pipeline.data.chat_rows import ChatRow, DropReason, Reject, read_chat_rows
 from training_pipeline.data.language import LanguageTagger
 from training_pipeline.data.near_duplicates import DEFAULT_THRESHOLD, NearDuplicateIndex, shingles
@@ -127,7 +127,9 @@ class _Cleaner:
             return row.fields, row.turns
         masked = dict(row.fields)
         masked["messages"] = [
-            {**message, "content": self._masker.mask(message["content"], self.n_masked)}
+            # What a tool is called with is unread, as `context` is.
+            {name: value for name, value in message.items() if name != "tool_calls"}
+            | {"content": self._masker.mask(content_text(message.get("content")), self.n_masked)}
             for message in row.fields.get("messages") or []
         ]
         for name in ("formatted_chat", "query"):

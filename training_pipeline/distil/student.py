@@ -18,7 +18,8 @@ from safetensors.numpy import load_file, save_file
 from model.tokenization import ConversationTokenizer
 from training_pipeline.data_record import DATA_NAME
 from training_pipeline.distil.vocabulary import pruned_tokenizer, used_tokens
-from training_pipeline.encoder_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from training_pipeline.encoder.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, recorded_source, source_of, write_source
 from training_pipeline.export import read_weights
 from training_pipeline.onnx_graph import FloatMatrix
 from training_pipeline.run_folder import chosen_epoch, encoder_of
@@ -92,6 +93,7 @@ def write_student(
     save_file(weights, out / WEIGHTS_FILE, metadata={"format": "pt"})
     (out / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
     (out / CONFIG_FILE).write_bytes(orjson.dumps(config, option=orjson.OPT_INDENT_2))
+    write_source(out, _source(start, folder).changed(f"the student keeps layers {', '.join(map(str, layers))}"))
     return {
         "layers_of_teacher": list(layers),
         "n_tokens_of_teacher": n_tokens,
@@ -111,6 +113,13 @@ def _read_start(start: Path) -> tuple[Path, dict[str, FloatMatrix]]:
         raise ValueError(f"{start}: neither a run's folder nor an encoder's; expected {DATA_NAME} or {WEIGHTS_FILE}")
     bare = {_bare(name): np.asarray(value, dtype=np.float32) for name, value in load_file(path).items()}
     return start, {name: value for name, value in bare.items() if not name.startswith(_UNUSED)}
+
+
+def _source(start: Path, folder: Path) -> EncoderSource:
+    """Return where the first weights come from; a run's own record where training began from one."""
+    if (start / DATA_NAME).is_file():
+        return recorded_source(folder) or UNKNOWN_SOURCE
+    return source_of(folder)
 
 
 def _bare(name: str) -> str:

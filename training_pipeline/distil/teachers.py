@@ -20,7 +20,7 @@ from model.windowing import Windowing, render
 from schemas import Turn
 from training_pipeline.calibrate import session_logits
 from training_pipeline.data_record import DATA_NAME, read_recorded_chats
-from training_pipeline.encoder_files import TOKENIZER_FILE, read_encoder_shape
+from training_pipeline.encoder.files import TOKENIZER_FILE, read_encoder_shape
 from training_pipeline.export import read_weights
 from training_pipeline.linear.linear_model import MODEL_NAME as LINEAR_NAME
 from training_pipeline.linear.linear_model import LinearModel, load_linear

@@ -1,1 +1,1 @@
-"""Pretrained encoders: where they come from and how they become trainable."""
+"""Pretrained encoders: where they come from, how they become trainable, and the network that is made of one."""

@@ -19,8 +19,9 @@ from onnx import numpy_helper
 from safetensors.numpy import save_file
 
 from model.bundle import Bundle
-from training_pipeline.encoder_classifier import HEAD_BIAS, HEAD_WEIGHT
-from training_pipeline.encoder_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from training_pipeline.encoder.classifier import HEAD_BIAS, HEAD_WEIGHT
+from training_pipeline.encoder.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, write_source
 from training_pipeline.onnx_graph import FloatMatrix
 
 _SITES: Final = {
@@ -78,6 +79,9 @@ def write_encoder_of(bundle: Bundle, out: Path) -> Path:
     (out / CONFIG_FILE).write_bytes(orjson.dumps(config, option=orjson.OPT_INDENT_2))
     save_file(weights, out / WEIGHTS_FILE, metadata={"format": "pt"})
     (out / TOKENIZER_FILE).write_text(bundle.tokenizer_json, encoding="utf-8")
+    recorded = bundle.manifest.training_data.get("encoder")
+    source = UNKNOWN_SOURCE if recorded is None else EncoderSource.model_validate(recorded)
+    write_source(out, source.changed(f"read back from the INT8 bundle {bundle.ref.name} {bundle.ref.version}"))
     return out
 
 

@@ -17,6 +17,7 @@ from schemas import Policy
 
 if TYPE_CHECKING:  # numpy, scipy and scikit-learn: seconds that --help does not need
     from training_pipeline.evaluate import OnProgress
+    from training_pipeline.probes.document import ProbeReport
     from training_pipeline.report.candidate import Candidate
     from training_pipeline.report.measure import OnStep
 
@@ -60,16 +61,22 @@ def evaluate(
     timed_chats: TimedOption = 200,
     attacks: AttacksOption = True,
     seed: SeedOption = 0,
+    probes: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes to measure the bundle on, too.")
+    ] = None,
     hub_max_tokens: MaxTokensOption = 512,
     hub_labels: LabelsOption = None,
     allow_download: DownloadOption = False,
 ) -> None:
     """Measure one model in depth on labelled chats; a bundle through the classes that serve it. Exit codes: 0, 3."""
+    from training_pipeline.probes.page import print_probes, sections  # noqa: PLC0415
     from training_pipeline.report import html as page  # noqa: PLC0415
     from training_pipeline.report import measure, tables  # noqa: PLC0415
 
     if bundle is not None and hub_model is not None:
         raise ValueError("found --bundle and --hub-model; expected one of them; `compare` takes any number")
+    if hub_model is not None and probes is not None:
+        raise ValueError("found --hub-model and --probes; expected a bundle: probes count decisions")
     chosen = load_policy(policy)
     options = measure.Options(bootstrap, timed_chats, attacks, seed)
     n_threads = threads or available_cpus()
@@ -80,12 +87,21 @@ def evaluate(
     )
     with _steps() as on_step:
         document = measure.evaluation(candidate, measure.read_test_set(data, chosen, options), on_step)
+        probed = (
+            None if probes is None else _probed(bundle, probes, chosen, n_threads=n_threads, seed=seed, on_step=on_step)
+        )
     tables.print_evaluation(document, Console())
     whole = {"setting": document.setting.model_dump(mode="json"), **document.model.model_dump(mode="json")}
+    if probed is not None:
+        print_probes(probed, Console())
+        whole["probes"] = probed.model_dump(mode="json")
     _write(out, {"format_version": document.format_version, **whole})
     if html is not None:
-        html.write_text(page.evaluation_page(document), encoding="utf-8")
+        extra = None if probed is None else {"probes": probed, **sections(probed)}
+        html.write_text(page.evaluation_page(document, extra), encoding="utf-8")
     short = {"setting": whole["setting"], **tables.short(document.model), "all": document.model.all}
+    if probed is not None:
+        short["probes"] = probed.short()
     typer.echo(orjson.dumps(short).decode())
 
 
@@ -160,6 +176,17 @@ def _bundle(path: Path, policy: Policy, n_threads: int) -> "Candidate":
     from training_pipeline.report.candidate import BundleCandidate  # noqa: PLC0415
 
     return BundleCandidate(Classifier(load_bundle(path), policy, n_threads=n_threads), n_threads=n_threads)
+
+
+def _probed(
+    path: Path | None, folder: Path, policy: Policy, *, n_threads: int, seed: int, on_step: "OnStep"
+) -> "ProbeReport":
+    from training_pipeline.probes.measure import measure_folder  # noqa: PLC0415
+
+    loaded = load_bundle(path or DEFAULT_BUNDLE_PATH)
+    classifier = Classifier(loaded, policy, n_threads=n_threads)
+    on_progress = on_step(f"{loaded.ref.name} {loaded.ref.version}", "probes")
+    return measure_folder(classifier, folder, seed=seed, on_progress=on_progress)
 
 
 def _hub(source: str, n_threads: int, *, max_tokens: int, labels: str | None, download: bool) -> "Candidate":

@@ -14,6 +14,7 @@ from schemas import CODES
 from training_pipeline.evaluate import OPERATING_POINTS, Predictions
 from training_pipeline.metrics import CALIBRATION_BINS, NO_ANSWER, banned_columns, banned_scores, operating_threshold
 from training_pipeline.report.document import Count, Curve, OperatingPoint, ReliabilityBin
+from training_pipeline.report.exact import no_narrower
 from training_pipeline.report.intervals import Floats, interval
 
 _MAX_POINTS: Final = 250
@@ -51,7 +52,7 @@ def operating_points(
                 threshold=round(threshold, 5),
                 banned_to_safe=passed,
                 safe_to_banned=lost,
-                banned_to_safe_rate=interval(passed.rate, draws),
+                banned_to_safe_rate=no_narrower(interval(passed.rate, draws), passed),
             )
         )
     return points

@@ -40,7 +40,7 @@ class Count(_Part):
 
 
 class Interval(_Part):
-    """A figure with its bootstrap interval."""
+    """A figure with its 95 % interval: exact for proportions, else bootstrap."""
 
     value: float
     low: float | None = None

@@ -3,20 +3,25 @@
 The page forbids itself to load anything (Content-Security-Policy), and every text is escaped by the template engine.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from schemas import CATEGORY_NAMES
 from training_pipeline.report import plots, tables
-from training_pipeline.report.document import Comparison, Evaluation, ModelReport
+from training_pipeline.report.document import Comparison, Count, Evaluation, ModelReport
 
 
-def evaluation_page(document: Evaluation) -> str:
-    """Return the report of one model."""
-    return _page(
-        "evaluation.html.j2", document.setting.policy["banned"], document=document, plots=_model_plots(document)
-    )
+def evaluation_page(document: Evaluation, probes: Mapping[str, Any] | None = None) -> str:
+    """Return the report of one model.
+
+    Args:
+        document: Its figures.
+        probes: Its probes, as `probe_sections.html.j2` reads them; None leaves them out.
+    """
+    values = {"document": document, "plots": _model_plots(document), **(probes or {"probes": None})}
+    return page("evaluation.html.j2", document.setting.policy["banned"], **values)
 
 
 def comparison_page(document: Comparison) -> str:
@@ -25,7 +30,7 @@ def comparison_page(document: Comparison) -> str:
     drawn = {"trade_off": plots.trade_off(document.models)}
     if attacked:
         drawn["attacks"] = plots.attacks(attacked)
-    return _page("comparison.html.j2", document.setting.policy["banned"], document=document, plots=drawn)
+    return page("comparison.html.j2", document.setting.policy["banned"], document=document, plots=drawn)
 
 
 def _model_plots(document: Evaluation) -> dict[str, Any]:
@@ -54,7 +59,13 @@ def best(models: list[ModelReport], figure: str, *, largest: bool = False) -> fl
     return float(max(values) if largest else min(values))
 
 
-def _page(name: str, banned: list[str], **values: Any) -> str:
+def share_of(rate: float, n_chats: int) -> Count:
+    """Return a rounded share of so many chats as a count again."""
+    return Count(n=round(rate * n_chats), of=n_chats)
+
+
+def page(name: str, banned: list[str], **values: Any) -> str:
+    """Return a template of this package with its values."""
     environment = Environment(
         loader=PackageLoader("training_pipeline.report"),
         autoescape=True,
@@ -68,7 +79,11 @@ def _page(name: str, banned: list[str], **values: Any) -> str:
         "spread": tables.spread,
         "latency": tables.latency,
         "cost": tables.cost,
+        "exact": tables.exact,
+        "f1": tables.f1,
+        "share_of": share_of,
         "pair": tables.safety_pair,
+        "points": tables.points,
     }
     return environment.get_template(name).render(
         banned=banned, names=CATEGORY_NAMES, titles=tables.FIGURE_TITLES, best=best, **values

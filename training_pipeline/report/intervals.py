@@ -1,4 +1,4 @@
-"""Percentile bootstrap intervals for every headline figure, from one set of resamples.
+"""Percentile bootstrap intervals for what is no plain proportion, from one set of resamples; see `exact` for those.
 
 Chats are drawn with replacement and every figure is computed again on each draw, thresholds of operating points
 included. The draws depend on seed and number of chats only, so two models on the same chats share them, and the
@@ -25,8 +25,7 @@ from training_pipeline.metrics import (
     operating_threshold,
 )
 from training_pipeline.report.document import Interval
-
-CONFIDENCE: Final = 0.95
+from training_pipeline.report.exact import CONFIDENCE
 
 Floats = NDArray[np.float64]
 Draws = NDArray[np.int64]
@@ -106,7 +105,7 @@ class _Statistics:
         confusion = counts.reshape(len(block), _N, _N + 1)
         right = np.diagonal(confusion, axis1=1, axis2=2)
         true, named = confusion.sum(axis=2), confusion[:, :, :_N].sum(axis=1)
-        f1 = np.where(true + named > 0, 2 * right / (true + named), 0.0)
+        f1 = np.where(true > 0, 2 * right / (true + named), 0.0)
         n_chats = block.shape[1]
         # No answer is wrong either way: it passes where the chat is banned, and is lost where it is safe.
         called_safe, called_banned = np.append(~self._mask, [True]), np.append(self._mask, [True])
@@ -115,7 +114,7 @@ class _Statistics:
         n_banned = true[:, self._mask].sum(axis=1)
         return {
             "accuracy": right.sum(axis=1) / n_chats,
-            "macro_f1": f1.sum(axis=1) / (true + named > 0).sum(axis=1),
+            "macro_f1": f1.sum(axis=1) / (true > 0).sum(axis=1),
             "weighted_f1": (f1 * true).sum(axis=1) / n_chats,
             "cross_category_error_rate": (passed + lost) / n_chats,
             "banned_to_safe_rate": passed / n_banned,

@@ -12,14 +12,15 @@ import numpy as np
 from model.bundle import sha256_of
 from model.windowing import Windowing
 from schemas import Policy
-from training_pipeline.evaluate import OnProgress, Predictions, figures
+from training_pipeline.evaluate import OPERATING_POINTS, OnProgress, Predictions, figures
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
-from training_pipeline.metrics import NO_ANSWER, banned_columns
+from training_pipeline.metrics import NO_ANSWER, banned_columns, safety_metrics
 from training_pipeline.report import curves
 from training_pipeline.report.attacks import attacks
 from training_pipeline.report.candidate import Candidate, priced
 from training_pipeline.report.document import (
     Comparison,
+    Count,
     DataFile,
     Difference,
     Evaluation,
@@ -28,6 +29,7 @@ from training_pipeline.report.document import (
     Published,
     Setting,
 )
+from training_pipeline.report.exact import exact_interval, no_narrower
 from training_pipeline.report.intervals import Floats, figures_once, figures_per_draw, interval
 from training_pipeline.report.paired import differences
 from training_pipeline.report.slices import Names, slice_names, slices
@@ -163,7 +165,28 @@ def _intervals(
     predictions: Predictions, banned: frozenset[str], per_draw: Mapping[str, Floats] | None
 ) -> dict[str, Interval]:
     once = figures_once(predictions, banned)
-    return {name: interval(value, None if per_draw is None else per_draw[name]) for name, value in once.items()}
+    if per_draw is None:
+        return {name: interval(value, None) for name, value in once.items()}
+    found = {name: interval(value, per_draw[name]) for name, value in once.items()}
+    counts = _counts(predictions, banned)
+    at_points = {f"banned_to_safe_rate_at_safe_to_banned_{rate}" for rate in OPERATING_POINTS} & found.keys()
+    n_banned = counts["banned_to_safe_rate"].of
+    passed = {name: Count(n=round(once[name] * n_banned), of=n_banned) for name in at_points}
+    found |= {name: no_narrower(found[name], count) for name, count in passed.items()}
+    return found | {name: exact_interval(count) for name, count in counts.items()}
+
+
+def _counts(predictions: Predictions, banned: frozenset[str]) -> dict[str, Count]:
+    """Return the figures that are plain proportions as counts."""
+    pair = safety_metrics(predictions.labels, predictions.predicted, banned)
+    n_chats, n_banned = len(predictions), pair.n_banned
+    n_right = int((predictions.labels == predictions.predicted).sum())
+    return {
+        "accuracy": Count(n=n_right, of=n_chats),
+        "cross_category_error_rate": Count(n=pair.n_banned_to_safe + pair.n_safe_to_banned, of=n_chats),
+        "banned_to_safe_rate": Count(n=pair.n_banned_to_safe, of=n_banned),
+        "safe_to_banned_rate": Count(n=pair.n_safe_to_banned, of=n_chats - n_banned),
+    }
 
 
 def _differences(one: Measured, baseline: Measured, banned: frozenset[str]) -> list[Difference]:

@@ -16,6 +16,7 @@ from training_pipeline.report.document import (
     ModelReport,
     Published,
 )
+from training_pipeline.report.exact import exact_interval
 
 FIGURE_TITLES: Final = {
     "accuracy": "accuracy",
@@ -52,6 +53,21 @@ def spread(figure: Interval | None, decimals: int = 1) -> str:
     if figure is None or figure.low is None or figure.high is None:
         return MISSING
     return f"{100 * figure.low:.{decimals}f} to {100 * figure.high:.{decimals}f} %"
+
+
+def exact(count: Count | None) -> str:
+    """Return the exact 95 % interval of a share as percentages."""
+    return MISSING if count is None else spread(exact_interval(count))
+
+
+def points(gap: float) -> str:
+    """Return a difference of shares in points."""
+    return f"{100 * gap:+.1f}"
+
+
+def f1(value: float | None) -> str:
+    """Return an F1; a dash for a category without chats."""
+    return MISSING if value is None else f"{value:.3f}"
 
 
 def safety_pair(model: ModelReport) -> tuple[Count, Count]:
@@ -100,9 +116,10 @@ def print_evaluation(document: Evaluation, console: Console) -> None:
 
 
 def _attack_table(model: ModelReport) -> Table:
-    table = _table("Banned chats under disguise", "disguise", "still called banned", "answered allow")
+    table = _table("Banned chats under disguise", "disguise", "still called banned", "95 %", "answered allow", "95 %")
     for attack in model.attacks:
-        table.add_row(attack.kind, n_of(attack.recalled), n_of(attack.allowed))
+        recalled, allowed = attack.recalled, attack.allowed
+        table.add_row(attack.kind, n_of(recalled), exact(recalled), n_of(allowed), exact(allowed))
     return table
 
 
@@ -146,8 +163,7 @@ def _published_table(published: Published) -> Table:
     names = ("model", "accuracy", "macro F1", "cross-category", "banned → safe", "safe → banned")
     table = _table(title, *names)
     for row in published.rows:
-        f1 = MISSING if row.macro_f1 is None else f"{row.macro_f1:.3f}"
-        rates = (percent(row.accuracy, 2), f1, percent(row.cross_category_error_rate, 2))
+        rates = (percent(row.accuracy, 2), f1(row.macro_f1), percent(row.cross_category_error_rate, 2))
         table.add_row(row.name, *rates, n_of(row.banned_to_safe), n_of(row.safe_to_banned))
     table.caption = f"{published.source}; {published.test_set}"
     return table

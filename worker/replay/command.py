@@ -18,6 +18,7 @@ from worker import logs
 from worker.app import make_cache, make_classifier
 from worker.errors import Fatal, SettingsError
 from worker.exit_codes import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, exit_now
+from worker.freed_memory import give_back_large_blocks
 from worker.garbage_collection import look_for_cycles_rarely
 from worker.kafka_config import consumer_config
 from worker.lifecycle import Lifecycle
@@ -153,6 +154,7 @@ def _run(settings: WorkerSettings, choices: Choices, *, dry_run: bool) -> None:
     lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
     lifecycle.install()
     look_for_cycles_rarely()
+    give_back_large_blocks()
     try:
         standing = prepare(settings, choices, lifecycle, console)
         if dry_run:

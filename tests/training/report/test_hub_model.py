@@ -18,7 +18,7 @@ from transformers import (
 from model.calibration import softmax
 from model.windowing import Windowing, render
 from schemas import CATEGORY_NAMES, CODES
-from training_pipeline.encoder_files import default_encoder_path
+from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.report.hub_model import HubModel, columns_of_labels, parse_label_order
 

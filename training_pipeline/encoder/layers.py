@@ -8,7 +8,8 @@ from typing import Final
 import orjson
 from safetensors.numpy import load_file, save_file
 
-from training_pipeline.encoder_files import read_encoder_shape
+from training_pipeline.encoder.files import read_encoder_shape
+from training_pipeline.encoder.source import source_of, write_source
 
 _LAYER: Final = re.compile(r"(?:.*\.)?layer\.(\d+)\..+")
 _COPIED: Final = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
@@ -42,4 +43,5 @@ def keep_layers(encoder: Path, n_layers: int, out: Path) -> Path:
     for file in _COPIED:
         if (encoder / file).is_file():
             shutil.copyfile(encoder / file, out / file)
+    write_source(out, source_of(encoder).changed(f"its first {n_layers} of {shape.n_layers} layers"))
     return out
