@@ -1,9 +1,10 @@
 """Text in, category and calibrated risk out: the classifier that serving and training share."""
 
 from model.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
-from model.classifier import Classification, Classifier, ClassifyStats
+from model.classifier import Classifier, ClassifyStats
 from model.cpu_quota import available_cpus
 from model.errors import BundleError, InferenceStalled, RowFailed
+from model.judging import Classification
 from model.policy_file import PolicyError, load_policy
 from model.timed_session import DEFAULT_TIMEOUT_S, LONGEST_STALL
 

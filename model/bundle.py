@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from model.averaging_network import read_network
-from model.calibration import FloatArray, RiskCurves
+from model.calibration import FloatArray, RiskCurves, ScoreArray
 from model.errors import BundleError
+from model.evidence import policy_scores
 from model.first_stage import FirstStage, read_table
+from model.language import LanguageDetector, read_detector
 from model.manifest import (
     CALIBRATION_NAME,
     FIRST_STAGE_NAME,
+    LANGUAGES_NAME,
     MANIFEST_NAME,
     MODEL_NAME,
     NETWORK_NAME,
@@ -56,8 +59,13 @@ class Bundle:
     """float32 [n_chats, 13], calibrated probabilities of chats that training never saw."""
     calibration_labels: NDArray[np.int64]
     """int64 [n_chats], column index of their true category."""
+    calibration_evidence: ScoreArray | None = None
+    """float64 [n_chats, 13], rounded as in verdicts; None in a bundle of format 1."""
     first_stage: FirstStage | None = None
     """What answers before the transformer, where the bundle has it."""
+
+    languages: LanguageDetector | None = None
+    """What tells its languages from others, where the bundle has it."""
 
     @property
     def ref(self) -> ModelRef:
@@ -70,12 +78,12 @@ class Bundle:
         Raises:
             BundleError: the calibration chats cannot speak for this banned set.
         """
+        banned = frozenset(code.value for code in policy.banned)
         try:
-            return RiskCurves.build(
-                self.calibration_probabilities,
-                self.calibration_labels,
-                frozenset(code.value for code in policy.banned),
-            )
+            if self.calibration_evidence is not None:
+                scores = policy_scores(self.calibration_evidence, banned)
+                return RiskCurves.of_scores(scores, self.calibration_labels, banned)
+            return RiskCurves.build(self.calibration_probabilities, self.calibration_labels, banned)
         except ValueError as error:
             raise BundleError(f"policy {policy.name!r}: {error}") from error
 
@@ -116,15 +124,17 @@ def _load_folder(path: Path) -> Bundle:
             f"{', '.join(sorted(manifest.files))}; remove what does not belong there"
         )
     contents = {name: _verified(path, name, entry.digest) for name, entry in manifest.files.items()}
-    probabilities, labels = _calibration(path, contents[CALIBRATION_NAME])
+    calibration = _calibration(path, contents[CALIBRATION_NAME], manifest.format_version)
     return Bundle(
         manifest=manifest,
         digest=sha256_of(raw_manifest),
         model=contents[MODEL_NAME],
         tokenizer_json=contents[TOKENIZER_NAME].decode(),
-        calibration_probabilities=probabilities,
-        calibration_labels=labels,
+        calibration_probabilities=calibration.probabilities,
+        calibration_labels=calibration.labels,
+        calibration_evidence=calibration.evidence,
         first_stage=_first_stage(path, manifest, contents),
+        languages=_languages(path, manifest, contents),
     )
 
 
@@ -134,6 +144,13 @@ def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]
     table = _parsed(folder / FIRST_STAGE_NAME, contents, read_table)
     network = _parsed(folder / NETWORK_NAME, contents, read_network) if NETWORK_NAME in contents else None
     return FirstStage(table, manifest.first_stage, network)
+
+
+def _languages(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> LanguageDetector | None:
+    rule = manifest.languages
+    if rule is None:
+        return None
+    return _parsed(folder / LANGUAGES_NAME, contents, lambda content: read_detector(content, rule))
 
 
 def _parsed(path: Path, contents: Mapping[str, bytes], read: Callable[[bytes], _Parsed]) -> _Parsed:
@@ -161,17 +178,26 @@ def _verified(folder: Path, name: str, expected: str) -> bytes:
     return content
 
 
-def _calibration(folder: Path, content: bytes) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Read calibration.json: {"labels": "ABD…", "probabilities": [[13 numbers], …]}."""
+class _Calibration(NamedTuple):
+    labels: NDArray[np.int64]
+    probabilities: FloatArray
+    evidence: ScoreArray | None
+
+
+def _calibration(folder: Path, content: bytes, format_version: int) -> _Calibration:
+    """Read calibration.json: {"labels": "ABD…", "probabilities": [[13 numbers], …]}, from format 2 on "evidence"."""
+    evidence = None
     try:
         document = orjson.loads(content)
         labels = np.array([CODES.index(code) for code in document["labels"]], dtype=np.int64)
         probabilities = np.array(document["probabilities"], dtype=np.float32)
+        if format_version > 1:
+            evidence = np.array(document["evidence"], dtype=np.float64)
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{folder / CALIBRATION_NAME}: not readable ({error}); {_REMEDY}") from error
-    if probabilities.shape != (len(labels), len(CODES)):
-        raise BundleError(
-            f"{folder / CALIBRATION_NAME}: shape is {probabilities.shape}, "
-            f"expected ({len(labels)}, {len(CODES)}); {_REMEDY}"
-        )
-    return probabilities, labels
+    for rows in (probabilities, probabilities if evidence is None else evidence):
+        if rows.shape != (len(labels), len(CODES)):
+            raise BundleError(
+                f"{folder / CALIBRATION_NAME}: shape is {rows.shape}, expected ({len(labels)}, {len(CODES)}); {_REMEDY}"
+            )
+    return _Calibration(labels, probabilities, evidence)

@@ -133,7 +133,11 @@ class RiskCurves:
         Raises:
             ValueError: the calibration chats hold no banned or no safe chat.
         """
-        scores = banned_probability(probabilities, banned)
+        return cls.of_scores(banned_probability(probabilities, banned), labels, banned)
+
+    @classmethod
+    def of_scores(cls, scores: ScoreArray, labels: NDArray[np.int64], banned: frozenset[str]) -> "RiskCurves":
+        """Build the curves from the calibration chats' scores under one banned set, float64 [n_chats]; see `build`."""
         truly_banned = np.array([code in banned for code in CODES])[labels]
         if truly_banned.all() or not truly_banned.any():
             raise ValueError(

@@ -13,27 +13,16 @@ from numpy.typing import NDArray
 
 from model.batching import padded_tokens, plan_batches, token_budget
 from model.bundle import Bundle
-from model.calibration import FloatArray, banned_probability
-from model.decision import Judgement, decide
+from model.calibration import FloatArray
 from model.errors import BundleError, RowFailed
+from model.evidence import Reading, read
+from model.judging import Answer, Classification, Judging, Stage
 from model.onnx_runtime import RUN_ERRORS
 from model.session import OnnxSession
 from model.timed_session import DEFAULT_TIMEOUT_S, MAX_ABANDONED, TimedRun, TimedSessions
 from model.tokenization import ConversationTokenizer, TokenIds
 from model.windowing import render
-from schemas import CODES, Policy, Role, Turn
-
-_PROBABILITY_DECIMALS = 6
-
-
-@dataclass(frozen=True)
-class Classification:
-    """What the classifier says of one conversation."""
-
-    category: str
-    probabilities: dict[str, float]
-    """13 codes, calibrated, rounded to six decimals."""
-    judgement: Judgement
+from schemas import Policy, Role, Turn
 
 
 @dataclass(frozen=True)
@@ -41,8 +30,13 @@ class ClassifyStats:
     """Cost of one call. Times in seconds, on the monotonic clock."""
 
     n_rows: int = 0
+    """Conversations."""
     n_first_stage: int = 0
-    """Rows that the first stage answered alone."""
+    """Conversations whose main window the first stage answered alone."""
+    n_pieces: int = 0
+    """Rows besides the main windows."""
+    n_pieces_first_stage: int = 0
+    """Of these, answered by the first stage alone."""
     n_batches: int = 0
     n_tokens: int = 0
     """Tokens of the rows that the transformer saw."""
@@ -112,8 +106,7 @@ class Classifier:
         self.policy = policy
         self._windowing = bundle.manifest.windowing
         self._scaling = bundle.manifest.logit_scaling
-        self._banned = frozenset(code.value for code in policy.banned)
-        self._curves = bundle.risk_curves(policy)
+        self._judging = Judging(bundle, policy)
         self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
         _check_token_ids(bundle, self._tokenizer)
         pad_id = self._tokenizer.pad_id
@@ -165,17 +158,26 @@ class Classifier:
         if not conversations:
             return [], ClassifyStats()
         started = time.perf_counter()
-        rows = self._encode(conversations)
-        results: list[Classification | RowFailed] = [RowFailed("not classified")] * len(rows)
-        first, left = self._answer_first(rows, results)
+        windows = self._tokenizer.encode_whole([render(turns, self._windowing) for turns in conversations])
+        are_cut = [len(parts) > 1 for parts in windows]
+        manifest = self.bundle.manifest
+        reading = read(conversations, are_cut, self._windowing, manifest.evidence, self.bundle.languages)
+        pieces, owners = self._encode_pieces(reading)
+        rows = [parts[0] for parts in windows] + pieces
+        answers: list[Answer | RowFailed] = [RowFailed("not classified")] * len(rows)
+        first, left = self._answer_first(rows, answers, n_windows=len(conversations))
         tokenized = time.perf_counter()
         inferred, stats = self._infer(rows, first, left)
         for index, answer in inferred.items():
-            results[index] = answer
-        return results, replace(
+            answers[index] = answer
+        n_chats = len(conversations)
+        n_left = sum(index < n_chats for index in left)
+        return self._classifications(answers, owners, reading), replace(
             stats,
-            n_rows=len(rows),
-            n_first_stage=len(rows) - len(left),
+            n_rows=n_chats,
+            n_first_stage=n_chats - n_left,
+            n_pieces=len(owners),
+            n_pieces_first_stage=len(owners) - (len(left) - n_left),
             tokenize_s=tokenized - started,
             infer_s=time.perf_counter() - tokenized,
         )
@@ -189,22 +191,46 @@ class Classifier:
     def _encode(self, conversations: Sequence[Sequence[Turn]]) -> list[TokenIds]:
         return self._tokenizer.encode([render(turns, self._windowing) for turns in conversations])
 
+    def _encode_pieces(self, reading: Reading) -> tuple[list[TokenIds], list[int]]:
+        """Return the rows of the pieces, and the conversation of each."""
+        rows: list[TokenIds] = []
+        owners: list[int] = []
+        if reading.pieces:
+            for owner, parts in zip(reading.owners, self._tokenizer.encode_whole(reading.pieces), strict=True):
+                rows += parts
+                owners += [owner] * len(parts)
+        return rows, owners
+
+    def _classifications(
+        self, answers: list[Answer | RowFailed], owners: list[int], reading: Reading
+    ) -> list[Classification | RowFailed]:
+        n_chats = len(reading.unevaluated)
+        pieces: list[list[Answer | RowFailed]] = [[] for _ in range(n_chats)]
+        for owner, answer in zip(owners, answers[n_chats:], strict=True):
+            pieces[owner].append(answer)
+        return [
+            self._judging.classification(*of_chat)
+            for of_chat in zip(answers[:n_chats], pieces, reading.unevaluated, reading.languages, strict=True)
+        ]
+
     def _answer_first(
-        self, rows: list[TokenIds], results: list[Classification | RowFailed]
+        self, rows: list[TokenIds], answers: list[Answer | RowFailed], *, n_windows: int
     ) -> tuple[FloatArray | None, list[int]]:
         """Let the first stage answer; return its logits of all rows and the positions that are left."""
         if self.bundle.first_stage is None:
             return None, list(range(len(rows)))
         logits = self.bundle.first_stage.logits(rows)
         is_answered, probabilities = self.bundle.first_stage.answers(logits)
-        answered = np.flatnonzero(is_answered)
-        for index, answer in zip(answered, self._classifications(probabilities[answered]), strict=True):
-            results[index] = answer
+        if self.bundle.manifest.evidence is not None:
+            margin = self.bundle.manifest.evidence.pieces.exit_margin
+            is_answered[n_windows:] |= self.bundle.first_stage.decides(probabilities[n_windows:], margin)
+        for index in np.flatnonzero(is_answered):
+            answers[index] = Answer(probabilities[index], Stage.FIRST_STAGE)
         return logits, np.flatnonzero(~is_answered).tolist()
 
     def _infer(
         self, rows: list[TokenIds], first: FloatArray | None, left: list[int]
-    ) -> tuple[dict[int, Classification | RowFailed], ClassifyStats]:
+    ) -> tuple[dict[int, Answer | RowFailed], ClassifyStats]:
         """Let the transformer answer the rows at the positions that are left."""
         lengths = [len(rows[i]) for i in left]
         budget = token_budget(lengths, n_lanes=self._n_lanes, max_padded_tokens=self._max_padded_tokens)
@@ -225,11 +251,11 @@ class Classifier:
         )
         return answers, stats
 
-    def _run(self, batches: list[_Batch]) -> list[list[Classification | RowFailed]]:
+    def _run(self, batches: list[_Batch]) -> list[list[Answer | RowFailed]]:
         # Longest rows first: what is left for the end, when lanes fall idle, is short.
         return self._sessions.run(self._classify_batch, batches[::-1])[::-1]
 
-    def _classify_batch(self, session: TimedRun, batch: _Batch) -> list[Classification | RowFailed]:
+    def _classify_batch(self, session: TimedRun, batch: _Batch) -> list[Answer | RowFailed]:
         """Infer one batch; where it fails, halve it until the failing rows stand alone."""
         try:
             logits = session.logits(batch.rows)
@@ -242,26 +268,12 @@ class Classifier:
         logits = np.where(finite[:, None], logits, 0.0)
         if batch.first is not None and self.bundle.first_stage is not None:
             logits = self.bundle.first_stage.blended(logits, batch.first)
-        answers = self._classifications(self._scaling.probabilities(logits))
         return [
-            answer if is_finite else RowFailed("the model returned NaN or infinity for this row")
-            for answer, is_finite in zip(answers, finite, strict=True)
+            Answer(row, Stage.TRANSFORMER)
+            if is_finite
+            else RowFailed("the model returned NaN or infinity for this row")
+            for row, is_finite in zip(self._scaling.probabilities(logits), finite, strict=True)
         ]
-
-    def _classifications(self, probabilities: FloatArray) -> list[Classification]:
-        scores = banned_probability(probabilities, self._banned)
-        return [self._classification(row, float(score)) for row, score in zip(probabilities, scores, strict=True)]
-
-    def _classification(self, probabilities: FloatArray, score: float) -> Classification:
-        category = CODES[int(probabilities.argmax())]
-        return Classification(
-            category=category,
-            probabilities={
-                code: round(float(value), _PROBABILITY_DECIMALS)
-                for code, value in zip(CODES, probabilities, strict=True)
-            },
-            judgement=decide(category=category, banned_probability=score, curves=self._curves, policy=self.policy),
-        )
 
 
 def _check_token_ids(bundle: Bundle, tokenizer: ConversationTokenizer) -> None:

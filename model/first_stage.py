@@ -62,6 +62,16 @@ class FirstStage:
         is_confident = probabilities.max(axis=1) >= exit_from
         return is_confident & is_decided(probabilities, self.fields.exit_sides), probabilities
 
+    def decides(self, probabilities: FloatArray, margin: float) -> NDArray[np.bool_]:
+        """Return which rows it is sure of the side of, bool [n_rows], whatever the category.
+
+        That is enough for a piece, which is evidence and no category; none where it never answers alone.
+        """
+        sides = self.fields.exit_sides
+        if self.fields.exit_from is None or sides is None:
+            return np.zeros(len(probabilities), dtype=np.bool_)
+        return is_decided(probabilities, sides.model_copy(update={"margin": margin}))
+
     def blended(self, transformer: FloatArray, first: FloatArray) -> FloatArray:
         """Return the transformer's logits with those of the first stage mixed in, float32 [n_rows, 13]."""
         mixed: FloatArray = transformer + np.float32(self.fields.blend_weight) * first

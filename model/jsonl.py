@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
-from model.classifier import Classification, Classifier
+from model.classifier import Classifier
 from model.errors import RowFailed
+from model.judging import Classification
 from schemas import (
     ChatEvent,
     CodecLimits,
@@ -44,11 +45,15 @@ def classify_lines(lines: Iterable[bytes], classifier: Classifier) -> Iterator[d
 
 
 def judgement_fields(result: Classification) -> dict[str, Any]:
-    """Return the fields that a judgement shares with a Verdict."""
+    """Return the fields that a judgement shares with a Verdict, and what they were made from."""
     return {
         "category": category_label(result.category).model_dump(mode="json"),
         "probabilities": result.probabilities,
         "banned_probability": result.judgement.banned_probability,
         "banned_to_safe_risk": result.judgement.banned_to_safe_risk,
         "decision": result.judgement.decision.value,
+        "evidence": result.evidence,
+        "unevaluated": list(result.unevaluated),
+        "stage": result.stage.value,
+        "language": result.language,
     }

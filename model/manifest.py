@@ -5,6 +5,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from model.calibration import LogitScaling
+from model.evidence import EvidenceRule
+from model.language import LanguageRule
 from model.windowing import Windowing
 from schemas import CODES
 from schemas.policy import DottedVersion
@@ -16,6 +18,10 @@ CALIBRATION_NAME: Final = "calibration.json"
 MODEL_CARD_NAME: Final = "MODEL_CARD.md"
 FIRST_STAGE_NAME: Final = "first_stage.npy"
 NETWORK_NAME: Final = "first_stage_network.npz"
+LANGUAGES_NAME: Final = "languages.npz"
+
+FORMAT_2_FIELDS: Final = frozenset({"evidence", "languages"})
+"""What a manifest of format 1 does not have; calibration.json holds `evidence` from format 2 on."""
 
 REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
 """Besides the manifest, these make a bundle; one with a first stage has its table too, and may have its network."""
@@ -92,7 +98,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1]
+    format_version: Literal[1, 2]
     name: str = Field(min_length=1, max_length=64)
     version: DottedVersion
     labels: list[str] = Field(description="Category code of each output column.")
@@ -104,6 +110,12 @@ class Manifest(BaseModel):
     )
     first_stage: FirstStageFields | None = Field(
         default=None, description="Where given, it answers what is easy, before the transformer."
+    )
+    evidence: EvidenceRule | None = Field(
+        default=None, description="From format 2 on: what is evidence besides the main window; null: nothing."
+    )
+    languages: LanguageRule | None = Field(
+        default=None, description="From format 2 on: on which languages it was calibrated; null: none is told apart."
     )
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
@@ -134,8 +146,17 @@ class Manifest(BaseModel):
         return labels
 
     @model_validator(mode="after")
+    def _fields_are_of_the_format(self) -> Self:
+        later = sorted(FORMAT_2_FIELDS & self.model_fields_set)
+        later += ["windowing.keeps_request"] if self.windowing.keeps_request else []
+        if self.format_version == 1 and later:
+            raise ValueError(f"format_version is 1 and {', '.join(later)} is there; expected format_version 2")
+        return self
+
+    @model_validator(mode="after")
     def _files_are_known(self) -> Self:
         expected = REQUIRED_FILES if self.first_stage is None else REQUIRED_FILES | {FIRST_STAGE_NAME}
+        expected |= frozenset() if self.languages is None else {LANGUAGES_NAME}
         optional = frozenset() if self.first_stage is None else {NETWORK_NAME}
         if self.files.keys() - optional != expected:
             also = f" and at most {', '.join(optional)}" if optional else ""

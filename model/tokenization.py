@@ -38,3 +38,10 @@ class ConversationTokenizer:
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
         """Tokenise texts; row i of the result holds text i, int64 [n_tokens], 2 <= n_tokens <= max_tokens."""
         return [np.asarray(row.ids, dtype=np.int64) for row in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def encode_whole(self, texts: Sequence[str]) -> list[list[TokenIds]]:
+        """Tokenise texts without losing any of them: text i has one row or, where it is too long, several."""
+        return [
+            [np.asarray(row.ids, dtype=np.int64) for row in (encoding, *encoding.overflowing)]
+            for encoding in self._tokenizer.encode_batch_fast(list(texts))
+        ]

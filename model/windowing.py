@@ -35,6 +35,13 @@ minute for 100,000 of them."""
 
 _GAP: Final = " … "
 
+_CONTENT_LETTERS: Final = 25
+"""A user message with fewer letters and digits asks for more of the same: "continue", "go on", "yes please"."""
+_WIDE_LETTER: Final = 4
+_FIRST_WIDE: Final = "\u2e80"
+"""From here on a letter is a word, about."""
+_ENDS_READ: Final = 200
+
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u3164\uffa0\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
@@ -53,6 +60,11 @@ class Span(BaseModel):
     head: int = Field(gt=0)
     tail: int = Field(ge=0)
 
+    @property
+    def n_characters(self) -> int:
+        """A message of at most this length is shown in full."""
+        return self.head + self.tail
+
 
 class Windowing(BaseModel):
     """The windowing rules of a bundle; part of its manifest, since a model only knows the windows it was trained on."""
@@ -64,13 +76,19 @@ class Windowing(BaseModel):
     user: Span = Field(default=Span(head=160, tail=80), description="Earlier user messages.")
     other: Span = Field(default=Span(head=100, tail=60), description="Assistant and system messages.")
     max_tokens: int = Field(default=192, ge=8, le=512, description="Tokens per row, special tokens included.")
+    keeps_request: bool = Field(
+        default=False,
+        description="From format 2 on: whether the last user message with content and the head of the first one stay "
+        'in the window, however many times the user says "continue".',
+    )
 
     @property
     def max_rendered_characters(self) -> int:
         """Upper bound on the length of a rendered conversation."""
-        longest = max(span.head + span.tail for span in (self.last_user, self.user, self.other))
+        longest = max(span.n_characters for span in (self.last_user, self.user, self.other))
         marker = max(map(len, _MARKERS.values())) + len(": ") + len("\n")
-        return self.max_messages * (longest + len(_GAP) + marker)
+        n_messages = self.max_messages + (2 if self.keeps_request else 0)
+        return n_messages * (longest + len(_GAP) + marker)
 
 
 def render(turns: Sequence[Turn], windowing: Windowing) -> str:
@@ -83,25 +101,43 @@ def render(turns: Sequence[Turn], windowing: Windowing) -> str:
     Returns:
         The text to tokenise; empty only for an empty list.
     """
-    window = _window(turns, windowing.max_messages)
-    last_user = max((i for i, turn in enumerate(window) if turn.role is Role.USER), default=-1)
+    kept = _window(turns, windowing.max_messages)
+    shown = dict.fromkeys(kept, windowing.user)
+    users = [i for i, turn in enumerate(turns) if turn.role is Role.USER]
+    if users and users[-1] in shown:
+        shown[users[-1]] = windowing.last_user
+    if users and windowing.keeps_request:
+        shown.setdefault(users[0], Span(head=windowing.user.head, tail=0))
+        shown[_request(turns, users)] = windowing.last_user
     lines = []
-    for i, (role, text) in enumerate(window):
-        span = windowing.other if role is not Role.USER else windowing.user
-        if i == last_user:
-            span = windowing.last_user
-        lines.append(f"{_MARKERS[role]}: {_head_and_tail(text, span)}")
+    for i, span in sorted(shown.items()):
+        role, text = turns[i]
+        kept_span = span if role is Role.USER else windowing.other
+        lines.append(f"{_MARKERS[role]}: {_head_and_tail(text, kept_span)}")
     return "\n".join(lines)
 
 
-def _window(turns: Sequence[Turn], n_messages: int) -> Sequence[Turn]:
-    """Return the last turns, and of the results of tools those last ones for which there is room."""
+def _window(turns: Sequence[Turn], n_messages: int) -> list[int]:
+    """Return the positions of the last turns, and of the results of tools those last ones for which there is room."""
     results = [i for i, turn in enumerate(turns) if turn.role in RESULTS_OF_TOOLS]
-    if not results:
-        return turns[-n_messages:]
     others = sorted(set(range(len(turns))) - set(results))[-n_messages:]
     n_free = min(n_messages - len(others), len(results))
-    return [turns[i] for i in sorted(others + results[len(results) - n_free :])]
+    return sorted(others + results[len(results) - n_free :])
+
+
+def _request(turns: Sequence[Turn], users: Sequence[int]) -> int:
+    """Return the position of the last user message with content; of the last one where none has any."""
+    for i in reversed(users):
+        text = turns[i].text[:_ENDS_READ]
+        n_letters = sum(_WIDE_LETTER if letter > _FIRST_WIDE else 1 for letter in text if letter.isalnum())
+        if n_letters >= _CONTENT_LETTERS:
+            return i
+    return users[-1]
+
+
+def render_piece(text: str) -> str:
+    """Render a piece of a user message, normalised, as a message that stands alone."""
+    return f"{_MARKERS[Role.USER]}: {text}"
 
 
 def normalise(text: str) -> str:
@@ -113,7 +149,7 @@ def normalise(text: str) -> str:
 
 
 def _head_and_tail(text: str, span: Span) -> str:
-    n_read = span.head + span.tail
+    n_read = span.n_characters
     is_long = len(text) > _NORMALISED_WHOLE_CHARACTERS and not text.isascii()
     text = _normalised_ends(text, n_read + 1) if is_long else normalise(text)
     if len(text) <= n_read:

@@ -16,7 +16,7 @@ from schemas.content import content_text, parts_left_out
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import content_fingerprint, turns_fingerprint, verdict_id
-from schemas.policy import DEFAULT_POLICY, Policy
+from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
 from schemas.taxonomy import CATEGORY_NAMES, CODES, DEFAULT_BANNED, Category
 from schemas.verdict import (
@@ -54,6 +54,7 @@ __all__ = [
     "Source",
     "Standing",
     "Turn",
+    "UncalibratedLanguages",
     "Verdict",
     "VerdictChange",
     "category_label",

@@ -3,6 +3,7 @@
 A policy is data, not training: the same bundle serves a stricter or a looser policy.
 """
 
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import (
@@ -18,6 +19,16 @@ from schemas.taxonomy import DEFAULT_BANNED, Category
 
 DottedVersion = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
 """Dotted numbers, compared number by number (1.10 is newer than 1.9)."""
+
+
+class UncalibratedLanguages(StrEnum):
+    """What becomes of chats in a language that the model was not calibrated on."""
+
+    REVIEW = "review"
+    """`review` at best."""
+    BLOCK = "block"
+    AS_IS = "as_is"
+    """As if the guarantee spoke of them too."""
 
 
 class Policy(BaseModel):
@@ -41,6 +52,12 @@ class Policy(BaseModel):
         gt=0,
         lt=1,
         description=("Of the safe conversations, the share that may be answered `block`; between the two: `review`."),
+    )
+
+    uncalibrated_languages: UncalibratedLanguages = Field(
+        default=UncalibratedLanguages.REVIEW,
+        description="For chats in a language that the model was not calibrated on: `review` (at best), `block`, or "
+        "`as_is`. Where a model tells no languages apart, nothing changes.",
     )
 
     @field_validator("banned")

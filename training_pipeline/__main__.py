@@ -13,12 +13,14 @@ import typer
 from rich.console import Console
 
 from model import BundleError, PolicyError, available_cpus, load_bundle
+from model.pieces import PieceRule
 from training_pipeline.data.commands import app as data_app
 from training_pipeline.distil_commands import app as distil_app
 from training_pipeline.early_exit_fit import EarlyExitOptions
 from training_pipeline.encoder.files import resolve_encoder
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.first_stage_fit import FirstStageOptions
+from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.parity import print_parity
 from training_pipeline.probes.commands import app as probes_app
 from training_pipeline.recipe_commands import app as recipe_app
@@ -89,6 +91,9 @@ def export(
     early_exits: Annotated[
         bool, typer.Option("--early-exits/--no-early-exits", help="Exits between the transformer's layers.")
     ] = True,
+    pieces: Annotated[
+        bool, typer.Option("--pieces/--no-pieces", help="Read whole messages and chats, in pieces (format 2).")
+    ] = True,
     threads: ThreadsOption = 0,
 ) -> None:
     """Quantise and calibrate a checkpoint, measure it, and write a bundle. --data: the run's files, in its order."""
@@ -106,6 +111,8 @@ def export(
         scaling=scaling,
         first_stage=FirstStageOptions() if first_stage else None,
         early_exits=EarlyExitOptions() if early_exits else None,
+        pieces=PieceRule() if pieces else None,
+        languages=DEFAULT_LANGUAGES if pieces else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], Console(width=140))

@@ -13,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 
 from model.bundle import Bundle, load_bundle
+from model.calibration import FloatArray
 from model.manifest import CALIBRATION_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.tokenization import ConversationTokenizer
 from training_pipeline.bundle_figures import bundle_figures
 from training_pipeline.bundle_writer import first_stage_files, write_bundle
-from training_pipeline.calibrate import Calibration
 from training_pipeline.early_exit_fit import EarlyExitOptions
 from training_pipeline.held_out import HeldOut
 from training_pipeline.labelled_chats import read_labelled_chats
@@ -58,6 +58,8 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     """
     bundle = load_bundle(request.bundle)
     manifest = bundle.manifest
+    if manifest.format_version > 1:
+        raise ValueError(f"{request.bundle}: has pieces; expected a bundle without; give it exits first, then pieces")
     if "early_exits" in manifest.metrics:
         raise ValueError(f"{request.bundle}: has exits already; expected a bundle without; export it again instead")
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=manifest.windowing.max_tokens)
@@ -66,7 +68,7 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     unseen = HeldOut.of(chats.take(held_out), tokenizer, bundle.first_stage)
     logits = unseen.logits(bundle.model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     plain = PlainModel(bundle.model, logits, unseen.calibrated(logits, seed=request.config.seed, kind=request.scaling))
-    _check_calibration(bundle, plain.calibration, request.bundle)
+    check_calibration(bundle, plain.calibration.probabilities, request.bundle)
     serving = Serving(request.config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
     served = served_model(plain, chats.take(training).encode(tokenizer), unseen, request.options, serving)
     if served.exits is None:
@@ -99,15 +101,21 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     return write_bundle(request.out, contents, fields, calibration, measure)
 
 
-def _check_calibration(bundle: Bundle, found: Calibration, path: Path) -> None:
-    """Refuse chats, or a seed, that give another calibration than the bundle has."""
+def check_calibration(bundle: Bundle, found: FloatArray, path: Path) -> None:
+    """Refuse chats, or a seed, that give another calibration than the bundle has.
+
+    Args:
+        bundle: The bundle.
+        found: float32 [n_chats, 13], its probabilities of the chats that would carry the guarantee.
+        path: Where the bundle is.
+    """
     expected = len(bundle.calibration_labels)
-    if len(found.labels) != expected:
+    if len(found) != expected:
         raise ValueError(
-            f"{len(found.labels)} held-out chats would carry the guarantee; {path} has {expected}; expected the files "
+            f"{len(found)} held-out chats would carry the guarantee; {path} has {expected}; expected the files "
             "of its run, in their order, with its --seed, --split-seed and --calibration-ratio"
         )
-    differs = np.abs(found.probabilities - bundle.calibration_probabilities).max(axis=1) > _TOLERANCE
+    differs = np.abs(found - bundle.calibration_probabilities).max(axis=1) > _TOLERANCE
     if differs.any():
         raise ValueError(
             f"{differs.sum()} of {expected} held-out chats get other probabilities than {CALIBRATION_NAME} of {path} "

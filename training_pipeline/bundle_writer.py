@@ -14,7 +14,6 @@ from typing import Any, Final
 import orjson
 
 from model.bundle import load_bundle, sha256_of
-from model.calibration import RiskCurves
 from model.first_stage import FirstStage
 from model.manifest import (
     FIRST_STAGE_NAME,
@@ -58,7 +57,7 @@ def write_bundle(
     Args:
         out: The bundle's folder.
         contents: Every file but the model card and the manifest, by name.
-        fields: The manifest's name, version, windowing, scaling, first stage and training data.
+        fields: The manifest's name, version, windowing, scaling, first stage, training data and evidence rule.
         calibration: What calibration.json was made from.
         measure: Returns the figures for the manifest and the card of the bundle in a folder.
 
@@ -84,14 +83,12 @@ def _write(
     metrics: dict[str, Any],
 ) -> None:
     """Write all files of a bundle, the manifest last."""
-    curves = RiskCurves.build(
-        calibration.probabilities, calibration.labels, frozenset(code.value for code in DEFAULT_POLICY.banned)
-    )
+    curves = calibration.curves(DEFAULT_POLICY)
     thresholds = thresholds_for(curves, DEFAULT_POLICY)
     card = model_card(fields, metrics, thresholds, n_banned=len(curves.banned_scores), n_safe=len(curves.safe_scores))
     files = {**contents, MODEL_CARD_NAME: card.encode()}
     manifest = Manifest(
-        format_version=1,
+        format_version=1 if calibration.evidence is None else 2,
         labels=list(CODES),
         files={name: FileEntry(digest=sha256_of(content), n_bytes=len(content)) for name, content in files.items()},
         thresholds=thresholds,
@@ -104,9 +101,11 @@ def _write(
     for name, content in files.items():
         (folder / name).write_bytes(content)
     dumped = manifest.model_dump(mode="json")
-    for name in ("class_groups", "first_stage"):
+    for name in ("class_groups", "first_stage", "evidence", "languages"):
         if dumped[name] is None:
             # Left out where unused: workers of an earlier version refuse fields they do not know.
             del dumped[name]
+    if not manifest.windowing.keeps_request:
+        del dumped["windowing"]["keeps_request"]
     document = orjson.dumps(dumped, option=orjson.OPT_INDENT_2)
     (folder / MANIFEST_NAME).write_bytes(document + b"\n")

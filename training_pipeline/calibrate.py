@@ -14,11 +14,12 @@ import orjson
 from numpy.typing import NDArray
 
 from model.batching import plan_batches
-from model.calibration import STORED_DECIMALS, FloatArray, LogitScaling, softmax
+from model.calibration import STORED_DECIMALS, FloatArray, LogitScaling, RiskCurves, ScoreArray, softmax
+from model.evidence import WIRE_DECIMALS, policy_scores
 from model.manifest import ClassGroup
 from model.session import OnnxSession
 from model.tokenization import TokenIds
-from schemas import CODES
+from schemas import CODES, Policy
 from training_pipeline.scaling_fit import (
     ScalingKind,
     choose_kind,
@@ -53,6 +54,8 @@ class Calibration:
     """Of the first stage's logits; None where there is no first stage."""
     nll_cross_validated: dict[str, float]
     """The same by kind of scaling, on folds of the fitting part that did not fit it; empty where nothing was chosen."""
+    evidence: ScoreArray | None = None
+    """float64 [n_chats, 13], as verdicts hold it, see `model.evidence`; then the bundle is of format 2."""
 
     @property
     def scaling(self) -> LogitScaling:
@@ -73,8 +76,19 @@ class Calibration:
 
     def to_json(self) -> bytes:
         """Return the contents of calibration.json."""
-        rows = [[round(float(value), STORED_DECIMALS) for value in row] for row in self.probabilities]
-        return orjson.dumps({"labels": "".join(CODES[i] for i in self.labels), "probabilities": rows})
+        decimals = STORED_DECIMALS if self.evidence is None else WIRE_DECIMALS
+        rows = [[round(float(value), decimals) for value in row] for row in self.probabilities]
+        document: dict[str, Any] = {"labels": "".join(CODES[i] for i in self.labels), "probabilities": rows}
+        if self.evidence is not None:
+            document["evidence"] = self.evidence.tolist()
+        return orjson.dumps(document)
+
+    def curves(self, policy: Policy) -> RiskCurves:
+        """Return the risk curves that the bundle will have."""
+        banned = frozenset(code.value for code in policy.banned)
+        if self.evidence is not None:
+            return RiskCurves.of_scores(policy_scores(self.evidence, banned), self.labels, banned)
+        return RiskCurves.build(self.probabilities, self.labels, banned)
 
 
 def session_logits(session: OnnxSession, rows: Sequence[TokenIds]) -> FloatArray:

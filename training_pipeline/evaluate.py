@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from model.classifier import Classification, Classifier
+from model.classifier import Classifier
 from model.errors import RowFailed
+from model.judging import Classification
 from schemas import CATEGORY_NAMES, CODES, Decision, Turn
 from training_pipeline.labelled_chats import LabelledChats
 from training_pipeline.metrics import (
@@ -54,9 +55,16 @@ class Predictions:
     """[n_chats]: allow, review or block; None for a model without calibrated risks."""
     has_scores: bool = True
     """Whether the probabilities are the model's own, and not made from a named category."""
+    evidence: NDArray[np.float64] | None = None
+    """[n_chats, 13], what a policy's score is summed from; the probabilities where None."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def scored(self) -> NDArray[np.float32]:
+        """What a policy's score is the sum of, over its banned columns, float32 [n_chats, 13]."""
+        return self.probabilities if self.evidence is None else self.evidence.astype(np.float32)
 
     def decided(self, decision: Decision) -> NDArray[np.bool_]:
         """Return the chats with this decision, [n_chats].
@@ -76,6 +84,7 @@ class Predictions:
             self.probabilities[mask],
             None if self.decisions is None else self.decisions[mask],
             self.has_scores,
+            None if self.evidence is None else self.evidence[mask],
         )
 
 
@@ -110,11 +119,13 @@ def predict(classifier: Classifier, chats: LabelledChats, on_progress: OnProgres
     """
     results = classify_all(classifier, chats.conversations, chats.chat_ids, on_progress)
     probabilities = np.array([[r.probabilities[code] for code in CODES] for r in results], dtype=np.float32)
+    has_evidence = classifier.bundle.manifest.format_version > 1
     return Predictions(
         labels=chats.labels,
         predicted=probabilities.argmax(axis=1),
         probabilities=probabilities,
         decisions=np.array([r.judgement.decision.value for r in results]),
+        evidence=np.array([[r.evidence[code] for code in CODES] for r in results]) if has_evidence else None,
     )
 
 
@@ -137,7 +148,7 @@ def figures(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
     report: dict[str, Any] = safety_metrics(labels, predicted, banned).as_dict()
     if predictions.has_scores:
         for rate in OPERATING_POINTS:
-            at_rate = banned_to_safe_at(labels, probabilities, banned, safe_to_banned_rate=rate)
+            at_rate = banned_to_safe_at(labels, predictions.scored, banned, safe_to_banned_rate=rate)
             report[f"banned_to_safe_rate_at_safe_to_banned_{rate}"] = round(at_rate, 4)
         answered = predicted != NO_ANSWER
         error = expected_calibration_error(labels[answered], probabilities[answered])

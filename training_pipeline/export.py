@@ -4,7 +4,8 @@ Invariant: the same run, data and arguments give the same bytes; nothing in a bu
 machine's paths.
 """
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,22 +14,27 @@ import numpy as np
 import orjson
 from safetensors.numpy import load_file
 
+from model.bundle import load_bundle
 from model.calibration import LogitScaling
 from model.manifest import (
     CALIBRATION_NAME,
     MODEL_NAME,
     TOKENIZER_NAME,
 )
+from model.pieces import PieceRule
 from model.tokenization import ConversationTokenizer
+from training_pipeline.add_pieces import with_evidence, with_languages
 from training_pipeline.averaging_network_fit import token_vectors
 from training_pipeline.bundle_figures import bundle_figures
 from training_pipeline.bundle_writer import first_stage_files, write_bundle
+from training_pipeline.calibrate import Calibration
 from training_pipeline.data_record import read_recorded_chats
 from training_pipeline.distil.layout import RECORD_NAME as DISTIL_RECORD_NAME
 from training_pipeline.distilbert_weights import as_bert
 from training_pipeline.early_exit_fit import EarlyExitOptions
 from training_pipeline.encoder.files import default_encoder_path, read_encoder_shape
 from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, recorded_source, source_of
+from training_pipeline.evidence_fit import FittedEvidence, fit_evidence
 from training_pipeline.first_stage_fit import FirstStageOptions, fit_first_stage
 from training_pipeline.held_out import HeldOut
 from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
@@ -69,6 +75,10 @@ class ExportRequest:
     """None for a bundle whose transformer answers every chat."""
     early_exits: EarlyExitOptions | None = field(default_factory=EarlyExitOptions)
     """None for a transformer that reads every chat to its last layer."""
+    pieces: PieceRule | None = None
+    """How chats are cut besides their main window; None for a bundle of format 1, which reads main windows only."""
+    languages: Path | None = None
+    """What `fit-languages` wrote; None for a bundle that tells no languages apart. Needs pieces."""
 
 
 def read_weights(run: Path, epoch: int) -> dict[str, FloatMatrix]:
@@ -141,6 +151,16 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         },
     }
 
+    fitted = None
+    if request.pieces is not None:
+        fitted = _with_pieces(
+            request, contents, fields, calibration, pieces=request.pieces, held_out=chats.take(held_out)
+        )
+        calibration = with_evidence(calibration, fitted)
+        contents[CALIBRATION_NAME] = calibration.to_json()
+        fields["evidence"] = fitted.rule
+    languages = with_languages(None if fitted is None else request.languages, contents, fields)
+
     def measure(staging: Path) -> dict[str, Any]:
         metrics = bundle_figures(
             staging,
@@ -152,9 +172,30 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         )
         metrics["calibration"] = calibration.summary()
         metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
+        if fitted is not None:
+            metrics |= {"evidence": fitted.summary(), **languages}
         return metrics
 
     return write_bundle(request.out, contents, fields, calibration, measure)
+
+
+def _with_pieces(
+    request: ExportRequest,
+    contents: Mapping[str, bytes],
+    fields: Mapping[str, Any],
+    calibration: Calibration,
+    *,
+    pieces: PieceRule,
+    held_out: LabelledChats,
+) -> FittedEvidence:
+    """Fit the evidence rule through the bundle without pieces, which is written beside its place and removed."""
+    plain = request.out.with_name(f".{request.out.name}.plain")
+    try:
+        write_bundle(plain, contents, fields, calibration, lambda _: {})
+        seed = read_config(request.run).seed
+        return fit_evidence(load_bundle(plain), held_out, pieces, seed=seed, n_threads=request.n_threads)
+    finally:
+        shutil.rmtree(plain, ignore_errors=True)
 
 
 def _encoder_source(request: ExportRequest) -> EncoderSource:

@@ -16,6 +16,7 @@ conformal predictors (2012); Clopper and Pearson (1934), as scipy computes it.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.stats import betabinom, binomtest
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from model.calibration import FloatArray, RiskCurves, ScoreArray, banned_probability
+from model.calibration import RiskCurves, ScoreArray, banned_probability
 from schemas import Policy
 from training_pipeline.metrics import banned_columns
 
@@ -34,6 +35,10 @@ _CONFIDENCE: Final = 0.95
 _SIGNIFICANCE: Final = 0.01
 """A bundle is said to break its promise only where so many errors would be rarer than this."""
 _DECIMALS: Final = 4
+
+
+ScoreOf = Callable[[Any, frozenset[str]], ScoreArray]
+"""Makes each chat's score under a banned set of its row: `banned_probability`, or `policy_scores` of its evidence."""
 
 
 class ErrorKind(StrEnum):
@@ -117,23 +122,25 @@ def _n_below(n_calibration: int, target: float) -> int:
 
 
 def check_by_splits(
-    probabilities: FloatArray,
+    probabilities: NDArray[np.floating[Any]],
     labels: NDArray[np.int64],
     policy: Policy,
     *,
     n_splits: int,
     calibration_ratio: float = 0.5,
     seed: int = 0,
+    score_of: ScoreOf = banned_probability,
 ) -> list[SplitCheck]:
     """Split chats again and again, choose on one part and measure on the other.
 
     Args:
-        probabilities: float32 [n_chats, 13], calibrated, of chats that neither training nor scaling saw.
+        probabilities: [n_chats, 13], calibrated, of chats that neither training nor scaling saw; or their evidence.
         labels: int64 [n_chats], true column indices.
         policy: Banned categories and targets.
         n_splits: Number of splits, stratified by banned and safe.
         calibration_ratio: Share of the chats in the calibration part, 0..1.
         seed: Same seed and chats give the same splits.
+        score_of: What makes scores of the rows.
 
     Raises:
         ValueError: there are fewer than two banned or two safe chats.
@@ -142,12 +149,12 @@ def check_by_splits(
     truly_banned = banned_columns(banned)[labels]
     if min(int(truly_banned.sum()), int((~truly_banned).sum())) < 2:  # noqa: PLR2004  one for each part
         raise ValueError(f"{int(truly_banned.sum())} banned of {len(labels)} chats; expected two of each side or more")
-    scores = banned_probability(probabilities, banned)
+    scores = score_of(probabilities, banned)
     splitter = StratifiedShuffleSplit(n_splits, train_size=calibration_ratio, random_state=seed)
     rates: dict[ErrorKind, list[float]] = {kind: [] for kind in ErrorKind}
     counts: dict[ErrorKind, tuple[int, int]] = {}
     for chosen, fresh in splitter.split(scores, truly_banned):
-        curves = RiskCurves.build(probabilities[chosen], labels[chosen], banned)
+        curves = RiskCurves.of_scores(scores[chosen], labels[chosen], banned)
         for kind in ErrorKind:
             own_fresh = scores[fresh[truly_banned[fresh] == (kind is ErrorKind.BANNED_TO_SAFE)]]
             errors = _errors(kind, own_fresh, curves, policy)
@@ -157,12 +164,17 @@ def check_by_splits(
 
 
 def check_bundle(
-    curves: RiskCurves, probabilities: FloatArray, labels: NDArray[np.int64], policy: Policy
+    curves: RiskCurves,
+    probabilities: NDArray[np.floating[Any]],
+    labels: NDArray[np.int64],
+    policy: Policy,
+    *,
+    score_of: ScoreOf = banned_probability,
 ) -> list[BundleCheck]:
     """Measure a bundle's own curves on labelled chats that did not make them; a side without chats is left out."""
     banned = frozenset(code.value for code in policy.banned)
     truly_banned = banned_columns(banned)[labels]
-    scores = banned_probability(probabilities, banned)
+    scores = score_of(probabilities, banned)
     checks = []
     for kind in ErrorKind:
         own = scores[truly_banned == (kind is ErrorKind.BANNED_TO_SAFE)]

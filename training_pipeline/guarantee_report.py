@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from model.bundle import Bundle
+from model.calibration import banned_probability
 from model.classifier import Classifier
+from model.evidence import policy_scores
 from schemas import Decision, Policy
 from training_pipeline.data.stage_files import digests
 from training_pipeline.evaluate import predict
@@ -39,11 +42,16 @@ def guarantee_report(
     Raises:
         ValueError: a file cannot be read, or holds too few banned or safe chats.
     """
-    probabilities, labels = bundle.calibration_probabilities, bundle.calibration_labels
+    rows, labels = bundle.calibration_probabilities, bundle.calibration_labels
+    splits = partial(check_by_splits, policy=policy, n_splits=n_splits, seed=seed)
+    if bundle.calibration_evidence is None:
+        checks_of_calibration = splits(rows, labels)
+    else:
+        checks_of_calibration = splits(bundle.calibration_evidence, labels, score_of=policy_scores)
     parts: dict[str, dict[str, Any]] = {
         "calibration chats": {
             "n_chats": len(labels),
-            _SPLITS: _as_dicts(check_by_splits(probabilities, labels, policy, n_splits=n_splits, seed=seed)),
+            _SPLITS: _as_dicts(checks_of_calibration),
         }
     }
     if data:
@@ -67,12 +75,15 @@ def _on_fresh_chats(
     truly_banned = banned_columns(frozenset(code.value for code in policy.banned))[answers.labels]
     allowed, blocked = (answers.decided(decision) for decision in (Decision.ALLOW, Decision.BLOCK))
     curves = bundle.risk_curves(policy)
-    splits = check_by_splits(answers.probabilities, answers.labels, policy, n_splits=n_splits, seed=seed)
+    rows, score_of = (
+        (answers.probabilities, banned_probability) if answers.evidence is None else (answers.evidence, policy_scores)
+    )
+    splits = check_by_splits(rows, answers.labels, policy, n_splits=n_splits, seed=seed, score_of=score_of)
     return {
         "files": digests(data),
         "n_chats": len(chats),
         _SPLITS: _as_dicts(splits),
-        _OWN_CURVES: _as_dicts(check_bundle(curves, answers.probabilities, answers.labels, policy)),
+        _OWN_CURVES: _as_dicts(check_bundle(curves, rows, answers.labels, policy, score_of=score_of)),
         "banned_allowed_as_served": round(share(allowed, truly_banned), 4),
         "safe_blocked_as_served": round(share(blocked, ~truly_banned), 4),
     }

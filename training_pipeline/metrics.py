@@ -1,7 +1,7 @@
 """Classification figures that matter to an ad platform: accuracy, and the pair of costly confusions."""
 
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,7 @@ def banned_to_safe_at(
     return share(score <= operating_threshold(score[~truly_banned], safe_to_banned_rate), truly_banned)
 
 
-def operating_threshold(safe_scores: NDArray[np.float32], safe_to_banned_rate: float) -> float:
+def operating_threshold(safe_scores: NDArray[np.floating[Any]], safe_to_banned_rate: float) -> float:
     """Return the smallest score of a safe chat above which at most this share of them lies; chats above it are lost."""
     return float(np.quantile(safe_scores, 1 - safe_to_banned_rate, method="higher"))
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from model.evidence import EvidenceRule
+from model.language import LanguageRule
 from model.manifest import ClassGroup, FirstStageFields, Thresholds
 from schemas import CATEGORY_NAMES, DEFAULT_POLICY
 from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, licence_notice
@@ -29,6 +31,23 @@ _EARLY_EXIT_ACCOUNT: Final = """\
   them: accuracy {on[accuracy]} and {off[accuracy]}, banned -> safe where safe -> banned is 2.9 %: {at_29} and
   {without_at_29}."""
 
+_PIECES: Final = """\
+- Whole chats: the last {covered} characters of the users' messages are also read in pieces of at most {length}, up to
+  {most} of them. The evidence of a category is the larger of the main window's probability and the largest piece's
+  times the category's weight (banned: {weights}); scores are summed from evidence. What looks encoded or disguised is
+  read a second time without. A chat of which something was not read is `review` at best."""
+
+_WHOLE_LIMIT: Final = "- A banned passage can still be diluted within its own paragraph, or be split over several."
+
+_WINDOW_LIMIT: Final = (
+    "- Only the window is read: what stands earlier, or in the middle of a long message, is not judged."
+)
+
+_LANGUAGE_LIMIT: Final = """\
+- Calibrated on {languages}: a chat in another language is `review` at best under the default policy."""
+
+_ENGLISH_LIMIT: Final = "- English for the most part; other languages were hardly seen."
+
 _AT_29: Final = "banned_to_safe_rate_at_safe_to_banned_0.029"
 _PERMISSIVE: Final = frozenset({"own", "permissive"})
 
@@ -50,7 +69,7 @@ person.
 - Input: the last {n_messages} messages, each cut to its head and tail, {max_tokens} tokens at most.
 - Quantisation: INT8 weights and embeddings, activations scaled per token, so that a verdict does not depend on the
   batch it was computed in.
-{first_stage}{early_exits}
+{first_stage}{early_exits}{pieces}
 ## Training data
 
 {n_chats} conversations ({n_held_out} of them held out to calibrate), labelled under the project's taxonomy, most of
@@ -87,8 +106,8 @@ policy: allow up to a banned probability of {allow_up_to}, block from {block_fro
 
 ## Limits
 
-- English for the most part; other languages were hardly seen.
-- Only the window is read: what stands earlier, or in the middle of a long message, is not judged.
+{language_limit}
+{length_limit}
 - It can be evaded: misspelling, code words, text in images, or harmful intent spread over many turns. Compatibility
   forms and invisible characters are folded before reading; look-alike letters are not.
 - Labels follow one taxonomy, and people disagree on its borders; rare categories (L, B, G) rest on few examples.
@@ -148,6 +167,9 @@ def model_card(
         n_held_out=data["n_chats_held_out"],
         first_stage=_first_stage(fields.get("first_stage"), metrics),
         early_exits=_early_exits(metrics),
+        pieces=_pieces(fields.get("evidence")),
+        language_limit=_language_limit(fields.get("languages")),
+        length_limit=_WINDOW_LIMIT if fields.get("evidence") is None else _WHOLE_LIMIT,
         licences=_rows(data["n_chats_by_licence_class"]),
         licence_statement=_licence_statement(data["n_chats_by_licence_class"]),
         sources=_rows(data["n_chats_by_source"]),
@@ -223,6 +245,22 @@ def _early_exits(metrics: Mapping[str, Any]) -> str:
                 )
             )
     return "\n".join([*lines, ""])
+
+
+def _pieces(rule: EvidenceRule | None) -> str:
+    """Describe what is read besides the main window; nothing where nothing is."""
+    if rule is None:
+        return ""
+    weights = ", ".join(f"{code.value} {rule.weights[code.value]}" for code in sorted(DEFAULT_POLICY.banned))
+    pieces = rule.pieces
+    text = _PIECES.format(
+        covered=pieces.covered_characters, length=pieces.piece_characters, most=pieces.max_pieces, weights=weights
+    )
+    return f"{text}\n"
+
+
+def _language_limit(rule: LanguageRule | None) -> str:
+    return _ENGLISH_LIMIT if rule is None else _LANGUAGE_LIMIT.format(languages=", ".join(rule.calibrated))
 
 
 def _parity(report: Mapping[str, Any] | None) -> str:

@@ -115,7 +115,7 @@ def compare_bundles(
     truly_banned = banned_columns(banned)[current.labels]
     if truly_banned.all() or not truly_banned.any():
         raise ValueError(f"{int(truly_banned.sum())} banned of {len(truly_banned)} chats; expected both kinds")
-    scores = [p.probabilities[:, banned_columns(banned)].sum(axis=1) for p in (current, candidate)]
+    scores = [p.scored[:, banned_columns(banned)].sum(axis=1) for p in (current, candidate)]
     figures = _figures(current, candidate, banned, margins)
     draws = _resamples(truly_banned, margins)
     whole = np.arange(len(truly_banned))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from model.bundle import load_bundle
 from model.classifier import Classifier
+from model.pieces import PieceRule
 from model.policy_file import load_policy
 from training_pipeline.data import agree as agree_stage
 from training_pipeline.data import extract as extract_stage
@@ -20,6 +21,7 @@ from training_pipeline.data.annotator_config import read_annotators
 from training_pipeline.data.chat_rows import read_chat_rows
 from training_pipeline.data.errors import DataError
 from training_pipeline.data.stage_files import StageReport
+from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.recipe_config import (
     AgreeStage,
     DistilStage,
@@ -195,6 +197,8 @@ def export(
         scaling=stage.scaling,
         first_stage=FirstStageOptions() if stage.first_stage else None,
         early_exits=EarlyExitOptions() if stage.early_exits else None,
+        pieces=PieceRule() if stage.pieces else None,
+        languages=DEFAULT_LANGUAGES if stage.pieces else None,
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], console)

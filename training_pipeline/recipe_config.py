@@ -112,6 +112,7 @@ class ExportStage(_Part):
     scaling: ScalingKind = ScalingKind.AUTO
     first_stage: bool = Field(default=True, description="Whether a first stage answers what is easy.")
     early_exits: bool = Field(default=True, description="Whether rows may leave between the transformer's layers.")
+    pieces: bool = Field(default=True, description="Whether whole messages and chats are read, in pieces.")
 
 
 class EvaluateStage(_Part):

@@ -1,5 +1,6 @@
 """Commands after export: exits for a bundle; is its guarantee real; may it replace the one in service; and back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -8,11 +9,16 @@ import typer
 from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
+from model.pieces import PieceRule
+from schemas import CODES
+from training_pipeline.language_files import DEFAULT_LANGUAGES
 from training_pipeline.train_config import TrainConfig
 
 EXIT_BROKEN_PROMISE: Final = 4
 
 DEFAULTS: Final = {name: field.default for name, field in TrainConfig.model_fields.items()}
+
+PIECES: Final = PieceRule()
 
 app = typer.Typer()
 
@@ -73,6 +79,76 @@ def bundle_to_encoder(
 
     loaded = load_bundle(bundle)
     _print_json({"encoder": str(write_encoder_of(loaded, out)), "from": loaded.ref.model_dump()})
+
+
+@app.command(name="fit-languages")
+def fit_languages(
+    *,
+    data: Annotated[
+        list[Path], typer.Option(exists=True, dir_okay=False, help="Chats with a field lang; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write.")] = DEFAULT_LANGUAGES,
+) -> None:
+    """Fit the table that tells the languages of chats apart; `export` and `add-pieces` put it into bundles."""
+    from training_pipeline.language_files import Languages, write_languages  # noqa: PLC0415
+    from training_pipeline.language_fit import LanguageOptions  # noqa: PLC0415
+    from training_pipeline.language_fit import fit_languages as fit  # noqa: PLC0415
+
+    detector, figures = fit(data, LanguageOptions())
+    write_languages(out, Languages(detector, figures))
+    _print_json({"languages": str(out), "rule": detector.rule.model_dump(mode="json"), "figures": figures})
+
+
+@app.command(name="add-pieces")
+def add_pieces(
+    *,
+    bundle: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Bundle without pieces (format 1).")],
+    data: Annotated[
+        list[Path], typer.Option(exists=True, dir_okay=False, help="The chats of its run, in order; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write; an existing one is replaced.")],
+    version: Annotated[str, typer.Option(help="Dotted version of the new bundle.")],
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
+    ] = None,
+    calibration_ratio: Annotated[float, typer.Option(help="Of the run.")] = DEFAULTS["calibration_ratio"],
+    seed: Annotated[int, typer.Option(help="Of the run.")] = DEFAULTS["seed"],
+    split_seed: Annotated[int | None, typer.Option(help="Of the run, where it had one.")] = DEFAULTS["split_seed"],
+    piece_characters: Annotated[
+        int, typer.Option(min=40, help="Longest part of a paragraph that is judged by itself.")
+    ] = PIECES.piece_characters,
+    max_pieces: Annotated[int, typer.Option(min=1, help="Pieces of one chat, at most.")] = PIECES.max_pieces,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="A category's weight that is given and not fitted, as M=0.6; may be repeated."),
+    ] = None,
+    languages: Annotated[Path, typer.Option(file_okay=False, help="What `fit-languages` wrote.")] = DEFAULT_LANGUAGES,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+) -> None:
+    """Let a finished bundle read whole messages and whole chats, in pieces; `export` does the same from a run.
+
+    Exit codes: 0 done; 3 refused: other chats than the bundle was calibrated on, or pieces already.
+    """
+    from training_pipeline.add_pieces import AddPiecesRequest  # noqa: PLC0415
+    from training_pipeline.add_pieces import add_pieces as add  # noqa: PLC0415
+
+    request = AddPiecesRequest(
+        bundle=bundle,
+        data=data,
+        config=TrainConfig(calibration_ratio=calibration_ratio, seed=seed, split_seed=split_seed),
+        out=out,
+        version=version,
+        evaluation=evaluation or (),
+        pieces=PieceRule(piece_characters=piece_characters, max_pieces=max_pieces),
+        weights=_weights(weight or ()),
+        languages=languages,
+        n_threads=threads or available_cpus(),
+    )
+    metrics = add(request)
+    ref = load_bundle(out).ref
+    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
+    _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 
 @app.command(name="verify-guarantee")
@@ -183,6 +259,25 @@ def rollback(
 
     entry = go_back(registry, to=to, reason=reason)
     _print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
+
+
+def _weights(given: Sequence[str]) -> dict[str, float]:
+    """Return weights by category code.
+
+    Raises:
+        typer.BadParameter: one is not a category with a number from 0 to 1.
+    """
+    weights = {}
+    for one in given:
+        code, _, value = one.partition("=")
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = -1.0
+        if code not in CODES or not 0 <= weight <= 1:
+            raise typer.BadParameter(f"{one!r}; expected a category and a number from 0 to 1, as M=0.6")
+        weights[code] = weight
+    return weights
 
 
 def _print_json(document: object) -> None:

@@ -158,6 +158,7 @@ class WorkerLoop:
         if stats.n_timeouts:
             log.warning("inference_timed_out", n_timeouts=stats.n_timeouts, n_abandoned=stats.n_abandoned)
         self._metrics.observe_classification(stats, n_records)
+        self._metrics.observe_reading(results)
         by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
         now = datetime.now(UTC)
         verdicts: dict[Place, Verdict] = {}

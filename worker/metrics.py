@@ -1,9 +1,12 @@
 """Prometheus metrics of one worker. Names carry units; no label ever holds a chat id or text."""
 
+from collections import Counter as Counted
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
-from model import ClassifyStats
+from model import Classification, ClassifyStats, RowFailed
 from worker.lag_age import LagAge
 
 _STAGE_BUCKETS_S = (
@@ -55,6 +58,9 @@ class Metrics:
         )
         self.tokens = counter("tokens_total", "Tokens classified, without padding.")
         self.first_stage_rows = counter("first_stage_rows_total", "Rows that the bundle's first stage answered alone.")
+        self.pieces = counter("pieces_total", "Rows classified besides the chats' main windows.", "stage")
+        self.languages = counter("languages_total", "Chats classified, by the language of their users.", "language")
+        self.unevaluated = counter("unevaluated_total", "Chats of which something was not evaluated.", "reason")
         self.padded_tokens = counter("padded_tokens_total", "Tokens computed, padding included.")
         self.inference_timeouts = counter("inference_timeouts_total", "Inferences ended because they took too long.")
         self.abandoned_sessions = counter(
@@ -123,6 +129,14 @@ class Metrics:
         self.stage_duration_s.labels(stage=stage).observe(duration_s)
         self.record_stage_s.labels(stage=stage).inc(duration_s * n_records)
 
+    def observe_reading(self, results: Iterable[Classification | RowFailed]) -> None:
+        """Count what chats were written in, and what of them was not evaluated."""
+        read = [result for result in results if isinstance(result, Classification)]
+        for language, n_chats in Counted(result.language or "undetermined" for result in read).items():
+            self.languages.labels(language=language).inc(n_chats)
+        for reason, n_chats in Counted(reason for result in read for reason in result.unevaluated).items():
+            self.unevaluated.labels(reason=reason.value).inc(n_chats)
+
     def count_left_out(self, what: str, n: int) -> None:
         """Count what was left out of an event or cut."""
         self.left_out.labels(what=what).inc(n)
@@ -135,6 +149,8 @@ class Metrics:
             return
         self.batch_rows.observe(stats.n_rows)
         self.first_stage_rows.inc(stats.n_first_stage)
+        self.pieces.labels(stage="first_stage").inc(stats.n_pieces_first_stage)
+        self.pieces.labels(stage="transformer").inc(stats.n_pieces - stats.n_pieces_first_stage)
         self.tokens.inc(stats.n_tokens)
         self.padded_tokens.inc(stats.n_padded_tokens)
         self.padding_ratio.observe(stats.padding_ratio)

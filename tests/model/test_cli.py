@@ -13,7 +13,17 @@ from model import Bundle
 from schemas import CODES
 
 REPOSITORY = Path(__file__).parents[2]
-JUDGEMENT = {"category", "probabilities", "banned_probability", "banned_to_safe_risk", "decision"}
+JUDGEMENT = {
+    "category",
+    "probabilities",
+    "banned_probability",
+    "banned_to_safe_risk",
+    "decision",
+    "evidence",
+    "unevaluated",
+    "stage",
+    "language",
+}
 
 
 def run(*arguments: str | Path | bytes, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

@@ -195,3 +195,45 @@ def test_the_newest_results_of_tools_take_the_places_that_are_left() -> None:
 def test_no_turns_render_to_nothing() -> None:
     """Only an empty list gives an empty text."""
     assert render([], WINDOWING) == ""
+
+
+def _continued(n_times: int) -> list[Turn]:
+    turns = [Turn(Role.USER, "Tell me a long tale about the harbour of an old town"), Turn(Role.ASSISTANT, "Once.")]
+    turns += [Turn(Role.USER, "Now one about the lighthouse keeper and his three cats"), Turn(Role.ASSISTANT, "Twice.")]
+    for _ in range(n_times):
+        turns += [Turn(Role.USER, "continue"), Turn(Role.ASSISTANT, "And so on.")]
+    return turns
+
+
+def test_a_request_stays_in_the_window_while_the_user_says_continue() -> None:
+    """What is wanted was said before the last six messages."""
+    windowing = Windowing(keeps_request=True)
+    lines = render(_continued(5), windowing).splitlines()
+    assert lines[0] == "user: Tell me a long tale about the harbour of an old town"
+    assert lines[1] == "user: Now one about the lighthouse keeper and his three cats"
+    assert lines[2:] == ["user: continue", "assistant: And so on."] * 3
+    assert "lighthouse" not in render(_continued(5), Windowing())
+
+
+def test_the_request_has_the_room_of_the_last_message() -> None:
+    """And what only asks for more keeps its own, which it does not fill."""
+    long = Turn(Role.USER, "word " * 100)
+    turns = [long, Turn(Role.ASSISTANT, "Yes."), Turn(Role.USER, "go on")]
+    assert len(render(turns, Windowing(keeps_request=True))) > len(render(turns, Windowing()))
+
+
+@pytest.mark.parametrize("text", ["hi", "\u7ee7\u7eed", "?"])
+def test_chats_without_any_content_are_rendered_as_before(text: str) -> None:
+    """And so are those whose last message has some."""
+    turns = [Turn(Role.USER, text), Turn(Role.ASSISTANT, "Yes?"), Turn(Role.USER, text)]
+    assert render(turns, Windowing(keeps_request=True)) == render(turns, Windowing())
+    turns = _continued(0)[:3]
+    assert render(turns, Windowing(keeps_request=True)) == render(turns, Windowing())
+
+
+def test_a_kept_request_keeps_to_the_bound() -> None:
+    """Two more messages than the window holds, at most."""
+    windowing = Windowing(keeps_request=True)
+    turns = [Turn(Role.USER, "w" * 5_000), Turn(Role.USER, "v" * 5_000), *[Turn(Role.USER, "ok")] * 9]
+    assert len(render(turns, windowing)) <= windowing.max_rendered_characters
+    assert len(render(turns, windowing).splitlines()) == 8

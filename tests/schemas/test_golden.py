@@ -125,7 +125,8 @@ def test_the_golden_policy_is_the_default_policy() -> None:
     """The same version under another content would make cached verdicts wrong."""
     document = _document("policy.v1.json")
     assert Policy.model_validate_json((GOLDEN / "policy.v1.json").read_bytes()) == DEFAULT_POLICY
-    assert json.loads(DEFAULT_POLICY.model_dump_json()) == document
+    # What came later has a default that changes nothing under the bundles of that time.
+    assert json.loads(DEFAULT_POLICY.model_dump_json(exclude_defaults=True)) == document
     _validator("policy").validate(document)
 
 

@@ -36,7 +36,7 @@ def event(offset: int, **fields: Any) -> Event:
 def classification(category: str = "F", decision: Decision = Decision.ALLOW) -> Classification:
     """Return an answer of the classifier."""
     probabilities = dict.fromkeys(CODES, 0.02) | {category: 0.76}
-    return Classification(category, probabilities, Judgement(0.06, 0.01, decision))
+    return Classification(category, probabilities, Judgement(0.06, 0.01, decision), evidence=probabilities)
 
 
 def kafka_settings(**fields: Any) -> KafkaSettings:

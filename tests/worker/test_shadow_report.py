@@ -34,7 +34,8 @@ def _verdict(
 ) -> bytes:
     """Return a verdict of the model whose digest consists of this digit."""
     builder = VerdictBuilder(ModelRef(name="m", version="1", digest=_digest(mark)), PolicyRef(name="p", version="1"))
-    answer = Classification(category, dict.fromkeys(CODES, 1 / 13), Judgement(banned, 0.5, decision))
+    probabilities = dict.fromkeys(CODES, 1 / 13)
+    answer = Classification(category, probabilities, Judgement(banned, 0.5, decision), evidence=probabilities)
     return encode_verdict(builder.fresh(EVENTS[offset], answer, NOW).model_copy(update=over))
 
 

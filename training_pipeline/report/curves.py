@@ -85,7 +85,7 @@ def _truth_and_scores(
     predictions: Predictions, banned: frozenset[str]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     truly_banned = banned_columns(banned)[predictions.labels]
-    return truly_banned, banned_scores(predictions.labels, predictions.probabilities, banned)
+    return truly_banned, banned_scores(predictions.labels, predictions.scored, banned)
 
 
 def _bins(stated: NDArray[np.float32], true: NDArray[np.bool_]) -> list[ReliabilityBin]:

@@ -83,7 +83,7 @@ class _Statistics:
         self._cells = predictions.labels * (_N + 1) + named
         self._scores: NDArray[np.float32] | None = None
         if predictions.has_scores:
-            self._scores = banned_scores(predictions.labels, predictions.probabilities, banned)
+            self._scores = banned_scores(predictions.labels, predictions.scored, banned)
             self._answered = predictions.predicted != NO_ANSWER
             confidence = np.nan_to_num(predictions.probabilities.max(axis=1)).astype(np.float64)
             self._bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
