@@ -5,7 +5,9 @@ from schemas.codec import (
     CodecLimits,
     decode_chat_event,
     decode_conversation,
+    decode_marker,
     decode_verdict,
+    encode_marker,
     encode_verdict,
     encode_verdict_change,
     parse_event,
@@ -16,6 +18,7 @@ from schemas.content import content_text, parts_left_out
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import content_fingerprint, turns_fingerprint, verdict_id
+from schemas.marker import RejectionMarker
 from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
 from schemas.taxonomy import CATEGORY_NAMES, CODES, DEFAULT_BANNED, Category
@@ -49,6 +52,7 @@ __all__ = [
     "Policy",
     "PolicyRef",
     "RecordRejected",
+    "RejectionMarker",
     "RejectionReason",
     "Role",
     "Source",
@@ -63,7 +67,9 @@ __all__ = [
     "conversation_turns",
     "decode_chat_event",
     "decode_conversation",
+    "decode_marker",
     "decode_verdict",
+    "encode_marker",
     "encode_verdict",
     "encode_verdict_change",
     "ends_of",

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from schemas.chat_event import EVENT_SCHEMA_VERSION, MAX_CHAT_ID_CHARACTERS, NO_CONTENT, ChatEvent
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.foreign_forms import remedy
+from schemas.marker import RejectionMarker
 from schemas.record_cost import n_values
 from schemas.verdict import Verdict
 from schemas.verdict_change import VerdictChange
@@ -226,6 +227,20 @@ def encode_verdict(verdict: Verdict) -> bytes:
     except orjson.JSONEncodeError:
         # An event_id beyond 64 bits, which upstream may send and orjson does not write.
         return _VERDICT_ADAPTER.dump_json(verdict)
+
+
+def encode_marker(marker: RejectionMarker) -> bytes:
+    """Encode a marker as UTF-8 JSON, its `source` in just the form that it has in a verdict."""
+    return orjson.dumps(vars(marker), default=vars, option=_ENCODING)
+
+
+def decode_marker(raw: bytes) -> RejectionMarker:
+    """Decode a marker.
+
+    Raises:
+        pydantic.ValidationError: the bytes are not a RejectionMarker.
+    """
+    return RejectionMarker.model_validate_json(raw)
 
 
 def encode_verdict_change(change: VerdictChange) -> bytes:

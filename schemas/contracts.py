@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.compatibility import Direction, breaking_changes
 from schemas.dead_letter import DeadLetter
+from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
 from schemas.policy import Policy
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
@@ -87,6 +88,7 @@ CONTRACTS: Final = (
     Contract("verdict", VERDICT_SCHEMA_VERSION, Verdict, Direction.OUTPUT),
     Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),
     Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
+    Contract("rejection-marker", MARKER_SCHEMA_VERSION, RejectionMarker, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
 )
 

@@ -23,9 +23,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from model import BundleError, PolicyError, load_bundle, load_policy
+from schemas import RejectionMarker
 from worker import logs
 from worker.app import run_worker
-from worker.cache.show import cached_verdict, print_verdict
+from worker.cache.show import cached_outcome, print_verdict, rejection_text
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.exit_codes import (
     EXIT_CACHE_AWAY,
@@ -118,12 +119,10 @@ def show(
     if settings.redis.url is None:
         raise SettingsError("MODERATION_REDIS__URL is not set; expected the address of the verdict cache")
     # A person waits longer than the loop does.
-    verdict = cached_verdict(settings.redis, chat_id, timeout_s=2.0)
-    if verdict is None:
-        typer.echo(
-            f"error: no cached verdict for chat {chat_id!r}; it was not judged within the cache's TTL",
-            err=True,
-        )
+    verdict = cached_outcome(settings.redis, chat_id, timeout_s=2.0)
+    if verdict is None or isinstance(verdict, RejectionMarker):
+        why = "it was not judged within the cache's TTL" if verdict is None else rejection_text(verdict)
+        typer.echo(f"error: no cached verdict for chat {chat_id!r}; {why}", err=True)
         raise typer.Exit(EXIT_NOT_CACHED)
     if as_json:
         typer.echo(verdict.model_dump_json())

@@ -16,13 +16,14 @@ import structlog
 from model import Classification, ClassifyStats, InferenceStalled, RowFailed
 from schemas import Category, CodecLimits, Decision, RejectionReason, Verdict
 from worker.batch_size import BatchSize
+from worker.cache.entries import cache_entries
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
 from worker.judge import Judge, JudgeSource
-from worker.messages import OutputTopics, encoded_verdicts, next_offsets, to_messages
+from worker.messages import OutputTopics, next_offsets, to_messages
 from worker.metrics import Metrics
 from worker.publisher import GroupMember, Publisher
 from worker.record import Event, Judged, Outcome, Place, Record, Rejected
@@ -207,8 +208,7 @@ class WorkerLoop:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
         messages, outcomes = to_messages(outcomes, self._topics)
         with self._stage("cache_put", len(outcomes)):
-            self._cache.put_many(encoded_verdicts(outcomes, messages))
-            self._cache.evict_many(outcome.record for outcome in outcomes if outcome.record.value is None)
+            self._cache.put_many(cache_entries(outcomes, messages))
         begun = time.perf_counter()
         self._publisher.commit(messages, next_offsets([outcome.record for outcome in outcomes]), member)
         ended = time.perf_counter()

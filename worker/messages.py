@@ -1,10 +1,10 @@
 """Outcomes to Kafka messages: pure. One message per record, in input order, never larger than its topic accepts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from schemas import DeadLetter, RejectionReason, Verdict, encode_verdict
+from schemas import DeadLetter, RejectionReason, encode_verdict
 from schemas.dead_letter import MAX_ERROR_CHARACTERS, Header
 from worker.forwarded_headers import size_of
 from worker.record import Judged, Outcome, Place, Record, Rejected
@@ -65,15 +65,6 @@ def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list
         messages.append(_dead_letter(ending, topics))  # type: ignore[arg-type]  # only a Rejected comes here
         final.append(ending)
     return messages, final
-
-
-def encoded_verdicts(
-    outcomes: Iterable[Outcome], messages: Iterable[OutgoingMessage]
-) -> Iterator[tuple[Verdict, bytes]]:
-    """Yield the verdicts among the outcomes, each with its encoded form, from what `to_messages` returned."""
-    for outcome, message in zip(outcomes, messages, strict=True):
-        if isinstance(outcome, Judged) and message.value is not None:
-            yield outcome.verdict, message.value
 
 
 def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:

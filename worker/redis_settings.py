@@ -1,5 +1,6 @@
 """Settings of the verdict cache, and the one place where they become a Redis client."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,15 @@ from redis.retry import Retry
 from worker.settings_section import Section
 
 _TLS = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
+
+
+class OnRejected(StrEnum):
+    """What a rejected event does to the verdict before it."""
+
+    EVICT = "evict"
+    """A marker takes its place, so that no older write brings it back."""
+    KEEP = "keep"
+    """It stays until its TTL ends."""
 
 
 class RedisSettings(Section):
@@ -33,6 +43,10 @@ class RedisSettings(Section):
     ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
     ssl_key_password_file: Path | None = Field(default=None, description="File that holds ssl_key_password.")
     ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
+    on_rejected: OnRejected = Field(
+        default=OnRejected.EVICT,
+        description="Whether a rejected event takes the chat's verdict out of the cache; a tombstone always does.",
+    )
     timeout_s: float = Field(default=0.1, gt=0, le=5, description="Longest wait for one Redis answer.")
     n_decoded: int = Field(
         default=2_000,

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import redis
@@ -9,12 +10,13 @@ from pydantic import SecretStr
 
 from deploy.local import LocalStack
 from schemas import ModelRef, PolicyRef, Source, Verdict, encode_verdict
+from schemas.marker import TOMBSTONE
 from tests.integration.conftest import every_redis
 from tests.schemas.payloads import make_verdict
+from worker.cache.entries import MAX_VALUE_BYTES, Entry, marker_entry, verdict_entry
 from worker.cache.verdict_cache import RedisVerdictCache, cache_key
 from worker.metrics import Metrics
-from worker.record import Record
-from worker.redis_settings import RedisSettings, connect
+from worker.redis_settings import OnRejected, RedisSettings, connect
 
 pytestmark = [pytest.mark.services, *every_redis]
 
@@ -49,14 +51,19 @@ def verdict_at(
     )
 
 
+def entry_of(verdict: Verdict) -> Entry:
+    """Return what the worker would write."""
+    return verdict_entry(verdict, encode_verdict(verdict))
+
+
 def put(verdicts: RedisVerdictCache, verdict: Verdict) -> None:
     """Write one verdict."""
-    verdicts.put_many([(verdict, encode_verdict(verdict))])
+    verdicts.put_many([entry_of(verdict)])
 
 
-def tombstone(offset: int) -> Record:
-    """Return the null-value record that erases chat-1."""
-    return Record("live", 0, offset, 1_000, b"chat-1", None)
+def marker_at(offset: int, *, rejected: str = "schema_error", **fields: Any) -> Entry:
+    """Return the marker of a rejected record of chat-1."""
+    return marker_entry("chat-1", verdict_at(offset, **fields).source, rejected)
 
 
 @pytest.mark.parametrize(
@@ -107,19 +114,19 @@ def test_versions_written_in_any_order_end_at_the_highest(verdicts: RedisVerdict
 
 def test_of_several_verdicts_on_one_chat_in_a_batch_the_last_is_kept(verdicts: RedisVerdictCache) -> None:
     """A chat that grows twice within one batch must not be cached in its older state."""
-    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in map(verdict_at, (1, 2, 3)))
+    verdicts.put_many(entry_of(verdict) for verdict in map(verdict_at, (1, 2, 3)))
     assert verdicts.get_many(["chat-1"])["chat-1"].source.offset == 3
 
 
 def test_a_batch_of_dead_letters_in_any_order_leaves_the_newest(verdicts: RedisVerdictCache) -> None:
     """A redrive reads a chat's events as they failed, not as they came, and from more than one partition."""
     jumbled = [verdict_at(3), verdict_at(9), verdict_at(1, partition=1, timestamp_ms=5), verdict_at(4)]
-    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in jumbled)
+    verdicts.put_many(entry_of(verdict) for verdict in jumbled)
     assert verdicts.get_many(["chat-1"])["chat-1"] == verdict_at(9)
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"not json", b"[]", b"{}", b'{"source":7}', b"\xff\x00", b'{"source":{"topic":1}}']
+    "garbage", [b"not json", b"[]", b"{}", b'{"source":7}', b"\xff\x00", b'{"source":{"topic":1}}', b"x" * 70_000]
 )
 def test_a_value_that_is_no_verdict_reads_as_a_miss_and_is_overwritten(
     verdicts: RedisVerdictCache, cache: "redis.Redis", garbage: bytes
@@ -137,17 +144,75 @@ def test_a_key_of_another_type_is_overwritten_and_its_neighbours_are_written_too
     """One poisoned key must not cost a whole chunk its writes."""
     cache.lpush(cache_key("chat-1"), "x")
     neighbour = verdict_at(1).model_copy(update={"chat_id": "chat-2"})
-    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in (verdict_at(1), neighbour))
+    verdicts.put_many(entry_of(verdict) for verdict in (verdict_at(1), neighbour))
     assert verdicts.get_many(["chat-1", "chat-2"]).keys() == {"chat-1", "chat-2"}
 
 
-def test_a_tombstone_evicts_what_is_not_newer(verdicts: RedisVerdictCache, cache: "redis.Redis") -> None:
-    """The right to erasure reaches the cache, but an old tombstone in a replay must not erase a newer verdict."""
+@pytest.mark.parametrize(
+    ("there", "written", "shown"),
+    [
+        pytest.param(verdict_at(5), marker_at(6), None, id="a rejection after the verdict"),
+        pytest.param(verdict_at(5), marker_at(4), verdict_at(5), id="a rejection before it"),
+        pytest.param(marker_at(6), verdict_at(5), None, id="an older verdict, owed, replayed or projected"),
+        pytest.param(marker_at(6), verdict_at(7), verdict_at(7), id="a newer verdict"),
+        pytest.param(marker_at(6), verdict_at(6), verdict_at(6), id="the same record, judged after all"),
+        pytest.param(verdict_at(6), marker_at(6), None, id="the same record, read again and rejected"),
+        pytest.param(marker_at(6), verdict_at(9, topic="old", timestamp_ms=9), None, id="an older one elsewhere"),
+        pytest.param(marker_at(6), marker_at(5), None, id="an older rejection"),
+    ],
+)
+def test_a_marker_is_compared_as_a_verdict_is(
+    verdicts: RedisVerdictCache, there: Verdict | Entry, written: Verdict | Entry, shown: Verdict | None
+) -> None:
+    """An event that nobody could judge must not keep an `allow`, nor may a late write bring it back."""
+    for outcome in (there, written):
+        verdicts.put_many([outcome if isinstance(outcome, Entry) else entry_of(outcome)])
+    assert verdicts.get_many(["chat-1"]) == ({} if shown is None else {"chat-1": shown})
+
+
+def test_a_marker_says_which_record_was_rejected_and_leaves_with_the_ttl(
+    verdicts: RedisVerdictCache, cache: "redis.Redis"
+) -> None:
+    """An ad server that finds one must be able to tell it from a verdict."""
+    verdicts.put_many([marker_at(3)])
+    stored = json.loads(cache.get(cache_key("chat-1")) or b"")  # type: ignore[arg-type]
+    assert (stored["chat_id"], stored["source"]["offset"], stored["rejected"]) == ("chat-1", 3, "schema_error")
+    assert "decision" not in stored
+    assert 0 < cache.ttl(cache_key("chat-1")) <= TTL_S
+
+
+def test_where_rejected_events_shall_keep_their_verdict_only_a_tombstone_takes_it(
+    stack: LocalStack, verdicts: RedisVerdictCache
+) -> None:
+    """`keep` is for a feed whose rejections say nothing of the chat; erasure is no such thing."""
+    settings = RedisSettings(url=SecretStr(stack.redis_url), timeout_s=2, on_rejected=OnRejected.KEEP)
+    keeping = RedisVerdictCache(connect(settings), settings, Metrics())
+    put(keeping, verdict_at(5))
+    keeping.put_many([marker_at(6)])
+    assert verdicts.get_many(["chat-1"])["chat-1"].source.offset == 5
+    keeping.put_many([marker_at(7, rejected=TOMBSTONE)])
+    assert verdicts.get_many(["chat-1"]) == {}
+
+
+def test_a_verdict_too_long_to_be_believed_leaves_a_marker(verdicts: RedisVerdictCache) -> None:
+    """It would read as a miss; but the older `allow` under it must go all the same."""
     put(verdicts, verdict_at(5))
-    verdicts.evict_many([tombstone(4)])
-    assert cache.exists(cache_key("chat-1"))
-    verdicts.evict_many([tombstone(6)])
-    assert not cache.exists(cache_key("chat-1"))
+    put(verdicts, verdict_at(6).model_copy(update={"event_id": "x" * MAX_VALUE_BYTES}))
+    put(verdicts, verdict_at(5))
+    assert verdicts.get_many(["chat-1"]) == {}
+
+
+def test_an_entry_may_have_a_ttl_of_its_own(verdicts: RedisVerdictCache, cache: "redis.Redis") -> None:
+    """Whoever writes an old verdict again gives it the time that it has left."""
+    verdicts.put_many([entry_of(verdict_at(1))._replace(ttl_s=50)])
+    assert 0 < cache.ttl(cache_key("chat-1")) <= 50
+
+
+def test_entries_that_redis_does_not_take_are_handed_back(stack: LocalStack) -> None:
+    """Whoever owes them must know which."""
+    settings = RedisSettings(url=SecretStr(f"{stack.redis_url}?socket_timeout=1".replace("/0", "/99")), timeout_s=2)
+    away = RedisVerdictCache(connect(settings), settings, Metrics())
+    assert away.put_many([marker_at(1), marker_at(2)]) == [marker_at(2)]
 
 
 def test_a_verdict_stays_for_the_ttl_and_no_longer(verdicts: RedisVerdictCache, cache: "redis.Redis") -> None:
@@ -159,7 +224,7 @@ def test_a_verdict_stays_for_the_ttl_and_no_longer(verdicts: RedisVerdictCache, 
 def test_more_chats_than_fit_one_call_are_all_written_and_found(verdicts: RedisVerdictCache) -> None:
     """Look-ups and writes go in chunks, so that Redis is never held up for long."""
     many = [verdict_at(1).model_copy(update={"chat_id": f"chat-{i}"}) for i in range(250)]
-    verdicts.put_many((verdict, encode_verdict(verdict)) for verdict in many)
+    verdicts.put_many(entry_of(verdict) for verdict in many)
     assert len(verdicts.get_many(f"chat-{i}" for i in range(250))) == 250
 
 

@@ -153,7 +153,7 @@ def use(settings: RedisSettings) -> None:
     client.get(cache_key("chat"))
     script = client.register_script(SCRIPT.read_text())
     for ttl_s in (60, 0):
-        script([cache_key("chat")], [ttl_s, b"{}"])
+        script([cache_key("chat")], [100, ttl_s, b"{}"])
     client.close()
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model import Classification, ClassifyStats, InferenceStalled, RowFailed
-from schemas import CodecLimits, ModelRef, PolicyRef, Turn, Verdict, decode_verdict
+from schemas import CodecLimits, ModelRef, PolicyRef, RejectionMarker, Turn, Verdict, decode_marker, decode_verdict
 from tests.worker.fake_kafka import MEMBER
 from tests.worker.payloads import TOPICS, classification
 from worker.batch_size import BatchSize
+from worker.cache.entries import Entry
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import BatchAborted
 from worker.judge import Judge, JudgeSource
@@ -62,7 +63,7 @@ class Cache:
     """A cache in memory."""
 
     stored: dict[str, Verdict] = field(default_factory=dict)
-    evicted: list[Record] = field(default_factory=list)
+    markers: dict[str, RejectionMarker] = field(default_factory=dict)
     on_look_up: Callable[[], None] = lambda: None
 
     def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
@@ -70,15 +71,17 @@ class Cache:
         self.on_look_up()
         return {chat_id: self.stored[chat_id] for chat_id in chat_ids if chat_id in self.stored}
 
-    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
+    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
         """Store."""
-        for verdict, encoded in verdicts:
-            assert decode_verdict(encoded) == verdict
-            self.stored[verdict.chat_id] = verdict
-
-    def evict_many(self, tombstones: Iterable[Record]) -> None:
-        """Remove."""
-        self.evicted.extend(tombstones)
+        for entry in entries:
+            if entry.verdict is None:
+                self.stored.pop(entry.chat_id, None)
+                self.markers[entry.chat_id] = decode_marker(entry.value)
+                continue
+            assert decode_verdict(entry.value) == entry.verdict
+            self.markers.pop(entry.chat_id, None)
+            self.stored[entry.chat_id] = entry.verdict
+        return []
 
 
 @dataclass

@@ -141,12 +141,42 @@ def test_a_worker_with_inferences_that_never_end_stops_after_the_commit() -> Non
     assert rig.publisher.offsets == {("chat-events", 0): 1}
 
 
-def test_a_tombstone_evicts_and_is_dead_lettered() -> None:
+def test_a_tombstone_takes_the_verdicts_place_and_is_dead_lettered() -> None:
     """F26: erasure reaches the cache; the record itself still ends like any other."""
-    rig = Rig([tombstone(0)])
+    rig = Rig([record(0, chat_id="chat-1")], [tombstone(1)])
     rig.loop.run()
-    assert rig.cache.evicted == [tombstone(0)]
+    assert rig.cache.stored == {}
+    assert rig.cache.markers["chat-1"].rejected == "tombstone"
     assert rig.reasons == ["decode_error"]
+
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [
+        pytest.param(record(1, value=b"{")._replace(key=b"c"), "decode_error", id="only its key names the chat"),
+        pytest.param(record(1, chat_id="c", query=7)._replace(key=None), "schema_error", id="its value names the chat"),
+        pytest.param(record(1, chat_id="c", messages=[]), "empty_conversation", id="nothing to judge"),
+        pytest.param(
+            record(1, chat_id="c", messages=[{"role": "user", "content": "poison"}]), "classification_failed", id="late"
+        ),
+        pytest.param(record(1, chat_id="c", event_id="e" * 1_000_000), "verdict_too_large", id="at its commit"),
+    ],
+)
+def test_a_rejected_event_takes_the_verdict_of_its_chat_out_of_the_cache(later: Record, reason: str) -> None:
+    """What was said of the chat before it changed does not hold of what it is now, whenever the rejection is found."""
+    rig = Rig([record(0, chat_id="c")], [later])
+    rig.loop.run()
+    assert rig.cache.stored == {}
+    assert (rig.cache.markers["c"].rejected, rig.cache.markers["c"].source) == (reason, later.source)
+    assert rig.reasons == [reason]
+
+
+@pytest.mark.parametrize("key", [None, b"", b"\xff", b"k" * 257])
+def test_a_rejected_event_of_no_readable_chat_leaves_the_cache_alone(key: bytes | None) -> None:
+    """A guessed chat_id would take another chat's verdict away."""
+    rig = Rig([record(0, value=b"{")._replace(key=key)])
+    rig.loop.run()
+    assert (rig.cache.markers, rig.reasons) == ({}, ["decode_error"])
 
 
 def test_an_empty_poll_commits_nothing() -> None:

@@ -1,13 +1,15 @@
--- Write verdicts into the cache unless a newer one is there; the cache never goes back.
+-- Write outcomes into the cache unless a newer one is there; the cache never goes back.
 --
 -- KEYS[i]: verdict:{chat_id}
--- ARGV[1]: ttl, seconds; 0 evicts instead
--- ARGV[i + 1]: the verdict, JSON; where it evicts, an object with the verdict's fields source, model and policy
--- Returns for each key: 1 written, 0 dropped because the cached verdict is newer.
+-- ARGV[1]: longest value that can be one of ours, bytes
+-- ARGV[2i]: ttl, seconds; 0 evicts instead
+-- ARGV[2i + 1]: the verdict or the marker of a rejected record, JSON
+-- Returns for each key: 1 written, else the stored value, which is newer.
 --
 -- Older means: a lower offset where both come from the same topic and partition, else an earlier record timestamp; on the
 -- same record an older version of the same model, then of the same policy. Versions of two models or of two policies
--- do not compare: whoever judges a record again under another name wins.
+-- do not compare: whoever judges a record again under another name wins. Nor does a marker: on the same record the
+-- later one stays, so that a rejected record that is judged after all gets its verdict back.
 
 -- The worker's encoder writes `source` in just this form, and inside of a JSON string its quotes would be escaped. Decoding
 -- the whole verdict instead takes several times as long, and Redis serves nobody else meanwhile.
@@ -37,6 +39,7 @@ local function older_version(a, b)
 end
 
 local function is_older_on_same_record(new, old)
+  if new.rejected or old.rejected then return false end
   if new.model.name ~= old.model.name then return false end
   local older = older_version(new.model.version, old.model.version)
   if older ~= nil then return older end
@@ -52,25 +55,27 @@ local function is_older(new, old)
   return is_older_on_same_record(cjson.decode(new), cjson.decode(old))
 end
 
-local ttl_s = ARGV[1]
+local max_bytes = tonumber(ARGV[1])
 local written = {}
 for i, key in ipairs(KEYS) do
-  local new = ARGV[i + 1]
+  local ttl_s, new = ARGV[2 * i], ARGV[2 * i + 1]
   -- A key of another type answers with an error table.
   local stored = redis.pcall('GET', key)
   local dropped = false
-  if stored then
-    -- A value that is not a verdict protects nothing and is overwritten.
+  if type(stored) == 'string' and #stored <= max_bytes then
+    -- A value that is neither verdict nor marker protects nothing and is overwritten.
     local understood, answer = pcall(is_older, new, stored)
     dropped = understood and answer
   end
-  if not dropped then
+  if dropped then
+    written[i] = stored
+  else
     if ttl_s == '0' then
       redis.call('DEL', key)
     else
       redis.call('SET', key, new, 'EX', ttl_s)
     end
+    written[i] = 1
   end
-  written[i] = dropped and 0 or 1
 end
 return written

@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas import CATEGORY_NAMES, Verdict, decode_verdict
+from schemas import CATEGORY_NAMES, RejectionMarker, Verdict, decode_marker, decode_verdict
 from worker.cache.errors import remedy
+from worker.cache.values import is_marker
 from worker.cache.verdict_cache import cache_key
 from worker.errors import Degraded
 from worker.redis_settings import RedisSettings, connect
@@ -15,16 +16,16 @@ from worker.redis_settings import RedisSettings, connect
 _COLOURS = {"allow": "green", "review": "yellow", "block": "red"}
 
 
-def cached_verdict(settings: RedisSettings, chat_id: str, *, timeout_s: float) -> Verdict | None:
-    """Return the cached verdict of a chat, None where there is none.
+def cached_outcome(settings: RedisSettings, chat_id: str, *, timeout_s: float) -> Verdict | RejectionMarker | None:
+    """Return what the cache says of a chat's newest record, None where it says nothing.
 
     Raises:
         Degraded: Redis does not answer, or what it holds is not a verdict.
     """
     client = connect(settings, timeout_s=timeout_s)
     try:
-        raw = client.get(cache_key(chat_id))
-        return None if raw is None else decode_verdict(raw)  # type: ignore[arg-type]  # the client is synchronous
+        raw: bytes | None = client.get(cache_key(chat_id))  # type: ignore[assignment]  # the client is synchronous
+        return None if raw is None else decode_marker(raw) if is_marker(raw) else decode_verdict(raw)
     except redis.RedisError as error:
         problem = remedy(error) or (
             "Redis does not answer; expected the cache at MODERATION_REDIS__URL; check the address and the server"
@@ -36,6 +37,12 @@ def cached_verdict(settings: RedisSettings, chat_id: str, *, timeout_s: float) -
         ) from error
     finally:
         client.close()
+
+
+def rejection_text(marker: RejectionMarker) -> str:
+    """Return why a rejected chat has no verdict, for a person."""
+    source = marker.source
+    return f"its newest record {source.topic}[{source.partition}]@{source.offset} was rejected ({marker.rejected})"
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:

@@ -2,27 +2,28 @@
 
 Redis may be slow, full or gone: every fault is counted, opens a circuit breaker, and reads as "nothing cached". A
 write is a compare-and-set on the event's version, so that a replay, a zombie or a redelivery cannot overwrite a newer
-verdict. Not for Redis Cluster: one script call writes many keys.
+verdict, nor the marker of a newer rejection. Not for Redis Cluster: one script call writes many keys.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import orjson
 import pybreaker
 import redis
 import structlog
 from pydantic import ValidationError
 
 from schemas import Verdict
+from schemas.marker import TOMBSTONE
 from worker.cache.decoded import DecodedVerdicts
+from worker.cache.entries import MAX_VALUE_BYTES, Entry, newest_entries
 from worker.cache.errors import remedy
+from worker.cache.values import is_marker
 from worker.errors import Degraded
 from worker.metrics import Metrics
-from worker.record import Record
-from worker.redis_settings import RedisSettings
+from worker.redis_settings import OnRejected, RedisSettings
 
 log = structlog.get_logger()
 
@@ -42,11 +43,8 @@ class VerdictCache(Protocol):
     def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
         """Return the cached verdicts of these chats; empty when the cache is away."""
 
-    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
-        """Store verdicts, each with its encoded form, best effort; the cache ends at the newest."""
-
-    def evict_many(self, tombstones: Iterable[Record]) -> None:
-        """Remove the verdicts of the chats that these null-value records erase, best effort."""
+    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Store what became of records, best effort; the cache ends at the newest. Return what was not taken."""
 
     def close(self) -> None:
         """Release connections."""
@@ -59,11 +57,9 @@ class NoCache:
         """Return nothing."""
         return {}
 
-    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
-        """Do nothing."""
-
-    def evict_many(self, tombstones: Iterable[Record]) -> None:
-        """Do nothing."""
+    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:  # noqa: ARG002
+        """Do nothing; nothing is left to be stored."""
+        return []
 
     def close(self) -> None:
         """Do nothing."""
@@ -90,6 +86,7 @@ class RedisVerdictCache:
     def __init__(self, client: "redis.Redis", settings: RedisSettings, metrics: Metrics) -> None:
         self._client = client
         self._ttl_s = settings.ttl_s
+        self._marks_rejections = settings.on_rejected is OnRejected.EVICT
         self._metrics = metrics
         self._script = client.register_script(SCRIPT.read_text())
         self._breaker = pybreaker.CircuitBreaker(
@@ -114,45 +111,37 @@ class RedisVerdictCache:
                 try:
                     found[chat_id] = self._decoded.verdict(chat_id, raw)
                 except ValidationError:
+                    if is_marker(raw):
+                        continue
                     self._metrics.cache_faults.labels(op="get", kind="unreadable").inc()
         return found
 
-    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
-        """Store the verdicts that are not older than what is there."""
-        newest: dict[tuple[str, str, int], tuple[Verdict, bytes]] = {}
-        for verdict, encoded in verdicts:
-            # A replay may read one chat from several partitions, and dead letters in any order: only within a
-            # partition is it known here which verdict is newer, the rest is left to the compare-and-set.
-            line = (verdict.chat_id, verdict.source.topic, verdict.source.partition)
-            if line not in newest or newest[line][0].source.offset <= verdict.source.offset:
-                newest[line] = (verdict, encoded)
-        self._compare_and_set(
-            self._ttl_s, [(cache_key(verdict.chat_id), encoded) for verdict, encoded in newest.values()]
-        )
-        for verdict, encoded in newest.values():
-            self._decoded.keep(encoded, verdict)
-
-    def evict_many(self, tombstones: Iterable[Record]) -> None:
-        """Remove verdicts that are not newer than the tombstones."""
-        self._compare_and_set(
-            0,
-            [
-                (cache_key(record.key.decode("utf-8", "replace")), _version_of(record))
-                for record in tombstones
-                if record.key
-            ],
-        )
-
-    def _compare_and_set(self, ttl_s: int, writes: Iterable[tuple[str, bytes]]) -> None:
-        for chunk in _chunks(writes):
-            arguments = [ttl_s, *(value for _, value in chunk)]
+    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Store the entries that are not older than what is there; return those that Redis did not take."""
+        newest = newest_entries(entry for entry in entries if self._is_wanted(entry))
+        for start in range(0, len(newest), _KEYS_PER_CALL):
+            chunk = newest[start : start + _KEYS_PER_CALL]
             try:
-                written = self._guarded("put", self._script, [key for key, _ in chunk], arguments)
+                self._compare_and_set(chunk)
             except Degraded:
-                return
-            n_written = sum(written)
-            self._metrics.cache_writes.labels(result="written").inc(n_written)
-            self._metrics.cache_writes.labels(result="stale").inc(len(written) - n_written)
+                return newest[start:]
+        return []
+
+    def _is_wanted(self, entry: Entry) -> bool:
+        # A tombstone is no rejection: whoever sends one wants the verdict gone.
+        return entry.rejected in {None, TOMBSTONE} or self._marks_rejections
+
+    def _compare_and_set(self, entries: Sequence[Entry]) -> None:
+        arguments: list[int | bytes] = [MAX_VALUE_BYTES]
+        for entry in entries:
+            arguments += (self._ttl_s if entry.ttl_s is None else entry.ttl_s, entry.value)
+        answers = self._guarded("put", self._script, [cache_key(entry.chat_id) for entry in entries], arguments)
+        n_written = sum(answer == 1 for answer in answers)
+        self._metrics.cache_writes.labels(result="written").inc(n_written)
+        self._metrics.cache_writes.labels(result="stale").inc(len(answers) - n_written)
+        for entry in entries:
+            if entry.verdict is not None:
+                self._decoded.keep(entry.value, entry.verdict)
 
     def _guarded(self, op: str, call: Any, *arguments: Any) -> Any:
         try:
@@ -173,13 +162,6 @@ class RedisVerdictCache:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-def _version_of(tombstone: Record) -> bytes:
-    """Return what the script needs to know of a tombstone; no model's and no policy's version is older than it."""
-    unnamed = {"name": "", "version": "0"}
-    source = tombstone.source.model_dump()
-    return orjson.dumps({"source": source, "model": unnamed, "policy": unnamed})
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:

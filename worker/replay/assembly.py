@@ -12,6 +12,7 @@ from model import Bundle, load_bundle, load_policy
 from schemas import Policy, Verdict
 from worker.app import make_cache, make_classifier, make_publisher, serve_health
 from worker.batch_size import BatchSize
+from worker.cache.entries import Entry
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
@@ -26,7 +27,6 @@ from worker.messages import OutputTopics
 from worker.metrics import Metrics
 from worker.publisher import TransactionalPublisher
 from worker.reachability import Reachability
-from worker.record import Record
 from worker.replay.brake import LagGuard, RateLimit
 from worker.replay.group_state import GroupState, read_group_state
 from worker.replay.monitor import Monitor, display_for
@@ -52,11 +52,9 @@ class ReadOnlyCache:
         """Look up."""
         return self._inner.get_many(chat_ids)
 
-    def put_many(self, verdicts: Iterable[tuple[Verdict, bytes]]) -> None:
-        """Do nothing."""
-
-    def evict_many(self, tombstones: Iterable[Record]) -> None:
-        """Do nothing."""
+    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:  # noqa: ARG002
+        """Do nothing; nothing is left to be stored."""
+        return []
 
     def close(self) -> None:
         """Release connections."""

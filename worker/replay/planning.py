@@ -13,6 +13,7 @@ from model import Bundle
 from schemas import Policy, PolicyRef, RejectionReason
 from worker.errors import Fatal, SettingsError
 from worker.kafka_errors import fatal, kafka_error
+from worker.redis_settings import OnRejected
 from worker.replay.plan import Partition, PartitionRange, ReplayPlan, StoredReplay
 from worker.replay.plan_store import PlanStore
 from worker.replay.ranges import fix_ranges, topic_ids
@@ -69,7 +70,11 @@ def replay_settings(live: WorkerSettings, choices: Choices) -> WorkerSettings:
             "policy_path": choices.policy or live.model.policy_path,
         }
     )
-    return live.model_copy(update={"kafka": kafka, "model": model})
+    redis = live.redis
+    if kafka.verdict_topic != live.kafka.verdict_topic:
+        # A trial: that a bundle or a limit on trial rejects an event says nothing of the verdict that was published.
+        redis = redis.model_copy(update={"on_rejected": OnRejected.KEEP})
+    return live.model_copy(update={"kafka": kafka, "model": model, "redis": redis})
 
 
 def build_request(
