@@ -3,6 +3,7 @@
 from model.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
 from model.classifier import Classifier, ClassifyStats
 from model.cpu_quota import available_cpus
+from model.decision import DecisionRule
 from model.errors import BundleError, InferenceStalled, RowFailed
 from model.judging import Classification
 from model.policy_file import PolicyError, load_policy
@@ -17,6 +18,7 @@ __all__ = [
     "Classification",
     "Classifier",
     "ClassifyStats",
+    "DecisionRule",
     "InferenceStalled",
     "PolicyError",
     "RowFailed",

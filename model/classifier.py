@@ -107,6 +107,7 @@ class Classifier:
         self._windowing = bundle.manifest.windowing
         self._scaling = bundle.manifest.logit_scaling
         self._judging = Judging(bundle, policy)
+        self.rule = self._judging.rule
         self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
         _check_token_ids(bundle, self._tokenizer)
         pad_id = self._tokenizer.pad_id

@@ -8,7 +8,7 @@ import numpy as np
 
 from model.bundle import Bundle
 from model.calibration import FloatArray, ScoreArray, banned_probability
-from model.decision import Judgement, decide
+from model.decision import DecisionRule, Judgement, decide
 from model.errors import RowFailed
 from model.evidence import Unevaluated, evidence_of, on_the_wire, policy_scores
 from schemas import CODES, Decision, Policy, UncalibratedLanguages
@@ -60,6 +60,8 @@ class Judging:
         rule = bundle.manifest.evidence
         self._weights: ScoreArray = np.zeros(len(CODES)) if rule is None else rule.weight_row
         self._is_score_of_evidence = bundle.manifest.format_version > 1
+        is_exact = not self._is_score_of_evidence and bundle.languages is None
+        self.rule = DecisionRule(policy, self._curves, is_exact=is_exact)
 
     def classification(
         self,

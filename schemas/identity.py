@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 from schemas.chat_event import ChatEvent, Role
 from schemas.visible_text import Turn, conversation_turns
@@ -33,9 +34,14 @@ def turns_fingerprint(turns: Iterable[Turn]) -> str:
 
 def verdict_id(*, chat_id: str, fingerprint: str, model_digest: str, policy_name: str, policy_version: str) -> str:
     """Return the verdict's id, 32 hex digits: a function of content, model and policy alone."""
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES, person=b"vs-verdict-1")
-    for part in (chat_id, fingerprint, model_digest, policy_name, policy_version):
-        encoded = part.encode()
-        digest.update(b"%d\n" % len(encoded))
-        digest.update(encoded)
-    return digest.hexdigest()
+    named = _framed(chat_id, fingerprint) + _often_framed(model_digest, policy_name, policy_version)
+    return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-1").hexdigest()
+
+
+def _framed(*parts: str) -> bytes:
+    """Return texts one after the other, each with its length in bytes, so that no two lists are the same bytes."""
+    return b"".join([b"%d\n%b" % (len(encoded), encoded) for encoded in map(str.encode, parts)])
+
+
+_often_framed = lru_cache(maxsize=64)(_framed)
+"""For what the verdicts of one model under one policy share."""

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, Producer
 
 from model import Bundle, Classifier, load_policy
 from worker.batch_size import BatchSize
+from worker.cache.forged import HighWatermark
 from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
@@ -16,6 +17,7 @@ from worker.fetch_sources import fetch_statistics
 from worker.group_agreement import agreement_of
 from worker.health import HealthServer
 from worker.judge import Loaded, build_judge
+from worker.kafka.high_watermark import high_watermark
 from worker.kafka_config import consumer_config, producer_config, transactional_id_of
 from worker.kafka_probe import open_admin, probe
 from worker.lifecycle import Lifecycle
@@ -57,8 +59,6 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings))
         shadow = start_shadow(settings, metrics, stack)
         follow_files([watcher, *([shadow.watcher] if shadow else [])], lifecycle, stack)
-        cache = make_cache(settings, metrics)
-        stack.callback(cache.close)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
         client = Consumer(
             consumer_config(settings.kafka)
@@ -66,6 +66,8 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             | {"error_cb": reachability.on_error},
             logger=librdkafka_logger(),
         )
+        cache = make_cache(settings, metrics, partial(high_watermark, admin))
+        stack.callback(cache.close)
         publisher = make_publisher(
             settings, client, topics, reachability, published=partial(metrics.observe_stage, "publish")
         )
@@ -134,13 +136,13 @@ def follow_files(watchers: Sequence[ReloadWatcher], lifecycle: Lifecycle, stack:
     lifecycle.on_hangup(ask)
 
 
-def make_cache(settings: WorkerSettings, metrics: Metrics) -> VerdictCache:
+def make_cache(settings: WorkerSettings, metrics: Metrics, high_watermark: HighWatermark | None = None) -> VerdictCache:
     """Return the verdict cache, or its stand-in where no Redis is set."""
     if settings.redis.url is None:
         log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
         return NoCache()
     client = connect(settings.redis)
-    cache = RedisVerdictCache(client, settings.redis, metrics)
+    cache = RedisVerdictCache(client, settings.redis, metrics, high_watermark)
     # A Redis that refuses the worker says so at its start and not with the first event.
     cache.get_many([""])
     return cache

@@ -29,7 +29,7 @@ class Judge:
     def of(cls, classifier: Classifier, *, replay_id: str | None = None) -> "Judge":
         """Return the judge of a classifier."""
         policy = PolicyRef(name=classifier.policy.name, version=classifier.policy.version)
-        return cls(classifier, VerdictBuilder(classifier.bundle.ref, policy, replay_id))
+        return cls(classifier, VerdictBuilder(classifier.bundle.ref, policy, replay_id, classifier.rule))
 
     @property
     def labels(self) -> tuple[str, str, str, str]:

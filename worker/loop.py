@@ -140,11 +140,17 @@ class WorkerLoop:
         """Return the verdicts that the cache holds of this very judge."""
         cached = self._cache.get_many(event.chat.chat_id for event in events)
         now = datetime.now(UTC)
-        return {
-            event.record.place: judge.builder.from_cache(event, verdict, now)
-            for event in events
-            if (verdict := cached.get(event.chat.chat_id)) is not None and judge.builder.answers(verdict, event)
-        }
+        known: dict[Place, Verdict] = {}
+        for event in events:
+            verdict = cached.get(event.chat.chat_id)
+            if verdict is None or not judge.builder.answers(verdict, event):
+                continue
+            doubt = judge.builder.doubt(verdict)
+            if doubt is None:
+                known[event.record.place] = judge.builder.from_cache(event, verdict, now)
+            else:
+                self._metrics.cache_refused.labels(reason=doubt).inc()
+        return known
 
     def _classify(
         self, unknown: list[Event], judge: Judge, *, n_records: int

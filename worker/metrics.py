@@ -51,6 +51,7 @@ class Metrics:
         self.cache_lookups = counter("cache_lookups_total", "Events looked up in the cache.", "result")
         self.cache_writes = counter("cache_writes_total", "Compare-and-set writes; stale ones were dropped.", "result")
         self.cache_faults = counter("cache_faults_total", "Redis calls without a usable answer.", "op", "kind")
+        self.cache_refused = counter("cache_refused_total", "Cached values that were not believed.", "reason")
         self.record_stage_s = counter(
             "record_stage_seconds_total",
             "Time of each stage times the records in it; stage wait: record timestamp to batch (wall clocks).",

@@ -15,6 +15,9 @@ from worker.settings_section import Section
 
 _TLS = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
 
+_SIGNING_KEY_CHARACTERS = 32
+_MOST_SIGNING_KEYS = 2
+
 
 class OnRejected(StrEnum):
     """What a rejected event does to the verdict before it."""
@@ -42,6 +45,16 @@ class RedisSettings(Section):
     ssl_key_location: Path | None = Field(default=None, description="Client key (PEM).")
     ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
     ssl_key_password_file: Path | None = Field(default=None, description="File that holds ssl_key_password.")
+    key_prefix: str = Field(
+        default="verdict:",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="What precedes the chat_id in a key; keeps two models with other categories apart.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None,
+        description="Key that signs cached values, at least 32 characters; a second line is accepted, too.",
+    )
+    signing_key_file: Path | None = Field(default=None, description="File that holds signing_key.")
     ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
     on_rejected: OnRejected = Field(
         default=OnRejected.EVICT,
@@ -70,6 +83,23 @@ class RedisSettings(Section):
                 "with special characters of the password percent-encoded"
             ) from None
         return url
+
+    @field_validator("signing_key")
+    @classmethod
+    def _signing_keys_are_long(cls, key: SecretStr | None) -> SecretStr | None:
+        lines = [] if key is None else key.get_secret_value().splitlines()
+        if len(lines) > _MOST_SIGNING_KEYS or any(len(line.strip()) < _SIGNING_KEY_CHARACTERS for line in lines):
+            raise ValueError(
+                f"expected one line, or two during a rotation, each of at least {_SIGNING_KEY_CHARACTERS} characters; "
+                "make one with `openssl rand -hex 32`"
+            )
+        return key
+
+    @property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        """The keys of cached values: the first signs, each is accepted; none: nothing is signed."""
+        text = "" if self.signing_key is None else self.signing_key.get_secret_value()
+        return tuple(line.strip().encode() for line in text.splitlines())
 
     @model_validator(mode="after")
     def _settings_match_the_url(self) -> Self:

@@ -14,7 +14,8 @@ from schemas.marker import TOMBSTONE
 from tests.integration.conftest import every_redis
 from tests.schemas.payloads import make_verdict
 from worker.cache.entries import MAX_VALUE_BYTES, Entry, marker_entry, verdict_entry
-from worker.cache.verdict_cache import RedisVerdictCache, cache_key
+from worker.cache.values import cache_key
+from worker.cache.verdict_cache import RedisVerdictCache
 from worker.metrics import Metrics
 from worker.redis_settings import OnRejected, RedisSettings, connect
 

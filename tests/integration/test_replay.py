@@ -15,7 +15,7 @@ from tests.integration.conftest import StartWorker, both_group_protocols
 from tests.integration.ledger import Ledger, Place
 from tests.integration.load import repeated_events, short_events
 from tests.integration.replay_rig import TIMEOUT_S, ReplayRig
-from worker.cache.verdict_cache import cache_key
+from worker.cache.values import cache_key
 
 pytestmark = pytest.mark.services
 

@@ -16,7 +16,7 @@ from tests.integration.conftest import StartWorker
 from tests.integration.ledger import Ledger, Sent, Topics
 from tests.integration.load import short_events
 from tests.integration.replay_rig import ReplayRig
-from worker.cache.verdict_cache import cache_key
+from worker.cache.values import cache_key
 
 pytestmark = pytest.mark.services
 

@@ -16,7 +16,8 @@ from tests.integration.ledger import Ledger
 from tests.integration.tls_proxy import TlsProxy
 from tests.integration.worker_process import run_command
 from worker.cache.errors import ACL_RULES, remedy
-from worker.cache.verdict_cache import SCRIPT, cache_key
+from worker.cache.values import cache_key
+from worker.cache.verdict_cache import DELETE_SCRIPT, READ_SCRIPT, SCRIPT
 from worker.redis_settings import RedisSettings, connect
 
 pytestmark = [pytest.mark.services, *every_redis]
@@ -99,7 +100,7 @@ def stranger(secured: Secured) -> dict[str, str]:
 
 def fewer_rights(secured: Secured) -> dict[str, str]:
     """Take a command away."""
-    secured.admin.execute_command("ACL", "SETUSER", "worker", "-get", "-mget")
+    secured.admin.execute_command("ACL", "SETUSER", "worker", "-get")
     return {}
 
 
@@ -149,8 +150,9 @@ def test_the_worker_asks_for_no_right_that_is_not_on_the_list(stack: LocalStack,
 def use(settings: RedisSettings) -> None:
     """Look up, write and evict as the worker and `show` do, but let errors through."""
     client = connect(settings)
-    client.mget([cache_key("chat")])
     client.get(cache_key("chat"))
+    client.register_script(READ_SCRIPT.read_text())([cache_key("chat")], [100])
+    client.register_script(DELETE_SCRIPT.read_text())([cache_key("chat")], [b"{}"])
     script = client.register_script(SCRIPT.read_text())
     for ttl_s in (60, 0):
         script([cache_key("chat")], [100, ttl_s, b"{}"])

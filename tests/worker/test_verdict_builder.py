@@ -1,11 +1,26 @@
 """Verdicts: deterministic ids, and a cached one is only ever an answer to the same question."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
-from schemas import ModelRef, PolicyRef, Verdict
+from model import DecisionRule
+from model.calibration import RiskCurves
+from schemas import (
+    DEFAULT_POLICY,
+    Category,
+    CategoryLabel,
+    Decision,
+    ModelRef,
+    PolicyRef,
+    Verdict,
+    category_label,
+    decode_verdict,
+    encode_verdict,
+)
 from tests.worker.payloads import classification, event
 from worker.verdict_builder import VerdictBuilder
 
@@ -78,3 +93,74 @@ def test_a_replay_is_marked() -> None:
     replay = VerdictBuilder(MODEL, POLICY, replay_id="r1")
     assert fresh(1, builder=replay).replay_id == "r1"
     assert replay.from_cache(event(1), fresh(1), NOW).replay_id == "r1"
+
+
+RULE = DecisionRule(
+    DEFAULT_POLICY, RiskCurves(np.linspace(0.3, 1.0, 400, dtype=np.float64), np.linspace(0.0, 0.4, 400))
+)
+"""Chats up to .3 are allowed."""
+STRICT = VerdictBuilder(MODEL, POLICY, rule=RULE)
+
+
+def honest() -> Verdict:
+    """Return a verdict as another worker with the same model and policy leaves it in the cache."""
+    answer = classification()
+    banned = sum(answer.probabilities[code] for code in DEFAULT_POLICY.banned)
+    judged = RULE.judgement(category="F", probabilities=answer.probabilities, banned_probability=banned)  # type: ignore[arg-type]
+    assert judged is not None
+    return decode_verdict(encode_verdict(STRICT.fresh(event(1), replace(answer, judgement=judged), EARLIER)))
+
+
+def test_a_verdict_of_another_worker_is_believed() -> None:
+    """Under the same model and policy the cache is shared."""
+    assert STRICT.doubt(honest()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        ({"model": MODEL.model_copy(update={"name": "nobody's"})}, "model"),
+        ({"model": MODEL.model_copy(update={"version": "9"})}, "model"),
+        ({"verdict_id": "0" * 32}, "verdict_id"),
+        ({"category": CategoryLabel(code=Category.F, name="Kittens")}, "category"),
+        ({"category": category_label("A")}, "category"),
+        ({"probabilities": dict.fromkeys(Category, 0.2)}, "probabilities"),
+        ({"probabilities": dict.fromkeys(Category, 0.02) | {Category.M: 0.76}}, "category"),
+        ({"banned_probability": 0.0}, "banned_probability"),
+        ({"banned_to_safe_risk": 0.5}, "decision"),
+        ({"decision": Decision.BLOCK}, "decision"),
+        (
+            {"probabilities": dict.fromkeys(Category, 0.02) | {Category.M: 0.76}, "category": category_label("M")},
+            "banned_probability",
+        ),
+        (
+            {
+                "probabilities": dict.fromkeys(Category, 0.02) | {Category.M: 0.76},
+                "category": category_label("M"),
+                "banned_probability": 0.8,
+            },
+            "decision",
+        ),
+    ],
+)
+def test_a_verdict_that_says_what_its_model_and_policy_would_not_say_is_doubted(
+    change: dict[str, Any], doubt: str
+) -> None:
+    """Whoever can write Redis would otherwise publish under our name, or an `allow` on banned probabilities."""
+    forged = honest().model_copy(update=change)
+    assert STRICT.answers(forged, event(1))
+    assert STRICT.doubt(forged) == doubt
+
+
+def test_a_verdict_is_doubted_where_the_policy_has_changed_under_its_name() -> None:
+    """The decision that is served is the one of the policy in use."""
+    stricter = DecisionRule(DEFAULT_POLICY.model_copy(update={"max_banned_to_safe_rate": 0.001}), RULE.curves)
+    assert VerdictBuilder(MODEL, POLICY, rule=stricter).doubt(honest()) == "decision"
+
+
+def test_a_builder_believes_its_own_verdicts_and_what_it_has_checked_before() -> None:
+    """The bytes that a process wrote itself are not checked again; without a rule nobody else's are believed."""
+    dressed = STRICT.from_cache(event(1), honest(), NOW)
+    bare = VerdictBuilder(dressed.model, dressed.policy)
+    assert bare.doubt(dressed) is None
+    assert bare.doubt(honest()) is not None

@@ -4,7 +4,7 @@
 -- ARGV[1]: longest value that can be one of ours, bytes
 -- ARGV[2i]: ttl, seconds; 0 evicts instead
 -- ARGV[2i + 1]: the verdict or the marker of a rejected record, JSON
--- Returns for each key: 1 written, else the stored value, which is newer.
+-- Returns for each key: 1 written; else the stored value, which is newer, and its topic, partition, offset and timestamp.
 --
 -- Older means: a lower offset where both come from the same topic and partition, else an earlier record timestamp; on the
 -- same record an older version of the same model, then of the same policy. Versions of two models or of two policies
@@ -55,6 +55,10 @@ local function is_older(new, old)
   return is_older_on_same_record(cjson.decode(new), cjson.decode(old))
 end
 
+local function as_text(value)
+  return type(value) == 'number' and string.format('%.0f', value) or tostring(value)
+end
+
 local max_bytes = tonumber(ARGV[1])
 local written = {}
 for i, key in ipairs(KEYS) do
@@ -68,7 +72,8 @@ for i, key in ipairs(KEYS) do
     dropped = understood and answer
   end
   if dropped then
-    written[i] = stored
+    local topic, partition, offset, timestamp_ms = source_of(stored)
+    written[i] = {stored, as_text(topic), as_text(partition), as_text(offset), as_text(timestamp_ms)}
   else
     if ttl_s == '0' then
       redis.call('DEL', key)

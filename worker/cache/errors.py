@@ -1,6 +1,7 @@
 """What to do about a Redis that refuses: a cache that is away comes back, one that refuses does not by itself."""
 
 import ssl
+from collections.abc import Sequence
 from typing import Final
 
 import redis
@@ -8,7 +9,6 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 ACL_RULES: Final = (
     "~verdict:*",
-    "+mget",
     "+get",
     "+set",
     "+del",
@@ -22,11 +22,16 @@ ACL_RULES: Final = (
 An ad server needs ~verdict:* with +get or +mget only.
 """
 
+def acl_rules(key_prefix: str) -> tuple[str, ...]:
+    """Return the least rights of a worker whose keys begin with `key_prefix`."""
+    return (f"~{key_prefix}*", *ACL_RULES[1:])
+
+
 _REFUSED_IN_SCRIPT: Final = ("ACL failure in script", "user executing the script can't")
 """How Redis 7 and Redis 6 say that a script ran a command that its user may not run."""
 
 
-def remedy(error: redis.RedisError) -> str | None:
+def remedy(error: redis.RedisError, rules: Sequence[str] = ACL_RULES) -> str | None:
     """Return what to check where Redis or TLS refuses the connection or a command; None where Redis is just away.
 
     The text is fixed: Redis' own may quote a command's arguments.
@@ -35,7 +40,7 @@ def remedy(error: redis.RedisError) -> str | None:
         return "Redis refuses the credentials; check MODERATION_REDIS__USERNAME and password, or those of the url"
     if isinstance(error, NoPermissionError) or any(words in str(error) for words in _REFUSED_IN_SCRIPT):
         return (
-            f"Redis refuses a command; expected an ACL user with at least {' '.join(ACL_RULES)} (and +select for a "
+            f"Redis refuses a command; expected an ACL user with at least {' '.join(rules)} (and +select for a "
             "database other than 0)"
         )
     cause: BaseException | None = error

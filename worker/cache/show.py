@@ -1,15 +1,13 @@
 """Print a chat's cached verdict for a person."""
 
 import redis
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas import CATEGORY_NAMES, RejectionMarker, Verdict, decode_marker, decode_verdict
-from worker.cache.errors import remedy
-from worker.cache.values import is_marker
-from worker.cache.verdict_cache import cache_key
+from schemas import CATEGORY_NAMES, RejectionMarker, Verdict
+from worker.cache.errors import acl_rules, remedy
+from worker.cache.values import CacheValues, ValueRefused
 from worker.errors import Degraded
 from worker.redis_settings import RedisSettings, connect
 
@@ -20,20 +18,23 @@ def cached_outcome(settings: RedisSettings, chat_id: str, *, timeout_s: float) -
     """Return what the cache says of a chat's newest record, None where it says nothing.
 
     Raises:
-        Degraded: Redis does not answer, or what it holds is not a verdict.
+        Degraded: Redis does not answer, or what it holds is not believed.
     """
     client = connect(settings, timeout_s=timeout_s)
+    values = CacheValues(settings.key_prefix, settings.signing_keys)
     try:
-        raw: bytes | None = client.get(cache_key(chat_id))  # type: ignore[assignment]  # the client is synchronous
-        return None if raw is None else decode_marker(raw) if is_marker(raw) else decode_verdict(raw)
+        raw: bytes | None = client.get(values.key(chat_id))  # type: ignore[assignment]  # the client is synchronous
+        return None if raw is None else values.read(chat_id, raw)
     except redis.RedisError as error:
-        problem = remedy(error) or (
+        problem = remedy(error, acl_rules(settings.key_prefix)) or (
             "Redis does not answer; expected the cache at MODERATION_REDIS__URL; check the address and the server"
         )
         raise Degraded(f"{problem} ({type(error).__name__})") from error
-    except ValidationError as error:
+    except ValueRefused as error:
         raise Degraded(
-            f"{cache_key(chat_id)} holds something that is not a verdict; expected JSON of a Verdict"
+            f"{values.key(chat_id)} holds something that is not believed ({error.reason}); expected a verdict or a "
+            "marker as this release writes it, signed where MODERATION_REDIS__SIGNING_KEY_FILE is set; see RUNBOOK, "
+            "ModerationCacheValuesRefused"
         ) from error
     finally:
         client.close()

@@ -13,28 +13,26 @@ from typing import Any, Final, Protocol
 import pybreaker
 import redis
 import structlog
-from pydantic import ValidationError
 
 from schemas import Verdict
 from schemas.marker import TOMBSTONE
 from worker.cache.decoded import DecodedVerdicts
-from worker.cache.entries import MAX_VALUE_BYTES, Entry, newest_entries
-from worker.cache.errors import remedy
-from worker.cache.values import is_marker
+from worker.cache.entries import Entry, newest_entries
+from worker.cache.errors import acl_rules, remedy
+from worker.cache.forged import HighWatermark, Stale, forged_values
+from worker.cache.values import MAX_STORED_BYTES, CacheValues, ValueRefused
 from worker.errors import Degraded
 from worker.metrics import Metrics
 from worker.redis_settings import OnRejected, RedisSettings
 
 log = structlog.get_logger()
 
-SCRIPT: Final = Path(__file__).with_name("compare_and_set.lua")
+_HERE: Final = Path(__file__).parent
+SCRIPT: Final = _HERE / "compare_and_set.lua"
+READ_SCRIPT: Final = _HERE / "read_capped.lua"
+DELETE_SCRIPT: Final = _HERE / "delete_exact.lua"
 _KEYS_PER_CALL: Final = 100
 """Keys per script call or look-up: Redis serves nobody else meanwhile (about 1 ms)."""
-
-
-def cache_key(chat_id: str) -> str:
-    """Return the Redis key of a chat's verdict (contract)."""
-    return f"verdict:{chat_id}"
 
 
 class VerdictCache(Protocol):
@@ -79,16 +77,29 @@ class RedisVerdictCache:
 
     Args:
         client: Redis client with short timeouts, see `worker.redis_settings.connect`.
-        settings: TTL and breaker settings.
+        settings: TTL, breaker, key and signature settings.
         metrics: Where look-ups, writes and faults are counted.
+        high_watermark: Tells where a partition ends, so that forged values are found that stand in the way of a write;
+            None leaves them to others.
     """
 
-    def __init__(self, client: "redis.Redis", settings: RedisSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: "redis.Redis",
+        settings: RedisSettings,
+        metrics: Metrics,
+        high_watermark: HighWatermark | None = None,
+    ) -> None:
         self._client = client
         self._ttl_s = settings.ttl_s
         self._marks_rejections = settings.on_rejected is OnRejected.EVICT
         self._metrics = metrics
-        self._script = client.register_script(SCRIPT.read_text())
+        self._values = CacheValues(settings.key_prefix, settings.signing_keys)
+        self._high_watermark = high_watermark
+        self._read, self._write, self._delete = (
+            client.register_script(script.read_text()) for script in (READ_SCRIPT, SCRIPT, DELETE_SCRIPT)
+        )
+        self._acl_rules = acl_rules(settings.key_prefix)
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=settings.breaker_failures,
             reset_timeout=settings.breaker_open_s,
@@ -98,23 +109,29 @@ class RedisVerdictCache:
         metrics.cache_up.set(1)
 
     def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
-        """Return the cached verdicts; what is missing, unreadable or out of reach is left out."""
+        """Return the cached verdicts; what is missing, refused, rejected or out of reach is left out."""
         found: dict[str, Verdict] = {}
         for chunk in _chunks(dict.fromkeys(chat_ids)):
+            keys = [self._values.key(chat_id) for chat_id in chunk]
             try:
-                stored = self._guarded("get", self._client.mget, [cache_key(chat_id) for chat_id in chunk])
+                stored = self._guarded("get", self._read, keys, [MAX_STORED_BYTES])
             except Degraded:
                 break
             for chat_id, raw in zip(chunk, stored, strict=True):
-                if raw is None:
-                    continue
-                try:
-                    found[chat_id] = self._decoded.verdict(chat_id, raw)
-                except ValidationError:
-                    if is_marker(raw):
-                        continue
-                    self._metrics.cache_faults.labels(op="get", kind="unreadable").inc()
+                if raw is not None and (verdict := self._verdict(chat_id, raw)) is not None:
+                    found[chat_id] = verdict
         return found
+
+    def _verdict(self, chat_id: str, raw: object) -> Verdict | None:
+        """Return the verdict that a stored value holds; None where it is a marker or is not believed."""
+        if (own := self._decoded.own(chat_id, raw)) is not None:
+            return own
+        try:
+            found = self._values.read(chat_id, raw)
+        except ValueRefused as refusal:
+            self._metrics.cache_refused.labels(reason=refusal.reason).inc()
+            return None
+        return found if isinstance(found, Verdict) else None
 
     def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
         """Store the entries that are not older than what is there; return those that Redis did not take."""
@@ -132,16 +149,33 @@ class RedisVerdictCache:
         return entry.rejected in {None, TOMBSTONE} or self._marks_rejections
 
     def _compare_and_set(self, entries: Sequence[Entry]) -> None:
-        arguments: list[int | bytes] = [MAX_VALUE_BYTES]
-        for entry in entries:
-            arguments += (self._ttl_s if entry.ttl_s is None else entry.ttl_s, entry.value)
-        answers = self._guarded("put", self._script, [cache_key(entry.chat_id) for entry in entries], arguments)
-        n_written = sum(answer == 1 for answer in answers)
-        self._metrics.cache_writes.labels(result="written").inc(n_written)
-        self._metrics.cache_writes.labels(result="stale").inc(len(answers) - n_written)
-        for entry in entries:
+        stale = self._write_newer(entries)
+        if not stale or self._high_watermark is None:
+            return
+        if forged := forged_values(stale, self._high_watermark):
+            self._metrics.cache_refused.labels(reason="no_such_record").inc(len(forged))
+            log.warning("cache_values_forged", n_values=len(forged))
+            keys = [self._values.key(one.entry.chat_id) for one in forged]
+            self._guarded("put", self._delete, keys, [one.stored for one in forged])
+            self._write_newer([one.entry for one in forged])
+
+    def _write_newer(self, entries: Sequence[Entry]) -> list[Stale]:
+        """Write what is not older than what is there; return the rest."""
+        stored = [self._values.stored(entry.chat_id, entry.value) for entry in entries]
+        arguments: list[int | bytes] = [MAX_STORED_BYTES]
+        for entry, value in zip(entries, stored, strict=True):
+            arguments += (self._ttl_s if entry.ttl_s is None else entry.ttl_s, value)
+        answers = self._guarded("put", self._write, [self._values.key(entry.chat_id) for entry in entries], arguments)
+        for entry, value in zip(entries, stored, strict=True):
             if entry.verdict is not None:
-                self._decoded.keep(entry.value, entry.verdict)
+                self._decoded.keep(value, entry.verdict)
+        stale = [
+            Stale(entry, newer, *(part.decode("utf-8", "replace") for part in source))
+            for entry, (newer, *source) in (pair for pair in zip(entries, answers, strict=True) if pair[1] != 1)
+        ]
+        self._metrics.cache_writes.labels(result="written").inc(len(entries) - len(stale))
+        self._metrics.cache_writes.labels(result="stale").inc(len(stale))
+        return stale
 
     def _guarded(self, op: str, call: Any, *arguments: Any) -> Any:
         try:
@@ -152,7 +186,7 @@ class RedisVerdictCache:
         except redis.RedisError as error:
             kind = type(error).__name__
             self._metrics.cache_faults.labels(op=op, kind=kind).inc()
-            refused = remedy(error)
+            refused = remedy(error, self._acl_rules)
             if refused is None:
                 log.warning("cache_unavailable", op=op, error=kind)
             else:

@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 
 from model import BundleError, PolicyError
-from schemas import PolicyRef, RejectionReason
+from schemas import RejectionReason
 from worker import logs
 from worker.app import make_cache, make_classifier
 from worker.errors import Fatal, SettingsError
 from worker.exit_codes import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, exit_now
 from worker.freed_memory import give_back_large_blocks
 from worker.garbage_collection import look_for_cycles_rarely
+from worker.judge import Judge
 from worker.kafka_config import consumer_config
 from worker.lifecycle import Lifecycle
 from worker.metrics import Metrics
@@ -35,7 +36,6 @@ from worker.replay.selection import Selection
 from worker.replay.topic_scan import scan
 from worker.settings import WorkerSettings
 from worker.settings_source import usable_settings
-from worker.verdict_builder import VerdictBuilder
 
 _COUNT_S: Final = 60.0
 """How long a dry run reads before it extrapolates."""
@@ -194,14 +194,14 @@ def _dry_run(standing: Standing) -> dict[str, Any]:
     counted, is_whole = count(steps, plan, selection, limit_s=_COUNT_S)
     metrics = Metrics()
     cache = make_cache(settings, metrics)
-    policy = PolicyRef(name=standing.policy.name, version=standing.policy.version)
+    judge = Judge.of(make_classifier(settings, standing.bundle, metrics))
     answer = estimate(
         counted,
         is_whole=is_whole,
         plan=plan,
-        classifier=make_classifier(settings, standing.bundle, metrics),
+        classifier=judge.classifier,
         cache=cache,
-        builder=VerdictBuilder(standing.bundle.ref, policy),
+        builder=judge.builder,
         limits=settings.codec,
         rate=choices.rate,
     )

@@ -87,7 +87,9 @@ def estimate(
     unknown = [
         event
         for event in events
-        if (verdict := cached.get(event.chat.chat_id)) is None or not builder.answers(verdict, event)
+        if (verdict := cached.get(event.chat.chat_id)) is None
+        or not builder.answers(verdict, event)
+        or builder.doubt(verdict) is not None
     ]
     timed = unknown[:_CLASSIFIED]
     started = time.perf_counter()

@@ -1,0 +1,1 @@
+"""Kafka: what of the worker speaks to the brokers."""
