@@ -45,6 +45,7 @@ from worker.settings_source import read_settings
         ),
         pytest.param(("kafka.tls.encryptedKey=true",), "without kafka.tls.existingSecret", id="a locked key of nobody"),
         pytest.param(("redis.credentials=true",), "without redis.existingSecret", id="credentials from nowhere"),
+        pytest.param(("redis.signingKey=true",), "without redis.existingSecret", id="a signing key from nowhere"),
         pytest.param(("redis.clientCertificate=true",), "without redis.tlsSecret", id="a Redis client of nobody"),
         pytest.param(
             ("kafka.securityProtocol=SSL", "topics.create=true"), "without topics.adminSecret", id="topics by nobody"

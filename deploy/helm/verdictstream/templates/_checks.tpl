@@ -17,6 +17,9 @@
 {{- if and .Values.redis.credentials (not .Values.redis.existingSecret) -}}
 {{- fail "redis.credentials is true without redis.existingSecret; name the Secret that holds username and password" -}}
 {{- end -}}
+{{- if and .Values.redis.signingKey (not .Values.redis.existingSecret) -}}
+{{- fail "redis.signingKey is true without redis.existingSecret; name the Secret that holds signing-key" -}}
+{{- end -}}
 {{- if and .Values.redis.clientCertificate (not .Values.redis.tlsSecret) -}}
 {{- fail "redis.clientCertificate is true without redis.tlsSecret; name the Secret that holds tls.crt and tls.key" -}}
 {{- end -}}

@@ -71,6 +71,11 @@
   valueFrom: {secretKeyRef: {name: {{ include "verdictstream.redisSecret" $ }}, key: username}}
 - {name: MODERATION_REDIS__PASSWORD_FILE, value: /etc/verdictstream/redis/password}
 {{- end }}
+{{- if $.Values.redis.signingKey }}
+- {name: MODERATION_REDIS__SIGNING_KEY_FILE, value: /etc/verdictstream/redis/signing-key}
+{{- end }}
+- {name: MODERATION_REDIS__KEY_PREFIX, value: {{ $.Values.redis.keyPrefix | quote }}}
+- {name: MODERATION_REDIS__ON_REJECTED, value: {{ $.Values.redis.onRejected }}}
 {{- if $.Values.redis.tlsSecret }}
 - {name: MODERATION_REDIS__SSL_CA_LOCATION, value: /etc/verdictstream/redis-tls/ca.crt}
 {{- if $.Values.redis.clientCertificate }}
