@@ -126,6 +126,16 @@ def test_a_batch_of_dead_letters_in_any_order_leaves_the_newest(verdicts: RedisV
     assert verdicts.get_many(["chat-1"])["chat-1"] == verdict_at(9)
 
 
+def test_two_key_prefixes_do_not_see_one_another(stack: LocalStack, verdicts: RedisVerdictCache) -> None:
+    """Two models with other categories may share a Redis and chats."""
+    settings = RedisSettings(url=SecretStr(stack.redis_url), timeout_s=2, key_prefix="other:")
+    others = RedisVerdictCache(connect(settings), settings, Metrics())
+    put(verdicts, verdict_at(1))
+    assert others.get_many(["chat-1"]) == {}
+    others.put_many([marker_at(9)])
+    assert verdicts.get_many(["chat-1"]) == {"chat-1": verdict_at(1)}
+
+
 @pytest.mark.parametrize(
     "garbage", [b"not json", b"[]", b"{}", b'{"source":7}', b"\xff\x00", b'{"source":{"topic":1}}', b"x" * 70_000]
 )

@@ -75,6 +75,10 @@ def less(settings: Mapping[str, str], name: str) -> dict[str, str]:
         ([{"REDIS__URL": "redis://c", "REDIS__SSL_CA_LOCATION": "/ca"}], "expected rediss://"),
         ([{"REDIS__URL": "rediss://c", "REDIS__SSL_KEY_LOCATION": "/k"}], "belong together"),
         ([{"REDIS__URL": "rediss://c", "REDIS__SSL_KEY_PASSWORD": SECRET}], "without ssl_key_location"),
+        ([{"REDIS__SIGNING_KEY": SECRET}], "openssl rand -hex 32"),
+        ([{"REDIS__SIGNING_KEY": f"{SECRET * 3}\n{SECRET}"}], "at least 32 characters"),
+        ([{"REDIS__SIGNING_KEY": f"{SECRET * 3}\n" * 3}], "two during a rotation"),
+        ([{"REDIS__KEY_PREFIX": "verdict*"}], "MODERATION_REDIS__KEY_PREFIX"),
     ],
 )
 def test_what_the_chosen_protocol_would_pass_over_or_lacks_is_refused(
@@ -102,6 +106,15 @@ def test_a_file_of_settings_may_name_files_of_secrets(tmp_path: Path) -> None:
     settings = read_settings(environment(), config)
     assert settings.redis.url is not None
     assert settings.redis.url.get_secret_value().endswith("@cache:6379/0")
+
+
+def test_a_signing_key_file_may_hold_two_keys(tmp_path: Path) -> None:
+    """During a rotation; the first signs."""
+    path = tmp_path / "signing-key"
+    path.write_text(f"{'n' * 32}\r\n{'o' * 32}\n\n")
+    redis = read_settings(environment({"REDIS__SIGNING_KEY_FILE": str(path)}), None).redis
+    assert redis.signing_keys == (b"n" * 32, b"o" * 32)
+    assert read_settings(environment(), None).redis.signing_keys == ()
 
 
 @pytest.mark.parametrize(

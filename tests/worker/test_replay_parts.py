@@ -10,19 +10,22 @@ from confluent_kafka import KafkaError
 from schemas import CODES, Category, Decision, PolicyRef, Source, category_label, encode_verdict
 from tests.schemas.payloads import make_verdict
 from tests.worker.fake_kafka import kafka_failure
+from tests.worker.payloads import kafka_settings
 from worker.exit_codes import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
 from worker.messages import OutgoingMessage
+from worker.redis_settings import OnRejected
 from worker.replay.brake import LagGuard, RateLimit
 from worker.replay.group_state import GroupState, finished_state
 from worker.replay.html_report import render_html
 from worker.replay.monitor import Lines
 from worker.replay.old_verdicts import OldVerdicts
 from worker.replay.plan import PartitionRange, ReplayPlan, StoredReplay
-from worker.replay.planning import redriven
+from worker.replay.planning import Choices, redriven, replay_settings
 from worker.replay.publisher import Comparison
 from worker.replay.report import Report
 from worker.replay.request import ReplayRequest, differences
 from worker.replay.tally import Outcomes, Reading, Tally
+from worker.settings import WorkerSettings
 
 SPAN = PartitionRange(topic="chat-events", partition=0, start=10, end=20)
 
@@ -265,3 +268,13 @@ def test_progress_lines_tell_how_long_it_will_take() -> None:
     first, last = (orjson.loads(line) for line in lines)
     assert (first["n_done"], first["eta_s"]) == (0, None)
     assert (last["n_done"], last["offsets_per_s"], last["eta_s"]) == (5, 1.0, 5)
+
+
+@pytest.mark.parametrize(
+    ("verdict_topic", "on_rejected"), [(None, OnRejected.EVICT), ("verdicts", OnRejected.EVICT), ("trial", "keep")]
+)
+def test_a_trial_takes_no_verdict_out_of_the_cache(verdict_topic: str | None, on_rejected: OnRejected) -> None:
+    """What a bundle on trial cannot judge says nothing of the verdict that was published."""
+    live = WorkerSettings(kafka=kafka_settings())
+    settings = replay_settings(live, Choices(replay_id="r1", verdict_topic=verdict_topic))
+    assert settings.redis.on_rejected == on_rejected
