@@ -1,5 +1,6 @@
 """What stands in Redis is a hint: forged, frozen and oversized values, and chats whose newest event was rejected."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
     "frozen",
     [
         pytest.param({"offset": 9_000_000_000_000_000}, id="an offset that no record has"),
+        pytest.param(
+            {"partition": 77, "timestamp_ms": round(time.time() * 1_000) + 3_600_000},
+            id="no such partition",
+        ),
         pytest.param({"topic": "elsewhere", "timestamp_ms": 9_000_000_000_000_000}, id="a time that has not come"),
     ],
 )
