@@ -84,7 +84,7 @@ def _cache_channel() -> dict[str, Any]:
         "description": CACHE,
         "servers": [{"$ref": "#/servers/redis"}],
         "parameters": {"chatId": {"description": "The chat_id, as UTF-8 text; not escaped."}},
-        "messages": {"Verdict": {"$ref": "#/components/messages/Verdict"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in ("Verdict", "RejectionMarker")},
         "x-ttl-seconds": REDIS_TTL_S,
     }
 
@@ -165,6 +165,13 @@ def _operations() -> dict[str, Any]:
             "The worker sets the key of each chat to its newest verdict.",
             protocol="redis",
         ),
+        "cacheRejections": _operation(
+            "send",
+            "verdictCache",
+            "RejectionMarker",
+            "The worker sets the key of a chat whose newest record was rejected or erased to a marker.",
+            protocol="redis",
+        ),
         "sendVerdictChanges": _operation(
             "send",
             "verdictChanges",
@@ -219,6 +226,12 @@ def _messages() -> dict[str, Any]:
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}Verdict"},
         ),
+        "RejectionMarker": {
+            "title": "Rejection marker",
+            "summary": "In Redis only: the chat's newest record has no verdict. Read it as a missing key.",
+            "contentType": "application/json",
+            "payload": {"$ref": f"{_SCHEMAS}RejectionMarker"},
+        },
         "VerdictChange": _message(
             "Verdict change",
             "Old and new category and decision of one chat event.",
