@@ -43,6 +43,6 @@ CACHE: Final = (
     "Written by the worker, read by ad servers with GET or MGET. The value is the chat's newest verdict, as on "
     "topic `verdicts`, or an object with `rejected` and without `decision` where the chat's newest record was rejected "
     "or erased: read that as a missing key. It expires 7 days (`redis.ttl_s`) after the chat's last outcome; each "
-    "outcome renews that. A missing key never means `allow`. A value may end with the member `mac`, which is the workers' "
-    "own check; ignore it."
+    "outcome renews that. A missing key never means `allow`. A value may end with the member `mac`, the workers' "
+    "own check: ignore it."
 )
