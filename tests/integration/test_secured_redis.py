@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import redis
+import structlog
 from pydantic import SecretStr
 
 from deploy.local import LocalStack
@@ -17,7 +18,8 @@ from tests.integration.tls_proxy import TlsProxy
 from tests.integration.worker_process import run_command
 from worker.cache.errors import ACL_RULES, remedy
 from worker.cache.values import cache_key
-from worker.cache.verdict_cache import DELETE_SCRIPT, READ_SCRIPT, SCRIPT
+from worker.cache.verdict_cache import DELETE_SCRIPT, READ_SCRIPT, SCRIPT, RedisVerdictCache
+from worker.metrics import Metrics
 from worker.redis_settings import RedisSettings, connect
 
 pytestmark = [pytest.mark.services, *every_redis]
@@ -145,6 +147,23 @@ def test_the_worker_asks_for_no_right_that_is_not_on_the_list(stack: LocalStack,
         assert cache.acl_log() == []
     finally:
         cache.execute_command("ACL", "DELUSER", "worker")
+
+
+def test_a_look_up_without_the_right_to_read_is_told_and_not_taken_for_empty(
+    stack: LocalStack, cache: "redis.Redis"
+) -> None:
+    """The read script passes errors of single keys on; a missing right would read as a cache of strange values."""
+    cache.execute_command("ACL", "SETUSER", "worker", "reset", "on", f">{SECRET}", *ACL_RULES, "-get")
+    settings = RedisSettings(url=SecretStr(stack.redis_url), username="worker", password=SecretStr(SECRET), timeout_s=2)
+    verdicts = RedisVerdictCache(connect(settings), settings, Metrics())
+    try:
+        with structlog.testing.capture_logs() as lines:
+            assert verdicts.get_many(["chat"]) == {}
+    finally:
+        cache.execute_command("ACL", "DELUSER", "worker")
+    assert [(line["event"], "expected an ACL user with" in line["remedy"]) for line in lines] == [
+        ("cache_refused", True)
+    ]
 
 
 def use(settings: RedisSettings) -> None:

@@ -22,6 +22,7 @@ ACL_RULES: Final = (
 An ad server needs ~verdict:* with +get or +mget only.
 """
 
+
 def acl_rules(key_prefix: str) -> tuple[str, ...]:
     """Return the least rights of a worker whose keys begin with `key_prefix`."""
     return (f"~{key_prefix}*", *ACL_RULES[1:])

@@ -114,13 +114,21 @@ class RedisVerdictCache:
         for chunk in _chunks(dict.fromkeys(chat_ids)):
             keys = [self._values.key(chat_id) for chat_id in chunk]
             try:
-                stored = self._guarded("get", self._read, keys, [MAX_STORED_BYTES])
+                stored = self._guarded("get", self._read_values, keys)
             except Degraded:
                 break
             for chat_id, raw in zip(chunk, stored, strict=True):
                 if raw is not None and (verdict := self._verdict(chat_id, raw)) is not None:
                     found[chat_id] = verdict
         return found
+
+    def _read_values(self, keys: Sequence[str]) -> list[object]:
+        stored: list[object] = self._read(keys, [MAX_STORED_BYTES])
+        # The script hands an error on as a value, lest a key of another type costs its neighbours theirs. A right that
+        # is missing is an error of all keys.
+        if stored and isinstance(stored[0], redis.RedisError) and not str(stored[0]).startswith("WRONGTYPE"):
+            raise stored[0]
+        return stored
 
     def _verdict(self, chat_id: str, raw: object) -> Verdict | None:
         """Return the verdict that a stored value holds; None where it is a marker or is not believed."""
