@@ -98,13 +98,16 @@ def redis_binary(stack: LocalStack, request: pytest.FixtureRequest) -> Iterator[
     """Let the Redis of the stack be the server that `every_redis` names, for one test."""
     usual = stack.redis.binary
     wanted: Path = getattr(request, "param", usual)
-    for binary in (wanted, usual):
-        if binary != stack.redis.binary:
-            stack.redis.stop()
-            stack.redis.binary = binary
-            stack.redis.start()
-        if binary is wanted:
-            yield
+    _serve_with(stack, wanted)
+    yield
+    _serve_with(stack, usual)
+
+
+def _serve_with(stack: LocalStack, binary: Path) -> None:
+    if binary != stack.redis.binary:
+        stack.redis.stop()
+        stack.redis.binary = binary
+        stack.redis.start()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import structlog
 
 from schemas import RejectionReason
 from tests.worker.loop_rig import Rig
-from tests.worker.payloads import record, tombstone
+from tests.worker.payloads import TOPICS, record, tombstone
 from worker.errors import BatchAborted, Fatal
 from worker.messages import OutgoingMessage
 from worker.record import Record
@@ -159,7 +160,6 @@ def test_a_tombstone_takes_the_verdicts_place_and_is_dead_lettered() -> None:
         pytest.param(
             record(1, chat_id="c", messages=[{"role": "user", "content": "poison"}]), "classification_failed", id="late"
         ),
-        pytest.param(record(1, chat_id="c", event_id="e" * 1_000_000), "verdict_too_large", id="at its commit"),
     ],
 )
 def test_a_rejected_event_takes_the_verdict_of_its_chat_out_of_the_cache(later: Record, reason: str) -> None:
@@ -169,6 +169,15 @@ def test_a_rejected_event_takes_the_verdict_of_its_chat_out_of_the_cache(later: 
     assert rig.cache.stored == {}
     assert (rig.cache.markers["c"].rejected, rig.cache.markers["c"].source) == (reason, later.source)
     assert rig.reasons == [reason]
+
+
+def test_a_verdict_that_its_topic_refuses_leaves_a_marker_too() -> None:
+    """It is decided last, when the batch is encoded."""
+    rig = Rig([record(0, chat_id="c")])
+    rig.loop._topics = replace(TOPICS, verdict_max_bytes=5_100)
+    rig.loop.run()
+    assert rig.cache.markers["c"].rejected == "verdict_too_large"
+    assert rig.reasons == ["verdict_too_large"]
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"k" * 257])

@@ -2,12 +2,10 @@
 
 from typing import Any, Final
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 _LARGEST_PARTITION: Final = 2**31 - 1
-
-_NO_SUCH_PARTITION: Final = (KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)  # noqa: SLF001  the library's
 
 
 def high_watermark(admin: AdminClient, topic: str, partition: int, *, timeout_s: float = 2.0) -> int | None:
@@ -26,6 +24,14 @@ def high_watermark(admin: AdminClient, topic: str, partition: int, *, timeout_s:
             {place: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=timeout_s
         )
         return int(asked[place].result().offset)
-    except KafkaException as error:
-        cause = error.args[0]
-        return 0 if isinstance(cause, KafkaError) and cause.code() in _NO_SUCH_PARTITION else None
+    except KafkaException:
+        return None if _exists(admin, topic, partition, timeout_s=timeout_s) else 0
+
+
+def _exists(admin: AdminClient, topic: str, partition: int, *, timeout_s: float) -> bool:
+    """Say whether the topic has the partition, yes where nobody tells: one without a leader fails in the same way."""
+    try:
+        known = admin.list_topics(topic, timeout=timeout_s).topics[topic]
+    except (KafkaException, KeyError):
+        return True
+    return known.error is not None or not known.partitions or partition in known.partitions
