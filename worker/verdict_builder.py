@@ -80,7 +80,10 @@ class VerdictBuilder:
         judgement = None
         if self.rule is not None:
             judgement = self.rule.judgement(
-                category=label.code, probabilities=probabilities, banned_probability=cached.banned_probability
+                category=label.code,
+                probabilities=probabilities,
+                banned_probability=cached.banned_probability,
+                stated=cached.decision,
             )
         yield "banned_probability", judgement is not None
         stated = (cached.banned_to_safe_risk, cached.decision)

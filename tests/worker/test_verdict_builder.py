@@ -164,3 +164,19 @@ def test_a_builder_believes_its_own_verdicts_and_what_it_has_checked_before() ->
     bare = VerdictBuilder(dressed.model, dressed.policy)
     assert bare.doubt(dressed) is None
     assert bare.doubt(honest()) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        ({"decision": Decision.REVIEW}, None),
+        ({"banned_probability": 0.0}, "banned_probability"),
+        ({"banned_probability": 0.9, "banned_to_safe_risk": 0.01}, "decision"),
+    ],
+)
+def test_where_pieces_may_raise_the_score_it_and_the_decision_may_only_be_stricter(
+    change: dict[str, Any], doubt: str | None
+) -> None:
+    """A verdict does not say what its chat's pieces said; what it says can still be too good to be true."""
+    bound = VerdictBuilder(MODEL, POLICY, rule=replace(RULE, is_exact=False))
+    assert bound.doubt(honest().model_copy(update=change)) == doubt
