@@ -14,13 +14,18 @@ MARKER_SCHEMA_VERSION: Final = 1
 TOMBSTONE: Final = "tombstone"
 """What a marker says where the record had no value: the chat is to be forgotten."""
 
+OWED: Final = "owed"
+"""What a marker says in place of an outcome that the cache was never given. On its record any other value stays."""
+
 
 class RejectionMarker(WireModel):
-    """Says that there is no verdict on a chat's newest record. A reader of the cache treats it as a missing key."""
+    """Says that a chat's newest record has no verdict here. A reader of the cache treats it as a missing key."""
 
     schema_version: int = Field(default=MARKER_SCHEMA_VERSION, ge=1, le=MARKER_SCHEMA_VERSION)
     chat_id: str = Field(min_length=1, max_length=256)
     source: Source = Field(description="The record that has no verdict.")
     rejected: str = Field(
-        min_length=1, description="The reason of its dead letter, or `tombstone` where it had no value."
+        min_length=1,
+        description="The reason of its dead letter; `tombstone` where it had no value; `owed` where its outcome is "
+        "only on the topics.",
     )

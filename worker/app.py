@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, Producer
 from model import Bundle, Classifier, load_policy
 from worker.batch_size import BatchSize
 from worker.cache.forged import HighWatermark
+from worker.cache.owed_notes import OwedNotes
+from worker.cache.owing_cache import OwingCache
 from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
@@ -25,6 +27,7 @@ from worker.logs import librdkafka_logger
 from worker.loop import WorkerLoop
 from worker.messages import OutputTopics
 from worker.metrics import Metrics
+from worker.project.owed_range import OwedRangeReader
 from worker.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.reachability import Reachability
 from worker.redis_settings import connect
@@ -68,6 +71,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         )
         cache = make_cache(settings, metrics, partial(high_watermark, admin))
         stack.callback(cache.close)
+        notes = OwedNotes(cache) if isinstance(cache, OwingCache) else None
         publisher = make_publisher(
             settings, client, topics, reachability, published=partial(metrics.observe_stage, "publish")
         )
@@ -79,6 +83,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             reachability,
             commits.settle,
             agreement=agreement_of(admin, settings.kafka),
+            notes=notes,
         )
         stack.callback(consumer.close)
         stack.callback(commits.close)
@@ -104,6 +109,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             stopping=lifecycle.stopping,
             beat=lifecycle.beat,
             on_committed=shadow.on_committed if shadow else None,
+            notes=notes,
         )
         log.info(
             "worker_started", model=switch.take().builder.model.model_dump(), delivery=settings.kafka.delivery.value
@@ -141,8 +147,8 @@ def make_cache(settings: WorkerSettings, metrics: Metrics, high_watermark: HighW
     if settings.redis.url is None:
         log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
         return NoCache()
-    client = connect(settings.redis)
-    cache = RedisVerdictCache(client, settings.redis, metrics, high_watermark)
+    inner = RedisVerdictCache(connect(settings.redis), settings.redis, metrics, high_watermark)
+    cache = OwingCache(inner, settings.redis, metrics, OwedRangeReader(settings.kafka, settings.codec))
     # A Redis that refuses the worker says so at its start and not with the first event.
     cache.get_many([""])
     return cache

@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 
 from schemas import estimated_decoded_bytes
+from worker.cache.owed_notes import OwedNotes
 from worker.errors import BatchAborted, Fatal
 from worker.forwarded_headers import ForwardedHeaders, forwarded_names
 from worker.group_agreement import GroupAgreement
@@ -60,6 +61,7 @@ class RecordConsumer:
         settle: Waits until the commit in flight has ended, whatever its result; called before partitions go away.
         topics: Topics to read; by default the input topic of the settings.
         agreement: Asked in each poll whether the group still knows what this member has.
+        notes: Told what stands beside the committed offsets.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class RecordConsumer:
         *,
         topics: Sequence[str] = (),
         agreement: GroupAgreement | None = None,
+        notes: OwedNotes | None = None,
     ) -> None:
         self.client = consumer
         self._settings = settings
@@ -85,6 +88,7 @@ class RecordConsumer:
         self._topics = list(topics) or [settings.input_topic]
         self._agreement = agreement
         self._headers = ForwardedHeaders(forwarded_names(settings.forward_headers), metrics.headers_dropped)
+        self._notes = notes
         self._subscribe()
 
     def _subscribe(self) -> None:
@@ -226,6 +230,9 @@ class RecordConsumer:
             raise
         consumer.incremental_assign(starts)
         self._assigned.update({(p.topic, p.partition): p.offset for p in starts})
+        if self._notes is not None:
+            for p in starts:
+                self._notes.take_over((p.topic, p.partition), p.offset)
         self._joined = True
         self._count_rebalance("assigned", partitions)
 
@@ -243,6 +250,8 @@ class RecordConsumer:
     def _release(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for p in partitions:
             self._assigned.pop((p.topic, p.partition), None)
+            if self._notes is not None:
+                self._notes.released((p.topic, p.partition))
             self._metrics.lag_records.labels(p.topic, str(p.partition)).set(0)
             self._metrics.lag_age.released(p.topic, p.partition)
         consumer.incremental_unassign(partitions)
@@ -263,6 +272,8 @@ class RecordConsumer:
         committed = self._patiently("reading committed offsets", partial(self._committed, partitions))
         starts = []
         for found in committed:
+            if self._notes is not None and found.offset >= 0:
+                self._notes.found((found.topic, found.partition), found.offset, found.metadata)
             low, high = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, found))
             starts.append(TopicPartition(found.topic, found.partition, self._start_of(found, low, high)))
         return starts

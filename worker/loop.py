@@ -17,13 +17,14 @@ from model import Classification, ClassifyStats, InferenceStalled, RowFailed
 from schemas import Category, CodecLimits, Decision, RejectionReason, Verdict
 from worker.batch_size import BatchSize
 from worker.cache.entries import cache_entries
+from worker.cache.owed_notes import OwedNotes
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.consumer import RecordConsumer
 from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
 from worker.judge import Judge, JudgeSource
-from worker.messages import OutputTopics, next_offsets, to_messages
+from worker.messages import OutgoingMessage, OutputTopics, next_offsets, to_messages
 from worker.metrics import Metrics
 from worker.publisher import GroupMember, Publisher
 from worker.record import Event, Judged, Outcome, Place, Record, Rejected
@@ -54,6 +55,7 @@ class WorkerLoop:
         stopping: Set when the loop should end after the batch in hand.
         beat: Called once per turn of the loop, for liveness.
         on_committed: Called after each commit with the events that were classified and all outcomes; must be quick.
+        notes: Says beside each offset what the cache is owed; None where nobody reads it.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class WorkerLoop:
         stopping: threading.Event,
         beat: Callable[[], None],
         on_committed: OnCommitted | None = None,
+        notes: OwedNotes | None = None,
     ) -> None:
         self._consumer = consumer
         self._cache = cache
@@ -86,6 +89,7 @@ class WorkerLoop:
         self._stopping = stopping
         self._beat = beat
         self._on_committed = on_committed
+        self._notes = notes
         self._n_aborts_in_row = 0
 
     def run(self) -> None:
@@ -112,6 +116,7 @@ class WorkerLoop:
         # After the poll, which may have waited long, and without records too: an idle worker drops the old model.
         judge = self._judge()
         if not records:
+            self._renew_notes()
             return
         started = time.perf_counter()
         self._metrics.record_stage_s.labels(stage="wait").inc(_waited_s(records, time.time()))
@@ -216,7 +221,7 @@ class WorkerLoop:
         with self._stage("cache_put", len(outcomes)):
             self._cache.put_many(cache_entries(outcomes, messages))
         begun = time.perf_counter()
-        self._publisher.commit(messages, next_offsets([outcome.record for outcome in outcomes]), member)
+        self._publish(messages, next_offsets([outcome.record for outcome in outcomes]), member)
         ended = time.perf_counter()
         self._n_aborts_in_row = 0
         self._metrics.commit_duration_s.observe(ended - begun)
@@ -232,6 +237,27 @@ class WorkerLoop:
         )
         if self._on_committed is not None:
             self._on_committed(unknown, outcomes)
+
+    def _publish(
+        self, messages: list[OutgoingMessage], offsets: dict[tuple[str, int], int], member: GroupMember
+    ) -> None:
+        if self._notes is None:
+            self._publisher.commit(messages, offsets, member)
+            return
+        # After the cache was written: what it did not take must be in the note of this very commit.
+        notes = self._notes.beside(offsets)
+        self._publisher.commit(messages, offsets, member, notes)
+        self._notes.committed(offsets, notes)
+
+    def _renew_notes(self) -> None:
+        """Commit the offsets again whose notes no longer say what the cache is owed; only while nothing is there."""
+        if self._notes is None or not self._notes.outdated():
+            return
+        # The commit in flight may move these very offsets.
+        self._commits.wait()
+        if offsets := self._notes.outdated():
+            member = self._consumer.group_member()
+            self._commits.submit(lambda: self._publish([], offsets, member))
 
     def _account(self, outcomes: list[Outcome]) -> None:
         now_ms = time.time() * 1_000

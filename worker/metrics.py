@@ -49,7 +49,16 @@ class Metrics:
         self.verdicts = counter("verdicts_total", "Committed verdicts.", "category", "decision", "cache_hit")
         self.rejections = counter("rejections_total", "Committed dead letters.", "reason")
         self.cache_lookups = counter("cache_lookups_total", "Events looked up in the cache.", "result")
-        self.cache_writes = counter("cache_writes_total", "Compare-and-set writes; stale ones were dropped.", "result")
+        self.cache_writes = counter(
+            "cache_writes_total",
+            "Compare-and-set writes; stale ones were dropped, refused ones are owed.",
+            "result",
+        )
+        self.cache_owed_dropped = counter(
+            "cache_owed_dropped_total",
+            "Owed writes that did not fit; what is left of each: a marker, or its offset.",
+            "left",
+        )
         self.cache_faults = counter("cache_faults_total", "Redis calls without a usable answer.", "op", "kind")
         self.cache_refused = counter("cache_refused_total", "Cached values that were not believed.", "reason")
         self.record_stage_s = counter(
@@ -97,7 +106,10 @@ class Metrics:
         self.fetch_partitions = gauge(
             "fetch_partitions", "Partitions read from each broker; only where client_rack is set.", "broker"
         )
-        self.cache_up = gauge("cache_up", "1 while the cache answers, 0 while the circuit breaker is open.")
+        self.cache_up = gauge("cache_up", "1 while the cache answers reads and takes writes.")
+        self.cache_breaker_open = gauge("cache_breaker_open", "1 while Redis is left alone for these calls.", "op")
+        self.cache_owed_writes = gauge("cache_owed_writes", "Chats whose newest outcome Redis has not taken.")
+        self.cache_owed_oldest_s = gauge("cache_owed_oldest_seconds", "How long the oldest of them has been owed.")
         self.kafka_up = gauge("kafka_up", "1 while a broker is reachable.")
         self.batch_limit_records = gauge("batch_limit_records", "Adaptive record limit of the next batch.")
         judge = ("name", "version", "digest", "policy")

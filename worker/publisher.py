@@ -50,8 +50,12 @@ _RETURN_MARGIN_S: Final = 2.0
 class Publisher(Protocol):
     """What the loop needs of a publisher."""
 
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:
+    def commit(
+        self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember, notes: Notes | None = None
+    ) -> None:
         """Publish the messages and commit the offsets in the name of a group member.
+
+        Offsets without a note lose an older one.
 
         Raises:
             BatchAborted: nothing was committed, or it is unknown whether it was.
@@ -80,6 +84,10 @@ def _enqueue(producer: Producer, messages: Sequence[OutgoingMessage], on_deliver
                     raise BatchAborted("the producer's queue stayed full") from None
                 producer.poll(_BACKPRESSURE_POLL_S)
     producer.poll(0)
+
+
+def _ends(offsets: Offsets, notes: Notes | None) -> list[TopicPartition]:
+    return [TopicPartition(*place, offset, (notes or {}).get(place, "")) for place, offset in offsets.items()]
 
 
 class TransactionalPublisher:
@@ -117,10 +125,10 @@ class TransactionalPublisher:
     def commit(
         self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember, notes: Notes | None = None
     ) -> None:
-        """Publish and commit in one transaction; see `Publisher.commit`. Offsets without a note lose an older one."""
+        """Publish and commit in one transaction; see `Publisher.commit`."""
         self._begun_at = time.monotonic()
         deadline = self._begun_at + self._request_timeout_s
-        ends = [TopicPartition(*place, offset, (notes or {}).get(place, "")) for place, offset in offsets.items()]
+        ends = _ends(offsets, notes)
         try:
             self._producer.begin_transaction()
             _enqueue(self._producer, messages, None, deadline)
@@ -244,7 +252,13 @@ class AtLeastOncePublisher:
         self._request_timeout_s = request_timeout_s
         self._unknown_topic = UnknownTopic()
 
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:  # noqa: ARG002
+    def commit(
+        self,
+        messages: Sequence[OutgoingMessage],
+        offsets: Offsets,
+        member: GroupMember,  # noqa: ARG002
+        notes: Notes | None = None,
+    ) -> None:
         """Publish, wait for every acknowledgement, commit; see `Publisher.commit`."""
         doing = "publishing"
         begun = time.monotonic()
@@ -252,7 +266,7 @@ class AtLeastOncePublisher:
             self._publish(messages)
             self._published(time.monotonic() - begun, len(messages))
             doing = "committing offsets"
-            self._commit_offsets(offsets)
+            self._commit_offsets(_ends(offsets, notes))
         except KafkaException as error:
             cause = kafka_error(error)
             if is_fatal(cause) and not self._unknown_topic.may_pass(cause):
@@ -276,8 +290,7 @@ class AtLeastOncePublisher:
             self._producer.purge()
             raise BatchAborted(f"{n_unacknowledged} of {len(messages)} messages were not acknowledged")
 
-    def _commit_offsets(self, offsets: Offsets) -> None:
-        ends = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    def _commit_offsets(self, ends: list[TopicPartition]) -> None:
         for result in self._consumer.commit(offsets=ends, asynchronous=False) or []:
             if result.error is not None:
                 raise KafkaException(result.error)

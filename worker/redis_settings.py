@@ -68,6 +68,26 @@ class RedisSettings(Section):
     )
     breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
     breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
+    owed_max_bytes: int = Field(
+        default=16_000_000,
+        ge=0,
+        description="Memory of writes that Redis has not taken; beyond it a chat is owed a marker, which takes its "
+        "older verdict away.",
+    )
+    owed_max_chats: int = Field(
+        default=20_000,
+        ge=0,
+        description="Chats whose write is owed; beyond them input offsets are kept, and read again later.",
+    )
+    resend_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Writes of so long ago are made again where Redis lost them: a promoted replica may never have got "
+        "them.",
+    )
+    resend_max_bytes: int = Field(
+        default=16_000_000, ge=0, description="Memory of those; of older ones input offsets are kept."
+    )
 
     @field_validator("url")
     @classmethod

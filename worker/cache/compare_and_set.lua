@@ -9,7 +9,8 @@
 -- Older means: a lower offset where both come from the same topic and partition, else an earlier record timestamp; on the
 -- same record an older version of the same model, then of the same policy. Versions of two models or of two policies
 -- do not compare: whoever judges a record again under another name wins. Nor does a marker: on the same record the
--- later one stays, so that a rejected record that is judged after all gets its verdict back.
+-- later one stays, so that a rejected record that is judged after all gets its verdict back. The marker of an outcome that
+-- is owed is older than any other value on its record.
 
 -- The worker's encoder writes `source` in just this form, and inside of a JSON string its quotes would be escaped. Decoding
 -- the whole verdict instead takes several times as long, and Redis serves nobody else meanwhile.
@@ -39,6 +40,7 @@ local function older_version(a, b)
 end
 
 local function is_older_on_same_record(new, old)
+  if new.rejected == 'owed' then return true end
   if new.rejected or old.rejected then return false end
   if new.model.name ~= old.model.name then return false end
   local older = older_version(new.model.version, old.model.version)

@@ -1,25 +1,26 @@
 """The verdict cache in Redis: optional, fast to give up, never going back.
 
-Redis may be slow, full or gone: every fault is counted, opens a circuit breaker, and reads as "nothing cached". A
-write is a compare-and-set on the event's version, so that a replay, a zombie or a redelivery cannot overwrite a newer
-verdict, nor the marker of a newer rejection. Not for Redis Cluster: one script call writes many keys.
+Redis may be slow, full or gone: every fault is counted, opens a circuit breaker, and reads as "nothing cached"; what it
+does not take is handed back (`worker.cache.owing_cache` owes it). A write is a compare-and-set on the event's version,
+so that a replay, a zombie or a redelivery cannot overwrite a newer verdict, nor the marker of a newer rejection. Not
+for Redis Cluster: one script call writes many keys.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import pybreaker
 import redis
 import structlog
 
-from schemas import Verdict
-from schemas.marker import TOMBSTONE
+from schemas import Source, Verdict
+from schemas.marker import OWED, TOMBSTONE
 from worker.cache.decoded import DecodedVerdicts
 from worker.cache.entries import Entry, newest_entries
-from worker.cache.errors import acl_rules, remedy
 from worker.cache.forged import HighWatermark, Stale, forged_values
+from worker.cache.guard import CacheHealth, Guard
+from worker.cache.reconnects import watch_reconnects
 from worker.cache.values import MAX_STORED_BYTES, CacheValues, ValueRefused
 from worker.errors import Degraded
 from worker.metrics import Metrics
@@ -63,17 +64,8 @@ class NoCache:
         """Do nothing."""
 
 
-class _BreakerLog(pybreaker.CircuitBreakerListener):
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def state_change(self, cb: pybreaker.CircuitBreaker, old_state: Any, new_state: Any) -> None:  # noqa: ARG002
-        self._metrics.cache_up.set(0 if new_state.name == pybreaker.STATE_OPEN else 1)
-        log.warning("cache_breaker_changed", state=new_state.name)
-
-
 class RedisVerdictCache:
-    """Verdicts in Redis, behind a circuit breaker.
+    """Verdicts in Redis, behind circuit breakers.
 
     Args:
         client: Redis client with short timeouts, see `worker.redis_settings.connect`.
@@ -99,14 +91,10 @@ class RedisVerdictCache:
         self._read, self._write, self._delete = (
             client.register_script(script.read_text()) for script in (READ_SCRIPT, SCRIPT, DELETE_SCRIPT)
         )
-        self._acl_rules = acl_rules(settings.key_prefix)
-        self._breaker = pybreaker.CircuitBreaker(
-            fail_max=settings.breaker_failures,
-            reset_timeout=settings.breaker_open_s,
-            listeners=[_BreakerLog(metrics)],
-        )
+        health = CacheHealth(metrics)
+        self._reads = Guard("get", settings, metrics, health)
+        self._writes = Guard("put", settings, metrics, health)
         self._decoded = DecodedVerdicts(settings.n_decoded)
-        metrics.cache_up.set(1)
 
     def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
         """Return the cached verdicts; what is missing, refused, rejected or out of reach is left out."""
@@ -114,7 +102,7 @@ class RedisVerdictCache:
         for chunk in _chunks(dict.fromkeys(chat_ids)):
             keys = [self._values.key(chat_id) for chat_id in chunk]
             try:
-                stored = self._guarded("get", self._read_values, keys)
+                stored = self._reads.call(self._read_values, keys)
             except Degraded:
                 break
             for chat_id, raw in zip(chunk, stored, strict=True):
@@ -153,8 +141,8 @@ class RedisVerdictCache:
         return []
 
     def _is_wanted(self, entry: Entry) -> bool:
-        # A tombstone is no rejection: whoever sends one wants the verdict gone.
-        return entry.rejected in {None, TOMBSTONE} or self._marks_rejections
+        # Neither is a rejection: a tombstone wants the verdict gone, and what was owed has another outcome.
+        return entry.rejected in {None, TOMBSTONE, OWED} or self._marks_rejections
 
     def _compare_and_set(self, entries: Sequence[Entry]) -> None:
         stale = self._write_newer(entries)
@@ -164,7 +152,7 @@ class RedisVerdictCache:
             self._metrics.cache_refused.labels(reason="no_such_record").inc(len(forged))
             log.warning("cache_values_forged", n_values=len(forged))
             keys = [self._values.key(one.entry.chat_id) for one in forged]
-            self._guarded("put", self._delete, keys, [one.stored for one in forged])
+            self._writes.call(self._delete, keys, [one.stored for one in forged])
             self._write_newer([one.entry for one in forged])
 
     def _write_newer(self, entries: Sequence[Entry]) -> list[Stale]:
@@ -173,7 +161,7 @@ class RedisVerdictCache:
         arguments: list[int | bytes] = [MAX_STORED_BYTES]
         for entry, value in zip(entries, stored, strict=True):
             arguments += (self._ttl_s if entry.ttl_s is None else entry.ttl_s, value)
-        answers = self._guarded("put", self._write, [self._values.key(entry.chat_id) for entry in entries], arguments)
+        answers = self._writes.call(self._write, [self._values.key(entry.chat_id) for entry in entries], arguments)
         for entry, value in zip(entries, stored, strict=True):
             if entry.verdict is not None:
                 self._decoded.keep(value, entry.verdict)
@@ -185,21 +173,25 @@ class RedisVerdictCache:
         self._metrics.cache_writes.labels(result="stale").inc(len(stale))
         return stale
 
-    def _guarded(self, op: str, call: Any, *arguments: Any) -> Any:
+    def sources(self, chat_ids: Sequence[str]) -> list[Source | None]:
+        """Return which record the values of these chats answer, None where there is none or it is not believed.
+
+        Raises:
+            Degraded: Redis does not answer.
+        """
+        keys = [self._values.key(chat_id) for chat_id in chat_ids]
+        stored = self._reads.call(self._read_values, keys)
+        return [self._source(chat_id, raw) for chat_id, raw in zip(chat_ids, stored, strict=True)]
+
+    def _source(self, chat_id: str, raw: object) -> Source | None:
         try:
-            return self._breaker.call(call, *arguments)
-        except pybreaker.CircuitBreakerError as error:
-            self._metrics.cache_faults.labels(op=op, kind="breaker_open").inc()
-            raise Degraded(f"cache {op}: breaker open") from error
-        except redis.RedisError as error:
-            kind = type(error).__name__
-            self._metrics.cache_faults.labels(op=op, kind=kind).inc()
-            refused = remedy(error, self._acl_rules)
-            if refused is None:
-                log.warning("cache_unavailable", op=op, error=kind)
-            else:
-                log.error("cache_refused", op=op, error=kind, remedy=refused)  # noqa: TRY400  (the remedy says it all)
-            raise Degraded(f"cache {op}: {kind}") from error
+            return None if raw is None else self._values.read(chat_id, raw).source
+        except ValueRefused:
+            return None
+
+    def on_reconnect(self, reconnected: Callable[[], None]) -> None:
+        """Call this whenever a connection is made again; to be set before the first use."""
+        watch_reconnects(self._client, reconnected)
 
     def close(self) -> None:
         """Close the connections."""

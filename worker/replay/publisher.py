@@ -9,7 +9,7 @@ import orjson
 from schemas import Decision, VerdictChange, encode_verdict_change
 from worker.errors import BatchAborted
 from worker.messages import OutgoingMessage, OutputTopics
-from worker.publisher import GroupMember, Offsets, TransactionalPublisher
+from worker.publisher import GroupMember, Notes, Offsets, TransactionalPublisher
 from worker.replay.old_verdicts import OldVerdicts
 from worker.replay.plan import Partition
 from worker.replay.progress import Progress
@@ -81,7 +81,13 @@ class ReplayPublisher:
         self._topics = topics
         self._comparison = comparison
 
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Offsets, member: GroupMember) -> None:
+    def commit(
+        self,
+        messages: Sequence[OutgoingMessage],
+        offsets: Offsets,
+        member: GroupMember,
+        notes: Notes | None = None,  # noqa: ARG002  a replay's notes are its tallies
+    ) -> None:
         """Publish messages, changes, offsets and tallies in one transaction; see `worker.publisher.Publisher.commit`.
 
         Raises:
@@ -95,8 +101,8 @@ class ReplayPublisher:
             place: self._progress[place].settled(next_offset, outcomes[place]) for place, next_offset in offsets.items()
         }
         frontiers = {place: frontier for place, (frontier, _) in settled.items()}
-        notes = {place: tally.to_note() for place, (_, tally) in settled.items()}
-        self._inner.commit([*messages, *changes], frontiers, member, notes)
+        tallies = {place: tally.to_note() for place, (_, tally) in settled.items()}
+        self._inner.commit([*messages, *changes], frontiers, member, tallies)
         for place, (frontier, tally) in settled.items():
             self._progress[place].committed = frontier
             self._progress[place].outcomes = tally.outcomes

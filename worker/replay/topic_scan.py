@@ -1,6 +1,6 @@
 """Read offsets of a topic once, without a group: each partition from a start to an end that is known before."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -15,13 +15,20 @@ _STEP_S: Final = 0.2
 _STEP_RECORDS: Final = 1_000
 
 
-def scan(config: dict[str, Any], ranges: Iterable[PartitionRange], *, timeout_s: float) -> Iterator[list[Message]]:
+def scan(
+    config: dict[str, Any],
+    ranges: Iterable[PartitionRange],
+    *,
+    timeout_s: float,
+    step_records: int = _STEP_RECORDS,
+) -> Generator[list[Message], None, None]:
     """Yield the committed records of the ranges in steps, per partition in order; a step may be empty.
 
     Args:
         config: Properties of a consumer (`worker.kafka_config.consumer_config`).
         ranges: What to read.
         timeout_s: Longest silence of the brokers.
+        step_records: Most records of one step.
 
     Raises:
         Fatal: the brokers stay silent, or refuse.
@@ -35,7 +42,7 @@ def scan(config: dict[str, Any], ranges: Iterable[PartitionRange], *, timeout_s:
         silent_s = 0.0
         unknown = UnknownTopic()
         while open_:
-            messages = client.consume(_STEP_RECORDS, timeout=_STEP_S)
+            messages = client.consume(step_records, timeout=_STEP_S)
             silent_s = 0.0 if messages else silent_s + _STEP_S
             if silent_s > timeout_s:
                 raise Fatal(
