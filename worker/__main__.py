@@ -5,9 +5,10 @@ all.
 
 Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
 agreement than asked for; 2 wrong usage or settings; 3 fatal: Kafka, the bundle or the policy cannot be worked with,
-nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict; 6 (show) the cache
-does not answer; 7 (replay) stopped before its end, run it again with the same id; 8 (replay) at its end, but records
-were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
+nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict; 6 (show, project) the
+cache does not answer; 7 (replay, project) stopped before its end, run it again, a replay with the same id; 8 (replay)
+at its end, but records were deleted before they were read; 9 (replay) at its end, but records and outcomes do not
+balance.
 """
 
 import os
@@ -40,6 +41,7 @@ from worker.freed_memory import give_back_large_blocks
 from worker.garbage_collection import look_for_cycles_rarely
 from worker.kafka_config import unused_settings
 from worker.lifecycle import Lifecycle
+from worker.project.command import project
 from worker.replay.command import replay
 from worker.settings import WorkerSettings
 from worker.settings_source import PREFIX, usable_settings
@@ -54,6 +56,7 @@ app = typer.Typer(
 )
 
 app.command()(replay)
+app.command()(project)
 app.command(name="shadow-report")(shadow_report)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")]

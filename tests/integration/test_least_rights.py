@@ -11,6 +11,7 @@ from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import Ledger, Sent
 from tests.integration.replay_rig import ReplayRig
 from tests.integration.secured_kafka import Connection, SecuredKafka, kafka_settings, role_rights
+from tests.integration.worker_process import run_command
 from worker.kafka_probe import open_admin
 from worker.settings import KafkaSettings
 
@@ -86,6 +87,21 @@ def test_the_worker_does_without_the_optional_rights(  # noqa: PLR0917  fixtures
     ledger.wait_complete()
     assert worker.events("topic_limit_unknown")
     assert worker.stop() == 0
+
+
+def test_a_projection_works_with_its_rights(
+    secured: SecuredKafka,
+    user: Connection,
+    settings: Settings,
+    ledger: Ledger,
+) -> None:
+    """It reads what was published, and joins no group."""
+    ledger.send_raw([Sent(b"chat-1", b"{}")])
+    secured.allow(bindings(role_rights(settings, "project"), user.principal))
+    changed = {f"MODERATION_{name}": value for name, value in user.settings.items()}
+    done = run_command("project", settings=settings | changed)
+    assert done.returncode == 0, done.stderr
+    assert '"n_written":0' in done.stdout
 
 
 def test_a_member_may_ask_what_its_coordinator_has_told_it(

@@ -1,0 +1,172 @@
+"""`python -m worker project`: the options, and how it ends."""
+
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+import orjson
+import structlog
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from worker import logs
+from worker.cache.verdict_cache import RedisVerdictCache
+from worker.errors import Degraded, Fatal, SettingsError
+from worker.exit_codes import (
+    EXIT_CACHE_AWAY,
+    EXIT_FATAL,
+    EXIT_STOPPED_EARLY,
+    EXIT_UNEXPECTED,
+    EXIT_USAGE,
+    exit_now,
+)
+from worker.kafka_probe import open_admin
+from worker.lifecycle import Lifecycle
+from worker.metrics import Metrics
+from worker.project.account import Account
+from worker.project.run import Projection, Stopped
+from worker.project.topics import OutputTopicsReader
+from worker.redis_settings import connect
+from worker.replay.command import parse_time
+from worker.settings import WorkerSettings
+from worker.settings_source import usable_settings
+
+log = structlog.get_logger()
+
+_REDIS_TIMEOUT_S: Final = 2.0
+"""Nobody's verdict waits for it."""
+_LINE_EVERY_S: Final = 5.0
+
+
+def project(
+    *,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")] = None,
+    from_time: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=parse_time,
+            help="Read what was published since.",
+            show_default="the cache's TTL ago, or since the dead letters are complete",
+        ),
+    ] = None,
+) -> None:
+    """Write what the topics say into Redis: fills an empty one, repairs a stale one; ends by itself.
+
+    Reads verdicts and dead letters, committed ones only, up to where the topics end now. Each chat's newest outcome is
+    written by the workers' own compare-and-set, with the TTL that is left: what is newer in Redis stays, and workers
+    may run meanwhile. A time before which dead letters were deleted is refused: their chats' older verdicts would come
+    back. Prints progress and, last, one JSON line.
+
+    Exit codes: 0 done; 1 unexpected error; 2 wrong usage or settings, or a refused --from-time; 3 fatal; 4 stopped by
+    force; 6 Redis takes no writes; 7 stopped before the end. Run it again after any of them: what is written stays.
+    """
+    settings = usable_settings(os.environ, config)
+    if settings.redis.url is None:
+        raise SettingsError("MODERATION_REDIS__URL is not set; expected the address of the verdict cache")
+    console = Console(stderr=True)
+    logs.configure("warning" if console.is_terminal and settings.log.level == "info" else settings.log.level)
+    lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
+    lifecycle.install()
+    try:
+        account = _project(settings, from_time, lifecycle, console)
+    except SettingsError as error:
+        typer.echo(f"error: settings: {error}", err=True)
+        exit_now(EXIT_USAGE)
+    except Fatal as error:
+        log.error("project_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
+        exit_now(EXIT_FATAL)
+    except Degraded as error:
+        log.error("project_cache_away", error=str(error), exit_code=EXIT_CACHE_AWAY)  # noqa: TRY400  (the same)
+        exit_now(EXIT_CACHE_AWAY)
+    except Stopped:
+        log.warning("project_stopped", exit_code=EXIT_STOPPED_EARLY)
+        exit_now(EXIT_STOPPED_EARLY)
+    except Exception:
+        log.exception("project_crashed", exit_code=EXIT_UNEXPECTED)
+        exit_now(EXIT_UNEXPECTED)
+    sys.stdout.write(orjson.dumps(account.line()).decode() + "\n")
+    exit_now(0)
+
+
+def _project(settings: WorkerSettings, from_time: datetime | None, lifecycle: Lifecycle, console: Console) -> Account:
+    began_s, now_ms = time.monotonic(), int(time.time() * 1_000)
+    metrics = Metrics()
+    cache = RedisVerdictCache(connect(settings.redis, timeout_s=_REDIS_TIMEOUT_S), settings.redis, metrics)
+    # Before an hour of reading: Degraded where it does not answer.
+    cache.sources([""])
+    topics = OutputTopicsReader(open_admin(settings.kafka), settings.kafka)
+    account = _begun(settings, from_time, topics.dead_letters_complete_from_ms(now_ms), now_ms)
+    ranges = topics.ranges(account.from_ms)
+    verdict_topic = settings.kafka.verdict_topic
+    # The verdicts are read twice.
+    n_offsets = sum(one.n_offsets * (2 if one.topic == verdict_topic else 1) for one in ranges)
+    log.info("project_begun", from_ms=account.from_ms, n_offsets=n_offsets, n_partitions=len(ranges))
+    with _Shown(console, n_offsets) as shown:
+        Projection(settings, cache, metrics, account, stop=lifecycle.stopping.wait, progressed=shown.progressed).run(
+            ranges
+        )
+    cache.close()
+    account.duration_s = time.monotonic() - began_s
+    return account
+
+
+def _begun(settings: WorkerSettings, from_time: datetime | None, complete_from_ms: int, now_ms: int) -> Account:
+    """Decide where to begin.
+
+    Raises:
+        SettingsError: dead letters of the time that is asked for were deleted.
+    """
+    if from_time is None:
+        return Account(max(now_ms - settings.redis.ttl_s * 1_000, complete_from_ms), complete_from_ms)
+    from_ms = int(from_time.timestamp() * 1_000)
+    if from_ms < complete_from_ms:
+        first = datetime.fromtimestamp(complete_from_ms / 1_000, UTC)
+        raise SettingsError(
+            f"--from-time {from_time.isoformat()}: dead letters of {settings.kafka.dead_letter_topic} from before "
+            f"{first.isoformat(timespec='milliseconds')} were deleted, and with them the word that a chat's verdict no "
+            "longer holds; expected that time or a later one; leave the option away for the earliest"
+        )
+    return Account(from_ms, complete_from_ms)
+
+
+class _Shown:
+    """A bar in a terminal, a JSON line every few seconds elsewhere."""
+
+    def __init__(self, console: Console, n_offsets: int) -> None:
+        self._bar = Progress(
+            TextColumn("project"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("records"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._is_terminal = console.is_terminal
+        self._task = self._bar.add_task("", total=n_offsets)
+        self._n_offsets = n_offsets
+        self._n_read = 0
+        self._said_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progressed(self, n_records: int) -> None:
+        """Show so many more records."""
+        self._n_read += n_records
+        self._bar.update(self._task, completed=self._n_read)
+        if not self._is_terminal and time.monotonic() - self._said_s >= _LINE_EVERY_S:
+            self._said_s = time.monotonic()
+            line = {"event": "project_progress", "n_read": self._n_read, "n_offsets": self._n_offsets}
+            sys.stdout.write(orjson.dumps(line).decode() + "\n")
+            sys.stdout.flush()
