@@ -331,15 +331,15 @@ def _report(gap: float) -> ProbeReport:
 
 
 def test_the_shipped_bundle_holds_its_rates(probes: ProbeSet) -> None:
-    """Figures of 1.3.0, with a chat or two of slack for other processors; a later bundle may only be better."""
+    """Figures of 1.4.0, with a chat or two of slack for other processors; a later bundle may only be better."""
     classifier = Classifier(load_bundle(DEFAULT_BUNDLE_PATH), DEFAULT_POLICY, n_threads=1)
     measured = probes.of("measure").kind("look_alike", "banned")
     decisions = _decisions(classifier, measured)
     safe = [decision for probe, decision in zip(measured, decisions, strict=True) if not probe.banned]
     banned = [decision for probe, decision in zip(measured, decisions, strict=True) if probe.banned]
-    assert safe.count("block") <= 8
-    assert safe.count("allow") >= 179
-    assert banned.count("allow") <= 5
+    assert safe.count("block") <= 9
+    assert safe.count("allow") >= 181
+    assert banned.count("allow") <= 6
 
 
 def _decisions(classifier: Classifier, probes: Sequence[Any]) -> list[str]:
