@@ -1,75 +1,16 @@
 """The cache that owes: what Redis refuses or loses is written later, from a thread of its own."""
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pytest
 
-from schemas import Source
-from tests.integration.polling import wait_until
-from worker.cache.entries import Entry
-from worker.cache.owed_entries import OwedRange, owed_entry
+from tests.worker.owing import Input, Redis, entry, eventually
+from worker.cache.owed_entries import OwedRange
 from worker.cache.owing_cache import OwingCache
-from worker.errors import Degraded, Fatal
+from worker.errors import Fatal
 from worker.metrics import Metrics
 from worker.redis_settings import RedisSettings
-
-
-@dataclass
-class Redis:
-    """A Redis in memory that can refuse, lose and come back; the newest offset stays."""
-
-    keys: dict[str, Entry] = field(default_factory=dict)
-    refuses: bool = False
-    n_puts: int = 0
-    reconnected: Callable[[], None] = lambda: None
-
-    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Write, or hand all of it back."""
-        self.n_puts += 1
-        if self.refuses:
-            return list(entries)
-        for entry in entries:
-            there = self.keys.get(entry.chat_id)
-            if there is None or there.source.offset <= entry.source.offset:
-                self.keys[entry.chat_id] = entry
-        return []
-
-    def sources(self, chat_ids: Sequence[str]) -> list[Source | None]:
-        """Look up."""
-        if self.refuses:
-            raise Degraded("away")
-        return [self.keys[chat_id].source if chat_id in self.keys else None for chat_id in chat_ids]
-
-    def on_reconnect(self, reconnected: Callable[[], None]) -> None:
-        """Remember whom to tell."""
-        self.reconnected = reconnected
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-@dataclass
-class Input:
-    """The input topic, as ranges of it are read again."""
-
-    read: list[OwedRange] = field(default_factory=list)
-    failures: list[Fatal] = field(default_factory=list)
-
-    def __call__(self, owed: OwedRange) -> Generator[list[Entry], None, None]:
-        """Yield a marker for each record of the range."""
-        if self.failures:
-            raise self.failures.pop()
-        self.read.append(owed)
-        for offset in range(owed.start, owed.end):
-            yield [owed_entry(f"chat-{offset}", entry(offset).source)]
-
-
-def entry(offset: int, *, chat: int | None = None) -> Entry:
-    """Return what a record leaves; by default each record is of a chat of its own."""
-    source = Source(topic="chat-events", partition=0, offset=offset, timestamp_ms=offset)
-    return Entry(f"chat-{offset if chat is None else chat}", b"value %d" % offset, source)
 
 
 @pytest.fixture
@@ -97,11 +38,6 @@ def cache(server: Redis, records: Input, metrics: Metrics) -> Iterator[OwingCach
     yield cache
     server.refuses = False
     cache.close()
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until the thread has done something."""
-    wait_until(condition, timeout_s=10, what=lambda: "the cache's thread has not done it")
 
 
 def test_what_is_refused_is_owed_at_once_and_written_later(cache: OwingCache, server: Redis, metrics: Metrics) -> None:

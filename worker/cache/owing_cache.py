@@ -6,7 +6,7 @@ or in any order does no harm.
 
 What the old master of a failover acknowledged may be lost with it. So after a reconnect or a refused write the entries
 acknowledged last before it are looked up: replication keeps their order, so that where these are there, all before them
-are. Where one is missing, all of the last `resend_s` seconds are owed again.
+are. Where one is missing, all of the last `resend_s` seconds before it are owed again.
 """
 
 import threading
@@ -87,7 +87,8 @@ class OwingCache:
 
     def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
         """Write now, or owe what Redis does not take; nothing is left to the caller."""
-        newest = newest_entries(entries)
+        # What is never written must neither take a verdict's place nor pay its debt.
+        newest = newest_entries(filter(self._inner.is_wanted, entries))
         if left := self._put(newest):
             with self._lock:
                 n_markers, n_forgotten = self._owed.n_markers_made, self._owed.n_forgotten
@@ -136,9 +137,11 @@ class OwingCache:
         with self._lock:
             newest = self._recent.newest(_N_WITNESSES)
             # One time after the other: what is written after a loss is there, whatever was lost.
-            if newest and (not self._witnesses or newest[0] is not self._witnesses[-1][0]):
+            is_new = newest and (not self._witnesses or newest[0] is not self._witnesses[-1][0])
+            if is_new and len(self._witnesses) <= _MAX_DOUBTS:
                 self._witnesses.append(newest)
-        self._doubtful.set()
+            self._doubtful.set()
+            self._recent.ages = False
         self._wake.set()
 
     def _put(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -148,6 +151,8 @@ class OwingCache:
         taken = [entry for entry in entries if id(entry) not in refused] if left else entries
         with self._lock:
             self._sent_s = time.monotonic()
+            # Before they are pruned: a failover may take longer than they are kept.
+            self._recent.ages = self._recent.ages and not left
             self._recent.keep(taken, self._sent_s)
             if self._owed:
                 self._owed.settle(taken)
@@ -161,6 +166,11 @@ class OwingCache:
                 pause_s = self._turn()
             except Fatal as error:
                 log.warning("owed_range_unread", error=str(error))
+                self._drop_mending()
+                pause_s = _MEND_RETRY_S
+            except Exception:
+                # Without this thread no debt would ever be paid, and nothing else would show it.
+                log.exception("owed_writes_failed")
                 self._drop_mending()
                 pause_s = _MEND_RETRY_S
             self._wake.wait(pause_s)
@@ -178,7 +188,10 @@ class OwingCache:
         # Behind the debts: a replica that answers and refuses is asked again when it takes writes.
         if self._doubtful.is_set():
             return 0.0 if self._resolve_doubt() else _RETRY_S
-        if self._mend is not None and self._owed:
+        with self._lock:
+            # Not by `bool`: the commit thread may have owed an entry since the first look.
+            owes_ranges = bool(self._owed.ranges())
+        if self._mend is not None and owes_ranges:
             return 0.0 if self._mend_step(self._mend) else _RETRY_S
         self._probe()
         return _PROBE_S
@@ -190,20 +203,23 @@ class OwingCache:
 
     def _resolve_doubt(self) -> bool:
         """Owe the entries of the last while again, unless Redis still holds the newest; say whether it answered."""
-        self._resolving = True
-        self._doubtful.clear()
         with self._lock:
-            witnesses = list(self._witnesses)
+            self._resolving = True
+            self._doubtful.clear()
+            # Taken out: a loss from here on is a doubt of its own, though the newest entry be the same.
+            witnesses, self._witnesses = self._witnesses, []
         try:
             if len(witnesses) > _MAX_DOUBTS or not all(map(self._are_there, witnesses)):
                 self._owe_recent()
         except Degraded:
-            self._doubtful.set()
+            with self._lock:
+                self._witnesses = (witnesses + self._witnesses)[: _MAX_DOUBTS + 1]
+                self._doubtful.set()
             return False
         finally:
-            self._resolving = False
-        with self._lock:
-            del self._witnesses[: len(witnesses)]
+            with self._lock:
+                self._recent.ages = not self._doubtful.is_set()
+                self._resolving = False
         return True
 
     def _are_there(self, entries: Sequence[Entry]) -> bool:

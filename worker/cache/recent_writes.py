@@ -27,6 +27,8 @@ class RecentWrites:
         self._spilled: dict[Partition, deque[tuple[int, int, int]]] = {}
         self.n_bytes = 0
         """Memory of the entries."""
+        self.ages = True
+        """Whether time makes entries go; not while it is in doubt what became of them."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -52,20 +54,21 @@ class RecentWrites:
         while self._kept:
             line = next(iter(self._kept))
             entry, at_s = self._kept[line]
-            is_old = at_s < now_s - self._keep_s
+            is_old = self.ages and at_s < now_s - self._keep_s
             if not is_old and self.n_bytes <= self._max_bytes:
                 break
             del self._kept[line]
             self.n_bytes -= size_bytes(entry)
             if not is_old:
                 self._spill(entry, at_s)
-        if self._spilled:
+        if self._spilled and self.ages:
             self._prune_spilled(now_s)
 
     def _spill(self, entry: Entry, at_s: float) -> None:
         seconds = self._spilled.setdefault(partition_of(entry), deque())
         second, offset = int(at_s), entry.source.offset
-        if seconds and seconds[-1][0] == second:
+        # In a long doubt one range grows, and not their number.
+        if seconds and (seconds[-1][0] == second or not self.ages):
             _, start, end = seconds.pop()
             seconds.append((second, min(start, offset), max(end, offset + 1)))
         else:

@@ -131,7 +131,7 @@ class RedisVerdictCache:
 
     def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
         """Store the entries that are not older than what is there; return those that Redis did not take."""
-        newest = newest_entries(entry for entry in entries if self._is_wanted(entry))
+        newest = newest_entries(entry for entry in entries if self.is_wanted(entry))
         for start in range(0, len(newest), _KEYS_PER_CALL):
             chunk = newest[start : start + _KEYS_PER_CALL]
             try:
@@ -140,7 +140,8 @@ class RedisVerdictCache:
                 return newest[start:]
         return []
 
-    def _is_wanted(self, entry: Entry) -> bool:
+    def is_wanted(self, entry: Entry) -> bool:
+        """Say whether `put_many` would write this entry at all, or the settings leave it out."""
         # Neither is a rejection: a tombstone wants the verdict gone, and what was owed has another outcome.
         return entry.rejected in {None, TOMBSTONE, OWED} or self._marks_rejections
 
