@@ -88,6 +88,7 @@ class RecordConsumer:
         self._topics = list(topics) or [settings.input_topic]
         self._agreement = agreement
         self._headers = ForwardedHeaders(forwarded_names(settings.forward_headers), metrics.headers_dropped)
+        self._forwarded: dict[int, tuple[tuple[str, bytes], ...]] = {}
         self._notes = notes
         self._subscribe()
 
@@ -102,7 +103,7 @@ class RecordConsumer:
     def poll_batch(self, *, max_records: int, max_bytes: int) -> list[Record]:
         """Wait briefly for a first record, then take what is there, at most `max_records` and about `max_bytes`.
 
-        Bytes are those that the records are estimated to take decoded.
+        Bytes are those that the records are estimated to take decoded, with their keys and headers.
 
         Raises:
             Fatal: Kafka refuses the worker, an offset range is lost, or Kafka is away for too long.
@@ -118,7 +119,7 @@ class RecordConsumer:
             return []
         messages = [first]
         # In steps, because the client counts records, and a batch of the largest records must fit in memory.
-        n_bytes = estimated_decoded_bytes(first.value())
+        n_bytes = self._weigh(first)
         # Of the batches before, too, and less so the longer ago they were.
         self._largest_bytes = max(n_bytes, self._largest_bytes // 2)
         while len(messages) < max_records and n_bytes < max_bytes:
@@ -127,14 +128,20 @@ class RecordConsumer:
             if not step:
                 break
             messages.extend(step)
-            sizes = [estimated_decoded_bytes(message.value()) for message in step]
+            sizes = [self._weigh(message) for message in step]
             self._largest_bytes = max(self._largest_bytes, *sizes)
             n_bytes += sum(sizes)
         records = [record for record in map(self._record, messages) if record is not None]
         # A partition that was taken away and given back within this very poll is read twice from its committed offset.
         batch = list({record.place: record for record in records}.values())
+        self._forwarded.clear()
         self._metrics.lag_age.read(batch)
         return batch
+
+    def _weigh(self, message: Message) -> int:
+        """Return about how much memory a record takes, bytes; its headers are read here, and too many given back."""
+        self._forwarded[id(message)], n_header_bytes = self._headers.read(message)
+        return estimated_decoded_bytes(message.value()) + len(message.key() or b"") + n_header_bytes
 
     def _record(self, message: Message) -> Record | None:
         error = message.error()
@@ -148,7 +155,7 @@ class RecordConsumer:
         if (topic, partition) not in self._assigned:
             return None
         self._reachability.seen()
-        headers = self._headers.of(message)
+        headers = self._forwarded[id(message)]
         return Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value(), None, headers)
 
     def _handle(self, error: KafkaError) -> None:

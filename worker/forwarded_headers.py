@@ -27,6 +27,8 @@ MAX_FORWARDED_BYTES: Final = 3_000
 `worker.messages` leaves below the topic's limit."""
 _FRAMING_BYTES: Final = 8
 """Lengths that a header carries beside its name and its value, at most."""
+_OBJECTS_BYTES: Final = 150
+"""A tuple, a text and bytes, for each header."""
 _MANY: Final = 64
 """Headers beyond this are given back at once: a record may hold 100,000, and a batch 1,000 such records."""
 
@@ -82,14 +84,23 @@ class ForwardedHeaders:
         self._wanted = frozenset(names)
         self._dropped = dropped
 
-    def of(self, message: Message) -> tuple[Header, ...]:
-        """Return the headers to be forwarded, each name once; a null value has nothing to forward."""
+    def read(self, message: Message) -> tuple[tuple[Header, ...], int]:
+        """Read a message's headers, once.
+
+        Returns:
+            The headers to be forwarded, each name once (a null value has nothing to forward), and about how many bytes
+            of memory all of its headers took.
+        """
         found = headers_of(message)
         if found is None:
             self._dropped.labels("unreadable").inc()
-            return ()
+            return (), 0
         if not found:
-            return ()
+            return (), 0
+        n_bytes = sum(len(name) + len(value or b"") + _OBJECTS_BYTES for name, value in found)
+        return self._chosen(message, found), n_bytes
+
+    def _chosen(self, message: Message, found: Sequence[tuple[str, bytes | None]]) -> tuple[Header, ...]:
         last = {name: value for name, value in found if name in self._wanted}
         if len(found) > _MANY:
             message.set_headers([*found[:_MANY]])

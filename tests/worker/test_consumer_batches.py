@@ -1,6 +1,6 @@
 """A batch is closed by what its records take decoded, whatever the client would hand over at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from confluent_kafka import TopicPartition
@@ -9,6 +9,7 @@ from schemas import estimated_decoded_bytes
 from worker.consumer import RecordConsumer
 from worker.metrics import Metrics
 from worker.reachability import Reachability
+from worker.record import Record
 from worker.settings import BatchSettings, KafkaSettings
 
 TOPIC = "chat-events"
@@ -21,8 +22,10 @@ MANY_VALUES = b"[" + b"1," * 1_000_000 + b"1]"
 class OneMessage:
     """A record as the client gives it."""
 
-    def __init__(self, offset: int, value: bytes | None) -> None:
-        self._offset, self._value = offset, value
+    def __init__(
+        self, offset: int, value: bytes | None, key: bytes = b"k", headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        self._offset, self._value, self._key, self._headers = offset, value, key, [*headers]
 
     def error(self) -> None:
         """Nothing is wrong with it."""
@@ -45,10 +48,15 @@ class OneMessage:
 
     def key(self) -> bytes:
         """Return the key."""
-        return b"k"
+        return self._key
 
-    def headers(self) -> None:
-        """There are none."""
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Return the headers."""
+        return self._headers
+
+    def set_headers(self, headers: list[tuple[str, bytes]]) -> None:
+        """Replace the headers."""
+        self._headers = headers
 
     def value(self) -> bytes | None:
         """Return the value."""
@@ -59,7 +67,7 @@ class FullClient:
     """A client that has everything at once, and notes how much is asked for."""
 
     def __init__(self, values: list[bytes | None]) -> None:
-        self._waiting = [OneMessage(offset, value) for offset, value in enumerate(values)]
+        self.waiting = [OneMessage(offset, value) for offset, value in enumerate(values)]
         self._on_assign: Callable[[Any, list[TopicPartition]], None]
         self.steps: list[int] = []
 
@@ -69,27 +77,33 @@ class FullClient:
 
     def poll(self, _: float) -> OneMessage | None:
         """Return the next record."""
-        return self._waiting.pop(0) if self._waiting else None
+        return self.waiting.pop(0) if self.waiting else None
 
     def consume(self, n_records: int, *, timeout: float) -> list[OneMessage]:
         """Return as many as are asked for."""
         assert timeout == 0
         self.steps.append(n_records)
-        taken, self._waiting = self._waiting[:n_records], self._waiting[n_records:]
+        taken, self.waiting = self.waiting[:n_records], self.waiting[n_records:]
         return taken
 
 
 def batches_of(values: list[bytes | None], *, max_records: int = 1_000) -> tuple[list[list[bytes | None]], FullClient]:
     """Return the batches in which these records come."""
-    client, metrics = FullClient(values), Metrics()
+    client = FullClient(values)
+    return [[record.value for record in batch] for batch in read(client, max_records=max_records)], client
+
+
+def read(client: FullClient, *, max_records: int = 1_000) -> list[list[Record]]:
+    """Return the batches in which the client's records come."""
+    metrics = Metrics()
     reachability = Reachability(exit_after_s=60.0, metrics=metrics, probe=lambda: None)
     settings = KafkaSettings(bootstrap_servers="broker:9092")
     consumer = RecordConsumer(client, settings, metrics, reachability, settle=lambda: None)  # type: ignore[arg-type]
     consumer._assigned[TOPIC, 0] = 0
     batches = []
     while batch := consumer.poll_batch(max_records=max_records, max_bytes=BATCH_BYTES):
-        batches.append([record.value for record in batch])
-    return batches, client
+        batches.append(batch)
+    return batches
 
 
 def test_small_records_come_as_many_as_are_asked_for() -> None:
@@ -121,3 +135,14 @@ def test_records_without_values_weigh_nothing() -> None:
     """Tombstones."""
     batches, _ = batches_of([None] * 100, max_records=40)
     assert [len(batch) for batch in batches] == [40, 40, 20]
+
+
+def test_keys_and_headers_weigh_as_values_do() -> None:
+    """A record may have a megabyte of either beside an empty value, and a batch a thousand such records."""
+    one_large: list[tuple[str, bytes]] = [("h", b"v" * 1_000_000), ("traceparent", b"t")]
+    for key, headers in ((b"k" * 1_000_000, []), (b"k", [("h", b"")] * 60_000), (b"k", one_large)):
+        client = FullClient([])
+        client.waiting = [OneMessage(offset, b"{}", key, headers) for offset in range(40)]
+        batches = read(client)
+        assert sum(map(len, batches)) == 40
+        assert max(map(len, batches)) <= 8
