@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from schemas import CodecLimits, DeadLetter, decode_verdict
 from schemas.marker import TOMBSTONE
+from worker.forwarded_headers import headers_of
 from worker.project.chats import chat_of
 from worker.project.merge import Outcome, Place, Versions
 
@@ -57,7 +58,7 @@ def outcome_of_dead_letter(message: Message, limits: CodecLimits) -> tuple[str, 
     """
     chat_id = chat_of(message.key(), message.value(), limits)
     try:
-        letter = DeadLetter.from_headers(message.headers() or [])  # type: ignore[arg-type]  # a list, always
+        letter = DeadLetter.from_headers(headers_of(message) or ())
     except ValidationError:
         raise UnreadableOutcome(chat_id) from None
     if chat_id is None:
