@@ -7,7 +7,6 @@ from functools import partial
 import structlog
 from confluent_kafka import Consumer, Producer
 
-from model import Bundle, Classifier, load_policy
 from worker.batch_size import BatchSize
 from worker.cache.forged import HighWatermark
 from worker.cache.owed_notes import OwedNotes
@@ -18,7 +17,6 @@ from worker.consumer import RecordConsumer
 from worker.fetch_sources import fetch_statistics
 from worker.group_agreement import agreement_of
 from worker.health import HealthServer
-from worker.judge import Loaded, build_judge
 from worker.kafka.high_watermark import high_watermark
 from worker.kafka_config import consumer_config, producer_config, transactional_id_of
 from worker.kafka_probe import open_admin, probe
@@ -43,8 +41,9 @@ log = structlog.get_logger()
 def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """Run until the lifecycle says stop.
 
-    Order of the end: the loop finishes the batch in hand and waits for its commit; the consumer leaves the group, so
-    that others take over at once; then the producer, the cache, the health port, the watchers and the shadow close.
+    Order of the end: the loop finishes the batch in hand and waits for its commit; the health port closes, which has
+    answered "stopping" until then; the consumer leaves the group, so that others take over at once; then the producer,
+    the cache, which tries once more to pay what it owes, the watchers and the shadow close.
 
     Raises:
         Fatal: Kafka cannot be worked with.
@@ -120,13 +119,6 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             lifecycle.must_end_in_time()
             log.info("worker_stopping")
     log.info("worker_stopped")
-
-
-def make_classifier(settings: WorkerSettings, bundle: Bundle, metrics: Metrics) -> Classifier:
-    """Return the classifier of this bundle, warmed up, under the policy of the settings."""
-    judge = build_judge(Loaded(bundle, load_policy(settings.model.policy_path)), settings.model)
-    metrics.model_info.labels(*judge.labels).set(1)
-    return judge.classifier
 
 
 def follow_files(watchers: Sequence[ReloadWatcher], lifecycle: Lifecycle, stack: ExitStack) -> None:

@@ -59,8 +59,13 @@ class Loaded:
         return cls(load_bundle(path), load_policy(policy_path))
 
 
-def build_judge(loaded: Loaded, settings: ModelSettings) -> Judge:
+def build_judge(loaded: Loaded, settings: ModelSettings, *, replay_id: str | None = None) -> Judge:
     """Return the judge of a bundle and a policy, warmed up, after it has answered.
+
+    Args:
+        loaded: The bundle and the policy.
+        settings: Threads and limits.
+        replay_id: What its verdicts are marked with.
 
     Raises:
         BundleError: the model does not load or does not answer, or its calibration cannot speak for the policy.
@@ -82,4 +87,4 @@ def build_judge(loaded: Loaded, settings: ModelSettings) -> Judge:
                 f"{loaded.bundle.ref.name} {loaded.bundle.ref.version}: fails on a greeting ({answer.error}); expected "
                 "probabilities; export it again from a run whose evaluation is sound"
             )
-    return Judge.of(classifier)
+    return Judge.of(classifier, replay_id=replay_id)

@@ -10,14 +10,14 @@ from rich.console import Console
 
 from model import Bundle, load_bundle, load_policy
 from schemas import Policy, Verdict
-from worker.app import make_cache, make_classifier, make_publisher, serve_health
+from worker.app import make_cache, make_publisher, serve_health
 from worker.batch_size import BatchSize
 from worker.cache.entries import Entry
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
 from worker.group_agreement import agreement_of
-from worker.judge import Judge
+from worker.judge import Loaded, build_judge
 from worker.kafka_config import consumer_config
 from worker.kafka_probe import open_admin, probe
 from worker.lifecycle import Lifecycle
@@ -133,7 +133,9 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
     """
     settings, lifecycle = standing.settings, standing.lifecycle
     metrics = Metrics()
-    classifier = make_classifier(settings, standing.bundle, metrics)
+    # The policy of the plan, whatever the file says by now.
+    judge = build_judge(Loaded(standing.bundle, standing.policy), settings.model, replay_id=plan.replay_id)
+    metrics.model_info.labels(*judge.labels).set(1)
     cache = make_cache(settings, metrics)
     stack.callback(cache.close)
     reachability = Reachability(
@@ -150,7 +152,6 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
         reachability=reachability,
         metrics=metrics,
     )
-    judge = Judge.of(classifier, replay_id=plan.replay_id)
     return WorkerLoop(
         consumer=kafka.consumer,
         cache=cache if standing.choices.cache_write else ReadOnlyCache(cache),

@@ -15,12 +15,12 @@ from rich.console import Console
 from model import BundleError, PolicyError
 from schemas import RejectionReason
 from worker import logs
-from worker.app import make_cache, make_classifier
+from worker.app import make_cache
 from worker.errors import Fatal, SettingsError
 from worker.exit_codes import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, exit_now
 from worker.freed_memory import give_back_large_blocks
 from worker.garbage_collection import look_for_cycles_rarely
-from worker.judge import Judge
+from worker.judge import Loaded, build_judge
 from worker.kafka_config import consumer_config
 from worker.lifecycle import Lifecycle
 from worker.metrics import Metrics
@@ -194,7 +194,7 @@ def _dry_run(standing: Standing) -> dict[str, Any]:
     counted, is_whole = count(steps, plan, selection, limit_s=_COUNT_S)
     metrics = Metrics()
     cache = make_cache(settings, metrics)
-    judge = Judge.of(make_classifier(settings, standing.bundle, metrics))
+    judge = build_judge(Loaded(standing.bundle, standing.policy), settings.model)
     answer = estimate(
         counted,
         is_whole=is_whole,
