@@ -244,7 +244,9 @@ class WorkerLoop:
         if self._notes is None:
             self._publisher.commit(messages, offsets, member)
             return
-        # After the cache was written: what it did not take must be in the note of this very commit.
+        # After the cache was written: what it did not take must be in the note of this very commit. With the partitions
+        # whose notes have become wrong meanwhile: none of them need see an idle turn.
+        offsets = self._notes.outdated() | offsets
         notes = self._notes.beside(offsets)
         self._publisher.commit(messages, offsets, member, notes)
         self._notes.committed(offsets, notes)

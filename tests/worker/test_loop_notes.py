@@ -78,6 +78,26 @@ def test_a_write_that_fails_before_the_commit_is_in_the_note_of_that_commit(cach
     ]
 
 
+class LosingCache(RefusingCache):
+    """A cache that learns with the next partition's write that it lost those before."""
+
+    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Write; owe what was lost."""
+        if any(entry.source.partition == 1 for entry in entries):
+            self.owed[P0] = 5
+        return []
+
+
+def test_a_debt_of_a_quiet_partition_is_noted_with_the_commit_of_a_busy_one() -> None:
+    """No turn is idle while other partitions have records, and a worker may be killed all that time."""
+    rig = rig_with(LosingCache(), [record(5)], [record(7)._replace(partition=1)])
+    rig.loop.run()
+    assert rig.publisher.commits == [  # type: ignore[attr-defined]
+        (1, {P0: 6}, {}),
+        (1, {P0: 6, ("chat-events", 1): 8}, {P0: to_note(5)}),
+    ]
+
+
 def test_an_idle_turn_takes_the_note_away_once_the_debt_is_paid(cache: RefusingCache) -> None:
     """A successor would read again what Redis has long had."""
     rig = rig_with(cache, [record(5)], [], [])

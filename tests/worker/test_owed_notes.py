@@ -110,3 +110,16 @@ def test_no_offset_is_committed_of_a_partition_that_was_given_away_or_moved_on()
     assert notes.outdated() == {P0: 80}
     notes.released(P0)
     assert notes.outdated() == {}
+
+
+def test_the_note_of_a_partition_stands_until_its_debt_is_taken_over() -> None:
+    """A commit in flight beside the assignment would take it away while nobody owes it yet."""
+    cache = Cache()
+    notes = OwedNotes(cache)
+    notes.found(P0, 90, to_note(40))
+    assert notes.outdated() == {}
+    notes.take_over(P0, 90)
+    cache.owed = {P0: 40}
+    assert notes.outdated() == {}
+    cache.owed = {}
+    assert notes.outdated() == {P0: 90}

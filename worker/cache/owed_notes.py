@@ -56,24 +56,29 @@ class OwedNotes:
     def __init__(self, cache: Debtor) -> None:
         self._cache = cache
         self._committed: dict[Partition, tuple[int, str]] = {}
+        self._found: dict[Partition, tuple[int, str]] = {}
+        """Of partitions whose debts are not taken over yet: a commit in between must not take their notes away."""
 
     def found(self, place: Partition, offset: int, note: str | None) -> None:
         """Take what the group has committed for a partition of this worker."""
-        self._committed[place] = (offset, note or "")
+        (self._committed if place in self._committed else self._found)[place] = (offset, note or "")
 
     def take_over(self, place: Partition, start: int) -> None:
         """Owe what the partition's last owner left owed, up to where this one begins to judge.
 
         A topic that was made again starts before the committed offset, and ends there, too.
         """
-        offset, note = self._committed.get(place, (0, ""))
+        offset, note = self._found.get(place) or self._committed.get(place, (0, ""))
         owed_from, end = from_note(note), min(offset, start)
         if owed_from is not None and owed_from < end:
             self._cache.owe_range(OwedRange(*place, owed_from, end))
+        if (found := self._found.pop(place, None)) is not None:
+            self._committed[place] = found
 
     def released(self, place: Partition) -> None:
         """Take that the partition belongs to somebody else now."""
         self._committed.pop(place, None)
+        self._found.pop(place, None)
 
     def beside(self, offsets: Mapping[Partition, int]) -> dict[Partition, str]:
         """Return the notes to commit with these offsets; none where nothing before them is owed.
