@@ -119,9 +119,14 @@ class Classifier:
         self._max_rows = max_rows
 
     @property
+    def n_abandoned(self) -> int:
+        """Inferences that never ended: each keeps a core and a model's memory until the process ends."""
+        return self._sessions.n_abandoned_in_all
+
+    @property
     def is_worn_out(self) -> bool:
         """Whether so many inferences never ended that the process should: each keeps a core and a model's memory."""
-        return self._sessions.n_abandoned_in_all >= MAX_ABANDONED
+        return self.n_abandoned >= MAX_ABANDONED
 
     def warm_up(self) -> None:
         """Run short and long rows once, so that the first event does not pay for lazy allocations.

@@ -18,6 +18,10 @@ _PROBE: Final = [[Turn(Role.USER, "hello")], [Turn(Role.USER, "hello"), Turn(Rol
 """Conversations that any model must have an answer to."""
 
 
+class ModelStuck(BundleError):  # noqa: N818  the name says what happened
+    """Inferences of a new model never ended: each attempt costs a core and a model's memory for good."""
+
+
 @dataclass(frozen=True)
 class Judge:
     """A warmed-up classifier and the builder that names its model and policy."""
@@ -69,6 +73,7 @@ def build_judge(loaded: Loaded, settings: ModelSettings, *, replay_id: str | Non
 
     Raises:
         BundleError: the model does not load or does not answer, or its calibration cannot speak for the policy.
+        ModelStuck: it does not answer, and what it was asked never ends.
     """
     classifier = Classifier(
         loaded.bundle,
@@ -78,6 +83,16 @@ def build_judge(loaded: Loaded, settings: ModelSettings, *, replay_id: str | Non
         max_rows=settings.max_rows,
         timeout_s=settings.timeout_s,
     )
+    try:
+        _prove(classifier, loaded)
+    except BundleError as error:
+        if classifier.n_abandoned:
+            raise ModelStuck(str(error)) from error
+        raise
+    return Judge.of(classifier, replay_id=replay_id)
+
+
+def _prove(classifier: Classifier, loaded: Loaded) -> None:
     classifier.warm_up()
     # Right digests say that these are the files that were exported, not that the model in them works.
     answers, _ = classifier.classify(_PROBE)
@@ -87,4 +102,3 @@ def build_judge(loaded: Loaded, settings: ModelSettings, *, replay_id: str | Non
                 f"{loaded.bundle.ref.name} {loaded.bundle.ref.version}: fails on a greeting ({answer.error}); expected "
                 "probabilities; export it again from a run whose evaluation is sound"
             )
-    return Judge.of(classifier, replay_id=replay_id)

@@ -8,9 +8,10 @@ import orjson
 import pytest
 import structlog
 
-from model import Classification
+from model import Classification, InferenceStalled
 from schemas import Decision, Role, Turn
 from tests.bundles import bundle_variant, point_to, registry_of_two, serve
+from worker import judge as judges
 from worker.judge import Judge
 from worker.metrics import Metrics
 from worker.reload.assembly import live_judge
@@ -243,3 +244,33 @@ def test_the_thread_loads_when_it_is_asked_although_it_never_looks_by_itself(rig
     watcher._thread.join()
     watcher.close()
     assert offered[-1].builder.model.digest == rig.digests[1]
+
+
+class StuckClassifier:
+    """A classifier whose warm-up leaves an inference behind."""
+
+    n_abandoned = 1
+    n_made = 0
+
+    def __init__(self, *_: object, **__: object) -> None:
+        type(self).n_made += 1
+
+    def warm_up(self) -> None:
+        """Give up."""
+        raise InferenceStalled("too late", n_timeouts=4, n_abandoned=1)
+
+
+def test_a_bundle_whose_inferences_never_end_is_tried_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt costs a core and a model's memory, and one a minute would end the worker."""
+    monkeypatch.setattr(judges, "Classifier", StuckClassifier)
+    rig.watcher.look()
+    serve(rig.registry, "m/2")
+    for _ in range(3):
+        rig.watcher.look(asked=True)
+    assert StuckClassifier.n_made == 1
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 3}
+    assert rig.in_use == rig.digests[0]
+    monkeypatch.undo()
+    serve(rig.registry, "m/1")
+    rig.watcher.look()
+    assert rig.value("reload_failed", role="live") == 0

@@ -14,7 +14,7 @@ import structlog
 
 from model import BundleError, PolicyError
 from worker.freed_memory import give_back_freed_memory
-from worker.judge import Judge, Loaded, build_judge
+from worker.judge import Judge, Loaded, ModelStuck, build_judge
 from worker.metrics import Metrics
 from worker.niceness import be_nice
 from worker.reload.watched import Appearance, appearance
@@ -74,6 +74,8 @@ class ReloadWatcher:
         self._role = role
         self._niceness = niceness
         self._fault: str | None = None
+        self._stuck: dict[str, str] = {}
+        """By digest, the faults of bundles that are not built again in this process."""
         self._retry_at = float("inf")
         self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
         self._thread = threading.Thread(target=self._run, name=f"reload-{role}", daemon=True)
@@ -143,7 +145,9 @@ class ReloadWatcher:
                 self._metrics.reloads.labels(self._role, "unchanged").inc()
                 return None
             self._refuse_same_name(loaded)
-            judge = build_judge(loaded, self._settings)
+            if (stuck := self._stuck.get(loaded.bundle.digest)) is not None:
+                return stuck
+            judge = self._built(loaded)
         except (BundleError, PolicyError) as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  whatever a new bundle does to its loaders, the old one goes on
@@ -155,6 +159,16 @@ class ReloadWatcher:
         self._in_use = found
         self._offer(judge)
         return None
+
+    def _built(self, loaded: Loaded) -> Judge:
+        try:
+            return build_judge(loaded, self._settings)
+        except ModelStuck as stuck:
+            self._stuck[loaded.bundle.digest] = (
+                f"{stuck}; its inferences were left behind, so it is not tried again; restart the worker, with another "
+                "bundle"
+            )
+            raise BundleError(self._stuck[loaded.bundle.digest]) from stuck
 
     def _refuse_same_name(self, loaded: Loaded) -> None:
         """Refuse another policy under the name of the one in use: cached verdicts and verdict ids could not tell them.
