@@ -136,7 +136,8 @@ class KafkaSettings(KafkaConnection):
         default=32_000,
         ge=1_000,
         description="Compressed records of one partition in one fetch, one batch at least. What they unpack to, a "
-        "thousand times that at worst, must fit in memory.",
+        "thousand times that at worst, must fit in memory. A partition gives no more per round trip: raise it where "
+        "the brokers are more than 10 ms away and the producers are trusted.",
     )
 
     @field_validator("forward_headers")
