@@ -82,7 +82,7 @@ class GroupAgreement:
                 self._asked_at_s = now
                 # Serves what the client has to tell of its connections, which would pile up otherwise.
                 self._admin.poll(0)
-                self._answer = self._admin.describe_consumer_groups([self._group_id])[self._group_id]
+                self._answer = self._ask()
             return False
         if not self._answer.done():
             return False
@@ -95,6 +95,11 @@ class GroupAgreement:
         self._since_s = now
         log.warning("group_disagrees", **{name: sorted(found) for name, found in difference._asdict().items()})
         return True
+
+    def _ask(self) -> "Future[ConsumerGroupDescription]":
+        # The client's own time-out is a minute: a question to a broker that was just lost would be the only one.
+        asked = self._admin.describe_consumer_groups([self._group_id], request_timeout=EVERY_S)
+        return asked[self._group_id]
 
     def _difference_of(
         self, answer: "Future[ConsumerGroupDescription]", member_id: str, owned: Partitions

@@ -39,8 +39,9 @@ class Coordinator:
         """Have nothing to tell."""
         return 0
 
-    def describe_consumer_groups(self, groups: list[str]) -> dict[str, "Future[Any]"]:
+    def describe_consumer_groups(self, groups: list[str], *, request_timeout: float) -> dict[str, "Future[Any]"]:
         """Answer as `AdminClient` does."""
+        assert request_timeout <= EVERY_S
         self.n_asked += 1
         future: Future[Any] = Future()
         if self.error is not None:
