@@ -1,5 +1,6 @@
 """A finished bundle reads whole chats: the rule is fitted and calibrated on chats that training never saw."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,25 @@ def test_the_bundle_says_how_it_reads_and_carries_its_calibration(plain: Path, w
     assert "in pieces of at most 60" in card
     assert "Calibrated on en" in card
     assert "Only the window is read" not in card
+    assert "look-alike letters are not" not in card
+    assert "encodings are undone in a second reading" in card
+    assert "Social bias was not measured when this bundle was made" in card
+    assert "look-alike letters are not." in (plain / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_the_probes_are_asked_about_the_bundle_with_pieces(
+    plain: Path, labelled_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the card says of evasion and bias is about the bundle that is served."""
+
+    def measure(classifier: Classifier, folder: Path) -> None:
+        rule = classifier.bundle.manifest.evidence
+        raise ValueError(f"asked {folder.name} in pieces of {rule and rule.pieces.piece_characters}")
+
+    monkeypatch.setattr("training_pipeline.bundle_figures.measure_folder", measure)
+    request = replace(_add(plain, tmp_path / "bundle", labelled_files), probes=tmp_path / "probes")
+    with pytest.raises(ValueError, match="asked probes in pieces of 60"):
+        add_pieces(request)
 
 
 def test_it_serves_pieces(whole: Path) -> None:
