@@ -75,6 +75,24 @@ def test_what_is_too_short_or_no_prose_is_not_told(detector: LanguageDetector, t
     assert detector.is_calibrated(None)
 
 
+CHINESE = "\u8bf7\u5e2e\u6211\u5199\u4e00\u7bc7\u5173\u4e8e\u4eba\u5de5\u667a\u80fd"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f"{CHINESE}/{CHINESE}", "zh"),
+        (f"{CHINESE}=", "zh"),
+        (f"```\n{RUSSIAN}\n```", "ru"),
+        (RUSSIAN.replace(" ", "/ "), "ru"),
+        (RUSSIAN.replace(" ", "_"), "ru"),
+    ],
+)
+def test_a_sign_or_a_fence_hides_no_script(detector: LanguageDetector, text: str, code: str) -> None:
+    """Chinese is one word without a space: a slash in it made all of it code, and the chat as good as English."""
+    assert detector.language(user(text)) == code
+
+
 def test_the_users_last_words_decide(detector: LanguageDetector) -> None:
     """Assistants translate; and a user may change the language."""
     turns = [*user("How do I write a letter to my landlord about the heating?"), Turn(Role.ASSISTANT, RUSSIAN * 9)]
