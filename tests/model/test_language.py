@@ -23,7 +23,7 @@ from schemas import (
     UncalibratedLanguages,
     conversation_turns,
 )
-from tests.model.test_evidence import with_pieces
+from tests.model.test_evidence import in_format_1, with_pieces
 from training_pipeline.language_files import Languages, read_languages, write_languages
 
 SPANISH = "\u00bfC\u00f3mo puedo preparar una paella para cuatro personas con lo que tengo en casa?"
@@ -150,7 +150,7 @@ def test_a_policy_says_what_becomes_of_other_languages(
 def test_a_bundle_without_a_table_tells_no_languages_apart(bundle: Bundle) -> None:
     """Format 1 behaves as before, whatever the policy says."""
     policy = DEFAULT_POLICY.model_copy(update={"uncalibrated_languages": UncalibratedLanguages.BLOCK})
-    (found,), _ = Classifier(bundle, policy, n_threads=1).classify([user(SPANISH)])
+    (found,), _ = Classifier(in_format_1(bundle), policy, n_threads=1).classify([user(SPANISH)])
     assert isinstance(found, Classification)
     assert found.language is None
     assert found.unevaluated == ()
