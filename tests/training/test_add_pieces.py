@@ -18,9 +18,13 @@ from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role, Turn
 from training_pipeline.__main__ import app
 from training_pipeline.add_exits import AddExitsRequest, add_exits
 from training_pipeline.add_pieces import AddPiecesRequest, add_pieces
+from training_pipeline.evaluate import predict
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.guarantee_report import guarantee_report
+from training_pipeline.held_out import FITTING_RATIO
+from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.language_files import DEFAULT_LANGUAGES
+from training_pipeline.split import calibration_split, split_chats
 from training_pipeline.train_config import TrainConfig
 
 pytestmark = pytest.mark.training
@@ -104,6 +108,18 @@ def test_it_serves_pieces(whole: Path) -> None:
     turns = [Turn(Role.USER, "first message about one thing"), Turn(Role.USER, "second message about another")]
     _, stats = classifier.classify([turns])
     assert (stats.n_rows, stats.n_pieces) == (1, 2)
+
+
+def test_its_calibration_is_what_it_serves_to_the_digit(whole: Path, labelled_files: tuple[Path, Path]) -> None:
+    """A score that is rounded once more in calibration breaks ties against the guarantee."""
+    bundle, config = load_bundle(whole), TrainConfig(calibration_ratio=0.5)
+    chats = read_labelled_chats([labelled_files[0]], bundle.manifest.windowing, frozenset())
+    held_out = chats.take(split_chats(chats, config)[1])
+    guarantee, _ = calibration_split(held_out.labels, calibration_ratio=FITTING_RATIO, seed=config.seed)
+    found = predict(Classifier(bundle, DEFAULT_POLICY, n_threads=1), held_out.take(guarantee))
+    assert found.evidence is not None
+    assert bundle.calibration_evidence is not None
+    np.testing.assert_array_equal(found.evidence, bundle.calibration_evidence)
 
 
 def test_export_gives_the_same_pieces(
