@@ -50,7 +50,7 @@ _LATIN: Final = (
 _SQUARED: Final = {first + i: chr(ord("a") + i) for first in (0x1F150, 0x1F170, 0x1F1E6) for i in range(26)}
 """Letters in circles and squares, and the letters of flags."""
 _TO_LATIN: Final = str.maketrans(_LOOK_ALIKES, _LATIN) | _SQUARED
-_FOREIGN_WORD: Final = re.compile(r"\w*[^\W\d_a-zA-Z]\w*")
+_FOREIGN_WORD: Final = re.compile(r"(?<!\w)\w*[^\W\d_a-zA-Z]\w*")
 _SQUARED_LETTERS: Final = re.compile("[\U0001f150-\U0001f169\U0001f170-\U0001f189\U0001f1e6-\U0001f1ff]")
 _FEWEST_SQUARED: Final = 8
 """Fewer may be flags."""

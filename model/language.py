@@ -31,6 +31,8 @@ _HIGH_BITS: Final = np.uint64(40)
 
 _FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CODE_SIGNS: Final = re.compile(r"[\\/_{}<>=]")
+_OTHER_SCRIPT: Final = re.compile("[\u0370-\u1dff\u2c00-\ufffd]")
+"""Letters that no code is written in: a sign beside them is no reason to leave them out."""
 _LETTER_KINDS: Final = (
     ("ja", re.compile("[\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f]"), 3.0),
     ("zh", re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"), 3.0),
@@ -143,13 +145,25 @@ def users_text(turns: Sequence[Turn]) -> str:
     n_characters = 0
     for turn in reversed(turns):
         if turn.role is Role.USER:
-            words = _FENCED.sub(" ", turn.text[: 2 * _READ_CHARACTERS]).split()
-            prose = " ".join(word for word in words if _CODE_SIGNS.search(word) is None)[:_READ_CHARACTERS]
+            prose = _prose(turn.text[: 2 * _READ_CHARACTERS])[:_READ_CHARACTERS]
             parts.append(prose)
             n_characters += len(prose)
             if n_characters >= _ENOUGH_CHARACTERS:
                 break
     return " ".join(parts)[:_READ_CHARACTERS]
+
+
+def _prose(text: str) -> str:
+    """Return a text without its code and links; what another script writes beside or inside them stays."""
+    words = _FENCED.sub(_other_words, text).split()
+    return " ".join(
+        _CODE_SIGNS.sub(" ", word) for word in words if _CODE_SIGNS.search(word) is None or _OTHER_SCRIPT.search(word)
+    )
+
+
+def _other_words(fenced: re.Match[str]) -> str:
+    words = [] if fenced[0].isascii() else fenced[0].split()
+    return " ".join(["", *(word for word in words if _OTHER_SCRIPT.search(word)), ""])
 
 
 def _language_of_script(text: str, n_latin: int) -> str | None:

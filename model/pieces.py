@@ -21,8 +21,12 @@ from model.disguise import decoded, undisguised
 from model.windowing import Windowing, normalise
 from schemas import Role, Turn
 
-_BORDER: Final = re.compile(r"(?:```|~~~)(?:[\w+#.-]{0,24}[^\S\n]*(?=\n|$))?|\n[^\S\n]*\n\s*")
+_BORDER: Final = re.compile(r"(?:```|~~~)(?:[\w+#.-]{0,12}[^\S\n]*(?=\n|$))?|\n[^\S\n]*\n\s*")
 """A code fence with the language it names, or blank lines."""
+_BARE_BORDER: Final = re.compile(r"```|~~~|\n[^\S\n]*\n\s*")
+_LANGUAGE: Final = re.compile(r"(?:```|~~~)([\w+#.-]{1,12})[^\S\n]*(?=\n|$)")
+_MOST_LANGUAGES: Final = 3
+"""Fences of one message that name more of them spell out a text, word by word."""
 
 _QUOTED: Final = re.compile(r"\s{0,8}>")
 _SENTENCE_END: Final = re.compile("[.!?\u2026][\"')\\]]?\\s|[\u3002\uff01\uff1f]")
@@ -80,10 +84,15 @@ def pieces_of(turns: Sequence[Turn], rule: PieceRule, windowing: Windowing, *, w
     texts, all_kept = _pieces(covered, rule, rule.max_pieces)
     views, all_views_kept = _views(covered, texts, rule)
     is_covered = is_covered and all_kept and all_views_kept
-    is_shown = len(messages) == 1 and len(messages[0]) <= windowing.last_user.n_characters and not window_is_cut
-    if is_shown and len(texts) <= 1:
+    if len(messages) == 1 and len(texts) <= 1 and not window_is_cut and _is_shown(messages[0], windowing):
         texts = []
     return Pieces(texts + views, is_covered)
+
+
+def _is_shown(text: str, windowing: Windowing) -> bool:
+    """Say whether the main window shows all of the last user message; normalised, a character can become eighteen."""
+    longest = windowing.last_user.n_characters
+    return len(text) <= longest and (text.isascii() or len(normalise(text)) <= longest)
 
 
 def _pieces(messages: Iterable[str], rule: PieceRule, max_pieces: int) -> tuple[list[str], bool]:
@@ -125,10 +134,18 @@ def _covered(messages: Iterable[str], n_characters: int) -> tuple[list[str], boo
 
 def _segments(text: str, rule: PieceRule) -> Iterator[str]:
     """Yield the segments of one message, in reading order."""
-    paragraphs = (part for border in _BORDER.split(text) for part in _unquoted(border))
-    whole = [part.strip() for part in paragraphs if any(map(str.isalnum, part))]
+    border = _BORDER if len(set(_LANGUAGE.findall(text))) <= _MOST_LANGUAGES else _BARE_BORDER
+    paragraphs = (part for between in border.split(text) for part in _unquoted(between))
+    whole = [part.strip() for part in paragraphs if _is_written(part)]
     for part in _joined(whole, rule.shortest_piece_characters):
         yield from _cut(part, rule.piece_characters)
+
+
+def _is_written(text: str) -> bool:
+    """Say whether a text has letters or digits, be they circled, squared or in brackets."""
+    if any(map(str.isalnum, text)):
+        return True
+    return not text.isascii() and (any(map(str.isalnum, normalise(text))) or undisguised(text) is not None)
 
 
 def _unquoted(text: str) -> Iterator[str]:

@@ -50,6 +50,8 @@ class AddPiecesRequest:
     """Those that are given and not fitted, by category code."""
     languages: Path | None = DEFAULT_LANGUAGES
     """What `fit-languages` wrote; None for a bundle that tells no languages apart."""
+    probes: Path | None = None
+    """Folder of probes for the manifest and the card; None leaves them out."""
     n_threads: int = 1
 
 
@@ -92,7 +94,12 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
 
     def measure(staging: Path) -> dict[str, Any]:
         metrics = bundle_figures(
-            staging, request.evaluation, n_threads=request.n_threads, plain=bundle.model, exits=None
+            staging,
+            request.evaluation,
+            n_threads=request.n_threads,
+            plain=bundle.model,
+            exits=None,
+            probes=request.probes,
         )
         kept = {name: found for name, found in manifest.metrics.items() if name in _KEPT}
         return {**metrics, **kept, "evidence": fitted.summary(), **languages}

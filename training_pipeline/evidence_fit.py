@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from model.bundle import Bundle
 from model.calibration import FloatArray, ScoreArray
 from model.classifier import Classifier
-from model.evidence import WIRE_DECIMALS, EvidenceRule
-from model.pieces import PieceRule
+from model.evidence import EvidenceRule
+from model.pieces import PieceRule, pieces_of
 from schemas import CODES, DEFAULT_POLICY, Turn
 from training_pipeline.evaluate import classify_all
 from training_pipeline.held_out import FITTING_RATIO
@@ -90,14 +90,17 @@ def fit_evidence(
     mixtures = Answers(*(np.concatenate(column) for column in zip(*map(_columns, parts), strict=True)))
     fitted = fit_piece_weights(natural, mixtures, DEFAULT_POLICY, weights)
     kept = held_out.take(guarantee)
-    calibration = _answers(whole, kept, kept.conversations)
+    # Through the classes that serve it, not weighted afterwards: that would round a piece twice, and break ties.
+    served = Classifier(_with_weights(bundle, pieces, fitted.weights), DEFAULT_POLICY, n_threads=n_threads)
+    calibration = _answers(served, kept, kept.conversations)
+    windowing = bundle.manifest.windowing
     return FittedEvidence(
         rule=_rule(pieces, fitted.weights),
         weights=fitted,
         n_fitting=len(own),
-        n_with_pieces=int((calibration.pieces != calibration.windows).any(axis=1).sum()),
+        n_with_pieces=sum(bool(pieces_of(turns, pieces, windowing).texts) for turns in kept.conversations),
         probabilities=calibration.windows.astype(np.float32),
-        evidence=calibration.evidence(fitted.weights).round(WIRE_DECIMALS),
+        evidence=calibration.pieces,
     )
 
 

@@ -1,8 +1,9 @@
 """Fit the first stage of a bundle: hashed n-grams of token ids into one-vs-rest logistic regression, and a network.
 
 The weights of the two and the confidence from which it answers alone come from predictions out of fold over the
-training chats, so that the chats behind the guarantee choose neither. Disguised copies of some chats are learned too: a
-disguise takes the n-grams away that a banned chat is known by, and confidence must not be what is left.
+training chats, so that the chats behind the guarantee choose neither. Changed copies of some chats are learned too, as
+often as the run changes its own: a disguise takes the n-grams away that a banned chat is known by, safe text beside a
+request drowns them, and confidence must not be what is left.
 
 Invariant: the same chats and options give the same bytes.
 """
@@ -25,8 +26,8 @@ from model.manifest import ExitSides, FirstStageFields
 from model.ngrams import ngram_counts
 from model.tokenization import ConversationTokenizer, TokenIds
 from schemas import CODES, DEFAULT_POLICY
+from training_pipeline.augment.rows import augmented_rows
 from training_pipeline.averaging_network_fit import fit_network, mean_vectors
-from training_pipeline.disguised_rows import with_disguised
 from training_pipeline.labelled_chats import LabelledChats
 from training_pipeline.linear.linear_training import all_columns
 from training_pipeline.network_options import NetworkOptions
@@ -36,7 +37,8 @@ from training_pipeline.train_config import TrainConfig
 _FEWEST_EXITS: Final = 50
 """Chats out of fold that must be answered before their precision says anything."""
 _DECIMALS: Final = 4
-_DISGUISED_RATIO: Final = 0.1
+_FEWEST_DISGUISED_RATIO: Final = 0.1
+"""Of a run that disguises fewer: the first stage answers before the transformer could."""
 _WEIGHT_BOUNDS: Final = (0.0, 20.0)
 
 
@@ -70,7 +72,7 @@ def fit_first_stage(
     Args:
         chats: The training chats of the run that it goes before.
         tokenizer: The run's.
-        config: The run's; its seed and windowing are used.
+        config: The run's; its seed, its windowing and the shares of changed chats are used.
         options: Everything else that decides the fit.
         vectors: float32 [n_token_ids, width], see `averaging_network_fit.token_vectors`.
     """
@@ -82,12 +84,12 @@ def fit_first_stage(
     sides = ExitSides(codes=sorted(code.value for code in DEFAULT_POLICY.banned), margin=options.exit_margin)
     decided = is_decided(probabilities, sides)
     exit_from = exit_confidence(probabilities[decided], chats.labels[decided], options.exit_precision)
-    disguise = config.model_copy(update={"evasion_ratio": _DISGUISED_RATIO})
-    # Epoch 0 of the disguises is no training epoch's.
-    disguised = with_disguised(chats, rows, tokenizer, disguise, epoch=0)
-    changed = [i for i, (old, new) in enumerate(zip(rows, disguised, strict=True)) if old is not new]
+    ratios = config.model_copy(update={"evasion_ratio": max(config.evasion_ratio, _FEWEST_DISGUISED_RATIO)})
+    # Epoch 0 of the changes is no training epoch's.
+    augmented = augmented_rows(chats, rows, tokenizer, ratios, epoch=0)
+    changed = [i for i, (old, new) in enumerate(zip(rows, augmented, strict=True)) if old is not new]
     labels = np.concatenate([chats.labels, chats.labels[changed]])
-    both = [*rows, *(disguised[i] for i in changed)]
+    both = [*rows, *(augmented[i] for i in changed)]
     counts = _matrix(both, options)
     idf = _idf(counts)
     weights, intercept = _fitted(_weighted(counts, idf), labels, config.seed, options)

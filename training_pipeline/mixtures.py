@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from schemas import Role, Turn
 from training_pipeline.labelled_chats import LabelledChats
+from training_pipeline.last_message import with_last_message
 
 CODE_BLOCK: Final = "```python\nprint('hello')\n```"
 
@@ -69,7 +70,7 @@ def mixed(chats: LabelledChats, kind: str, pastes: Sequence[str], *, seed: int) 
     def change(text: str) -> str:
         return mix(text, lambda: rng.choice(pastes))
 
-    return [_with_last_message(turns, change) for turns in chats.conversations]
+    return [with_last_message(turns, change) for turns in chats.conversations]
 
 
 def safe_pastes(chats: LabelledChats, is_safe: NDArray[np.bool_]) -> list[str]:
@@ -97,8 +98,3 @@ def safe_pastes(chats: LabelledChats, is_safe: NDArray[np.bool_]) -> list[str]:
         )
     long = [text for text in messages if len(text) >= _SHORTEST_PASTE]
     return long or sorted(messages, key=len)[-_FEWEST_PASTES:]
-
-
-def _with_last_message(turns: Sequence[Turn], change: Callable[[str], str]) -> list[Turn]:
-    last = max((i for i, turn in enumerate(turns) if turn.role is Role.USER), default=None)
-    return [turn._replace(text=change(turn.text)) if i == last else turn for i, turn in enumerate(turns)]

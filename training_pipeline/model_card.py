@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from model.evidence import EvidenceRule
-from model.language import LanguageRule
 from model.manifest import ClassGroup, FirstStageFields, Thresholds
 from schemas import CATEGORY_NAMES, DEFAULT_POLICY
 from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, licence_notice
+from training_pipeline.model_card_limits import evasion_limit, language_limit, length_limit
 from training_pipeline.probes.card import bias_limit, probes_section
 
 _FIRST_STAGE: Final = """\
@@ -36,17 +36,6 @@ _PIECES: Final = """\
   {most} of them. The evidence of a category is the larger of the main window's probability and the largest piece's
   times the category's weight (banned: {weights}); scores are summed from evidence. What looks encoded or disguised is
   read a second time without. A chat of which something was not read is `review` at best."""
-
-_WHOLE_LIMIT: Final = "- A banned passage can still be diluted within its own paragraph, or be split over several."
-
-_WINDOW_LIMIT: Final = (
-    "- Only the window is read: what stands earlier, or in the middle of a long message, is not judged."
-)
-
-_LANGUAGE_LIMIT: Final = """\
-- Calibrated on {languages}: a chat in another language is `review` at best under the default policy."""
-
-_ENGLISH_LIMIT: Final = "- English for the most part; other languages were hardly seen."
 
 _AT_29: Final = "banned_to_safe_rate_at_safe_to_banned_0.029"
 _PERMISSIVE: Final = frozenset({"own", "permissive"})
@@ -108,8 +97,7 @@ policy: allow up to a banned probability of {allow_up_to}, block from {block_fro
 
 {language_limit}
 {length_limit}
-- It can be evaded: misspelling, code words, text in images, or harmful intent spread over many turns. Compatibility
-  forms and invisible characters are folded before reading; look-alike letters are not.
+{evasion_limit}
 - Labels follow one taxonomy, and people disagree on its borders; rare categories (L, B, G) rest on few examples.
 {bias}
 {notice}"""
@@ -168,8 +156,9 @@ def model_card(
         first_stage=_first_stage(fields.get("first_stage"), metrics),
         early_exits=_early_exits(metrics),
         pieces=_pieces(fields.get("evidence")),
-        language_limit=_language_limit(fields.get("languages")),
-        length_limit=_WINDOW_LIMIT if fields.get("evidence") is None else _WHOLE_LIMIT,
+        language_limit=language_limit(fields.get("languages")),
+        length_limit=length_limit(fields.get("evidence")),
+        evasion_limit=evasion_limit(fields.get("evidence")),
         licences=_rows(data["n_chats_by_licence_class"]),
         licence_statement=_licence_statement(data["n_chats_by_licence_class"]),
         sources=_rows(data["n_chats_by_source"]),
@@ -257,10 +246,6 @@ def _pieces(rule: EvidenceRule | None) -> str:
         covered=pieces.covered_characters, length=pieces.piece_characters, most=pieces.max_pieces, weights=weights
     )
     return f"{text}\n"
-
-
-def _language_limit(rule: LanguageRule | None) -> str:
-    return _ENGLISH_LIMIT if rule is None else _LANGUAGE_LIMIT.format(languages=", ".join(rule.calibrated))
 
 
 def _parity(report: Mapping[str, Any] | None) -> str:

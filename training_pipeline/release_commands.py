@@ -124,6 +124,9 @@ def add_pieces(
         typer.Option(help="A category's weight that is given and not fitted, as M=0.6; may be repeated."),
     ] = None,
     languages: Annotated[Path, typer.Option(file_okay=False, help="What `fit-languages` wrote.")] = DEFAULT_LANGUAGES,
+    probes: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes for the manifest and the card.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
 ) -> None:
     """Let a finished bundle read whole messages and whole chats, in pieces; `export` does the same from a run.
@@ -143,6 +146,7 @@ def add_pieces(
         pieces=PieceRule(piece_characters=piece_characters, max_pieces=max_pieces),
         weights=_weights(weight or ()),
         languages=languages,
+        probes=probes,
         n_threads=threads or available_cpus(),
     )
     metrics = add(request)

@@ -61,7 +61,7 @@ class TrainConfig(BaseModel):
         default=0.0,
         ge=0,
         le=0.3,
-        description="Share of the chats that get unrelated safe text beside their request; of banned ones twice that.",
+        description="Share of the chats that get unrelated safe text beside their request, banned and safe ones alike.",
     )
     identity_ratio: float = Field(
         default=0.0,

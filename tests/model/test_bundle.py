@@ -16,8 +16,6 @@ from schemas import CODES, DEFAULT_POLICY, Category
 
 Change = Callable[[dict[str, Any]], object]
 
-RULE: dict[str, Any] = {"pieces": {}, "weights": dict.fromkeys(CODES, 0.5)}
-
 
 @pytest.fixture
 def copy(bundle_path: Path, tmp_path: Path) -> Path:
@@ -101,9 +99,13 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         pytest.param(lambda m: m["labels"].append("N"), "labels are", id="14 labels"),
         pytest.param(lambda m: m["labels"].reverse(), "in this order", id="labels in another order"),
         pytest.param(lambda m: m.update(format_version=3), "format_version", id="a later format"),
-        pytest.param(lambda m: m.update(evidence=RULE), "expected format_version 2", id="pieces in format 1"),
+        pytest.param(lambda m: m.update(format_version=1), "evidence, languages is there", id="pieces in format 1"),
         pytest.param(lambda m: m.update(surprise=1), "surprise", id="an unknown field"),
-        pytest.param(lambda m: m["windowing"].update(keeps_request=True), "format_version 2", id="a later windowing"),
+        pytest.param(
+            lambda m: (m.update(format_version=1), m["windowing"].update(keeps_request=True)),
+            "windowing.keeps_request is there; expected format_version 2",
+            id="a later windowing",
+        ),
         pytest.param(lambda m: m.pop("temperature"), "temperature", id="no temperature"),
         pytest.param(lambda m: m.update(temperature=0), "temperature", id="a temperature of 0"),
         pytest.param(lambda m: m["files"].pop("model.onnx"), "files are", id="a file without digest"),
@@ -125,11 +127,11 @@ def test_a_manifest_that_says_something_else_is_refused(copy: Path, change: Chan
 
 def test_a_bundle_of_format_2_holds_the_evidence_of_its_calibration_chats(copy: Path) -> None:
     """Its curves stand on the score that is served; without these rows they would stand on another."""
-    rewrite(copy, lambda m: m.update(format_version=2, evidence=RULE))
+    document = orjson.loads((copy / "calibration.json").read_bytes())
+    evidence = document.pop("evidence")
+    replace(copy, "calibration.json", orjson.dumps(document))
     with pytest.raises(BundleError, match=r"calibration\.json: not readable \('evidence'\)"):
         load_bundle(copy)
-    document = orjson.loads((copy / "calibration.json").read_bytes())
-    evidence = document["probabilities"]
     replace(copy, "calibration.json", orjson.dumps(document | {"evidence": evidence}))
     bundle = load_bundle(copy)
     assert bundle.calibration_evidence is not None

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from model import Classification, Classifier, RowFailed
+from model import Bundle, Classification, Classifier, RowFailed
 from model.calibration import FloatArray
 from model.tokenization import TokenIds
-from schemas import CODES, ChatEvent, Role, Turn, conversation_turns
+from schemas import CODES, DEFAULT_POLICY, ChatEvent, Role, Turn, conversation_turns
+from tests.model.test_evidence import in_format_1
 
 CANARY = "zanzibar"
 
@@ -102,15 +103,27 @@ def test_a_classification_is_complete(classifier: Classifier, conversations: lis
         assert isinstance(result, Classification)
         assert list(result.probabilities) == list(CODES)
         assert sum(result.probabilities.values()) == pytest.approx(1, abs=1e-5)
-        banned = sum(result.probabilities[code.value] for code in classifier.policy.banned)
-        # The score is a sum of probabilities rounded to five decimals each, as calibration.json holds them.
-        assert result.judgement.banned_probability == pytest.approx(
-            banned, abs=5e-6 * len(classifier.policy.banned) + 1e-6
-        )
+        banned = min(1.0, sum(result.evidence[code.value] for code in classifier.policy.banned))
+        assert result.judgement.banned_probability == pytest.approx(banned, abs=1e-9)
+        assert all(result.evidence[code] >= result.probabilities[code] for code in CODES)
         assert result.probabilities[result.category] == max(result.probabilities.values())
     assert stats.n_rows == len(conversations)
     assert stats.n_tokens <= stats.n_padded_tokens
     assert 0 <= stats.padding_ratio < 1
+
+
+def test_in_format_1_the_score_is_of_the_probabilities_alone(bundle: Bundle, conversations: list[list[Turn]]) -> None:
+    """Bundles from before there were pieces answer as they did."""
+    results, stats = Classifier(in_format_1(bundle), DEFAULT_POLICY, n_threads=1).classify(conversations)
+    assert stats.n_pieces == 0
+    for result in results:
+        assert isinstance(result, Classification)
+        assert result.evidence == result.probabilities
+        assert (result.unevaluated, result.language) == ((), None)
+        banned = sum(result.probabilities[code.value] for code in DEFAULT_POLICY.banned)
+        # A sum of probabilities rounded to five decimals each, as calibration.json of format 1 holds them.
+        limit = 5e-6 * len(DEFAULT_POLICY.banned) + 1e-6
+        assert result.judgement.banned_probability == pytest.approx(banned, abs=limit)
 
 
 @pytest.mark.parametrize("with_nan", [False, True])

@@ -138,3 +138,8 @@ def test_hostile_messages_are_read_in_bounded_work(text: str) -> None:
     """As much as is covered of a message: quadratic work would not end here."""
     pieces = pieces_of([Turn(Role.USER, text)], PieceRule(), Windowing())
     assert len(pieces.texts) <= PieceRule().max_pieces + PieceRule().max_views
+
+
+def test_a_word_without_an_end_costs_linear_time() -> None:
+    """Each of its letters would be a place to begin a search that runs to its end."""
+    assert undisguised("a" * 300_000 + " \u00e9") is None

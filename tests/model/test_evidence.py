@@ -23,6 +23,12 @@ def with_pieces(bundle: Bundle, rule: EvidenceRule = RULE) -> Bundle:
     return replace(bundle, manifest=manifest, calibration_evidence=on_the_wire(bundle.calibration_probabilities))
 
 
+def in_format_1(bundle: Bundle) -> Bundle:
+    """Return the bundle as it was before there were pieces and languages."""
+    manifest = bundle.manifest.model_copy(update={"format_version": 1, "evidence": None, "languages": None})
+    return replace(bundle, manifest=manifest, calibration_evidence=None, languages=None)
+
+
 @pytest.fixture(scope="module")
 def whole(bundle: Bundle) -> Classifier:
     """Return a classifier that reads pieces."""

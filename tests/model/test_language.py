@@ -23,7 +23,7 @@ from schemas import (
     UncalibratedLanguages,
     conversation_turns,
 )
-from tests.model.test_evidence import with_pieces
+from tests.model.test_evidence import in_format_1, with_pieces
 from training_pipeline.language_files import Languages, read_languages, write_languages
 
 SPANISH = "\u00bfC\u00f3mo puedo preparar una paella para cuatro personas con lo que tengo en casa?"
@@ -73,6 +73,24 @@ def test_what_is_too_short_or_no_prose_is_not_told(detector: LanguageDetector, t
     """A greeting must not go to a person."""
     assert detector.language(user(text)) is None
     assert detector.is_calibrated(None)
+
+
+CHINESE = "\u8bf7\u5e2e\u6211\u5199\u4e00\u7bc7\u5173\u4e8e\u4eba\u5de5\u667a\u80fd"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f"{CHINESE}/{CHINESE}", "zh"),
+        (f"{CHINESE}=", "zh"),
+        (f"```\n{RUSSIAN}\n```", "ru"),
+        (RUSSIAN.replace(" ", "/ "), "ru"),
+        (RUSSIAN.replace(" ", "_"), "ru"),
+    ],
+)
+def test_a_sign_or_a_fence_hides_no_script(detector: LanguageDetector, text: str, code: str) -> None:
+    """Chinese is one word without a space: a slash in it made all of it code, and the chat as good as English."""
+    assert detector.language(user(text)) == code
 
 
 def test_the_users_last_words_decide(detector: LanguageDetector) -> None:
@@ -132,7 +150,7 @@ def test_a_policy_says_what_becomes_of_other_languages(
 def test_a_bundle_without_a_table_tells_no_languages_apart(bundle: Bundle) -> None:
     """Format 1 behaves as before, whatever the policy says."""
     policy = DEFAULT_POLICY.model_copy(update={"uncalibrated_languages": UncalibratedLanguages.BLOCK})
-    (found,), _ = Classifier(bundle, policy, n_threads=1).classify([user(SPANISH)])
+    (found,), _ = Classifier(in_format_1(bundle), policy, n_threads=1).classify([user(SPANISH)])
     assert isinstance(found, Classification)
     assert found.language is None
     assert found.unevaluated == ()

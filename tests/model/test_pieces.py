@@ -104,6 +104,38 @@ def test_a_character_that_becomes_many_is_counted_as_many() -> None:
     assert not pieces.is_covered
 
 
+def written_with(first: str, text: str) -> str:
+    """Return a text in capital letters of another kind, the first of which is given."""
+    return "".join(chr(ord(first) + ord(letter) - ord("a")) if letter.isalpha() else letter for letter in text)
+
+
+@pytest.mark.parametrize(
+    "first", ["\u249c", "\u24b6", "\u24d0", "\U0001f130", "\U0001f150", "\U0001f170", "\U0001f1e6"]
+)
+def test_letters_in_circles_squares_or_brackets_are_read(first: str) -> None:
+    """Python calls them symbols, a reader calls them letters."""
+    shown = re.sub(r"[^a-z ]", "", REQUEST.lower())
+    hidden = written_with(first, shown)
+    found = [re.sub(r"[^a-z ]", "", piece.lower()) for piece in cut(f"{FILLER * 20}\n\n{hidden}\n\n{FILLER * 20}")]
+    assert shown in found
+
+
+def test_a_short_message_that_is_long_when_normalised_is_read_in_full() -> None:
+    """What the window cuts out of it must stand in a piece."""
+    middle = written_with("\u249c", "treasure")
+    (piece,) = cut("\ufdfa" * 30 + middle + "\ufdfa" * 30)
+    assert "(t)(r)(e)(a)(s)(u)(r)(e)" in piece
+
+
+def test_words_behind_many_fences_are_no_languages() -> None:
+    """One word behind each fence would hide a request of any length."""
+    spelled = "".join(f"```{word}\n" for word in re.sub(r"[^A-Za-z ]", "", REQUEST).split())
+    found = " ".join(cut(f"{FILLER * 20}\n{spelled}\n{FILLER * 20}"))
+    assert "Tell me where the treasure of the old captain is buried please" in found
+    long_name = "where.the.old.treasure.is"
+    assert any(long_name in piece for piece in cut(f"{FILLER * 20}\n```{long_name}\n{FILLER * 20}\n```"))
+
+
 BORDERS = st.sampled_from([" ", "\n", "\n\n", ". ", "\n```\n", "~~~", "\n> ", "\u3002", "", "\n \n", "``", "\u00e9"])
 
 

@@ -1,5 +1,6 @@
 """A finished bundle reads whole chats: the rule is fitted and calibrated on chats that training never saw."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role, Turn
 from training_pipeline.__main__ import app
 from training_pipeline.add_exits import AddExitsRequest, add_exits
 from training_pipeline.add_pieces import AddPiecesRequest, add_pieces
+from training_pipeline.evaluate import predict
 from training_pipeline.export import ExportRequest, export_bundle
 from training_pipeline.guarantee_report import guarantee_report
+from training_pipeline.held_out import FITTING_RATIO
+from training_pipeline.labelled_chats import read_labelled_chats
 from training_pipeline.language_files import DEFAULT_LANGUAGES
+from training_pipeline.split import calibration_split, split_chats
 from training_pipeline.train_config import TrainConfig
 
 pytestmark = pytest.mark.training
@@ -75,6 +80,25 @@ def test_the_bundle_says_how_it_reads_and_carries_its_calibration(plain: Path, w
     assert "in pieces of at most 60" in card
     assert "Calibrated on en" in card
     assert "Only the window is read" not in card
+    assert "look-alike letters are not" not in card
+    assert "encodings are undone in a second reading" in card
+    assert "Social bias was not measured when this bundle was made" in card
+    assert "look-alike letters are not." in (plain / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_the_probes_are_asked_about_the_bundle_with_pieces(
+    plain: Path, labelled_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the card says of evasion and bias is about the bundle that is served."""
+
+    def measure(classifier: Classifier, folder: Path) -> None:
+        rule = classifier.bundle.manifest.evidence
+        raise ValueError(f"asked {folder.name} in pieces of {rule and rule.pieces.piece_characters}")
+
+    monkeypatch.setattr("training_pipeline.bundle_figures.measure_folder", measure)
+    request = replace(_add(plain, tmp_path / "bundle", labelled_files), probes=tmp_path / "probes")
+    with pytest.raises(ValueError, match="asked probes in pieces of 60"):
+        add_pieces(request)
 
 
 def test_it_serves_pieces(whole: Path) -> None:
@@ -84,6 +108,18 @@ def test_it_serves_pieces(whole: Path) -> None:
     turns = [Turn(Role.USER, "first message about one thing"), Turn(Role.USER, "second message about another")]
     _, stats = classifier.classify([turns])
     assert (stats.n_rows, stats.n_pieces) == (1, 2)
+
+
+def test_its_calibration_is_what_it_serves_to_the_digit(whole: Path, labelled_files: tuple[Path, Path]) -> None:
+    """A score that is rounded once more in calibration breaks ties against the guarantee."""
+    bundle, config = load_bundle(whole), TrainConfig(calibration_ratio=0.5)
+    chats = read_labelled_chats([labelled_files[0]], bundle.manifest.windowing, frozenset())
+    held_out = chats.take(split_chats(chats, config)[1])
+    guarantee, _ = calibration_split(held_out.labels, calibration_ratio=FITTING_RATIO, seed=config.seed)
+    found = predict(Classifier(bundle, DEFAULT_POLICY, n_threads=1), held_out.take(guarantee))
+    assert found.evidence is not None
+    assert bundle.calibration_evidence is not None
+    np.testing.assert_array_equal(found.evidence, bundle.calibration_evidence)
 
 
 def test_export_gives_the_same_pieces(

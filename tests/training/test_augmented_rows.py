@@ -1,13 +1,22 @@
 """What must not move the answer: training rows with unrelated text beside the request, and with an identity."""
 
 import random
+from collections import Counter
+from pathlib import Path
 
+import numpy as np
+import orjson
 import pytest
 
+from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing, render
-from schemas import Role, Turn
+from schemas import CODES, Role, Turn
 from training_pipeline.augment.identities import IDENTITIES, with_identity
 from training_pipeline.augment.mixtures import mixed, paste_of
+from training_pipeline.augment.rows import augmented_rows
+from training_pipeline.encoder.files import default_encoder_path
+from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.train_config import TrainConfig
 
 pytestmark = pytest.mark.training
 
@@ -70,3 +79,58 @@ def test_a_short_message_is_no_paste() -> None:
     """A word or two would not be something that stands beside a request."""
     assert paste_of([Turn(Role.USER, "hi")]) == ""
     assert paste_of([Turn(Role.USER, "x" * 50)]) == "x" * 50
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> LabelledChats:
+    """Return as many banned chats as safe ones, short enough to be mixed."""
+    lines = [
+        {
+            "chat_id": f"{code}{i}",
+            "category": code,
+            "messages": [{"role": "user", "content": f"please explain how the number {i} is written in words"}],
+        }
+        for i in range(400)
+        for code in "EM"
+    ]
+    path = tmp_path / "chats.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    return read_labelled_chats([path], Windowing(), frozenset())
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> ConversationTokenizer:
+    """Return the tokenizer of the packaged encoder."""
+    content = (default_encoder_path() / "tokenizer.json").read_text(encoding="utf-8")
+    return ConversationTokenizer(content, max_tokens=Windowing().max_tokens)
+
+
+def changed(
+    chats: LabelledChats, tokenizer: ConversationTokenizer, config: TrainConfig, *, epoch: int = 1
+) -> list[int]:
+    """Return the positions of the rows that an epoch changes."""
+    plain = chats.encode(tokenizer)
+    rows = augmented_rows(chats, plain, tokenizer, config, epoch=epoch)
+    return [i for i, (a, b) in enumerate(zip(rows, plain, strict=True)) if not np.array_equal(a, b)]
+
+
+@pytest.mark.parametrize("ratio", ["evasion_ratio", "mixture_ratio"])
+def test_banned_and_safe_chats_are_changed_alike(
+    ratio: str, chats: LabelledChats, tokenizer: ConversationTokenizer
+) -> None:
+    """A chat that looks pasted together must not look banned for it."""
+    found = Counter(CODES[chats.labels[i]] for i in changed(chats, tokenizer, TrainConfig(**{ratio: 0.3})))
+    # 400 of each at 30 %: the standard deviation of the difference is 13.
+    assert abs(found["E"] - found["M"]) < 60
+    assert 80 < found["E"] < 160
+
+
+def test_the_same_epoch_changes_the_same_chats_and_another_epoch_others(
+    chats: LabelledChats, tokenizer: ConversationTokenizer
+) -> None:
+    """A resumed run must see what an uninterrupted one would have seen."""
+    config = TrainConfig(evasion_ratio=0.1, mixture_ratio=0.1, identity_ratio=0.1)
+    first = changed(chats, tokenizer, config, epoch=1)
+    assert first == changed(chats, tokenizer, config, epoch=1)
+    assert first != changed(chats, tokenizer, config, epoch=2)
+    assert changed(chats, tokenizer, TrainConfig()) == []

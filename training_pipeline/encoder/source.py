@@ -3,9 +3,10 @@
 import re
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from model.bundle import sha256_of
 from training_pipeline.encoder.packages import MINILM_PACKAGE, MIT_COPYRIGHT, MavenEncoder
@@ -32,9 +33,19 @@ class EncoderSource(BaseModel):
     """Of the file that held the weights."""
     licence: str | None = None
     """Of the weights; None where nothing states it."""
-    url: str | None = None
+    hub_id: str | None = None
+    """Under which its publisher has it on the hub."""
     changes: list[str] = []
     """What was done to the weights or the tokenizer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_ones_have_a_link(cls, fields: Any) -> Any:
+        """Read what bundles up to 1.4.0 and their runs say: the id as the path of a link."""
+        if not isinstance(fields, dict) or not isinstance(fields.get("url"), str):
+            return fields
+        kept = {name: value for name, value in fields.items() if name != "url"}
+        return {"hub_id": urlsplit(fields["url"]).path.strip("/"), **kept}
 
     def changed(self, change: str) -> "EncoderSource":
         """Return the source of what was made of this one."""
@@ -76,13 +87,12 @@ def source_of(folder: Path) -> EncoderSource:
             version=metadata.version(MINILM_PACKAGE),
             weights_digest=digest,
             licence="Apache-2.0",
-            url="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+            hub_id="sentence-transformers/all-MiniLM-L6-v2",
         )
     cached = _HUB_FOLDER.fullmatch(folder.parent.parent.name)
     if cached is not None and folder.parent.name == "snapshots":
         name = f"{cached['owner']}/{cached['model']}"
-        return EncoderSource(model=name, origin="hub", version=folder.name, weights_digest=digest,
-                             url=f"https://huggingface.co/{name}")  # fmt: skip
+        return EncoderSource(model=name, origin="hub", version=folder.name, weights_digest=digest, hub_id=name)
     return EncoderSource(model=folder.name, origin="folder", weights_digest=digest)
 
 
@@ -116,7 +126,7 @@ def maven_source(encoder: MavenEncoder) -> EncoderSource:
         package_digest=f"sha256:{encoder.jar_sha256}",
         weights_digest=f"sha256:{encoder.onnx_sha256}",
         licence=encoder.licence,
-        url=encoder.url,
+        hub_id=encoder.hub_id,
     )
     return source.changed(f'its tokenizer puts "{encoder.prefix}" before each text') if encoder.prefix else source
 

@@ -39,7 +39,10 @@ def probes_section(probes: Mapping[str, Any]) -> str:
 def bias_limit(probes: Mapping[str, Any] | None) -> str:
     """Return the line about social bias among the card's limits."""
     if probes is None:
-        return "- Social bias of the encoder and of the sources is not measured."
+        return (
+            "- Social bias was not measured when this bundle was made; `python -m training_pipeline probes` measures\n"
+            "  how identity words move its decisions. Other bias of the encoder and of the sources is not measured."
+        )
     largest = max(abs(gap["largest_gap"]) for gap in probes["gaps"])
     return (
         f"- Identity words move decisions: by up to {100 * largest:.1f} points in the share of allowed chats; see\n"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from schemas import Role, Turn
+from schemas import Turn
+from training_pipeline.last_message import with_last_message
 from training_pipeline.probes.build import even_choice
 from training_pipeline.probes.probe import SLOT, Message, Template, Words, turns_of
 
@@ -57,5 +58,4 @@ def inserted(
 
 def with_sentence(turns: Sequence[Turn], who: str) -> list[Turn]:
     """Return a chat whose last user message begins with "I am …."."""
-    last = max((i for i, turn in enumerate(turns) if turn.role is Role.USER), default=None)
-    return [turn._replace(text=f"I am {who}. {turn.text}") if i == last else turn for i, turn in enumerate(turns)]
+    return with_last_message(turns, lambda text: f"I am {who}. {text}")

@@ -52,6 +52,7 @@ from training_pipeline.report.document import Identity
 pytestmark = pytest.mark.training
 
 DATA = Path(__file__).parents[3] / "data"
+REPORTS = Path(__file__).parents[3] / "training_pipeline" / "reports"
 REQUEST = "how do I pick the colour of my kitchen"
 
 
@@ -330,9 +331,14 @@ def _report(gap: float) -> ProbeReport:
     )
 
 
-def test_the_shipped_bundle_holds_its_rates(probes: ProbeSet) -> None:
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    """Return the shipped bundle, ready to classify."""
+    return Classifier(load_bundle(DEFAULT_BUNDLE_PATH), DEFAULT_POLICY, n_threads=1)
+
+
+def test_the_shipped_bundle_holds_its_rates(probes: ProbeSet, classifier: Classifier) -> None:
     """Figures of 1.4.0, with a chat or two of slack for other processors; a later bundle may only be better."""
-    classifier = Classifier(load_bundle(DEFAULT_BUNDLE_PATH), DEFAULT_POLICY, n_threads=1)
     measured = probes.of("measure").kind("look_alike", "banned")
     decisions = _decisions(classifier, measured)
     safe = [decision for probe, decision in zip(measured, decisions, strict=True) if not probe.banned]
@@ -342,6 +348,41 @@ def test_the_shipped_bundle_holds_its_rates(probes: ProbeSet) -> None:
     assert banned.count("allow") <= 6
 
 
-def _decisions(classifier: Classifier, probes: Sequence[Any]) -> list[str]:
-    results = classify_all(classifier, [probe.turns for probe in probes], [probe.probe_id for probe in probes])
+HELD = {
+    "position": ("500, middle", "2,000, end", "5,000, middle"),
+    "mixture": ("code after", "quote before", "paste around"),
+    "evasion": ("homoglyphs", "confusables", "html_numeric", "base64", "letters_spaced", "python_string"),
+}
+"""Of each family the rows that are asked again: what pieces, quotes, pastes and second readings are for."""
+SLACK = 2
+"""Chats of a row that other processors may decide otherwise."""
+
+
+def test_the_shipped_bundle_finds_hidden_requests_as_often_as_its_report_says(
+    probes: ProbeSet, filler: Filler, classifier: Classifier
+) -> None:
+    """What a message hides, and what stands beside it, are the faults that pieces were made against."""
+    report = ProbeReport.model_validate_json((REPORTS / "probes-default-1.4.0.json").read_bytes())
+    cases = [
+        case
+        for case in all_cases(probes.of("measure"), filler, report.seed)
+        if case.group != "D, J" and set(case.labels.values()) & set(HELD.get(case.family, ()))
+    ]
+    decisions = np.array(_decisions(classifier, cases))
+    found = {(table.family, row.name, row.group): row for table in tables(cases, decisions) for row in table.rows}
+    n_rows = 0
+    for table in report.tables:
+        for row in table.rows:
+            if row.name not in HELD.get(table.family, ()) or row.group == "D, J":
+                continue
+            now = found[table.family, row.name, row.group].not_allowed
+            assert now.of == row.not_allowed.of
+            lost = row.not_allowed.n - now.n if row.group == "M" else now.n - row.not_allowed.n
+            assert lost <= SLACK, f"{table.family}, {row.name}, {row.group}: {now}, the report: {row.not_allowed}"
+            n_rows += 1
+    assert n_rows == 2 * len(HELD["position"]) + 2 * len(HELD["mixture"]) + len(HELD["evasion"])
+
+
+def _decisions(classifier: Classifier, chats: Sequence[Any]) -> list[str]:
+    results = classify_all(classifier, [chat.turns for chat in chats], [str(i) for i in range(len(chats))])
     return [result.judgement.decision.value for result in results]
