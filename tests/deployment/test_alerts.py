@@ -85,6 +85,13 @@ def test_the_runbook_names_only_metrics_that_exist() -> None:
     assert named <= set(exported_metrics())
 
 
+def test_the_worker_sends_people_to_alerts_that_exist(rules: list[dict[str, Any]]) -> None:
+    """Error texts name sections of the runbook."""
+    sources = "".join(path.read_text("utf-8") for path in (DEPLOY.parent / "worker").rglob("*.py"))
+    named = set(re.findall(r"\b(?:Verdictstream|Moderation)[A-Z]\w+", sources))
+    assert named <= {rule["alert"] for rule in rules}
+
+
 def test_every_metric_that_is_exported_is_watched_or_explained() -> None:
     """In an alert, a panel or the runbook: what nobody is shown might as well not be counted."""
     pages = (_ALERTS, DEPLOY / "RUNBOOK.md", DEPLOY / "grafana" / "dashboards" / "verdictstream.json")
