@@ -59,8 +59,9 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print one verdict as a table."""
     colour = _COLOURS[verdict.decision.value]
     table = Table(title=escape(f"chat {verdict.chat_id}"), title_justify="left", show_header=False)
-    table.add_column(style="bold")
-    table.add_column()
+    table.add_column(style="bold", no_wrap=True)
+    # Ids are copied from here: whole, on two lines where need be.
+    table.add_column(overflow="fold")
     table.add_row("decision", f"[{colour}]{verdict.decision.value}[/]")
     table.add_row("category", f"{verdict.category.code.value} {verdict.category.name}")
     table.add_row("banned probability", f"{verdict.banned_probability:.4f}")
