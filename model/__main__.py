@@ -12,7 +12,7 @@ import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from model import (
     DEFAULT_BUNDLE_PATH,
@@ -41,6 +41,7 @@ from schemas import (
 )
 
 EXIT_REFUSED: Final = 3
+_PIPE_COLUMNS: Final = 120
 
 app = typer.Typer(
     help=__doc__,
@@ -166,12 +167,12 @@ def info(
     if as_json:
         sys.stdout.buffer.write(orjson.dumps({**manifest, "digest": loaded.digest}) + b"\n")
         return
-    table = Table("field", "value", show_lines=True)
+    table = Table("field", Column("value", overflow="fold"), show_lines=True)
     table.add_row("digest", loaded.digest)
     for field, value in manifest.items():
         shown = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
         table.add_row(field, shown)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
 
 
 @app.command()

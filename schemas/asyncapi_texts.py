@@ -44,5 +44,5 @@ CACHE: Final = (
     "topic `verdicts`, or an object with `rejected` and without `decision` where the chat's newest record was rejected "
     "or erased: read that as a missing key. It expires 7 days (`redis.ttl_s`) after the chat's last outcome; each "
     "outcome renews that. A missing key never means `allow`. A value may end with the member `mac`, the workers' "
-    "own check: ignore it."
+    "own check: ignore it. `redis.key_prefix` may have set another prefix than `verdict:`."
 )

@@ -104,7 +104,12 @@ class Verdict(WireModel):
         description="Calibrated; 13 codes; they sum to 1.",
         json_schema_extra={"minProperties": len(Category)},
     )
-    banned_probability: Probability = Field(description="Sum of the probabilities of the policy's banned categories.")
+    banned_probability: Probability = Field(
+        description=(
+            "Sum over the policy's banned categories: of their probabilities, or, where the model reads a chat in "
+            "pieces, of the larger of probability and the worst piece's weighted value, at most 1."
+        )
+    )
     banned_to_safe_risk: Probability = Field(
         description=(
             "Calibrated: the share of banned conversations that would pass as safe if every "

@@ -30,3 +30,18 @@ def test_links_and_paths_in_a_document_exist(document: Path) -> None:
     if document.name not in _HISTORY:
         missing += [path for path in _PATH_IN_TEXT.findall(text) if not (_ROOT / path).exists()]
     assert not missing
+
+
+def test_decisions_are_numbered_in_order() -> None:
+    """Other documents cite the numbers; two branches that append an entry each take the same one."""
+    headings = re.findall(r"^## (\d+)\. (.+)$", (_ROOT / "DECISIONS.md").read_text("utf-8"), re.MULTILINE)
+    assert [int(number) for number, _ in headings] == list(range(1, len(headings) + 1))
+    assert len({title for _, title in headings}) == len(headings)
+
+
+def test_decisions_that_documents_cite_exist() -> None:
+    """A number past the last entry was given on a branch, and changed by its merge."""
+    n_entries = len(re.findall(r"^## \d+\. ", (_ROOT / "DECISIONS.md").read_text("utf-8"), re.MULTILINE))
+    for document in _DOCUMENTS:
+        cited = re.findall(r"DECISIONS(?:\.md)?\]?(?:\([^)]*\))?\)?,? (\d+)", document.read_text("utf-8"))
+        assert all(int(number) <= n_entries for number in cited), document.name

@@ -21,7 +21,7 @@ import typer
 from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from model import BundleError, PolicyError, load_bundle, load_policy
 from schemas import RejectionMarker
@@ -59,6 +59,8 @@ app.command()(replay)
 app.command()(project)
 app.command(name="shadow-report")(shadow_report)
 
+_PIPE_COLUMNS = 160
+
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")]
 
 
@@ -92,9 +94,10 @@ def check_config(*, config: ConfigOption = None) -> None:
     if settings.shadow.model_path is not None:
         shadow_policy = load_policy(settings.shadow.policy_path or settings.model.policy_path)
         load_bundle(settings.shadow.model_path).risk_curves(shadow_policy)
-    table = Table("setting", "value", "meaning")
+    # A name or a path that is cut short is of no use: both are copied from here. Files and pipes have no width.
+    table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), Column("meaning", overflow="fold"))
     _add_rows(table, settings, PREFIX)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
     for name, instead in unused_settings(settings.kafka).items():
         typer.echo(f"unused: {PREFIX}KAFKA__{name.upper()}: with group_protocol=consumer {instead} counts")
     typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under policy {policy.name} {policy.version}")

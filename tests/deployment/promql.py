@@ -24,7 +24,7 @@ def selectors(expression: str) -> Iterator[tuple[str, set[str]]]:
 
 def _selected(node: Any) -> Iterator[tuple[str, set[str]]]:
     if isinstance(node, promql_parser.VectorSelector):
-        yield node.name, {matcher.name for matcher in node.matchers.matchers}
+        yield node.name or "", {matcher.name for matcher in node.matchers.matchers}
         return
     children = [getattr(node, name, None) for name in _CHILDREN] + list(getattr(node, "args", None) or [])
     for child in children:

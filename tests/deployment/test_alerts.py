@@ -85,6 +85,22 @@ def test_the_runbook_names_only_metrics_that_exist() -> None:
     assert named <= set(exported_metrics())
 
 
+def test_the_worker_sends_people_to_alerts_that_exist(rules: list[dict[str, Any]]) -> None:
+    """Error texts name sections of the runbook."""
+    sources = "".join(path.read_text("utf-8") for path in (DEPLOY.parent / "worker").rglob("*.py"))
+    named = set(re.findall(r"\b(?:Verdictstream|Moderation)[A-Z]\w+", sources))
+    assert named <= {rule["alert"] for rule in rules}
+
+
+def test_every_metric_that_is_exported_is_watched_or_explained() -> None:
+    """In an alert, a panel or the runbook: what nobody is shown might as well not be counted."""
+    pages = (_ALERTS, DEPLOY / "RUNBOOK.md", DEPLOY / "grafana" / "dashboards" / "verdictstream.json")
+    words = {word for page in pages for word in re.findall(r"moderation_\w+", page.read_text("utf-8"))}
+    named = words | {re.sub(r"_(?:bucket|sum|count)$", "", word) for word in words}
+    ours = {name for name in exported_metrics() if name.startswith("moderation_") and not name.endswith("_created")}
+    assert sorted(ours - named) == []
+
+
 def test_the_chart_carries_the_very_same_alerts(helm: Helm) -> None:
     """One file, linked into the chart."""
     rendered = one(helm.render(EXAMPLES["production"]), "PrometheusRule")["spec"]

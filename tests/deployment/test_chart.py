@@ -196,6 +196,10 @@ def test_a_replay_is_a_job_beside_the_workers(helm: Helm) -> None:
     job = one(manifests, "Job")
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["replay", "--dry-run", "--rate=50"]
+    filled = one(
+        helm.render(EXAMPLES["static-members"], sets=("replay.command=project", "replay.parallelism=1")), "Job"
+    )
+    assert filled["spec"]["template"]["spec"]["containers"][0]["args"][0] == "project"
     assert "completions" not in job["spec"]
     labels = job["spec"]["template"]["metadata"]["labels"]
     for kind in ("PodDisruptionBudget", "StatefulSet"):

@@ -68,6 +68,11 @@ from worker.settings_source import read_settings
         pytest.param(("shadow.bundle.source=image",), "without shadow.bundle.image", id="a shadow without a name"),
         pytest.param(("shadow.sampleRatio=0",), "/shadow/sampleRatio", id="a shadow that judges nothing"),
         pytest.param(("replay.enabled=true",), "without replay.name", id="a replay without a name"),
+        pytest.param(("replay.command=redrive",), "/replay/command", id="a Job of another command"),
+        pytest.param(("replay.command=project", "replay.parallelism=2"), "expected 1", id="two projections"),
+        pytest.param(
+            ("replay.command=project", "redis.enabled=false"), "a Redis to fill", id="a projection into nothing"
+        ),
         pytest.param(("workload.kind=DaemonSet",), "/workload/kind", id="a kind that does not fit"),
     ],
 )

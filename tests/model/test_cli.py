@@ -88,6 +88,7 @@ def test_info_describes_the_bundle(bundle_path: Path, bundle: Bundle) -> None:
     table = run("info", "--bundle", bundle_path)
     assert table.returncode == 0
     assert bundle.manifest.name.encode() in table.stdout
+    assert bundle.digest.encode() in table.stdout
 
 
 def test_verify_accepts_the_shipped_bundle_and_refuses_a_damaged_one(

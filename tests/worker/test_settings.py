@@ -37,7 +37,7 @@ def check_config(environment: Mapping[str, str], *arguments: str) -> "subprocess
     return subprocess.run(
         [sys.executable, "-m", "worker", "check-config", *arguments],
         cwd=REPOSITORY,
-        env={"COLUMNS": "250", "PATH": "", **environment},
+        env={"COLUMNS": "80", "PATH": "", **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -150,7 +150,7 @@ def test_secrets_do_not_show() -> None:
 
 
 def test_check_config_lists_every_setting_and_masks_secrets(bundle_path: Path) -> None:
-    """An operator sees what the worker would run with."""
+    """An operator sees what the worker would run with, each name whole in a narrow window too."""
     answer = check_config(SASL | {"MODERATION_MODEL__PATH": str(bundle_path)})
     assert answer.returncode == 0, answer.stderr
     assert SECRET not in answer.stdout

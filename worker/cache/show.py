@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas import CATEGORY_NAMES, RejectionMarker, Verdict
+from schemas.marker import OWED, TOMBSTONE
 from worker.cache.errors import acl_rules, remedy
 from worker.cache.values import CacheValues, ValueRefused
 from worker.errors import Degraded
@@ -34,24 +35,33 @@ def cached_outcome(settings: RedisSettings, chat_id: str, *, timeout_s: float) -
         raise Degraded(
             f"{values.key(chat_id)} holds something that is not believed ({error.reason}); expected a verdict or a "
             "marker as this release writes it, signed where MODERATION_REDIS__SIGNING_KEY_FILE is set; see RUNBOOK, "
-            "ModerationCacheValuesRefused"
+            "VerdictstreamCacheValuesRefused"
         ) from error
     finally:
         client.close()
 
 
 def rejection_text(marker: RejectionMarker) -> str:
-    """Return why a rejected chat has no verdict, for a person."""
+    """Return why a chat with a marker has no verdict, for a person."""
     source = marker.source
-    return f"its newest record {source.topic}[{source.partition}]@{source.offset} was rejected ({marker.rejected})"
+    record = f"its newest record {source.topic}[{source.partition}]@{source.offset}"
+    if marker.rejected == OWED:
+        return (
+            f"Redis has not been given the outcome of {record}, which is on the topics; `python -m worker project` "
+            "writes it"
+        )
+    if marker.rejected == TOMBSTONE:
+        return f"{record} erased it"
+    return f"{record} was rejected ({marker.rejected})"
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print one verdict as a table."""
     colour = _COLOURS[verdict.decision.value]
     table = Table(title=escape(f"chat {verdict.chat_id}"), title_justify="left", show_header=False)
-    table.add_column(style="bold")
-    table.add_column()
+    table.add_column(style="bold", no_wrap=True)
+    # Ids are copied from here: whole, on two lines where need be.
+    table.add_column(overflow="fold")
     table.add_row("decision", f"[{colour}]{verdict.decision.value}[/]")
     table.add_row("category", f"{verdict.category.code.value} {verdict.category.name}")
     table.add_row("banned probability", f"{verdict.banned_probability:.4f}")

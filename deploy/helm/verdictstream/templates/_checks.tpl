@@ -61,4 +61,10 @@
 {{- if and .Values.replay.enabled (not .Values.replay.name) -}}
 {{- fail "replay.enabled is true without replay.name; a Job cannot change, so give each replay a name of its own" -}}
 {{- end -}}
+{{- if and (eq .Values.replay.command "project") (gt (int .Values.replay.parallelism) 1) -}}
+{{- fail (printf "replay.parallelism is %v with replay.command project, which does not share its work; expected 1" .Values.replay.parallelism) -}}
+{{- end -}}
+{{- if and (eq .Values.replay.command "project") (not .Values.redis.enabled) -}}
+{{- fail "replay.command is project with redis.enabled false; expected a Redis to fill" -}}
+{{- end -}}
 {{- end -}}

@@ -50,7 +50,7 @@ spec:
       {{- if eq .component "worker" }}
       ports:
         - {name: http, containerPort: 8080}
-      # A batch never takes a minute; a loop that does not come round is the only reason to restart.
+      # A batch stalls for nine model time-outs at most; a loop that does not come round is the only reason to restart.
       livenessProbe:
         httpGet: {path: /livez, port: http}
         periodSeconds: 10
