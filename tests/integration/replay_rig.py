@@ -51,6 +51,9 @@ class ReplayRig:
         arguments = ["replay", "--replay-id", replay_id or self.replay_id, *options]
         if "--verdict-topic" not in options:
             arguments += ["--verdict-topic", self.verdicts]
+            if "--no-cache-write" not in options:
+                # What a replay for good does to the cache is looked at here; a trial by itself leaves it alone.
+                arguments.append("--cache-write")
         log_path = self._folder / f"replay-{len(self._started)}.log"
         process = WorkerProcess(self.settings | changed, log_path, arguments)
         self._started.append(process)

@@ -20,7 +20,7 @@ from worker.replay.html_report import render_html
 from worker.replay.monitor import Lines
 from worker.replay.old_verdicts import OldVerdicts
 from worker.replay.plan import PartitionRange, ReplayPlan, StoredReplay
-from worker.replay.planning import Choices, redriven, replay_settings
+from worker.replay.planning import Choices, redriven, replay_settings, writes_cache
 from worker.replay.publisher import Comparison
 from worker.replay.report import Report
 from worker.replay.request import ReplayRequest, differences
@@ -278,3 +278,19 @@ def test_a_trial_takes_no_verdict_out_of_the_cache(verdict_topic: str | None, on
     live = WorkerSettings(kafka=kafka_settings())
     settings = replay_settings(live, Choices(replay_id="r1", verdict_topic=verdict_topic))
     assert settings.redis.on_rejected == on_rejected
+
+
+@pytest.mark.parametrize(
+    ("verdict_topic", "cache_write", "writes"),
+    [
+        pytest.param(None, None, True, id="for-good"),
+        pytest.param("verdicts", None, True, id="for-good-named"),
+        pytest.param("trial", None, False, id="trial"),
+        pytest.param("trial", True, True, id="trial-that-is-told-to"),
+        pytest.param(None, False, False, id="for-good-that-is-told-not-to"),
+    ],
+)
+def test_a_trial_leaves_the_cache_alone(verdict_topic: str | None, cache_write: bool | None, writes: bool) -> None:
+    """On one record the newer model wins in Redis: an ad server would read what the live topic never said."""
+    live = WorkerSettings(kafka=kafka_settings())
+    assert writes_cache(live, Choices(replay_id="r1", verdict_topic=verdict_topic, cache_write=cache_write)) == writes

@@ -32,7 +32,7 @@ from worker.replay.group_state import GroupState, read_group_state
 from worker.replay.monitor import Monitor, display_for
 from worker.replay.plan import ReplayPlan
 from worker.replay.plan_store import check_control_topic
-from worker.replay.planning import Choices, build_request, replay_settings
+from worker.replay.planning import Choices, build_request, replay_settings, writes_cache
 from worker.replay.progress import Progress
 from worker.replay.publisher import Comparison, ReplayPublisher
 from worker.replay.range_consumer import RangeConsumer
@@ -154,7 +154,7 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
     )
     return WorkerLoop(
         consumer=kafka.consumer,
-        cache=cache if standing.choices.cache_write else ReadOnlyCache(cache),
+        cache=cache if writes_cache(standing.live, standing.choices) else ReadOnlyCache(cache),
         judge=lambda: judge,
         publisher=kafka.publisher,
         commits=kafka.commits,

@@ -100,7 +100,14 @@ def replay(
         bool, typer.Option("--compare", help="Report what changed against the verdict topic, and publish each change.")
     ] = False,
     report: Annotated[Path | None, typer.Option(help="Write the account as an HTML file.")] = None,
-    no_cache_write: Annotated[bool, typer.Option("--no-cache-write", help="Leave the verdict cache alone.")] = False,
+    cache_write: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache-write/--no-cache-write",
+            help="Write verdicts into Redis, or leave it alone.",
+            show_default="write, but not with a --verdict-topic of its own",
+        ),
+    ] = None,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Records per second, all processes together.")] = None,
     priority: Annotated[
         Literal["normal", "low"], typer.Option(help="low: wait while the live group is behind.")
@@ -138,7 +145,7 @@ def replay(
         policy=policy,
         compare=compare,
         report=report,
-        cache_write=not no_cache_write,
+        cache_write=cache_write,
         rate=rate,
         low_priority=priority == "low",
         max_live_lag=max_live_lag,

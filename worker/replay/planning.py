@@ -42,7 +42,8 @@ class Choices:
     policy: Path | None = None
     compare: bool = False
     report: Path | None = None
-    cache_write: bool = True
+    cache_write: bool | None = None
+    """Whether verdicts go into Redis; None: where they go to the live verdict topic too."""
     rate: float | None = None
     low_priority: bool = False
     max_live_lag: int = 500
@@ -75,6 +76,17 @@ def replay_settings(live: WorkerSettings, choices: Choices) -> WorkerSettings:
         # A trial: that a bundle or a limit on trial rejects an event says nothing of the verdict that was published.
         redis = redis.model_copy(update={"on_rejected": OnRejected.KEEP})
     return live.model_copy(update={"kafka": kafka, "model": model, "redis": redis})
+
+
+def writes_cache(live: WorkerSettings, choices: Choices) -> bool:
+    """Say whether a replay writes into Redis.
+
+    A trial, whose verdicts go to a topic of its own, does not unless it is told to: on one record the newer model wins
+    in the cache, and an ad server would read an `allow` that the live topic never said.
+    """
+    if choices.cache_write is not None:
+        return choices.cache_write
+    return choices.verdict_topic in {None, live.kafka.verdict_topic}
 
 
 def build_request(
