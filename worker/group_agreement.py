@@ -35,6 +35,11 @@ STANDS_S: Final = 20.0
 Source: Kafka's broker settings, `group.consumer.max.heartbeat.interval.ms`.
 """
 
+WAITS_S: Final = 60.0
+"""How long partitions may be meant for a member and not given. Their owner gives them up after its batch; a dead one
+loses them after the session time-out, 45 s. Then joining again makes the coordinator count anew.
+"""
+
 Partitions = frozenset[tuple[str, int]]
 """Topics with partition numbers."""
 
@@ -46,6 +51,8 @@ class Difference(NamedTuple):
     """Given by the coordinator, and not owned."""
     not_released: Partitions
     """Owned, and meant for others."""
+    not_given: Partitions = frozenset()
+    """Meant for the member, and not given yet."""
 
 
 _AGREED: Final = Difference(frozenset(), frozenset())
@@ -67,11 +74,11 @@ class GroupAgreement:
         self._asked_at_s = clock()
         self._answer: Future[ConsumerGroupDescription] | None = None
         self._difference = _AGREED
-        self._since_s = self._asked_at_s
+        self._since_s = self._waits_since_s = self._asked_at_s
         self._last_error = ""
 
     def broken(self, member: Consumer, owned: Collection[tuple[str, int]]) -> bool:
-        """Say whether the same difference has stood for `STANDS_S`.
+        """Say whether a difference has stood for `STANDS_S`, or partitions have been waited for for `WAITS_S`.
 
         To be called by the thread that polls: partitions change hands within its poll, so that what it owns between
         two polls is settled.
@@ -88,11 +95,15 @@ class GroupAgreement:
             return False
         answer, self._answer = self._answer, None
         difference = self._difference_of(answer, member.memberid(), frozenset(owned))
-        if difference != self._difference:
-            self._difference, self._since_s = difference, now
-        if difference == _AGREED or now - self._since_s < STANDS_S:
+        if difference[:2] != self._difference[:2]:
+            self._since_s = now
+        if difference.not_given != self._difference.not_given:
+            self._waits_since_s = now
+        self._difference = difference
+        stands = any(difference[:2]) and now - self._since_s >= STANDS_S
+        if not stands and not (difference.not_given and now - self._waits_since_s >= WAITS_S):
             return False
-        self._since_s = now
+        self._since_s = self._waits_since_s = now
         log.warning("group_disagrees", **{name: sorted(found) for name, found in difference._asdict().items()})
         return True
 
@@ -107,7 +118,8 @@ class GroupAgreement:
         member = self._described(answer, member_id)
         if member is None or member.target_assignment is None:
             return _AGREED
-        return Difference(_partitions(member.assignment) - owned, owned - _partitions(member.target_assignment))
+        given, meant = _partitions(member.assignment), _partitions(member.target_assignment)
+        return Difference(not_taken=given - owned, not_released=owned - meant, not_given=meant - given - owned)
 
     def _described(self, answer: "Future[ConsumerGroupDescription]", member_id: str) -> MemberDescription | None:
         """Return what the coordinator says of a member; None where it does not answer or knows no such member."""

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tests.worker.test_unknown_topic import Clock
-from worker.group_agreement import EVERY_S, STANDS_S, GroupAgreement, agreement_of
+from worker.group_agreement import EVERY_S, STANDS_S, WAITS_S, GroupAgreement, agreement_of
 from worker.settings import GroupProtocol, KafkaSettings
 
 MINE = "member-a"
@@ -105,6 +105,14 @@ def test_agreement_is_never_broken_and_waiting_for_others_is_agreement() -> None
     watched = Watched()
     watched.coordinator.tell((0, 1), (0, 1, 2, 3))
     assert not any(watched.after_a_while(_owned(0, 1)) for _ in LONG_ENOUGH)
+
+
+def test_what_is_meant_for_a_member_and_never_given_makes_it_join_again() -> None:
+    """Nobody reads such a partition; a dead owner's is free after its session time-out."""
+    watched = Watched()
+    watched.coordinator.tell((0, 1), (0, 1, 2))
+    told = [watched.after_a_while(_owned(0, 1)) for _ in range(round(WAITS_S / EVERY_S) + 2)]
+    assert [turn * EVERY_S for turn, is_told in enumerate(told) if is_told] == [WAITS_S]
 
 
 def test_differences_that_change_are_a_rebalance_at_work() -> None:
