@@ -67,7 +67,7 @@ class TrainConfig(BaseModel):
         default=0.0,
         ge=0,
         le=0.3,
-        description="Share of the chats whose user says in each epoch who is asking; of banned ones a third of it.",
+        description="Share of the chats whose user says in each epoch who is asking, banned and safe ones alike.",
     )
     banned_group_weight: float = Field(
         default=0.0,

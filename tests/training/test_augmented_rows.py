@@ -114,7 +114,7 @@ def changed(
     return [i for i, (a, b) in enumerate(zip(rows, plain, strict=True)) if not np.array_equal(a, b)]
 
 
-@pytest.mark.parametrize("ratio", ["evasion_ratio", "mixture_ratio"])
+@pytest.mark.parametrize("ratio", ["evasion_ratio", "mixture_ratio", "identity_ratio"])
 def test_banned_and_safe_chats_are_changed_alike(
     ratio: str, chats: LabelledChats, tokenizer: ConversationTokenizer
 ) -> None:

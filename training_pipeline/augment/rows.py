@@ -26,18 +26,16 @@ def augmented_rows(
 ) -> list[TokenIds]:
     """Return the rows of one epoch; what the configuration's ratios choose is changed.
 
-    Chats of every category are disguised and mixed at the same rate: otherwise the change itself would look banned. An
-    identity is a third as frequent in banned chats, because taking it for a reason to ban is the error to unlearn.
+    Chats of every category are changed at the same rate: otherwise the change itself would look banned, or safe.
     """
     result = list(rows)
     if config.evasion_ratio == config.mixture_ratio == config.identity_ratio == 0:
         return result
     rng = random.Random(config.seed * 1_000 + epoch)  # noqa: S311  chooses chats, no secret
-    banned = [CODES[label] in DEFAULT_BANNED for label in chats.labels]
-    pastes = [] if config.mixture_ratio == 0 else _pastes(chats, banned)
+    pastes = [] if config.mixture_ratio == 0 else _pastes(chats)
     texts: dict[int, str] = {}
     for i, turns in enumerate(chats.conversations):
-        changed = _changed(turns, pastes, config, rng, is_banned=banned[i])
+        changed = _changed(turns, pastes, config, rng)
         if changed is not None:
             texts[i] = render(changed, config.windowing)
     for i, row in zip(texts, tokenizer.encode(list(texts.values())), strict=True):
@@ -45,14 +43,13 @@ def augmented_rows(
     return result
 
 
-def _pastes(chats: LabelledChats, banned: Sequence[bool]) -> list[str]:
-    offered = (paste_of(turns) for turns, is_banned in zip(chats.conversations, banned, strict=True) if not is_banned)
+def _pastes(chats: LabelledChats) -> list[str]:
+    is_safe = [CODES[label] not in DEFAULT_BANNED for label in chats.labels]
+    offered = (paste_of(turns) for turns, safe in zip(chats.conversations, is_safe, strict=True) if safe)
     return [paste for paste in offered if paste]
 
 
-def _changed(
-    turns: list[Turn], pastes: Sequence[str], config: TrainConfig, rng: random.Random, *, is_banned: bool
-) -> list[Turn] | None:
+def _changed(turns: list[Turn], pastes: Sequence[str], config: TrainConfig, rng: random.Random) -> list[Turn] | None:
     """Return the chat as one of the changes leaves it; None where it stays as it is."""
     chance = rng.random() - config.evasion_ratio
     if chance < 0:
@@ -60,7 +57,7 @@ def _changed(
     chance -= config.mixture_ratio
     if chance < 0:
         return mixed(turns, pastes, config.windowing, rng)
-    chance -= config.identity_ratio / (3 if is_banned else 1)
+    chance -= config.identity_ratio
     if chance < 0:
         return with_identity(turns, rng)
     return None

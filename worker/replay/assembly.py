@@ -1,6 +1,6 @@
 """Put the parts of one replay process together: the live worker's own loop, publisher, cache and classifier."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -9,10 +9,9 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from model import Bundle, load_bundle, load_policy
-from schemas import Policy, Verdict
+from schemas import Policy
 from worker.app import make_cache, make_publisher, serve_health
 from worker.batch_size import BatchSize
-from worker.cache.entries import Entry
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
@@ -36,29 +35,11 @@ from worker.replay.planning import Choices, build_request, replay_settings, writ
 from worker.replay.progress import Progress
 from worker.replay.publisher import Comparison, ReplayPublisher
 from worker.replay.range_consumer import RangeConsumer
+from worker.replay.replay_cache import ReadOnlyCache, YoungRecordsCache
 from worker.replay.request import ReplayRequest
 from worker.replay.selection import Selection
 from worker.settings import WorkerSettings
 from worker.topic_check import READ, WRITE, check_topics
-
-
-class ReadOnlyCache:
-    """A cache that is asked and never written."""
-
-    def __init__(self, inner: VerdictCache) -> None:
-        self._inner = inner
-
-    def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
-        """Look up."""
-        return self._inner.get_many(chat_ids)
-
-    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:  # noqa: ARG002
-        """Do nothing; nothing is left to be stored."""
-        return []
-
-    def close(self) -> None:
-        """Release connections."""
-        self._inner.close()
 
 
 @dataclass(frozen=True)
@@ -84,6 +65,13 @@ class Standing:
     def look(self, plan: ReplayPlan) -> GroupState:
         """Read how far the replay is."""
         return read_group_state(self.admin, self.settings.kafka.group_id, plan, timeout_s=self.timeout_s)
+
+
+def _as_written(cache: VerdictCache, standing: Standing) -> VerdictCache:
+    """Return the cache as the replay may write it."""
+    if not writes_cache(standing.live, standing.choices):
+        return ReadOnlyCache(cache)
+    return YoungRecordsCache(cache, standing.settings.redis.ttl_s)
 
 
 def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, console: Console) -> Standing:
@@ -154,7 +142,7 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
     )
     return WorkerLoop(
         consumer=kafka.consumer,
-        cache=cache if writes_cache(standing.live, standing.choices) else ReadOnlyCache(cache),
+        cache=_as_written(cache, standing),
         judge=lambda: judge,
         publisher=kafka.publisher,
         commits=kafka.commits,
