@@ -11,6 +11,7 @@ from tests.integration.conftest import (  # noqa: F401  (fixtures are found by t
     group_protocol,
     ledger,
     n_partitions,
+    redis_binary,
     settings,
     stack,
     start_worker,
