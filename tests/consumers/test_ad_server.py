@@ -40,7 +40,7 @@ name = "strict"
 version = "4"
 banned = ["D", "J", "M"]
 max_banned_to_safe_rate = 0.01
-max_safe_to_banned_rate = 0.001
+max_safe_to_banned_rate = 0.005
 """
 """Rates under which many of the sample chats are `review`."""
 AD = {"serve": True, "reason": "allow"}
