@@ -61,13 +61,15 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
     """An `allow` under an own name, another decision, another category: each is judged again, and said so."""
     # Nothing kept decoded: each value is read as another worker's.
     start_worker(HTTP__PORT=str(port), REDIS__N_DECODED="0")
-    chat = sample_chats[0]
-    true = judged(ledger, chat)
+    # Of a bundle that reads pieces a verdict holds no evidence, and a value that is stricter than its probabilities is
+    # believed; so a chat is taken whose forged values would all be laxer.
+    chat, true = next(
+        (chat, verdict) for chat in sample_chats[:60] if (verdict := judged(ledger, chat)).decision == "block"
+    )
     assert judged(ledger, chat).cache_hit
-    other = "block" if true.decision == "allow" else "allow"
     attacks: list[tuple[str, dict[str, Any]]] = [
         ("model", {"model": true.model.model_dump() | {"name": "brand-safe-9000"}}),
-        ("decision", {"decision": other}),
+        ("decision", {"decision": "allow"}),
         ("decision", {"banned_to_safe_risk": 0.0001}),
         ("banned_probability", {"banned_probability": abs(true.banned_probability - 0.5)}),
         ("category", {"category": {"code": true.category.code, "name": "Kittens"}}),
@@ -200,7 +202,7 @@ def test_a_chat_whose_newest_event_was_rejected_has_no_verdict_until_the_next_on
     assert "decision" not in shown(cache, before.chat_id)
     answer = run_command("show", before.chat_id, settings=settings)
     assert answer.returncode == EXIT_NOT_CACHED
-    assert "was rejected" in answer.stderr
+    assert ("erased it" if raw.value is None else "was rejected") in answer.stderr
     # An older write, owed, replayed or projected, must not bring the verdict back.
     after = judged(ledger, chat)
     assert not after.cache_hit
