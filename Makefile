@@ -35,7 +35,7 @@ test: setup setup-training  ## the whole test suite, real Kafka and Redis includ
 	@$(PY) -m pytest
 
 test-serving: setup  ## the part that needs no torch
-	@$(PY) -m pytest -m "not training and not consumers" --ignore=tests/training --ignore=tests/data_stages
+	@$(PY) -m pytest -m "not training and not consumers" --ignore=tests/training_pipeline
 
 test-consumers: setup  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
 	@$(PY) -m pytest -m consumers tests/consumers

@@ -16,25 +16,25 @@ from typing import Annotated
 
 import typer
 
-from loadtest import report
-from loadtest.bare_loop import BareLoop
+from loadtest.capacity.fleet_simulation import Fleet
+from loadtest.capacity.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
-from loadtest.compare_command import bare_session, compare, padded_session
+from loadtest.compare.baseline_loop import BareLoop
+from loadtest.compare.command import bare_session, compare, padded_session
 from loadtest.errors import LoadTestError
 from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS
-from loadtest.fleet_simulation import Fleet
-from loadtest.hostile_command import hostile
-from loadtest.open_loop import bench
+from loadtest.hostile.command import hostile
 from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
-from loadtest.plan import Sizing, Traffic, make_plan, read_profile
-from loadtest.replay_demo import ReplayPlan, run_replay_demo
-from loadtest.report import machine, print_json_line
-from loadtest.run_command import run
-from loadtest.scale_command import scale_demo
+from loadtest.report import report
+from loadtest.report.report import machine, print_json_line
+from loadtest.report.tables import plan_rows, replay_rows
+from loadtest.run.command import run
+from loadtest.run.open_loop import bench
+from loadtest.scale.command import scale_demo
+from loadtest.scale.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.services import services
-from loadtest.soak_command import soak
-from loadtest.sweep_command import sweep
-from loadtest.tables import plan_rows, replay_rows
+from loadtest.soak.command import soak
+from loadtest.sweep.command import sweep
 from loadtest.topics import Topics
 
 app = typer.Typer(

@@ -11,7 +11,7 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.latency import LatencyHistogram
+from loadtest.run.latency import LatencyHistogram
 
 _MOST_COUNTED = 255
 

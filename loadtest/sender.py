@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from loadtest.chats import Outgoing
 from loadtest.errors import LoadTestError
-from loadtest.latency import LatencyHistogram
 from loadtest.ledger import Ledger
+from loadtest.run.latency import LatencyHistogram
 
 _FLUSH_S: Final = 60.0
 _BACKPRESSURE_S: Final = 0.01

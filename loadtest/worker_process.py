@@ -22,10 +22,10 @@ from typing import Final, Self
 import psutil
 
 from loadtest.errors import LoadTestError
-from loadtest.kafka_properties import worker_settings
+from loadtest.run.kafka_properties import worker_settings
+from loadtest.run.worker_metrics import WorkerCounters
 from loadtest.services import Services
 from loadtest.topics import Topics
-from loadtest.worker_metrics import WorkerCounters
 
 _READY_TIMEOUT_S: Final = 90.0
 _STOP_TIMEOUT_S: Final = 40.0

@@ -1,13 +1,13 @@
 """Text in, category and calibrated risk out: the classifier that serving and training share."""
 
-from model.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
+from model.bundle.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
+from model.bundle.policy_file import PolicyError, load_policy
 from model.classifier import Classifier, ClassifyStats
-from model.cpu_quota import available_cpus
 from model.decision import DecisionRule
 from model.errors import BundleError, InferenceStalled, RowFailed
-from model.judging import Classification
-from model.policy_file import PolicyError, load_policy
-from model.timed_session import DEFAULT_TIMEOUT_S, LONGEST_STALL
+from model.evidence.judging import Classification
+from model.inference.cpu_quota import available_cpus
+from model.inference.timed_session import DEFAULT_TIMEOUT_S, LONGEST_STALL
 
 __all__ = [
     "DEFAULT_BUNDLE_PATH",

@@ -24,10 +24,10 @@ from model import (
     load_bundle,
     load_policy,
 )
+from model.bundle.registry import served_bundle
+from model.bundle.signature import verify as verify_signature
+from model.bundle.thresholds import thresholds_for
 from model.jsonl import classify_lines, judgement_fields
-from model.registry import served_bundle
-from model.signature import verify as verify_signature
-from model.thresholds import thresholds_for
 from model.windowing import render
 from schemas import (
     CATEGORY_NAMES,

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.batching import padded_tokens, plan_batches, token_budget
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 from model.calibration import FloatArray
 from model.errors import BundleError, RowFailed
-from model.evidence import Reading, read
-from model.judging import Answer, Classification, Judging, Stage
-from model.onnx_runtime import RUN_ERRORS
-from model.session import OnnxSession
-from model.timed_session import DEFAULT_TIMEOUT_S, MAX_ABANDONED, TimedRun, TimedSessions
+from model.evidence.judging import Answer, Classification, Judging, Stage
+from model.evidence.rule import Reading, read
+from model.inference.onnx_runtime import RUN_ERRORS
+from model.inference.session import OnnxSession
+from model.inference.timed_session import DEFAULT_TIMEOUT_S, MAX_ABANDONED, TimedRun, TimedSessions
 from model.tokenization import ConversationTokenizer, TokenIds
 from model.windowing import render
 from schemas import Policy, Role, Turn
@@ -86,7 +86,7 @@ class Classifier:
         n_threads: Inference threads; with more than one the model is loaded twice.
         max_padded_tokens: Token budget of one inference, padding included.
         max_rows: Row limit of one inference.
-        timeout_s: Longest time of one inference; see `model.timed_session`.
+        timeout_s: Longest time of one inference; see `model.inference.timed_session`.
 
     Raises:
         BundleError: the model does not load, or its calibration cannot speak for the policy.

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from model.classifier import Classifier
 from model.errors import RowFailed
-from model.judging import Classification
+from model.evidence.judging import Classification
 from schemas import (
     ChatEvent,
     CodecLimits,

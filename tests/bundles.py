@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from model import load_bundle
-from model.manifest import FIRST_STAGE_NAME, NETWORK_NAME
-from model.registry import POINTER_NAME, Registry, RegistryEntry
+from model.bundle.manifest import FIRST_STAGE_NAME, NETWORK_NAME
+from model.bundle.registry import POINTER_NAME, Registry, RegistryEntry
 
 
 def digest_of(content: bytes) -> str:

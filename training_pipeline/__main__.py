@@ -13,22 +13,22 @@ import typer
 from rich.console import Console
 
 from model import BundleError, PolicyError, available_cpus, load_bundle
-from model.pieces import PieceRule
+from model.evidence.pieces import PieceRule
+from training_pipeline.bundle.export import ExportRequest, export_bundle
+from training_pipeline.bundle.scaling_fit import ScalingKind
+from training_pipeline.cascade.early_exit_fit import EarlyExitOptions
+from training_pipeline.cascade.first_stage_fit import FirstStageOptions
 from training_pipeline.data.commands import app as data_app
-from training_pipeline.distil_commands import app as distil_app
-from training_pipeline.early_exit_fit import EarlyExitOptions
+from training_pipeline.distil.commands import app as distil_app
 from training_pipeline.encoder.files import resolve_encoder
-from training_pipeline.export import ExportRequest, export_bundle
-from training_pipeline.first_stage_fit import FirstStageOptions
-from training_pipeline.language_files import DEFAULT_LANGUAGES
-from training_pipeline.parity import print_parity
+from training_pipeline.graph.parity import print_parity
+from training_pipeline.languages.files import DEFAULT_LANGUAGES
 from training_pipeline.probes.commands import app as probes_app
-from training_pipeline.recipe_commands import app as recipe_app
-from training_pipeline.release_commands import app as release_app
+from training_pipeline.recipe.commands import app as recipe_app
+from training_pipeline.release.commands import app as release_app
 from training_pipeline.report.commands import app as report_app
-from training_pipeline.run_folder import chosen_epoch, encoder_of
-from training_pipeline.scaling_fit import ScalingKind
-from training_pipeline.train_commands import app as train_app
+from training_pipeline.train.commands import app as train_app
+from training_pipeline.train.run_folder import chosen_epoch, encoder_of
 
 EXIT_UNEXPECTED: Final = 1
 EXIT_REFUSED: Final = 3
@@ -58,7 +58,7 @@ ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0
 @app.command()
 def calibrate(*, run: RunOption, data: DataOption, encoder: EncoderOption = None, threads: ThreadsOption = 0) -> None:
     """Compare a run's checkpoints on its held-out chats, as they would be served (INT8), without touching a dev set."""
-    from training_pipeline.checkpoints import compare_checkpoints, print_checkpoints  # noqa: PLC0415
+    from training_pipeline.train.checkpoints import compare_checkpoints, print_checkpoints  # noqa: PLC0415
 
     rows = compare_checkpoints(run, data, _encoder(encoder) or encoder_of(run), n_threads=threads or available_cpus())
     print_checkpoints(rows, Console())
@@ -134,7 +134,7 @@ def quantise_compare(
     chats: Annotated[int, typer.Option(min=1, help="Chats to compare on, from the start of the file.")] = 400,
 ) -> None:
     """Compare ways to quantise a checkpoint: speed, agreement with float, and dependence on neighbours."""
-    from training_pipeline.quantise_compare import compare, print_comparison  # noqa: PLC0415
+    from training_pipeline.graph.quantise_compare import compare, print_comparison  # noqa: PLC0415
 
     rows = compare(
         run,

@@ -25,26 +25,25 @@ from rich.table import Column, Table
 
 from model import BundleError, PolicyError, load_bundle, load_policy
 from schemas import RejectionMarker
-from worker import logs
 from worker.app import run_worker
 from worker.cache.show import cached_outcome, print_verdict, rejection_text
 from worker.errors import Degraded, Fatal, SettingsError
-from worker.exit_codes import (
+from worker.kafka.config import unused_settings
+from worker.process import logs
+from worker.process.lifecycle import (
     EXIT_CACHE_AWAY,
     EXIT_FATAL,
     EXIT_NOT_CACHED,
     EXIT_UNEXPECTED,
     EXIT_USAGE,
+    Lifecycle,
     exit_now,
 )
-from worker.freed_memory import give_back_large_blocks
-from worker.garbage_collection import look_for_cycles_rarely
-from worker.kafka_config import unused_settings
-from worker.lifecycle import Lifecycle
+from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.project.command import project
 from worker.replay.command import replay
-from worker.settings import WorkerSettings
-from worker.settings_source import PREFIX, usable_settings
+from worker.settings.source import PREFIX, usable_settings
+from worker.settings.worker import WorkerSettings
 from worker.shadow.command import shadow_report
 
 app = typer.Typer(

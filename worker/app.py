@@ -13,27 +13,27 @@ from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
-from worker.consumer import RecordConsumer
-from worker.fetch_sources import fetch_statistics
-from worker.group_agreement import agreement_of
-from worker.health import HealthServer
+from worker.kafka.assignment_check import agreement_of
+from worker.kafka.config import consumer_config, producer_config, transactional_id_of
+from worker.kafka.consumer import RecordConsumer
+from worker.kafka.fetch_metric import fetch_statistics
 from worker.kafka.high_watermark import high_watermark
-from worker.kafka_config import consumer_config, producer_config, transactional_id_of
-from worker.kafka_probe import open_admin, probe
-from worker.lifecycle import Lifecycle
-from worker.logs import librdkafka_logger
+from worker.kafka.probe import open_admin, probe
+from worker.kafka.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
+from worker.kafka.reachability import Reachability
+from worker.kafka.topic_check import check_topics
 from worker.loop import WorkerLoop
-from worker.messages import OutputTopics
-from worker.metrics import Metrics
+from worker.outcome_encoding import OutputTopics
+from worker.process.health import HealthServer
+from worker.process.lifecycle import Lifecycle
+from worker.process.logs import librdkafka_logger
+from worker.process.metrics import Metrics
 from worker.project.owed_range import OwedRangeReader
-from worker.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
-from worker.reachability import Reachability
-from worker.redis_settings import connect
-from worker.reload.assembly import live_judge
+from worker.reload.assembly import live_predictor
 from worker.reload.watcher import ReloadWatcher
-from worker.settings import Delivery, WorkerSettings
+from worker.settings.redis import connect
+from worker.settings.worker import Delivery, WorkerSettings
 from worker.shadow.assembly import shadow_topics, start_shadow
-from worker.topic_check import check_topics
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """
     with ExitStack() as stack:
         metrics = Metrics()
-        switch, watcher = live_judge(settings.model, metrics)
+        switch, watcher = live_predictor(settings.model, metrics)
         admin = open_admin(settings.kafka)
         reachability = Reachability(
             exit_after_s=settings.kafka.unreachable_exit_s,
@@ -97,7 +97,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         loop = WorkerLoop(
             consumer=consumer,
             cache=cache,
-            judge=switch.take,
+            predictor=switch.take,
             publisher=publisher,
             commits=commits,
             topics=topics,

@@ -20,13 +20,13 @@ from worker.cache.entries import cache_entries
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
-from worker.consumer import RecordConsumer
 from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
-from worker.judge import Judge, JudgeSource
-from worker.messages import OutgoingMessage, OutputTopics, next_offsets, to_messages
-from worker.metrics import Metrics
-from worker.publisher import GroupMember, Publisher
+from worker.kafka.consumer import RecordConsumer
+from worker.kafka.publisher import GroupMember, Publisher
+from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets, to_messages
+from worker.predictor import Predictor, PredictorSource
+from worker.process.metrics import Metrics
 from worker.record import Event, Judged, Outcome, Place, Record, Rejected
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class WorkerLoop:
     Args:
         consumer: Where records come from.
         cache: Where verdicts are looked up and kept.
-        judge: Gives the judge of each batch; asked once per batch, between two of them.
+        predictor: Gives the predictor of each batch; asked once per batch, between two of them.
         publisher: Where batches end.
         commits: Runs the publisher beside the next classification.
         topics: Output topics and their limits.
@@ -63,7 +63,7 @@ class WorkerLoop:
         *,
         consumer: RecordConsumer,
         cache: VerdictCache,
-        judge: JudgeSource,
+        predictor: PredictorSource,
         publisher: Publisher,
         commits: CommitPipeline,
         topics: OutputTopics,
@@ -78,7 +78,7 @@ class WorkerLoop:
     ) -> None:
         self._consumer = consumer
         self._cache = cache
-        self._judge = judge
+        self._predictor = predictor
         self._publisher = publisher
         self._commits = commits
         self._topics = topics
@@ -114,7 +114,7 @@ class WorkerLoop:
         records = self._consumer.poll_batch(max_records=limit, max_bytes=self._max_batch_bytes)
         self._commits.check()
         # After the poll, which may have waited long, and without records too: an idle worker drops the old model.
-        judge = self._judge()
+        predictor = self._predictor()
         if not records:
             self._renew_notes()
             return
@@ -123,9 +123,9 @@ class WorkerLoop:
         with self._stage("decode", len(records)):
             events, rejected = self._decoder.decode(records)
         with self._stage("cache_get", len(records)):
-            known = self._known(events, judge)
+            known = self._known(events, predictor)
         unknown = [event for event in events if event.record.place not in known]
-        fresh, failed = self._classify(unknown, judge, n_records=len(records))
+        fresh, failed = self._classify(unknown, predictor, n_records=len(records))
         verdicts = known | fresh
         outcomes = _in_order(records, verdicts, rejected + failed)
         # Without the wait for the commit before, which costs the same whatever it holds: slow brokers would shrink the
@@ -135,36 +135,36 @@ class WorkerLoop:
             self._commits.wait()
         member = self._consumer.group_member()
         self._commits.submit(lambda: self._commit(outcomes, unknown, member, started=started))
-        if judge.classifier.is_worn_out:
+        if predictor.classifier.is_worn_out:
             self._stop_worn_out()
         lag = self._consumer.lag_records()
         self._batch_size.observe(n_records=len(records), duration_s=worked_s, lag_records=lag)
         self._metrics.batch_limit_records.set(limit)
 
-    def _known(self, events: list[Event], judge: Judge) -> dict[Place, Verdict]:
-        """Return the verdicts that the cache holds of this very judge."""
+    def _known(self, events: list[Event], predictor: Predictor) -> dict[Place, Verdict]:
+        """Return the verdicts that the cache holds of this very predictor."""
         cached = self._cache.get_many(event.chat.chat_id for event in events)
         now = datetime.now(UTC)
         known: dict[Place, Verdict] = {}
         for event in events:
             verdict = cached.get(event.chat.chat_id)
-            if verdict is None or not judge.builder.answers(verdict, event):
+            if verdict is None or not predictor.builder.answers(verdict, event):
                 continue
-            doubt = judge.builder.doubt(verdict)
+            doubt = predictor.builder.doubt(verdict)
             if doubt is None:
-                known[event.record.place] = judge.builder.from_cache(event, verdict, now)
+                known[event.record.place] = predictor.builder.from_cache(event, verdict, now)
             else:
                 self._metrics.cache_refused.labels(reason=doubt).inc()
         return known
 
     def _classify(
-        self, unknown: list[Event], judge: Judge, *, n_records: int
+        self, unknown: list[Event], predictor: Predictor, *, n_records: int
     ) -> tuple[dict[Place, Verdict], list[Rejected]]:
         """Return a verdict for every event that can be judged, and the rest as rejections."""
         # The same text twice in one batch, an upstream retry say, is classified once.
         distinct = list({event.fingerprint: event for event in unknown}.values())
         try:
-            results, stats = judge.classifier.classify([event.turns for event in distinct])
+            results, stats = predictor.classifier.classify([event.turns for event in distinct])
         except InferenceStalled as stalled:
             results, stats = self._alone_or_abort(stalled, distinct)
         if stats.n_timeouts:
@@ -178,7 +178,7 @@ class WorkerLoop:
         for event in unknown:
             result = by_fingerprint[event.fingerprint]
             if isinstance(result, Classification):
-                verdicts[event.record.place] = judge.builder.fresh(event, result, now)
+                verdicts[event.record.place] = predictor.builder.fresh(event, result, now)
             else:
                 failed.append(_failed(event, result))
         return verdicts, failed

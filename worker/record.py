@@ -30,7 +30,7 @@ class Record(NamedTuple):
     origin: Origin | None = None
     """Set where this is a dead letter: outcomes answer the record it was, offsets count where it was read."""
     headers: tuple[tuple[str, bytes], ...] = ()
-    """What goes on to the outcome, see `worker.forwarded_headers`; bounded, each name once."""
+    """What goes on to the outcome, see `worker.kafka.forwarded_headers`; bounded, each name once."""
 
     @property
     def place(self) -> Place:

@@ -18,8 +18,8 @@ from deploy.kafka.errors import ClusterSetupError
 from deploy.kafka.rights import bindings, command_line, rights_by_role
 from deploy.kafka.topics import topics_of
 from worker.errors import Fatal, SettingsError
-from worker.kafka_probe import open_admin
-from worker.settings_source import usable_settings
+from worker.kafka.probe import open_admin
+from worker.settings.source import usable_settings
 
 app = typer.Typer(
     help=__doc__,

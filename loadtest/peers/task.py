@@ -30,7 +30,7 @@ class Task:
 
     @classmethod
     def of_command_line(cls) -> Self:
-        """Read the arguments that `loadtest.peer_passage` gives."""
+        """Read the arguments that `loadtest.compare.peer_run` gives."""
         parser = argparse.ArgumentParser()
         for name in ("bootstrap-servers", "events-topic", "verdict-topic", "group-id"):
             parser.add_argument(f"--{name}", required=True)

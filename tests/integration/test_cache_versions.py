@@ -16,8 +16,8 @@ from tests.schemas.payloads import make_verdict
 from worker.cache.entries import MAX_VALUE_BYTES, Entry, marker_entry, verdict_entry
 from worker.cache.values import cache_key
 from worker.cache.verdict_cache import RedisVerdictCache
-from worker.metrics import Metrics
-from worker.redis_settings import OnRejected, RedisSettings, connect
+from worker.process.metrics import Metrics
+from worker.settings.redis import OnRejected, RedisSettings, connect
 
 pytestmark = [pytest.mark.services, *every_redis]
 

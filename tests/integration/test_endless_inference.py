@@ -11,7 +11,7 @@ from tests.bundles import endless_bundle
 from tests.integration.conftest import StartWorker
 from tests.integration.ledger import Ledger, Sent
 from tests.integration.probes import samples
-from worker.exit_codes import EXIT_FATAL
+from worker.process.lifecycle import EXIT_FATAL
 
 # Its graphs are made with the package onnx.
 pytestmark = [pytest.mark.services, pytest.mark.training]

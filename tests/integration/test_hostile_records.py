@@ -1,8 +1,8 @@
 """Records that are small in the topic and large in memory, through a real worker."""
 
 from deploy.local import LocalStack
-from loadtest.hostile import LIMIT_MB, run_hostile
-from loadtest.hostile_records import KINDS
+from loadtest.hostile.hostile import LIMIT_MB, run_hostile
+from loadtest.hostile.records import KINDS
 from loadtest.services import Services
 
 N_RECORDS = 30

@@ -12,8 +12,8 @@ from tests.integration.ledger import Ledger, Sent
 from tests.integration.replay_rig import ReplayRig
 from tests.integration.secured_kafka import Connection, SecuredKafka, kafka_settings, role_rights
 from tests.integration.worker_process import run_command
-from worker.kafka_probe import open_admin
-from worker.settings import KafkaSettings
+from worker.kafka.probe import open_admin
+from worker.settings.worker import KafkaSettings
 
 pytestmark = pytest.mark.services
 
@@ -107,7 +107,7 @@ def test_a_projection_works_with_its_rights(
 def test_a_member_may_ask_what_its_coordinator_has_told_it(
     secured: SecuredKafka, user: Connection, settings: Settings, start_worker: StartWorker
 ) -> None:
-    """KIP-848: reading with a group and from its topics includes describing both (`worker.group_agreement`)."""
+    """KIP-848: reading with a group and from its topics includes describing both (`worker.kafka.assignment_check`)."""
     rights = role_rights(settings, "worker")
     secured.allow(bindings([right for right in rights if right.optional is None], user.principal))
     worker = start_worker(**user.settings, KAFKA__GROUP_PROTOCOL="consumer")

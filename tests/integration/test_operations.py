@@ -22,7 +22,7 @@ from tests.integration.probes import samples, status_of
 from tests.integration.worker_process import run_command
 from tests.schemas.payloads import make_verdict
 from worker.cache.values import cache_key
-from worker.unknown_topic import PATIENCE_S
+from worker.kafka.retry import PATIENCE_S
 
 pytestmark = pytest.mark.services
 

@@ -27,9 +27,9 @@ from tests.schemas.payloads import make_verdict
 from worker.cache.entries import Entry, marker_entry
 from worker.cache.values import cache_key
 from worker.cache.verdict_cache import RedisVerdictCache
-from worker.metrics import Metrics
+from worker.process.metrics import Metrics
 from worker.project.merge import Outcome, Versions, is_newer
-from worker.redis_settings import RedisSettings, connect
+from worker.settings.redis import RedisSettings, connect
 
 pytestmark = pytest.mark.services
 

@@ -16,7 +16,7 @@ from deploy.local import LocalStack
 from tests.integration.conftest import StartWorker, both_group_protocols
 from tests.integration.ledger import Ledger
 from tests.integration.load import repeated_events
-from worker.settings import KafkaSettings, WorkerSettings
+from worker.settings.worker import KafkaSettings, WorkerSettings
 
 pytestmark = pytest.mark.services
 

@@ -11,7 +11,7 @@ from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import Ledger, Sent
 from tests.integration.secured_kafka import SECRET, WAYS, SecuredKafka, kafka_settings, role_rights
 from worker.errors import Fatal
-from worker.kafka_probe import open_admin
+from worker.kafka.probe import open_admin
 
 pytestmark = pytest.mark.services
 

@@ -19,8 +19,8 @@ from tests.integration.worker_process import run_command
 from worker.cache.errors import ACL_RULES, remedy
 from worker.cache.values import cache_key
 from worker.cache.verdict_cache import DELETE_SCRIPT, READ_SCRIPT, SCRIPT, RedisVerdictCache
-from worker.metrics import Metrics
-from worker.redis_settings import RedisSettings, connect
+from worker.process.metrics import Metrics
+from worker.settings.redis import RedisSettings, connect
 
 pytestmark = [pytest.mark.services, *every_redis]
 

@@ -11,7 +11,7 @@ from model import Bundle, Classification, Classifier, RowFailed
 from model.calibration import FloatArray
 from model.tokenization import TokenIds
 from schemas import CODES, DEFAULT_POLICY, ChatEvent, Role, Turn, conversation_turns
-from tests.model.test_evidence import in_format_1
+from tests.model.evidence.test_rule import in_format_1
 
 CANARY = "zanzibar"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.bundle.thresholds import thresholds_for
 from model.calibration import RiskCurves
 from model.decision import decide
-from model.thresholds import thresholds_for
 from schemas import DEFAULT_POLICY, Decision
 
 CURVES = RiskCurves(np.linspace(0.2, 1, 99, dtype=np.float32), np.linspace(0, 0.8, 99, dtype=np.float32))

@@ -16,10 +16,10 @@ from schemas import DeadLetter, RejectionReason
 from schemas.__main__ import DEFAULT_FOLDER, app, generated_files
 from schemas.asyncapi import asyncapi_document
 from schemas.contracts import CONTRACTS, RELEASED_FOLDER, UNRELEASED, Contract
-from worker.forwarded_headers import MAX_FORWARDED_BYTES, MAX_NAMES, TRACE_CONTEXT
-from worker.kafka_config import producer_config
-from worker.redis_settings import RedisSettings
-from worker.settings import KafkaSettings
+from worker.kafka.config import producer_config
+from worker.kafka.forwarded_headers import MAX_FORWARDED_BYTES, MAX_NAMES, TRACE_CONTEXT
+from worker.settings.redis import RedisSettings
+from worker.settings.worker import KafkaSettings
 
 RUNNER = CliRunner()
 VERDICT_FILE = "verdict.v1.schema.json"

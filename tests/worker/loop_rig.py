@@ -7,18 +7,18 @@ from typing import Any
 
 from model import Classification, ClassifyStats, InferenceStalled, RowFailed
 from schemas import CodecLimits, ModelRef, PolicyRef, RejectionMarker, Turn, Verdict, decode_marker, decode_verdict
-from tests.worker.fake_kafka import MEMBER
+from tests.worker.kafka.fake_kafka import MEMBER
 from tests.worker.payloads import TOPICS, classification
 from worker.batch_size import BatchSize
 from worker.cache.entries import Entry
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import BatchAborted
-from worker.judge import Judge, JudgeSource
 from worker.loop import OnCommitted, WorkerLoop
-from worker.messages import OutgoingMessage
-from worker.metrics import Metrics
+from worker.outcome_encoding import OutgoingMessage
+from worker.predictor import Predictor, PredictorSource
+from worker.process.metrics import Metrics
 from worker.record import Record
-from worker.settings import BatchSettings
+from worker.settings.worker import BatchSettings
 from worker.verdict_builder import VerdictBuilder
 
 
@@ -126,7 +126,7 @@ class Rig:
         self,
         *batches: list[Record],
         failures: Iterable[BaseException] = (),
-        judge: JudgeSource | None = None,
+        predictor: PredictorSource | None = None,
         on_committed: OnCommitted | None = None,
     ) -> None:
         stopping = threading.Event()
@@ -136,11 +136,11 @@ class Rig:
             ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
         )
         self.batch_size = BatchSize(BatchSettings())
-        self.judge = Judge(self.model, builder)  # type: ignore[arg-type]
+        self.predictor = Predictor(self.model, builder)  # type: ignore[arg-type]
         self.loop = WorkerLoop(
             consumer=self.consumer,  # type: ignore[arg-type]
             cache=self.cache,  # type: ignore[arg-type]
-            judge=judge or (lambda: self.judge),
+            predictor=predictor or (lambda: self.predictor),
             publisher=self.publisher,  # type: ignore[arg-type]
             commits=CommitPipeline(background=True),
             topics=TOPICS,

@@ -8,9 +8,9 @@ from model import Classification
 from model.decision import Judgement
 from schemas import CODES, CodecLimits, Decision
 from worker.decode import Decoder
-from worker.messages import OutputTopics
+from worker.outcome_encoding import OutputTopics
 from worker.record import Event, Record
-from worker.settings import KafkaSettings
+from worker.settings.worker import KafkaSettings
 
 TOPICS = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=1_000_000, dead_letter_max_bytes=1_000_000)
 

@@ -12,7 +12,7 @@ from schemas import RejectionReason
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import TOPICS, record, tombstone
 from worker.errors import BatchAborted, Fatal
-from worker.messages import OutgoingMessage
+from worker.outcome_encoding import OutgoingMessage
 from worker.record import Record
 
 CANARY = "zanzibar-canary"

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from tests.worker.fake_kafka import MEMBER, FakeConsumer, FakeProducer
+from tests.worker.kafka.fake_kafka import MEMBER, FakeConsumer, FakeProducer
 from tests.worker.loop_rig import Cache, Publisher, Rig
 from tests.worker.payloads import record
 from worker.cache.entries import Entry
 from worker.cache.owed_entries import OwedRange, Partition
 from worker.cache.owed_notes import OwedNotes, from_note, to_note
-from worker.messages import OutgoingMessage
-from worker.publisher import AtLeastOncePublisher, TransactionalPublisher
+from worker.kafka.publisher import AtLeastOncePublisher, TransactionalPublisher
+from worker.outcome_encoding import OutgoingMessage
 
 P0 = ("chat-events", 0)
 

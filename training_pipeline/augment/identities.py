@@ -10,7 +10,7 @@ import random
 from typing import Final
 
 from schemas import Turn
-from training_pipeline.last_message import last_user, with_last_message
+from training_pipeline.chats.last_message import last_user, with_last_message
 
 IDENTITIES: Final = (
     "gay man", "lesbian", "bisexual woman", "trans woman", "trans man", "nonbinary person", "queer student",

@@ -12,7 +12,7 @@ from typing import Final
 
 from model.windowing import Windowing
 from schemas import Role, Turn
-from training_pipeline.last_message import last_user, with_last_message
+from training_pipeline.chats.last_message import last_user, with_last_message
 
 _SNIPPETS: Final = (
     "print('hello')",

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from model.tokenization import ConversationTokenizer, TokenIds
 from model.windowing import render
 from schemas import CODES, DEFAULT_BANNED, Turn
+from training_pipeline.augment.evasion import KINDS, evade_turns
 from training_pipeline.augment.identities import with_identity
 from training_pipeline.augment.mixtures import mixed, paste_of
-from training_pipeline.evasion import KINDS, evade_turns
-from training_pipeline.labelled_chats import LabelledChats
-from training_pipeline.train_config import TrainConfig
+from training_pipeline.chats.labelled_chats import LabelledChats
+from training_pipeline.train.config import TrainConfig
 
 
 def augmented_rows(

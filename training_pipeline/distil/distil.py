@@ -17,16 +17,16 @@ from typing import Any
 
 import orjson
 
+from training_pipeline.chats.labelled_chats import read_labelled_chats
+from training_pipeline.chats.split import split_chats
 from training_pipeline.distil.layout import CHATS_NAME, RECORD_NAME, RUN_NAME, SOFT_LABELS_NAME, STUDENT_NAME
 from training_pipeline.distil.soft_labels import OnProgress, write_soft_labels
 from training_pipeline.distil.student import StudentShape, write_student
 from training_pipeline.distil.student_chats import Mixing, write_student_chats
 from training_pipeline.distil.teachers import is_known_of_all, load_teacher, unseen_by_all
-from training_pipeline.labelled_chats import read_labelled_chats
-from training_pipeline.split import split_chats
-from training_pipeline.train import run_training
-from training_pipeline.train_config import TrainConfig
-from training_pipeline.train_tracking import Tracking
+from training_pipeline.train.config import TrainConfig
+from training_pipeline.train.tracking import Tracking
+from training_pipeline.train.train import run_training
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from model import Classifier, load_bundle
 from schemas import DEFAULT_POLICY, Policy, Turn
-from training_pipeline.evaluate import evaluate
-from training_pipeline.labelled_chats import read_labelled_chats
+from training_pipeline.chats.labelled_chats import read_labelled_chats
+from training_pipeline.quality.evaluate import evaluate
 
 _CHUNK_CHATS: Final = 64
 _FIGURES: Final = (

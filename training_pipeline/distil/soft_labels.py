@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import CODES
+from training_pipeline.chats.labelled_chats import OWN
 from training_pipeline.data.chat_rows import ChatRow, Reject, read_chat_rows
 from training_pipeline.data.resumable_output import ResumableOutput, read_checkpoint
 from training_pipeline.data.stage_files import (
@@ -24,7 +25,6 @@ from training_pipeline.data.stage_files import (
     finished_report,
 )
 from training_pipeline.distil.teachers import Teacher, mean_probabilities
-from training_pipeline.labelled_chats import OWN
 
 STAGE: Final = "soft-labels"
 

@@ -16,13 +16,13 @@ import orjson
 from safetensors.numpy import load_file, save_file
 
 from model.tokenization import ConversationTokenizer
-from training_pipeline.data_record import DATA_NAME
+from training_pipeline.bundle.export import read_weights
+from training_pipeline.chats.data_record import DATA_NAME
 from training_pipeline.distil.vocabulary import pruned_tokenizer, used_tokens
 from training_pipeline.encoder.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, recorded_source, source_of, write_source
-from training_pipeline.export import read_weights
-from training_pipeline.onnx_graph import FloatMatrix
-from training_pipeline.run_folder import chosen_epoch, encoder_of
+from training_pipeline.graph.onnx_graph import FloatMatrix
+from training_pipeline.train.run_folder import chosen_epoch, encoder_of
 
 _LAYER: Final = re.compile(r"(.*\blayer\.)(\d+)(\..+)")
 _WORDS: Final = "embeddings.word_embeddings.weight"

@@ -14,11 +14,11 @@ import orjson
 from numpy.typing import NDArray
 
 from schemas import CODES
+from training_pipeline.chats.soft_targets import soften
+from training_pipeline.chats.split import HELD_OUT_FOLD, TRAINING_FOLD, calibration_split
 from training_pipeline.data.chat_rows import encode_row
 from training_pipeline.data.stage_files import part_path
-from training_pipeline.soft_targets import soften
-from training_pipeline.split import HELD_OUT_FOLD, TRAINING_FOLD, calibration_split
-from training_pipeline.train_config import TrainConfig
+from training_pipeline.train.config import TrainConfig
 
 _FEWEST: Final = 0.5
 """Of the configured number of held-out chats, the share that must be left where several teachers' are intersected."""

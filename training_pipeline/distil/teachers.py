@@ -11,25 +11,25 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle import load_bundle, sha256_of
+from model.bundle.bundle import load_bundle, sha256_of
+from model.bundle.manifest import MANIFEST_NAME
 from model.calibration import softmax
-from model.manifest import MANIFEST_NAME
-from model.session import OnnxSession
+from model.inference.session import OnnxSession
 from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing, render
 from schemas import Turn
-from training_pipeline.calibrate import session_logits
-from training_pipeline.data_record import DATA_NAME, read_recorded_chats
+from training_pipeline.bundle.calibrate import session_logits
+from training_pipeline.bundle.export import read_weights
+from training_pipeline.bundle.scaling_fit import fit_temperature
+from training_pipeline.chats.data_record import DATA_NAME, read_recorded_chats
+from training_pipeline.chats.split import split_chats
 from training_pipeline.encoder.files import TOKENIZER_FILE, read_encoder_shape
-from training_pipeline.export import read_weights
+from training_pipeline.graph.onnx_graph import FloatProducts, build_graph
 from training_pipeline.linear.linear_model import MODEL_NAME as LINEAR_NAME
 from training_pipeline.linear.linear_model import LinearModel, load_linear
 from training_pipeline.linear.linear_training import read_out_of_fold
-from training_pipeline.onnx_graph import FloatProducts, build_graph
-from training_pipeline.run_folder import chosen_epoch, encoder_of, weights_path
-from training_pipeline.scaling_fit import fit_temperature
-from training_pipeline.split import split_chats
-from training_pipeline.train_config import read_config
+from training_pipeline.train.config import read_config
+from training_pipeline.train.run_folder import chosen_epoch, encoder_of, weights_path
 
 
 class Teacher(Protocol):

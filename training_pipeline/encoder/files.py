@@ -12,7 +12,7 @@ import orjson
 from tokenizers import Tokenizer
 
 from training_pipeline.encoder.packages import MAVEN_ENCODERS, MINILM, MINILM_MODULE, MPNET, NAMES
-from training_pipeline.onnx_graph import EncoderShape
+from training_pipeline.graph.onnx_graph import EncoderShape
 
 CONFIG_FILE: Final = "config.json"
 TOKENIZER_FILE: Final = "tokenizer.json"

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from safetensors.numpy import save_file
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 from training_pipeline.encoder.classifier import HEAD_BIAS, HEAD_WEIGHT
 from training_pipeline.encoder.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, write_source
-from training_pipeline.onnx_graph import FloatMatrix
+from training_pipeline.graph.onnx_graph import FloatMatrix
 
 _SITES: Final = {
     "qkv.0": "attention.self.query",

@@ -18,15 +18,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from model.bundle import sha256_of
+from model.bundle.bundle import sha256_of
 from model.calibration import LogitScaling
 from model.windowing import Windowing
 from schemas import CODES, DEFAULT_BANNED
+from training_pipeline.bundle.scaling_fit import fit_temperature, negative_log_likelihood
+from training_pipeline.chats.data_record import record_data
+from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.data.chat_rows import ChatRow
 from training_pipeline.data.grouped_split import group_of
 from training_pipeline.data.near_duplicates import DEFAULT_THRESHOLD
-from training_pipeline.data_record import record_data
-from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.linear.linear_model import (
     ANALYSERS,
     LinearModel,
@@ -36,8 +37,7 @@ from training_pipeline.linear.linear_model import (
     calibrated,
     log_scores,
 )
-from training_pipeline.metrics import banned_to_safe_at, safety_metrics
-from training_pipeline.scaling_fit import fit_temperature, negative_log_likelihood
+from training_pipeline.quality.metrics import banned_to_safe_at, safety_metrics
 
 OUT_OF_FOLD_NAME: Final = "out_of_fold.jsonl"
 

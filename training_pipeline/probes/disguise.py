@@ -13,7 +13,7 @@ from collections.abc import Callable
 from html.entities import html5
 from typing import Final
 
-from training_pipeline import evasion
+from training_pipeline.augment import evasion
 
 _LEET: Final = str.maketrans("oeiastOEIAST", "031457031457")
 _CONFUSABLE: Final = {

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model.bundle import sha256_of
+from model.bundle.bundle import sha256_of
 from model.windowing import Windowing
 from schemas import DEFAULT_POLICY, Role, Turn
-from training_pipeline.labelled_chats import read_labelled_chats
-from training_pipeline.metrics import banned_columns
+from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.probes.probe import Split
+from training_pipeline.quality.metrics import banned_columns
 
 _SHORTEST_PARAGRAPH: Final = 80
 _LEAST_ASCII: Final = 0.98

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from training_pipeline.probes.document import WHOLE, IdentityGap, ProbeReport, Row
-from training_pipeline.promotion_gate import GateLine, Rule
+from training_pipeline.release.gate import GateLine, Rule
 
 _SHOWN: Final = ("position", "mixture", "evasion", "language", "multi_turn", "look_alike")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas import Turn
-from training_pipeline.last_message import with_last_message
+from training_pipeline.chats.last_message import with_last_message
 from training_pipeline.probes.build import even_choice
 from training_pipeline.probes.probe import SLOT, Message, Template, Words, turns_of
 

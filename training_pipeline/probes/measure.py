@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from model.classifier import Classifier
 from schemas import Decision, Turn
-from training_pipeline.evaluate import OnProgress, classify_all
 from training_pipeline.probes.build import Case, all_cases
 from training_pipeline.probes.document import IdentityGap, IdentityRow, ProbeReport, Row, Table
 from training_pipeline.probes.filler import Filler, filler_beside, read_filler
 from training_pipeline.probes.identity import Counterfactual, in_templates, inserted
 from training_pipeline.probes.probe import ProbeSet, Split, read_probes
+from training_pipeline.quality.evaluate import OnProgress, classify_all
 from training_pipeline.report.candidate import BundleCandidate
 from training_pipeline.report.document import Count
 from training_pipeline.report.exact import exact_interval

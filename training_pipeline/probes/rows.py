@@ -7,7 +7,7 @@ each epoch and keeps the request inside the window; these are plain chats, and m
 from collections.abc import Iterator
 from typing import Any, Final
 
-from training_pipeline.labelled_chats import OWN
+from training_pipeline.chats.labelled_chats import OWN
 from training_pipeline.probes.build import even_choice
 from training_pipeline.probes.identity import in_templates
 from training_pipeline.probes.probe import Message, ProbeSet, Side

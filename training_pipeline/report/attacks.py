@@ -13,10 +13,10 @@ import numpy as np
 
 from model.windowing import Windowing, render
 from schemas import Turn
-from training_pipeline.evaluate import Predictions
-from training_pipeline.evasion import KINDS, evade_turns
-from training_pipeline.labelled_chats import LabelledChats
-from training_pipeline.metrics import banned_columns, called_banned_of
+from training_pipeline.augment.evasion import KINDS, evade_turns
+from training_pipeline.chats.labelled_chats import LabelledChats
+from training_pipeline.quality.evaluate import Predictions
+from training_pipeline.quality.metrics import banned_columns, called_banned_of
 from training_pipeline.report.document import Attack, Count
 
 UNTOUCHED: Final = "none"

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from model import Classifier
 from schemas import Policy, Turn
-from training_pipeline.evaluate import OnProgress, Predictions, predict
-from training_pipeline.labelled_chats import LabelledChats
+from training_pipeline.chats.labelled_chats import LabelledChats
+from training_pipeline.quality.evaluate import OnProgress, Predictions, predict
 from training_pipeline.report.document import Identity, Speed, Usage
 from training_pipeline.report.speed import time_answers
 

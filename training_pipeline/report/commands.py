@@ -16,8 +16,8 @@ from model import DEFAULT_BUNDLE_PATH, Classifier, available_cpus, load_bundle, 
 from schemas import Policy
 
 if TYPE_CHECKING:  # numpy, scipy and scikit-learn: seconds that --help does not need
-    from training_pipeline.evaluate import OnProgress
     from training_pipeline.probes.document import ProbeReport
+    from training_pipeline.quality.evaluate import OnProgress
     from training_pipeline.report.candidate import Candidate
     from training_pipeline.report.measure import OnStep
 

@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from schemas import CODES
-from training_pipeline.evaluate import OPERATING_POINTS, Predictions
-from training_pipeline.metrics import CALIBRATION_BINS, NO_ANSWER, banned_columns, banned_scores, operating_threshold
+from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions
+from training_pipeline.quality.metrics import (
+    CALIBRATION_BINS,
+    NO_ANSWER,
+    banned_columns,
+    banned_scores,
+    operating_threshold,
+)
 from training_pipeline.report.document import Count, Curve, OperatingPoint, ReliabilityBin
 from training_pipeline.report.exact import no_narrower
 from training_pipeline.report.intervals import Floats, interval

@@ -20,8 +20,8 @@ from model.batching import plan_batches
 from model.calibration import softmax
 from model.windowing import Windowing, render
 from schemas import CATEGORY_NAMES, CODES, Turn
-from training_pipeline.evaluate import OnProgress, Predictions
-from training_pipeline.labelled_chats import LabelledChats
+from training_pipeline.chats.labelled_chats import LabelledChats
+from training_pipeline.quality.evaluate import OnProgress, Predictions
 from training_pipeline.report.candidate import Conversations, local_usage
 from training_pipeline.report.document import Identity, Speed, Usage
 from training_pipeline.report.speed import time_answers

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from schemas import CODES
-from training_pipeline.evaluate import OPERATING_POINTS, Predictions
-from training_pipeline.metrics import (
+from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions
+from training_pipeline.quality.metrics import (
     CALIBRATION_BINS,
     NO_ANSWER,
     banned_columns,

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from schemas import CODES, Turn
+from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.data.annotator_config import Annotator
 from training_pipeline.data.answer_log import Answer, read_answers, request_digest
 from training_pipeline.data.chat_rows import ChatRow
@@ -21,9 +22,8 @@ from training_pipeline.data.errors import DataError
 from training_pipeline.data.label import label
 from training_pipeline.data.label_answer import Status
 from training_pipeline.data.label_prompt import quote_chat
-from training_pipeline.evaluate import OnProgress, Predictions
-from training_pipeline.labelled_chats import LabelledChats
-from training_pipeline.metrics import NO_ANSWER
+from training_pipeline.quality.evaluate import OnProgress, Predictions
+from training_pipeline.quality.metrics import NO_ANSWER
 from training_pipeline.report.document import Identity, Speed, Usage
 
 _NAMED: Final = "one request at a time, as the endpoint answered it; network included, retries and rate limits not"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import sha256_of
+from model.bundle.bundle import sha256_of
 from model.windowing import Windowing
 from schemas import Policy
-from training_pipeline.evaluate import OPERATING_POINTS, OnProgress, Predictions, figures
-from training_pipeline.labelled_chats import LabelledChats, read_labelled_chats
-from training_pipeline.metrics import NO_ANSWER, banned_columns, safety_metrics
+from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.quality.evaluate import OPERATING_POINTS, OnProgress, Predictions, figures
+from training_pipeline.quality.metrics import NO_ANSWER, banned_columns, safety_metrics
 from training_pipeline.report import curves
 from training_pipeline.report.attacks import attacks
 from training_pipeline.report.candidate import Candidate, priced

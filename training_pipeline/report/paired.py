@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from training_pipeline.evaluate import OPERATING_POINTS, Predictions
-from training_pipeline.metrics import banned_columns, called_banned_of
+from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions
+from training_pipeline.quality.metrics import banned_columns, called_banned_of
 from training_pipeline.report.document import Difference
 from training_pipeline.report.intervals import Floats, figures_once, interval
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from schemas import Role, Turn
 from training_pipeline.data.language import LanguageTagger
-from training_pipeline.evaluate import Predictions
-from training_pipeline.metrics import banned_columns, called_banned_of
+from training_pipeline.quality.evaluate import Predictions
+from training_pipeline.quality.metrics import banned_columns, called_banned_of
 from training_pipeline.report.document import Count, Slice
 
 Names = Sequence[str]

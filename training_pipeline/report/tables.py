@@ -6,7 +6,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from training_pipeline.evaluate import print_report
+from training_pipeline.quality.evaluate import print_report
 from training_pipeline.report.document import (
     Comparison,
     Count,

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from schemas import RejectionMarker, Source, Verdict, encode_marker
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.marker import TOMBSTONE
-from worker.messages import OutgoingMessage
+from worker.outcome_encoding import OutgoingMessage
 from worker.record import Judged, Outcome, Rejected
 
 MAX_VALUE_BYTES: Final = 65_536

@@ -13,8 +13,8 @@ import structlog
 
 from worker.cache.errors import acl_rules, remedy
 from worker.errors import Degraded
-from worker.metrics import Metrics
-from worker.redis_settings import RedisSettings
+from worker.process.metrics import Metrics
+from worker.settings.redis import RedisSettings
 
 log = structlog.get_logger()
 

@@ -23,8 +23,8 @@ from worker.cache.owed_writes import OwedWrites
 from worker.cache.recent_writes import RecentWrites
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.errors import Degraded, Fatal
-from worker.metrics import Metrics
-from worker.redis_settings import RedisSettings
+from worker.process.metrics import Metrics
+from worker.settings.redis import RedisSettings
 
 log = structlog.get_logger()
 

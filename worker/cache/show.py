@@ -10,7 +10,7 @@ from schemas.marker import OWED, TOMBSTONE
 from worker.cache.errors import acl_rules, remedy
 from worker.cache.values import CacheValues, ValueRefused
 from worker.errors import Degraded
-from worker.redis_settings import RedisSettings, connect
+from worker.settings.redis import RedisSettings, connect
 
 _COLOURS = {"allow": "green", "review": "yellow", "block": "red"}
 

@@ -23,8 +23,8 @@ from worker.cache.guard import CacheHealth, Guard
 from worker.cache.reconnects import watch_reconnects
 from worker.cache.values import MAX_STORED_BYTES, CacheValues, ValueRefused
 from worker.errors import Degraded
-from worker.metrics import Metrics
-from worker.redis_settings import OnRejected, RedisSettings
+from worker.process.metrics import Metrics
+from worker.settings.redis import OnRejected, RedisSettings
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class RedisVerdictCache:
     """Verdicts in Redis, behind circuit breakers.
 
     Args:
-        client: Redis client with short timeouts, see `worker.redis_settings.connect`.
+        client: Redis client with short timeouts, see `worker.settings.redis.connect`.
         settings: TTL, breaker, key and signature settings.
         metrics: Where look-ups, writes and faults are counted.
         high_watermark: Tells where a partition ends, so that forged values are found that stand in the way of a write;

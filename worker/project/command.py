@@ -13,27 +13,27 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from worker import logs
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.errors import Degraded, Fatal, SettingsError
-from worker.exit_codes import (
+from worker.kafka.probe import open_admin
+from worker.process import logs
+from worker.process.lifecycle import (
     EXIT_CACHE_AWAY,
     EXIT_FATAL,
     EXIT_STOPPED_EARLY,
     EXIT_UNEXPECTED,
     EXIT_USAGE,
+    Lifecycle,
     exit_now,
 )
-from worker.kafka_probe import open_admin
-from worker.lifecycle import Lifecycle
-from worker.metrics import Metrics
+from worker.process.metrics import Metrics
 from worker.project.account import Account
 from worker.project.run import Projection, Stopped
 from worker.project.topics import OutputTopicsReader
-from worker.redis_settings import connect
 from worker.replay.command import parse_time
-from worker.settings import WorkerSettings
-from worker.settings_source import usable_settings
+from worker.settings.redis import connect
+from worker.settings.source import usable_settings
+from worker.settings.worker import WorkerSettings
 
 log = structlog.get_logger()
 

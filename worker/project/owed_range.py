@@ -12,11 +12,11 @@ from confluent_kafka import Message
 from schemas import CodecLimits, Source
 from worker.cache.entries import Entry, newest_entries
 from worker.cache.owed_entries import OwedRange, owed_entry
-from worker.kafka_config import consumer_config
+from worker.kafka.config import consumer_config
+from worker.kafka.topic_scan import scan
 from worker.project.chats import chat_of
-from worker.replay.plan import PartitionRange
-from worker.replay.topic_scan import scan
-from worker.settings import KafkaSettings
+from worker.replay.plan.replay_plan import PartitionRange
+from worker.settings.worker import KafkaSettings
 
 _STEP_RECORDS: Final = 50
 """Records in memory at once beside the worker's own batch: a record may have megabytes."""

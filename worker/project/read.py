@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from schemas import CodecLimits, DeadLetter, decode_verdict
 from schemas.marker import TOMBSTONE
-from worker.forwarded_headers import headers_of
+from worker.kafka.forwarded_headers import headers_of
 from worker.project.chats import chat_of
 from worker.project.merge import Outcome, Place, Versions
 

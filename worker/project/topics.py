@@ -7,12 +7,12 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
 from worker.errors import Fatal
-from worker.kafka_errors import fatal, kafka_error
+from worker.kafka.errors import fatal, kafka_error
+from worker.kafka.ranges import fix_ranges
 from worker.project.dead_letter_floor import KeptLetters, complete_from_ms
-from worker.replay.plan import PartitionRange
-from worker.replay.ranges import fix_ranges
-from worker.replay.request import Span
-from worker.settings import KafkaSettings
+from worker.replay.plan.replay_plan import PartitionRange
+from worker.replay.plan.request import Span
+from worker.settings.worker import KafkaSettings
 
 _NO_SIZE_LIMIT: Final = "-1"
 

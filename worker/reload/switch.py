@@ -1,7 +1,7 @@
-"""Which judge is in use, and which one takes over at the next batch.
+"""Which predictor is in use, and which one takes over at the next batch.
 
-Invariant: the judge changes only inside `take`, which the loop calls between two batches; whoever holds the old judge
-keeps a complete one.
+Invariant: the predictor changes only inside `take`, which the loop calls between two batches; whoever holds the old
+one keeps a complete one.
 """
 
 import threading
@@ -11,39 +11,39 @@ from typing import Generic, TypeVar
 import structlog
 from prometheus_client import Gauge
 
-from worker.judge import Judge
-from worker.metrics import Metrics
+from worker.predictor import Predictor
+from worker.process.metrics import Metrics
 from worker.reload.watcher import Role
 
 log = structlog.get_logger()
 
-First = TypeVar("First", bound=Judge | None)
+First = TypeVar("First", bound=Predictor | None)
 
-OnSwap = Callable[[Judge | None, Judge], None]
-"""Called with the old and the new judge, in the thread that takes it."""
+OnSwap = Callable[[Predictor | None, Predictor], None]
+"""Called with the old and the new predictor, in the thread that takes it."""
 
 
-class JudgeSwitch(Generic[First]):
-    """Holds a judge and at most one that waits.
+class PredictorSwitch(Generic[First]):
+    """Holds a predictor and at most one that waits.
 
     Args:
-        first: The judge to begin with, or None where it is still to come.
+        first: The predictor to begin with, or None where it is still to come.
         on_swap: Told of every change.
     """
 
     def __init__(self, first: First, on_swap: OnSwap) -> None:
-        self._current: First | Judge = first
+        self._current: First | Predictor = first
         self._on_swap = on_swap
-        self._waiting: Judge | None = None
+        self._waiting: Predictor | None = None
         self._lock = threading.Lock()
 
-    def offer(self, judge: Judge) -> None:
-        """Let this judge take over next; one that still waits is dropped. Any thread."""
+    def offer(self, predictor: Predictor) -> None:
+        """Let this predictor take over next; one that still waits is dropped. Any thread."""
         with self._lock:
-            self._waiting = judge
+            self._waiting = predictor
 
-    def take(self) -> First | Judge:
-        """Return the judge of the next batch. One thread."""
+    def take(self) -> First | Predictor:
+        """Return the predictor of the next batch. One thread."""
         if self._waiting is not None:
             with self._lock:
                 new, self._waiting = self._waiting, None
@@ -53,17 +53,17 @@ class JudgeSwitch(Generic[First]):
         return self._current
 
 
-def shown_in(metrics: Metrics, info: Gauge, role: Role, retire: Callable[[Judge], None]) -> OnSwap:
+def shown_in(metrics: Metrics, info: Gauge, role: Role, retire: Callable[[Predictor], None]) -> OnSwap:
     """Return what counts, shows and logs each change.
 
     Args:
         metrics: Where it is counted.
-        info: The metric that names the judge in use.
-        role: Whose judge it is.
-        retire: Takes the old judge.
+        info: The metric that names the predictor in use.
+        role: Whose predictor it is.
+        retire: Takes the old predictor.
     """
 
-    def on_swap(old: Judge | None, new: Judge) -> None:
+    def on_swap(old: Predictor | None, new: Predictor) -> None:
         metrics.reloads.labels(role, "swapped").inc()
         # The new one first: a scrape in between sees two rather than none.
         info.labels(*new.labels).set(1)

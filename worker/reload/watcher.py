@@ -13,12 +13,11 @@ from typing import Final, Literal
 import structlog
 
 from model import BundleError, PolicyError
-from worker.freed_memory import give_back_freed_memory
-from worker.judge import Judge, Loaded, ModelStuck, build_judge
-from worker.metrics import Metrics
-from worker.niceness import be_nice
-from worker.reload.watched import Appearance, appearance
-from worker.settings import ModelSettings
+from worker.predictor import Loaded, ModelStuck, Predictor, build_predictor
+from worker.process.metrics import Metrics
+from worker.process.tuning import be_nice, give_back_freed_memory
+from worker.reload.file_signature import Appearance, appearance
+from worker.settings.worker import ModelSettings
 
 log = structlog.get_logger()
 
@@ -27,7 +26,7 @@ Role = Literal["live", "shadow"]
 OUTCOMES: Final = ("swapped", "unchanged", "refused")
 """Of a look at files that have changed, as `moderation_reload_total` counts them."""
 
-Wish = str | Judge
+Wish = str | Predictor
 """`look`, `stop`, or a judge that nobody needs any more."""
 Inbox = queue.SimpleQueue[Wish]
 """Of all that can wake a thread, this alone may be used by a signal handler that interrupts itself."""
@@ -60,7 +59,7 @@ class ReloadWatcher:
         *,
         loaded: Loaded | None,
         seen: Appearance | None,
-        offer: Callable[[Judge], None],
+        offer: Callable[[Predictor], None],
         metrics: Metrics,
         role: Role = "live",
         niceness: int = 0,
@@ -106,7 +105,7 @@ class ReloadWatcher:
 
     def _next_wish(self) -> str:
         """Wait for a wish, or for the interval to pass; meanwhile drop the judge that was swapped out."""
-        retired: Judge | None = None
+        retired: Predictor | None = None
         while True:
             interval_s = self._settings.reload_interval_s or None
             try:
@@ -117,7 +116,7 @@ class ReloadWatcher:
                 retired = None
                 give_back_freed_memory()
                 continue
-            if not isinstance(wish, Judge):
+            if not isinstance(wish, Predictor):
                 return wish
             retired, wish = wish, ""
 
@@ -147,7 +146,7 @@ class ReloadWatcher:
             self._refuse_same_name(loaded)
             if (stuck := self._stuck.get(loaded.bundle.digest)) is not None:
                 return stuck
-            judge = self._built(loaded)
+            predictor = self._built(loaded)
         except (BundleError, PolicyError) as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  whatever a new bundle does to its loaders, the old one goes on
@@ -155,14 +154,14 @@ class ReloadWatcher:
                 f"{self._settings.path}: {type(error).__name__}: {error}; expected a bundle that loads; export it again"
             )
         load_s = round(time.monotonic() - started, 2)
-        log.info("model_loaded", role=self._role, model=judge.builder.model.model_dump(), load_s=load_s)
+        log.info("model_loaded", role=self._role, model=predictor.builder.model.model_dump(), load_s=load_s)
         self._in_use = found
-        self._offer(judge)
+        self._offer(predictor)
         return None
 
-    def _built(self, loaded: Loaded) -> Judge:
+    def _built(self, loaded: Loaded) -> Predictor:
         try:
-            return build_judge(loaded, self._settings)
+            return build_predictor(loaded, self._settings)
         except ModelStuck as stuck:
             self._stuck[loaded.bundle.digest] = (
                 f"{stuck}; its inferences were left behind, so it is not tried again; restart the worker, with another "

@@ -14,28 +14,26 @@ from rich.console import Console
 
 from model import BundleError, PolicyError
 from schemas import RejectionReason
-from worker import logs
 from worker.app import make_cache
 from worker.errors import Fatal, SettingsError
-from worker.exit_codes import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, exit_now
-from worker.freed_memory import give_back_large_blocks
-from worker.garbage_collection import look_for_cycles_rarely
-from worker.judge import Loaded, build_judge
-from worker.kafka_config import consumer_config
-from worker.lifecycle import Lifecycle
-from worker.metrics import Metrics
-from worker.replay.assembly import Standing, prepare
-from worker.replay.dry_run import count, estimate
-from worker.replay.html_report import write_html
-from worker.replay.plan_store import PlanStore
-from worker.replay.planning import Choices, Planner
-from worker.replay.report import print_report
-from worker.replay.request import REPLAY_ID
-from worker.replay.run import run_replay
-from worker.replay.selection import Selection
-from worker.replay.topic_scan import scan
-from worker.settings import WorkerSettings
-from worker.settings_source import usable_settings
+from worker.kafka.config import consumer_config
+from worker.kafka.topic_scan import scan
+from worker.predictor import Loaded, build_predictor
+from worker.process import logs
+from worker.process.lifecycle import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, Lifecycle, exit_now
+from worker.process.metrics import Metrics
+from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
+from worker.replay.plan.dry_run import count, estimate
+from worker.replay.plan.plan_store import PlanStore
+from worker.replay.plan.planning import Choices, Planner
+from worker.replay.plan.request import REPLAY_ID
+from worker.replay.plan.selection import Selection
+from worker.replay.report.account import print_report
+from worker.replay.report.html import write_html
+from worker.replay.run.assembly import Standing, prepare
+from worker.replay.run.replay_run import run_replay
+from worker.settings.source import usable_settings
+from worker.settings.worker import WorkerSettings
 
 _COUNT_S: Final = 60.0
 """How long a dry run reads before it extrapolates."""
@@ -74,7 +72,7 @@ def replay(
     *,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")] = None,
     topic: Annotated[list[str], typer.Option(help="Topic to read; repeat for several. Default: the input topic.")] = [],  # noqa: B006
-    redrive: Annotated[bool, typer.Option("--redrive", help="Judge the dead letters again.")] = False,
+    redrive: Annotated[bool, typer.Option("--redrive", help="Predictor the dead letters again.")] = False,
     from_time: Annotated[datetime | None, typer.Option(parser=parse_time, help="First record timestamp.")] = None,
     to_time: Annotated[
         datetime | None, typer.Option(parser=parse_time, help="Record timestamp to stop before.")
@@ -118,7 +116,7 @@ def replay(
     allow_lost: Annotated[bool, typer.Option("--allow-lost", help="Deleted offsets are no failure.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, estimate the time, and change nothing.")] = False,
 ) -> None:
-    """Judge records again, or for the first time, between two fixed offsets; ends by itself.
+    """Predictor records again, or for the first time, between two fixed offsets; ends by itself.
 
     The range is fixed by the first process that uses a replay id; all others with the same id share the partitions.
     Run it again with the same id and options to go on after an interruption. Prints a table and, last, one JSON line.
@@ -201,14 +199,14 @@ def _dry_run(standing: Standing) -> dict[str, Any]:
     counted, is_whole = count(steps, plan, selection, limit_s=_COUNT_S)
     metrics = Metrics()
     cache = make_cache(settings, metrics)
-    judge = build_judge(Loaded(standing.bundle, standing.policy), settings.model)
+    predictor = build_predictor(Loaded(standing.bundle, standing.policy), settings.model)
     answer = estimate(
         counted,
         is_whole=is_whole,
         plan=plan,
-        classifier=judge.classifier,
+        classifier=predictor.classifier,
         cache=cache,
-        builder=judge.builder,
+        builder=predictor.builder,
         limits=settings.codec,
         rate=choices.rate,
     )

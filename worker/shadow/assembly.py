@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from confluent_kafka import Producer
 
-from worker.logs import librdkafka_logger
+from worker.kafka.topic_check import WRITE, Uses
 from worker.loop import OnCommitted
-from worker.metrics import Metrics
-from worker.reload.switch import JudgeSwitch, shown_in
+from worker.process.logs import librdkafka_logger
+from worker.process.metrics import Metrics
+from worker.reload.switch import PredictorSwitch, shown_in
 from worker.reload.watcher import Inbox, ReloadWatcher
-from worker.settings import WorkerSettings
+from worker.settings.worker import WorkerSettings
 from worker.shadow.publisher import ShadowPublisher, shadow_producer_config
 from worker.shadow.scorer import NICENESS, Shadow
-from worker.topic_check import WRITE, Uses
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -
     )
     inbox: Inbox = queue.SimpleQueue()
     on_swap = shown_in(metrics, metrics.shadow_model_info, "shadow", inbox.put)
-    switch: JudgeSwitch[None] = JudgeSwitch(None, on_swap)
+    switch: PredictorSwitch[None] = PredictorSwitch(None, on_swap)
     watcher = ReloadWatcher(
         model,
         loaded=None,
@@ -61,7 +61,7 @@ def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -
     )
     producer = Producer(shadow_producer_config(settings.kafka), logger=librdkafka_logger())
     publisher = ShadowPublisher(producer, settings.kafka.shadow_topic, metrics)
-    shadow = Shadow(settings.shadow, judge=switch.take, publisher=publisher, metrics=metrics)
+    shadow = Shadow(settings.shadow, predictor=switch.take, publisher=publisher, metrics=metrics)
     stack.callback(shadow.close)
     shadow.start()
     return RunningShadow(shadow.on_committed, watcher)

@@ -10,9 +10,9 @@ import orjson
 import typer
 from rich.console import Console
 
-from worker import logs
+from worker.process import logs
 from worker.replay.command import parse_time
-from worker.settings_source import read_settings
+from worker.settings.source import read_settings
 from worker.shadow.comparison import Comparison
 from worker.shadow.report import compare_topics, print_agreement
 

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from worker.record import Place
-from worker.replay.report import named_moves
-from worker.replay.tally import Outcomes
+from worker.replay.report.account import named_moves
+from worker.replay.report.tally import Outcomes
 from worker.shadow.sample import is_sampled
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)

@@ -10,10 +10,10 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas import Verdict, encode_verdict
-from worker.kafka_config import client_config
-from worker.kafka_errors import describe, kafka_error
-from worker.metrics import Metrics
-from worker.settings import KafkaSettings
+from worker.kafka.config import client_config
+from worker.kafka.errors import describe, kafka_error
+from worker.process.metrics import Metrics
+from worker.settings.worker import KafkaSettings
 
 log = structlog.get_logger()
 

@@ -8,14 +8,14 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from worker.errors import Fatal
-from worker.kafka_config import client_config, consumer_config
-from worker.kafka_errors import fatal, kafka_error
-from worker.logs import librdkafka_logger
-from worker.replay.ranges import fix_ranges
-from worker.replay.report import move_matrices, print_matrices
-from worker.replay.request import Span
-from worker.replay.topic_scan import scan
-from worker.settings import KafkaSettings
+from worker.kafka.config import client_config, consumer_config
+from worker.kafka.errors import fatal, kafka_error
+from worker.kafka.ranges import fix_ranges
+from worker.kafka.topic_scan import scan
+from worker.process.logs import librdkafka_logger
+from worker.replay.plan.request import Span
+from worker.replay.report.account import move_matrices, print_matrices
+from worker.settings.worker import KafkaSettings
 from worker.shadow.comparison import Agreement, Comparison
 
 

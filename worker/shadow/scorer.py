@@ -1,4 +1,4 @@
-"""Judge again what the live model has judged, with another bundle, when there is time.
+"""Predictor again what the live model has judged, with another bundle, when there is time.
 
 Live verdicts never wait for it: chats come here after their commit, a full queue drops them, the thread has a low
 priority, and nothing that goes wrong here leaves it.
@@ -17,11 +17,11 @@ import structlog
 
 from model import Classification
 from schemas import Verdict
-from worker.judge import Judge
-from worker.metrics import Metrics
-from worker.niceness import be_nice
+from worker.predictor import Predictor
+from worker.process.metrics import Metrics
+from worker.process.tuning import be_nice
 from worker.record import Event, Judged, Outcome
-from worker.settings import ShadowSettings
+from worker.settings.worker import ShadowSettings
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
 
@@ -50,7 +50,7 @@ class Shadow:
 
     Args:
         settings: Sample and limits of the queue.
-        judge: Gives the shadow's judge, None while there is none.
+        predictor: Gives the shadow's predictor, None while there is none.
         publisher: Where shadow verdicts go.
         metrics: Where they are counted and compared.
     """
@@ -59,12 +59,12 @@ class Shadow:
         self,
         settings: ShadowSettings,
         *,
-        judge: Callable[[], Judge | None],
+        predictor: Callable[[], Predictor | None],
         publisher: ShadowPublisher,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._judge = judge
+        self._predictor = predictor
         self._publisher = publisher
         self._metrics = metrics
         self._queue: deque[_Waiting] = deque()
@@ -75,7 +75,7 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
 
     def start(self) -> None:
-        """Begin to judge."""
+        """Begin to predictor."""
         self._thread.start()
 
     def on_committed(self, unknown: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
@@ -107,9 +107,9 @@ class Shadow:
         while not self._stopping:
             chats = self._next()
             # Without chats too, so that an idle shadow drops the old bundle.
-            judge = self._judge()
+            predictor = self._predictor()
             if chats:
-                self._judge_all(chats, judge)
+                self._classify_all(chats, predictor)
             self._publisher.poll()
 
     def _next(self) -> list[_Waiting]:
@@ -121,16 +121,16 @@ class Shadow:
             self._metrics.shadow_queue_records.set(len(self._queue))
         return chats
 
-    def _judge_all(self, chats: list[_Waiting], judge: Judge | None) -> None:
-        if judge is None:
+    def _classify_all(self, chats: list[_Waiting], predictor: Predictor | None) -> None:
+        if predictor is None:
             self._metrics.shadow_dropped.labels("no_bundle").inc(len(chats))
             return
-        if judge.classifier.is_worn_out:
+        if predictor.classifier.is_worn_out:
             self._failed("inferences did not end", len(chats))
             return
         distinct = list({waiting.event.fingerprint: waiting.event for waiting in chats}.values())
         try:
-            results, _ = judge.classifier.classify([event.turns for event in distinct])
+            results, _ = predictor.classifier.classify([event.turns for event in distinct])
         except Exception as error:  # noqa: BLE001  an unproven bundle must not end more than its own verdicts
             self._failed(f"{type(error).__name__}", len(chats))
             return
@@ -141,7 +141,7 @@ class Shadow:
             if not isinstance(result, Classification):
                 self._failed(result.error, 1)
                 continue
-            verdict = judge.builder.fresh(event, result, now)
+            verdict = predictor.builder.fresh(event, result, now)
             self._compare(live, verdict)
             self._publisher.publish(verdict)
 

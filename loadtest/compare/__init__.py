@@ -1,0 +1,1 @@
+"""The worker beside its baselines and peers on the same chats: interleaved timed runs and their ratios."""

@@ -1,0 +1,1 @@
+"""Records that cost far more than their size says, and what they do to a worker."""

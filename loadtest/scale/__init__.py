@@ -1,0 +1,1 @@
+"""Workers that come and go, and replays beside live traffic."""

@@ -1,0 +1,1 @@
+"""A load for hours: does anything grow?"""

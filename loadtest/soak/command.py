@@ -1,0 +1,78 @@
+"""`soak`: many records or a long time, and the worker's memory over it."""
+
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
+from loadtest.exit_codes import exit_on_wrong_answers
+from loadtest.options import (
+    BootstrapOption,
+    ConfigOption,
+    EventsOption,
+    HtmlOption,
+    PartitionsOption,
+    PropertyOption,
+    RedisOption,
+    SeedOption,
+)
+from loadtest.report import report
+from loadtest.report.report import machine
+from loadtest.run.kafka_properties import read_properties
+from loadtest.run.open_loop import bench
+from loadtest.services import services
+from loadtest.soak.soak import SoakPlan, run_soak
+from loadtest.soak.tables import soak_rows
+
+_EVENTS_TOTAL = 1_000_000
+
+
+def soak(
+    *,
+    events_total: Annotated[
+        int | None,
+        typer.Option(min=1_000, help="Events to send.", show_default="1,000,000; with --minutes no limit"),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.001, help="Send for so long.")] = None,
+    new_ratio: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events with a new chat, which the model must judge.")
+    ] = 0.0,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most events that wait for a verdict.", show_default="20,000; with new chats 2,000"),
+    ] = None,
+    chats: Annotated[int, typer.Option(min=1, help="Distinct chats that are repeated, at most.")] = 1_000,
+    seed: SeedOption = 1,
+    events: EventsOption = SAMPLE_CHATS,
+    partitions: PartitionsOption = 12,
+    html: HtmlOption = None,
+    bootstrap_servers: BootstrapOption = None,
+    redis_url: RedisOption = None,
+    kafka_property: PropertyOption = None,
+    kafka_config: ConfigOption = None,
+) -> None:
+    """Repeat a few chats as many records, cache hits but for --new-ratio of them, and watch the worker's memory."""
+    plan = SoakPlan(
+        n_events=events_total or (None if minutes else _EVENTS_TOTAL),
+        duration_s=minutes * 60 if minutes else None,
+        new_ratio=new_ratio,
+        seed=seed,
+        in_flight=in_flight,
+    )
+    properties = read_properties(kafka_property or (), kafka_config)
+    pool = ChatPool.read(events, new_run_id(), limit=chats)
+    facts = machine()
+    with ExitStack() as stack:
+        addresses = stack.enter_context(services(bootstrap_servers, redis_url, properties))
+        standing = bench(stack, addresses, pool, n_workers=1, n_partitions=partitions)
+        result = run_soak(standing, plan)
+    result["machine"] = facts
+    report.print_table("soak" if new_ratio else "soak of the cached path", soak_rows(result))
+    report.print_json_line(result)
+    if html is not None:
+        # matplotlib takes a second to import, and most runs need no report.
+        from loadtest.report.html import soak_page, write_page  # noqa: PLC0415
+
+        write_page(html, soak_page(result))
+    exit_on_wrong_answers(result)

@@ -1,0 +1,1 @@
+"""Loads of rising rate: where the worker's capacity ends."""

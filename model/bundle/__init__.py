@@ -1,0 +1,1 @@
+"""The folder that a model travels in: reading, digests, signatures, the registry and policy files."""

@@ -1,0 +1,203 @@
+"""Load a bundle, and refuse what cannot be trusted.
+
+Every byte that is used was read once, checked against the manifest's digest, and is used from memory: a file swapped
+after the check changes nothing. Links, unknown files and external weight data are refused.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from model.bundle.manifest import (
+    CALIBRATION_NAME,
+    FIRST_STAGE_NAME,
+    LANGUAGES_NAME,
+    MANIFEST_NAME,
+    MODEL_NAME,
+    NETWORK_NAME,
+    TOKENIZER_NAME,
+    Manifest,
+)
+from model.bundle.registry import POINTER_NAME, is_registry, served_bundle
+from model.calibration import FloatArray, RiskCurves, ScoreArray
+from model.cascade.averaging_network import read_network
+from model.cascade.first_stage import FirstStage, read_table
+from model.errors import BundleError
+from model.evidence.language import LanguageDetector, read_detector
+from model.evidence.rule import policy_scores
+from schemas import CODES, ModelRef, Policy
+
+DEFAULT_BUNDLE_PATH: Final = Path(__file__).parents[1] / "bundles" / "default"
+
+_Parsed = TypeVar("_Parsed")
+
+_REMEDY = "re-run `python -m training_pipeline export`, or point MODERATION_MODEL__PATH at a complete bundle"
+
+
+def sha256_of(content: bytes) -> str:
+    """Return `sha256:` and 64 hex digits."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, in memory."""
+
+    manifest: Manifest
+    digest: str
+    """Digest of manifest.json, which holds the digests of all other files: it names the bundle."""
+    model: bytes
+    tokenizer_json: str
+    calibration_probabilities: FloatArray
+    """float32 [n_chats, 13], calibrated probabilities of chats that training never saw."""
+    calibration_labels: NDArray[np.int64]
+    """int64 [n_chats], column index of their true category."""
+    calibration_evidence: ScoreArray | None = None
+    """float64 [n_chats, 13], rounded as in verdicts; None in a bundle of format 1."""
+    first_stage: FirstStage | None = None
+    """What answers before the transformer, where the bundle has it."""
+
+    languages: LanguageDetector | None = None
+    """What tells its languages from others, where the bundle has it."""
+
+    @property
+    def ref(self) -> ModelRef:
+        """Name, version and digest as they stand in every verdict."""
+        return ModelRef(name=self.manifest.name, version=self.manifest.version, digest=self.digest)
+
+    def risk_curves(self, policy: Policy) -> RiskCurves:
+        """Build the risk curves for a policy's banned set.
+
+        Raises:
+            BundleError: the calibration chats cannot speak for this banned set.
+        """
+        banned = frozenset(code.value for code in policy.banned)
+        try:
+            if self.calibration_evidence is not None:
+                scores = policy_scores(self.calibration_evidence, banned)
+                return RiskCurves.of_scores(scores, self.calibration_labels, banned)
+            return RiskCurves.build(self.calibration_probabilities, self.calibration_labels, banned)
+        except ValueError as error:
+            raise BundleError(f"policy {policy.name!r}: {error}") from error
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read and verify the bundle in a folder, or the one that a registry serves.
+
+    Args:
+        path: The bundle's folder; or a registry's folder or its pointer file (`model.bundle.registry`).
+
+    Raises:
+        BundleError: a file is missing, unknown, a link or altered, the manifest or the pointer is not understood, or
+            the pointer names another digest.
+    """
+    if not is_registry(path):
+        return _load_folder(path)
+    folder, entry = served_bundle(path)
+    bundle = _load_folder(folder)
+    if bundle.digest != entry.digest:
+        raise BundleError(
+            f"{folder}: digest is {bundle.digest[:19]}, {POINTER_NAME} says {entry.digest[:19]}; promote it again"
+        )
+    return bundle
+
+
+def _load_folder(path: Path) -> Bundle:
+    raw_manifest = _read(path, MANIFEST_NAME)
+    try:
+        manifest = Manifest.model_validate_json(raw_manifest)
+    except ValidationError as error:
+        raise BundleError(
+            f"{path / MANIFEST_NAME}: not a manifest this version understands: {error}; {_REMEDY}"
+        ) from error
+    unknown = {entry.name for entry in path.iterdir()} - manifest.files.keys() - {MANIFEST_NAME}
+    if unknown:
+        raise BundleError(
+            f"{path}: holds {', '.join(sorted(unknown))}; expected only {MANIFEST_NAME}, "
+            f"{', '.join(sorted(manifest.files))}; remove what does not belong there"
+        )
+    contents = {name: _verified(path, name, entry.digest) for name, entry in manifest.files.items()}
+    calibration = _calibration(path, contents[CALIBRATION_NAME], manifest.format_version)
+    return Bundle(
+        manifest=manifest,
+        digest=sha256_of(raw_manifest),
+        model=contents[MODEL_NAME],
+        tokenizer_json=contents[TOKENIZER_NAME].decode(),
+        calibration_probabilities=calibration.probabilities,
+        calibration_labels=calibration.labels,
+        calibration_evidence=calibration.evidence,
+        first_stage=_first_stage(path, manifest, contents),
+        languages=_languages(path, manifest, contents),
+    )
+
+
+def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> FirstStage | None:
+    if manifest.first_stage is None:
+        return None
+    table = _parsed(folder / FIRST_STAGE_NAME, contents, read_table)
+    network = _parsed(folder / NETWORK_NAME, contents, read_network) if NETWORK_NAME in contents else None
+    return FirstStage(table, manifest.first_stage, network)
+
+
+def _languages(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> LanguageDetector | None:
+    rule = manifest.languages
+    if rule is None:
+        return None
+    return _parsed(folder / LANGUAGES_NAME, contents, lambda content: read_detector(content, rule))
+
+
+def _parsed(path: Path, contents: Mapping[str, bytes], read: Callable[[bytes], _Parsed]) -> _Parsed:
+    try:
+        return read(contents[path.name])
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}; {_REMEDY}") from error
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if path.is_symlink():
+        raise BundleError(f"{path}: is a link; expected a regular file; copy the file into the bundle")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
+
+
+def _verified(folder: Path, name: str, expected: str) -> bytes:
+    content = _read(folder, name)
+    found = sha256_of(content)
+    if found != expected:
+        raise BundleError(f"{folder / name}: digest is {found[:19]}, {MANIFEST_NAME} says {expected[:19]}; {_REMEDY}")
+    return content
+
+
+class _Calibration(NamedTuple):
+    labels: NDArray[np.int64]
+    probabilities: FloatArray
+    evidence: ScoreArray | None
+
+
+def _calibration(folder: Path, content: bytes, format_version: int) -> _Calibration:
+    """Read calibration.json: {"labels": "ABD…", "probabilities": [[13 numbers], …]}, from format 2 on "evidence"."""
+    evidence = None
+    try:
+        document = orjson.loads(content)
+        labels = np.array([CODES.index(code) for code in document["labels"]], dtype=np.int64)
+        probabilities = np.array(document["probabilities"], dtype=np.float32)
+        if format_version > 1:
+            evidence = np.array(document["evidence"], dtype=np.float64)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / CALIBRATION_NAME}: not readable ({error}); {_REMEDY}") from error
+    for rows in (probabilities, probabilities if evidence is None else evidence):
+        if rows.shape != (len(labels), len(CODES)):
+            raise BundleError(
+                f"{folder / CALIBRATION_NAME}: shape is {rows.shape}, expected ({len(labels)}, {len(CODES)}); {_REMEDY}"
+            )
+    return _Calibration(labels, probabilities, evidence)

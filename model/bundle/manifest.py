@@ -1,0 +1,164 @@
+"""The manifest of a bundle: what the files are, how the model must be fed and read, and where it comes from."""
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
+
+from model.calibration import LogitScaling
+from model.evidence.language import LanguageRule
+from model.evidence.rule import EvidenceRule
+from model.windowing import Windowing
+from schemas import CODES
+from schemas.policy import DottedVersion
+
+MANIFEST_NAME: Final = "manifest.json"
+MODEL_NAME: Final = "model.onnx"
+TOKENIZER_NAME: Final = "tokenizer.json"
+CALIBRATION_NAME: Final = "calibration.json"
+MODEL_CARD_NAME: Final = "MODEL_CARD.md"
+FIRST_STAGE_NAME: Final = "first_stage.npy"
+NETWORK_NAME: Final = "first_stage_network.npz"
+LANGUAGES_NAME: Final = "languages.npz"
+
+FORMAT_2_FIELDS: Final = frozenset({"evidence", "languages"})
+"""What a manifest of format 1 does not have; calibration.json holds `evidence` from format 2 on."""
+
+REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
+"""Besides the manifest, these make a bundle; one with a first stage has its table too, and may have its network."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class FileEntry(BaseModel):
+    """One file of the bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: Sha256
+    n_bytes: int = Field(ge=0)
+
+
+class Thresholds(BaseModel):
+    """Operating points on banned probability under the default policy; recomputed from calibration.json by `verify`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_up_to: float = Field(ge=0, le=1, description="Largest calibration score that is still allowed.")
+    block_from: float = Field(ge=0, le=1, description="Smallest calibration score that is blocked.")
+
+
+class ClassGroup(BaseModel):
+    """Categories whose logits share a temperature and a bias; see `model.calibration.LogitScaling`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codes: list[str] = Field(min_length=1)
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    bias: float = Field(allow_inf_nan=False)
+
+
+class ExitSides(BaseModel):
+    """Where the first stage is sure enough whether a chat is of these categories; see `model.cascade.first_stage`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codes: list[str] = Field(min_length=1, description="Categories of one side.")
+    margin: float = Field(
+        gt=0,
+        le=0.5,
+        description="It answers alone where the probability of the side is at most this, or at least 1 - this.",
+    )
+
+    @field_validator("codes")
+    @classmethod
+    def _codes_are_of_the_taxonomy(cls, codes: list[str]) -> list[str]:
+        if unknown := sorted(set(codes) - set(CODES)):
+            raise ValueError(f"codes hold {unknown}; expected some of {list(CODES)}")
+        return codes
+
+
+class FirstStageFields(BaseModel):
+    """How the first stage is read; its weights are in files of their own. See `model.cascade.first_stage`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    longest_ngram: int = Field(ge=1, le=5, description="Tokens in the longest n-gram.")
+    intercept: list[FiniteFloat] = Field(min_length=len(CODES), max_length=len(CODES))
+    blend_weight: float = Field(ge=0, allow_inf_nan=False, description="Of its logits beside the transformer's.")
+    exit_from: float | None = Field(
+        ge=0, le=1, description="Probability of its category from which it answers alone; null: never."
+    )
+    exit_sides: ExitSides | None = Field(
+        default=None, description="Where given, it answers alone only where it is also sure of the side."
+    )
+
+
+class Manifest(BaseModel):
+    """Everything a process must know before it serves from a bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1, 2]
+    name: str = Field(min_length=1, max_length=64)
+    version: DottedVersion
+    labels: list[str] = Field(description="Category code of each output column.")
+    files: dict[str, FileEntry]
+    windowing: Windowing
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    class_groups: list[ClassGroup] | None = Field(
+        default=None, description="Where given, they calibrate in place of the one temperature."
+    )
+    first_stage: FirstStageFields | None = Field(
+        default=None, description="Where given, it answers what is easy, before the transformer."
+    )
+    evidence: EvidenceRule | None = Field(
+        default=None, description="From format 2 on: what is evidence besides the main window; null: nothing."
+    )
+    languages: LanguageRule | None = Field(
+        default=None, description="From format 2 on: on which languages it was calibrated; null: none is told apart."
+    )
+    thresholds: Thresholds
+    metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
+    training_data: dict[str, Any] = Field(description="Digests, counts and licence classes of the data.")
+    quantisation: str
+    licence: str
+
+    @property
+    def logit_scaling(self) -> LogitScaling:
+        """What calibrates this bundle's logits."""
+        if self.class_groups is None:
+            return LogitScaling.single(self.temperature)
+        return LogitScaling.of_groups((group.codes, group.temperature, group.bias) for group in self.class_groups)
+
+    @field_validator("class_groups")
+    @classmethod
+    def _groups_are_a_partition(cls, groups: list[ClassGroup] | None) -> list[ClassGroup] | None:
+        codes = [code for group in groups or [] for code in group.codes]
+        if groups is not None and sorted(codes) != sorted(CODES):
+            raise ValueError(f"class_groups hold {sorted(codes)}; expected each of {list(CODES)} once")
+        return groups
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_the_taxonomy(cls, labels: list[str]) -> list[str]:
+        if labels != list(CODES):
+            raise ValueError(f"labels are {labels}; expected {list(CODES)} in this order")
+        return labels
+
+    @model_validator(mode="after")
+    def _fields_are_of_the_format(self) -> Self:
+        later = sorted(FORMAT_2_FIELDS & self.model_fields_set)
+        later += ["windowing.keeps_request"] if self.windowing.keeps_request else []
+        if self.format_version == 1 and later:
+            raise ValueError(f"format_version is 1 and {', '.join(later)} is there; expected format_version 2")
+        return self
+
+    @model_validator(mode="after")
+    def _files_are_known(self) -> Self:
+        expected = REQUIRED_FILES if self.first_stage is None else REQUIRED_FILES | {FIRST_STAGE_NAME}
+        expected |= frozenset() if self.languages is None else {LANGUAGES_NAME}
+        optional = frozenset() if self.first_stage is None else {NETWORK_NAME}
+        if self.files.keys() - optional != expected:
+            also = f" and at most {', '.join(optional)}" if optional else ""
+            raise ValueError(f"files are {sorted(self.files)}; expected {sorted(expected)}{also}")
+        return self

@@ -1,0 +1,1 @@
+"""The first stage, which answers plain chats before the transformer sees them."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime under a thread count and a time-out."""

@@ -1,0 +1,85 @@
+"""One ONNX Runtime session on CPU: token rows in, logits out.
+
+Threads follow the cgroup's CPU quota and never spin: a spinning pool would take the CPU from the Kafka threads of
+the same pod. The model is created from verified bytes, so external weight data cannot be reached.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.calibration import FloatArray
+from model.errors import BundleError
+from model.inference.onnx_runtime import LOAD_ERRORS, ort
+from model.tokenization import TokenIds
+from schemas import CODES
+
+_EXPECTED_INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
+
+
+class OnnxSession:
+    """A loaded model.
+
+    Args:
+        model: Contents of model.onnx.
+        n_threads: Threads of one inference, at least 1.
+        pad_id: Token id that fills short rows.
+
+    Raises:
+        BundleError: ONNX Runtime does not load the model, or its inputs or outputs are not those of a classifier.
+    """
+
+    def __init__(self, model: bytes, *, n_threads: int, pad_id: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Rows differ in length from batch to batch, so remembered allocation patterns would only pile up.
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except LOAD_ERRORS as error:
+            raise BundleError(f"model.onnx does not load in ONNX Runtime {ort.__version__}: {error}") from error
+        self._pad_id = pad_id
+        self._check_signature()
+
+    def _check_signature(self) -> None:
+        inputs = {node.name: node.type for node in self._session.get_inputs()}
+        outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
+        if inputs != _EXPECTED_INPUTS or outputs != [("logits", len(CODES))]:
+            raise BundleError(
+                f"model.onnx has inputs {inputs} and outputs {outputs}; "
+                f"expected {_EXPECTED_INPUTS} and logits with {len(CODES)} columns"
+            )
+
+    def logits(self, rows: Sequence[TokenIds], options: ort.RunOptions | None = None) -> FloatArray:
+        """Return logits, float32 [n_rows, 13], for token rows of any lengths, padded to the longest.
+
+        Args:
+            rows: At least one.
+            options: Holds the flag by which another thread ends the run.
+
+        Raises:
+            One of `RUN_ERRORS`: the model failed on this batch, or the run was ended.
+        """
+        (logits,) = self._session.run(["logits"], padded(rows, self._pad_id), options)
+        result: FloatArray = logits
+        return result
+
+
+def padded(rows: Sequence[TokenIds], pad_id: int) -> dict[str, NDArray[np.int64]]:
+    """Return a model's inputs, int64 [n_rows, longest], by name: the rows filled up to the longest, and where they end.
+
+    Args:
+        rows: At least one.
+        pad_id: Token id that fills short rows.
+    """
+    longest = max(len(row) for row in rows)
+    input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
+    attention_mask = np.zeros((len(rows), longest), dtype=np.int64)
+    for i, row in enumerate(rows):
+        input_ids[i, : len(row)] = row
+        attention_mask[i, : len(row)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask}

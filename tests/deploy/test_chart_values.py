@@ -1,0 +1,135 @@
+"""Values that cannot work are refused before anything reaches a cluster, with what was found and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.chart import MINIMAL, Helm, environment, one, pod_specs
+from worker.settings.source import read_settings
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        pytest.param(("replicsa=3",), "replicsa", id="a typing error"),
+        pytest.param(("kafka.bootstrapServers=kafka",), "/kafka/bootstrapServers", id="an address without a port"),
+        pytest.param(("image.repository=",), "/image/repository", id="no image"),
+        pytest.param(("redis.url=",), "redis.enabled is true without an address", id="a cache without an address"),
+        pytest.param(
+            ("shutdown.terminationGracePeriodSeconds=25",), "more than the worker's own grace", id="too short a grace"
+        ),
+        pytest.param(("autoscaling.minReplicas=0",), "/autoscaling/minReplicas", id="scaling to zero"),
+        pytest.param(("autoscaling.minReplicas=13",), "expected at most as many", id="a minimum above the maximum"),
+        pytest.param(("kafka.securityProtocol=SASL_SSL",), "without kafka.sasl.mechanism", id="SASL of no kind"),
+        pytest.param(
+            ("kafka.securityProtocol=SASL_SSL", "kafka.sasl.mechanism=SCRAM-SHA-512"),
+            "without credentials",
+            id="SASL without a user",
+        ),
+        pytest.param(
+            ("kafka.securityProtocol=SSL", "kafka.tls.clientCertificate=true"),
+            "without a certificate",
+            id="mTLS of nobody",
+        ),
+        pytest.param(
+            (
+                "kafka.securityProtocol=SASL_SSL",
+                "kafka.sasl.mechanism=OAUTHBEARER",
+                "kafka.sasl.existingSecret=s",
+            ),
+            "without kafka.oauth.tokenUrl",
+            id="tokens from nowhere",
+        ),
+        pytest.param(
+            ("kafka.oauth.tokenUrl=http://issuer/token",), "/kafka/oauth/tokenUrl", id="a secret in the clear"
+        ),
+        pytest.param(("kafka.tls.encryptedKey=true",), "without kafka.tls.existingSecret", id="a locked key of nobody"),
+        pytest.param(("redis.credentials=true",), "without redis.existingSecret", id="credentials from nowhere"),
+        pytest.param(("redis.signingKey=true",), "without redis.existingSecret", id="a signing key from nowhere"),
+        pytest.param(("redis.clientCertificate=true",), "without redis.tlsSecret", id="a Redis client of nobody"),
+        pytest.param(
+            ("kafka.securityProtocol=SSL", "topics.create=true"), "without topics.adminSecret", id="topics by nobody"
+        ),
+        pytest.param(("kafka.groupRemoteAssignor=range",), "set kafka.groupProtocol", id="an assignor of no use"),
+        pytest.param(("kafka.groupProtocol=classical",), "/kafka/groupProtocol", id="a group protocol that is none"),
+        pytest.param(("kafka.compression=snappy",), "/kafka/compression", id="a codec that is not offered"),
+        pytest.param(
+            ("kafka.forwardHeaders={a b}",), "/kafka/forwardHeaders/0", id="a header's name with a space in it"
+        ),
+        pytest.param(
+            ("kafka.clientRack=a", "kafka.clientRackFrom=metadata.labels['zone']"),
+            "expected one of them",
+            id="two racks",
+        ),
+        pytest.param(("settings.KAFKA__SASL_PASSWORD=x",), "KAFKA__SASL_PASSWORD", id="a secret among the settings"),
+        pytest.param(("model.bundle.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
+        pytest.param(
+            ("model.bundle.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"
+        ),
+        pytest.param(("shadow.bundle.source=volume",), "without shadow.bundle.volume", id="a shadow from nowhere"),
+        pytest.param(("shadow.bundle.source=image",), "without shadow.bundle.image", id="a shadow without a name"),
+        pytest.param(("shadow.sampleRatio=0",), "/shadow/sampleRatio", id="a shadow that judges nothing"),
+        pytest.param(("replay.enabled=true",), "without replay.name", id="a replay without a name"),
+        pytest.param(("replay.command=redrive",), "/replay/command", id="a Job of another command"),
+        pytest.param(("replay.command=project", "replay.parallelism=2"), "expected 1", id="two projections"),
+        pytest.param(
+            ("replay.command=project", "redis.enabled=false"), "a Redis to fill", id="a projection into nothing"
+        ),
+        pytest.param(("workload.kind=DaemonSet",), "/workload/kind", id="a kind that does not fit"),
+    ],
+)
+def test_what_cannot_work_is_refused(helm: Helm, sets: tuple[str, ...], said: str) -> None:
+    """The schema checks each value, the chart's own rules what two values say together."""
+    assert said in helm.refusal(*sets)
+
+
+def test_secrets_given_as_values_end_in_secrets_and_nowhere_else(helm: Helm) -> None:
+    """For a first try; production names an existing Secret."""
+    canary = "hunter2-canary"
+    manifests = helm.render(
+        sets=(
+            *MINIMAL,
+            f"redis.url=redis://:{canary}@redis:6379/0",
+            "kafka.securityProtocol=SASL_SSL",
+            "kafka.sasl.mechanism=SCRAM-SHA-256",
+            "kafka.sasl.username=worker",
+            f"kafka.sasl.password={canary}",
+            "kafka.tls.ca=pem",
+            "kafka.tls.certificate=pem",
+            f"kafka.tls.key={canary}",
+            "kafka.tls.clientCertificate=true",
+        )
+    )
+    holders = {manifest["kind"] for manifest in manifests if canary in str(manifest)}
+    assert holders == {"Secret"}
+    secrets = {manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Secret"}
+    (pod,) = pod_specs(manifests)
+    referred = {value["secretKeyRef"]["name"] for value in environment(pod).values() if isinstance(value, dict)}
+    mounted = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+    assert referred | mounted == secrets
+
+
+def test_a_long_release_name_still_gives_valid_names(helm: Helm) -> None:
+    """Kubernetes takes 63 characters in a label and in a Job's name."""
+    manifests = helm.render(
+        sets=(*MINIMAL, f"fullnameOverride={'x' * 60}", "replay.enabled=true", "replay.name=retrained-1234")
+    )
+    assert len(one(manifests, "Job")["metadata"]["name"]) <= 63
+    assert all(len(manifest["metadata"]["name"]) <= 63 for manifest in manifests)
+
+
+def test_a_shadow_bundle_reaches_the_workers_and_no_replay(helm: Helm, tmp_path: Path) -> None:
+    """The worker accepts what it is told; without a shadow nothing of it is said."""
+    sets = (*MINIMAL, "replay.enabled=true", "replay.name=x")
+    shadow = ("shadow.bundle.source=volume", "shadow.bundle.volume.hostPath.path=/m", "shadow.bundle.subPath=candidate")
+    worker, replay = pod_specs(helm.render(sets=(*sets, *shadow)))
+    if replay["containers"][0]["args"] == ["run"]:
+        worker, replay = replay, worker
+    secret = tmp_path / "url"
+    secret.write_text("redis://redis:6379/0")
+    settings = read_settings({**environment(worker), "MODERATION_REDIS__URL_FILE": str(secret)}, None)
+    assert (str(settings.shadow.model_path), settings.shadow.sample_ratio) == ("/shadow/candidate", 1.0)
+    assert {"name": "shadow", "hostPath": {"path": "/m"}} in worker["volumes"]
+    assert not [name for name in environment(replay) if "SHADOW" in name]
+    for pod in pod_specs(helm.render(sets=sets)):
+        assert "shadow" not in str(pod).lower()

@@ -1,0 +1,95 @@
+"""A recipe with a slip in it is refused before hours are spent on it."""
+
+from pathlib import Path
+
+import pytest
+
+from training_pipeline.recipe.config import read_recipe
+
+pytestmark = pytest.mark.training
+
+_ROOT = Path(__file__).parents[3]
+
+_RECIPE = """
+work: here
+data: {train: null, dev: dev.jsonl}
+stages:
+  train:
+    data: ["${data.train}", own.jsonl]
+    dev: "${data.dev}"
+    config: {n_epochs: 2}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a recipe's file."""
+    file = tmp_path / "recipe.yaml"
+    file.write_text(_RECIPE)
+    return file
+
+
+def test_paths_are_given_by_name_and_any_value_can_be_set(path: Path) -> None:
+    """The same file serves whoever has the chats elsewhere."""
+    recipe = read_recipe(path, ["data.train=/far/train.jsonl", "stages.train.config.n_epochs=5", "threads=3"])
+    assert recipe.stages.train is not None
+    assert recipe.stages.train.data == [Path("/far/train.jsonl"), Path("own.jsonl")]
+    assert recipe.stages.train.dev == Path("dev.jsonl")
+    assert (recipe.stages.train.config.n_epochs, recipe.threads) == (5, 3)
+    assert recipe.stages.export is None
+
+
+def test_a_path_without_a_value_is_named_with_the_option_that_gives_it(path: Path) -> None:
+    """Not with a file called None that is not there."""
+    with pytest.raises(ValueError, match=r"data.train has no value; add --set data.train=PATH"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["stage.train={}", "stages.trian={}", "stages.train.config.epochs=3", "stages.train.encoder_layer=2", "data=5"],
+)
+def test_unknown_keys_are_refused_at_every_level(path: Path, setting: str) -> None:
+    """A misspelt option would train for hours with the default."""
+    with pytest.raises(ValueError, match="recipe"):
+        read_recipe(path, ["data.train=x", setting])
+
+
+@pytest.mark.parametrize("setting", ["data.train", "=x", "data.train.x=1", "work={"])
+def test_a_setting_of_another_form_is_refused(path: Path, setting: str) -> None:
+    """And named, since a shell may have eaten half of it."""
+    with pytest.raises(ValueError, match="--set"):
+        read_recipe(path, ["data.train=x", setting])
+
+
+@pytest.mark.parametrize("text", ["- a list", "work: [", "", "work: x"])
+def test_a_file_that_is_no_recipe_is_refused(path: Path, text: str) -> None:
+    """With what was found and an example of what was expected."""
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"recipe.yaml: (cannot be read|holds a|not a recipe)"):
+        read_recipe(path)
+
+
+def test_labels_come_from_annotators_or_from_a_record_not_from_both(path: Path) -> None:
+    """One of the two would be ignored."""
+    with pytest.raises(ValueError, match="expected exactly one of them"):
+        read_recipe(path, ["data.train=x", "stages.label={}"])
+
+
+def test_the_shipped_recipes_are_recipes() -> None:
+    """The smoke recipe as it stands, with every stage; the two of the shipped bundle with the paths they ask for."""
+    smoke = read_recipe(_ROOT / "recipes" / "smoke.yaml")
+    assert all(stage is not None for _, stage in smoke.stages)
+    given = ["data.train=train.jsonl", "data.dev=dev.jsonl"]
+    teacher = read_recipe(_ROOT / "recipes" / "teacher.yaml", given)
+    default = read_recipe(_ROOT / "recipes" / "default.yaml", [*given, "data.unlabelled=unlabelled.jsonl"])
+    assert default.stages.train is not None
+    assert default.stages.distil is not None
+    assert default.stages.train.data == [
+        Path("train.jsonl"),
+        Path("data/sample/chats.jsonl"),
+        default.work / "labelled.jsonl",
+    ]
+    assert default.stages.distil.teachers == [teacher.work / "bundle"]
+    # The student may only hold out what its teacher held out.
+    assert default.stages.distil.config.calibration_ratio == default.stages.train.config.calibration_ratio

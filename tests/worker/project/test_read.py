@@ -1,0 +1,36 @@
+"""What `worker project` makes of records of the output topics, whoever wrote them."""
+
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Message
+
+from schemas import CodecLimits
+from tests.worker.kafka.test_forwarded_headers import UnreadableMessage
+from worker.project.read import UnreadableOutcome, outcome_of_dead_letter
+
+
+class LetterOfAStranger(UnreadableMessage):
+    """A record of the dead-letter topic that no worker wrote."""
+
+    def key(self) -> bytes:
+        """Return the chat."""
+        return b"chat-1"
+
+    def value(self) -> bytes:
+        """Return no event."""
+        return b"?"
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        pytest.param(Message(topic="d", partition=0, offset=0, key=b"chat-1", value=b"?"), id="without headers"),
+        pytest.param(cast("Any", LetterOfAStranger()), id="a header's name is not UTF-8"),
+    ],
+)
+def test_a_dead_letter_that_no_worker_wrote_spoils_its_chat_and_ends_nothing(letter: Message) -> None:
+    """One such record would end every run at the same place."""
+    with pytest.raises(UnreadableOutcome) as unreadable:
+        outcome_of_dead_letter(letter, CodecLimits())
+    assert unreadable.value.chat_id == "chat-1"

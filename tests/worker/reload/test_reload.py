@@ -1,0 +1,276 @@
+"""A new bundle or policy is taken over only when it is sound; else the old one stays, and the fault is told once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+import structlog
+
+from model import Classification, InferenceStalled
+from schemas import Decision, Role, Turn
+from tests.bundles import bundle_variant, point_to, registry_of_two, serve
+from worker import predictor as predictor_module
+from worker.predictor import Predictor
+from worker.process.metrics import Metrics
+from worker.reload.assembly import live_predictor
+from worker.reload.switch import PredictorSwitch
+from worker.reload.watcher import ReloadWatcher
+from worker.settings.worker import ModelSettings
+
+POLICY = """
+name = "family"
+version = "{version}"
+banned = {banned}
+max_banned_to_safe_rate = 0.02
+max_safe_to_banned_rate = 0.05
+"""
+
+
+class Rig(NamedTuple):
+    """A live predictor that follows a registry and a policy file."""
+
+    registry: Path
+    policy: Path
+    digests: tuple[str, str]
+    metrics: Metrics
+    switch: PredictorSwitch[Predictor]
+    watcher: ReloadWatcher
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return one metric."""
+        return self.metrics.registry.get_sample_value(f"moderation_{name}", labels)
+
+    def outcomes(self) -> dict[str, float | None]:
+        """Return what became of the looks so far."""
+        names = ("swapped", "unchanged", "refused")
+        return {name: self.value("reload_total", role="live", outcome=name) for name in names}
+
+    @property
+    def in_use(self) -> str:
+        """Digest of the predictor that the next batch gets."""
+        return self.switch.take().builder.model.digest
+
+
+def _write_policy(path: Path, version: str, banned: str = "DIJM") -> None:
+    path.write_text(POLICY.format(version=version, banned=list(banned)))
+
+
+@pytest.fixture
+def rig(bundle_path: Path, tmp_path: Path) -> Rig:
+    """Return a predictor of the first of two bundles under a policy."""
+    registry, policy = tmp_path / "registry", tmp_path / "policy.toml"
+    digests = registry_of_two(bundle_path, registry)
+    _write_policy(policy, "1")
+    metrics = Metrics()
+    settings = ModelSettings(path=registry, policy_path=policy, n_threads=1)
+    return Rig(registry, policy, digests, metrics, *live_predictor(settings, metrics))
+
+
+def test_a_promoted_bundle_takes_over_and_is_named_by_the_metrics(rig: Rig) -> None:
+    """One model is shown at a time, by its digest."""
+    rig.watcher.look()
+    assert rig.in_use == rig.digests[0]
+    serve(rig.registry, "m/2")
+    rig.watcher.look()
+    assert rig.outcomes()["swapped"] == 0, "it waits for the loop"
+    assert rig.in_use == rig.digests[1]
+    assert rig.outcomes() == {"swapped": 1, "unchanged": 0, "refused": 0}
+    shown = [
+        sample.labels["digest"]
+        for family in rig.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "moderation_model_info"
+    ]
+    assert shown == [rig.digests[1]]
+
+
+def test_a_rollback_is_a_reload_like_any_other(rig: Rig) -> None:
+    """The way back must be as quick as the way forth."""
+    serve(rig.registry, "m/2")
+    rig.watcher.look()
+    serve(rig.registry, "m/1")
+    rig.watcher.look()
+    assert rig.in_use == rig.digests[0]
+
+
+def test_files_that_were_only_touched_change_nothing(rig: Rig) -> None:
+    """A volume that is mounted again has new inodes and the same bytes."""
+    predictor = rig.switch.take()
+    for name in ("current.json", "m/1/model.onnx"):
+        (rig.registry / name).touch()
+    rig.watcher.look()
+    rig.watcher.look()
+    assert rig.switch.take() is predictor
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 1, "refused": 0}
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _break_tokenizer(registry: Path, bundle_path: Path) -> None:
+    bundle_variant(bundle_path, registry / "m" / "3", version="3.0", files={"tokenizer.json": b'{"version": "1.0"}'})
+    serve(registry, "m/3")
+
+
+def _break_model(registry: Path, bundle_path: Path) -> None:
+    bundle_variant(bundle_path, registry / "m" / "3", version="3.0", files={"model.onnx": b"no model"})
+    serve(registry, "m/3")
+
+
+def _calibrate_on_safe_chats_only(registry: Path, bundle_path: Path) -> None:
+    calibration = orjson.loads((bundle_path / "calibration.json").read_bytes())
+    calibration["labels"] = "A" * len(calibration["labels"])
+    files = {"calibration.json": orjson.dumps(calibration)}
+    bundle_variant(bundle_path, registry / "m" / "3", version="3.0", files=files)
+    serve(registry, "m/3")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        pytest.param(lambda r, _: (r / "current.json").write_text('{"cur'), "not a pointer", id="a torn pointer"),
+        pytest.param(lambda r, _: (r / "current.json").unlink(), "cannot be read", id="no pointer"),
+        pytest.param(
+            lambda r, _: point_to(r, "m/2", "sha256:" + "0" * 64), "current.json says", id="a bundle nobody promoted"
+        ),
+        pytest.param(lambda r, _: _truncate(r / "m" / "1" / "model.onnx"), "digest is", id="a half-written model"),
+        pytest.param(_break_tokenizer, "expected a bundle that loads", id="a tokenizer that does not load"),
+        pytest.param(_break_model, "does not load in ONNX Runtime", id="a model that does not load"),
+        pytest.param(_calibrate_on_safe_chats_only, "calibration chats", id="no calibration for the policy"),
+    ],
+)
+def test_what_does_not_verify_leaves_the_old_model_in_use_and_is_told_once(
+    rig: Rig, bundle_path: Path, harm: Callable[[Path, Path], Any], said: str
+) -> None:
+    """F35: found, expected and remedy in one error line; a gauge for the alert until it is put right."""
+    predictor = rig.switch.take()
+    with structlog.testing.capture_logs() as lines:
+        harm(rig.registry, bundle_path)
+        for asked in (False, True, False):
+            rig.watcher.look(asked=asked)
+    refused = [line for line in lines if line["event"] == "reload_refused"]
+    assert len(refused) == 1
+    assert (refused[0]["log_level"], said in refused[0]["error"]) == ("error", True), refused
+    assert rig.switch.take() is predictor
+    # The third look saw nothing new and read nothing.
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 2}
+    assert rig.value("reload_failed", role="live") == 1
+    serve(rig.registry, "m/2")
+    rig.watcher.look()
+    assert rig.in_use == rig.digests[1]
+    assert rig.value("reload_failed", role="live") == 0
+
+
+def test_a_refused_bundle_is_tried_again_after_a_while(rig: Rig) -> None:
+    """The fault may lie with the volume; the files look the same when it is gone."""
+    rig.policy.write_text("{")
+    rig.watcher.look()
+    rig.watcher.look()
+    assert rig.outcomes()["refused"] == 1
+    rig.watcher._retry_at = 0.0
+    rig.watcher.look()
+    assert rig.outcomes()["refused"] == 2
+
+
+def test_a_new_policy_changes_decisions_and_not_probabilities(rig: Rig) -> None:
+    """Another advertiser's file, within seconds."""
+    poem = [[Turn(Role.USER, "write a poem about my cat")]]
+    (strict,), _ = rig.switch.take().classifier.classify(poem)
+    _write_policy(rig.policy, "2", "JM")
+    rig.watcher.look()
+    (loose,), _ = rig.switch.take().classifier.classify(poem)
+    assert isinstance(strict, Classification)
+    assert isinstance(loose, Classification)
+    assert strict.probabilities == pytest.approx(loose.probabilities, abs=2e-6)
+    assert strict.judgement.decision is not Decision.ALLOW
+    assert loose.judgement.decision is Decision.ALLOW
+
+
+def test_a_policy_that_is_not_understood_leaves_the_old_one(rig: Rig) -> None:
+    """A typing error in a ConfigMap must not stop the workers."""
+    predictor = rig.switch.take()
+    rig.policy.write_text("name = 'family'\nversion = '2'\nband = ['D']\n")
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert "not a usable policy" in lines[0]["error"]
+    assert rig.switch.take() is predictor
+
+
+def test_another_policy_under_the_same_version_is_refused(rig: Rig) -> None:
+    """The cache tells verdicts apart by the policy's name and version: old ones would be served as new ones."""
+    _write_policy(rig.policy, "1", "DM")
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert "under the name and version in use, family 1; expected a new version" in lines[0]["error"]
+    assert rig.value("reload_failed", role="live") == 1
+    _write_policy(rig.policy, "2", "DM")
+    rig.watcher.look()
+    assert rig.switch.take().builder.policy.version == "2"
+
+
+def test_files_that_move_while_they_are_read_are_no_fault_yet(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is being copied is read again when it is complete; nobody is called."""
+    serve(rig.registry, "m/2")
+    model = rig.registry / "m" / "2" / "model.onnx"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:1_000])
+    load = rig.watcher._load
+
+    def load_while_it_is_written() -> str | None:
+        fault = load()
+        model.write_bytes(whole)
+        return fault
+
+    monkeypatch.setattr(rig.watcher, "_load", load_while_it_is_written)
+    rig.watcher.look()
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 0}
+    rig.watcher.look()
+    assert rig.in_use == rig.digests[1]
+
+
+def test_the_thread_loads_when_it_is_asked_although_it_never_looks_by_itself(rig: Rig) -> None:
+    """An interval of 0 leaves SIGHUP."""
+    offered: list[Predictor] = []
+    settings = rig.watcher._settings.model_copy(update={"reload_interval_s": 0})
+    watcher = ReloadWatcher(settings, loaded=None, seen=None, offer=offered.append, metrics=rig.metrics)
+    watcher.start()
+    watcher.ask()
+    serve(rig.registry, "m/2")
+    watcher.ask()
+    watcher._inbox.put("stop")
+    watcher._thread.join()
+    watcher.close()
+    assert offered[-1].builder.model.digest == rig.digests[1]
+
+
+class StuckClassifier:
+    """A classifier whose warm-up leaves an inference behind."""
+
+    n_abandoned = 1
+    n_made = 0
+
+    def __init__(self, *_: object, **__: object) -> None:
+        type(self).n_made += 1
+
+    def warm_up(self) -> None:
+        """Give up."""
+        raise InferenceStalled("too late", n_timeouts=4, n_abandoned=1)
+
+
+def test_a_bundle_whose_inferences_never_end_is_tried_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt costs a core and a model's memory, and one a minute would end the worker."""
+    monkeypatch.setattr(predictor_module, "Classifier", StuckClassifier)
+    rig.watcher.look()
+    serve(rig.registry, "m/2")
+    for _ in range(3):
+        rig.watcher.look(asked=True)
+    assert StuckClassifier.n_made == 1
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 3}
+    assert rig.in_use == rig.digests[0]
+    monkeypatch.undo()
+    serve(rig.registry, "m/1")
+    rig.watcher.look()
+    assert rig.value("reload_failed", role="live") == 0

@@ -1,0 +1,296 @@
+"""Parts of a replay apart from Kafka: old verdicts, changes, brakes, progress lines, the report."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import KafkaError
+
+from schemas import CODES, Category, Decision, PolicyRef, Source, category_label, encode_verdict
+from tests.schemas.payloads import make_verdict
+from tests.worker.kafka.fake_kafka import kafka_failure
+from tests.worker.payloads import kafka_settings
+from worker.outcome_encoding import OutgoingMessage
+from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
+from worker.replay.plan.planning import Choices, redriven, replay_settings, writes_cache
+from worker.replay.plan.replay_plan import PartitionRange, ReplayPlan, StoredReplay
+from worker.replay.plan.request import ReplayRequest, differences
+from worker.replay.report.account import Report
+from worker.replay.report.html import render_html
+from worker.replay.report.tally import Outcomes, Reading, Tally
+from worker.replay.run.group_state import GroupState, finished_state
+from worker.replay.run.monitor import Lines
+from worker.replay.run.old_verdicts import OldVerdicts
+from worker.replay.run.publisher import Comparison
+from worker.replay.run.throttle import LagGuard, RateLimit
+from worker.settings.redis import OnRejected
+from worker.settings.worker import WorkerSettings
+
+SPAN = PartitionRange(topic="chat-events", partition=0, start=10, end=20)
+
+
+def verdict_bytes(offset: int, *, code: str = "F", decision: Decision = Decision.ALLOW, **fields: Any) -> bytes:
+    """Return an encoded verdict on the record at this offset."""
+    source = Source(topic="chat-events", partition=0, offset=offset, timestamp_ms=1)
+    return encode_verdict(make_verdict(source=source, category=category_label(code), decision=decision, **fields))
+
+
+def request(**fields: Any) -> ReplayRequest:
+    """Return a request."""
+    complete = {
+        "topics": ("chat-events",),
+        "verdict_topic": "verdicts",
+        "dead_letter_topic": "dlq",
+        "model_digest": "sha256:x",
+        "policy": PolicyRef(name="p", version="1"),
+    }
+    return ReplayRequest.model_validate(complete | fields)
+
+
+def plan(**fields: Any) -> ReplayPlan:
+    """Return the plan of one partition."""
+    complete = {
+        "replay_id": "r<1>",
+        "request": request(changes_topic="verdict-changes"),
+        "ranges": (SPAN,),
+        "topic_ids": {"chat-events": "id-1"},
+        "planned_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return ReplayPlan.model_validate(complete | fields)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("decision", list(Decision))
+def test_an_old_verdict_is_remembered_in_one_byte(code: str, decision: Decision) -> None:
+    """All 39 pairs of category and decision."""
+    old = OldVerdicts([SPAN], "r1")
+    old.add(verdict_bytes(12, code=code, decision=decision))
+    found = old.of(("chat-events", 0, 12))
+    assert found is not None
+    assert (found.category.code, found.decision) == (Category(code), decision)
+    assert old.of(("chat-events", 0, 13)) is None
+
+
+def test_the_last_old_verdict_counts_and_the_replays_own_and_foreign_ones_do_not() -> None:
+    """After a restart the verdict topic holds the replay's own verdicts, too."""
+    old = OldVerdicts([SPAN], "r1")
+    old.add(verdict_bytes(12, code="A"))
+    old.add(verdict_bytes(12, code="B", replay_id="r0"))
+    old.add(verdict_bytes(12, code="C", replay_id="r1"))
+    for foreign in (verdict_bytes(9), verdict_bytes(20), None, b"{", b"[]", b'{"source":{}}'):
+        old.add(foreign)
+    found = old.of(("chat-events", 0, 12))
+    assert found is not None
+    assert (found.category.code, old.n_known) == (Category.B, 1)
+    assert old.of(("other", 0, 12)) is None
+
+
+def test_a_verdict_that_says_something_else_is_counted_and_becomes_a_change() -> None:
+    """A move of the decision alone, of the category alone, of both; and what stays the same is no change."""
+    old = OldVerdicts([SPAN], "r1")
+    for offset in range(10, 14):
+        old.add(verdict_bytes(offset, code="F", decision=Decision.ALLOW))
+    comparison = Comparison(old, "verdict-changes")
+    total, changes = Outcomes(), []
+    for offset, code, decision in [
+        (10, "F", Decision.ALLOW),
+        (11, "F", Decision.BLOCK),
+        (12, "G", Decision.ALLOW),
+        (13, "M", Decision.BLOCK),
+        (14, "M", Decision.BLOCK),
+    ]:
+        raw = verdict_bytes(offset, code=code, decision=decision, replay_id="r1")
+        message = OutgoingMessage("v", b"chat-1", raw, [("traceparent", b"%d" % offset)], ("chat-events", 0, offset))
+        found, change = comparison.compare(message)
+        total += found
+        changes += [change] if change else []
+    assert total == Outcomes(5, 0, 4, 3, {"FG": 1, "FM": 1}, {"ab": 2})
+    told = [orjson.loads(change.value or b"") for change in changes]
+    assert [(one["old"]["category"]["code"], one["new"]["category"]["code"]) for one in told] == [
+        ("F", "F"), ("F", "G"), ("F", "M")
+    ]  # fmt: skip
+    assert {(change.topic, change.key) for change in changes} == {("verdict-changes", b"chat-1")}
+    assert [dict(change.headers)["traceparent"] for change in changes] == [b"11", b"12", b"13"]
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def test_a_rate_is_held_over_any_stretch_of_time_and_shared() -> None:
+    """Bursts are bounded, and a process that owns half of the partitions takes half of the rate."""
+    clock = Clock()
+    limit = RateLimit(100, clock)
+    n_taken = 0
+    for _ in range(1_000):
+        clock.now += 0.01
+        allowed = limit.allowance()
+        limit.take(allowed)
+        n_taken += allowed
+    assert n_taken == pytest.approx(1_000, abs=1)
+    clock.now += 3_600
+    assert limit.allowance() == 50
+    limit.share = 0.5
+    limit.take(50)
+    clock.now += 0.21
+    assert limit.allowance() == 10
+
+
+def test_a_slow_rate_still_lets_records_pass() -> None:
+    """One in ten seconds is a rate, too."""
+    clock = Clock()
+    limit = RateLimit(0.1, clock)
+    assert limit.allowance() == 0
+    clock.now += 10.1
+    assert limit.allowance() == 1
+
+
+def test_the_guard_holds_above_the_threshold_and_lets_go_below_half_of_it() -> None:
+    """One threshold would make replay and live workers take turns every second."""
+    clock, lags = Clock(), [101, 80, 51, 50, 100, 101]
+    guard = LagGuard(lambda: lags.pop(0), max_lag=100, clock=clock)
+    held = []
+    for _ in range(6):
+        held.append(guard.holding())
+        assert guard.holding() == held[-1]
+        clock.now += 1
+    assert held == [True, True, True, False, False, True]
+
+
+def test_the_guard_holds_while_the_brokers_do_not_tell_the_lag() -> None:
+    """Brokers that are too busy to answer are no reason to load them more."""
+
+    def refuse() -> int:
+        raise kafka_failure(KafkaError._TIMED_OUT)
+
+    assert LagGuard(refuse, max_lag=100).holding()
+
+
+def state(*, offset: int = 20, tally: Tally | None = None, **fields: Any) -> GroupState:
+    """Return the state of a replay of one partition."""
+    found = tally or Tally(Reading(8, 1, 0), Outcomes(7, 1, 6, 2, {"FM": 2}, {"ab": 1}))
+    return GroupState(plan(**fields), {SPAN.place: offset}, {SPAN.place: found})
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (Report(state()), 0),
+        (Report(state(offset=19)), EXIT_STOPPED_EARLY),
+        (Report(state(tally=Tally(Reading(8, 0, 0), Outcomes(7, 0)))), EXIT_NOT_BALANCED),
+        (Report(state(tally=Tally(Reading(1, 0, 3), Outcomes(1)))), EXIT_RECORDS_LOST),
+        (Report(state(tally=Tally(Reading(1, 0, 3), Outcomes(1))), allow_lost=True), 0),
+        (Report(state(ranges=(SPAN.model_copy(update={"n_lost": 2}),))), EXIT_RECORDS_LOST),
+    ],
+)
+def test_the_exit_code_is_0_only_where_everything_has_its_outcome(report: Report, code: int) -> None:
+    """A Job that counts as done must be done."""
+    assert report.exit_code == code
+
+
+def test_the_account_names_every_offset_of_the_range() -> None:
+    """Read, skipped, lost and without a record: nothing is left over."""
+    line = Report(state(), n_partitions_added=1).line()
+    assert (line["n_read"], line["n_skipped"], line["n_without_record"], line["n_lost"]) == (8, 1, 1, 0)
+    assert line["changes"] == {
+        "n_compared": 6,
+        "n_without_old_verdict": 1,
+        "n_changed": 2,
+        "decisions": {"allow>block": 1},
+        "categories": {"F>M": 2},
+    }
+
+
+def test_the_page_stands_alone_and_escapes_what_it_shows() -> None:
+    """It is mailed around and opened from a disk."""
+    page = render_html(Report(state()))
+    assert "r&lt;1&gt;" in page
+    assert "r<1>" not in page
+    assert "<td class='stricter'>1</td>" in page
+    assert not any(word in page for word in ("<script", "src=", "http"))
+
+
+def test_a_finished_replay_is_known_from_its_record_alone() -> None:
+    """Kafka forgets a group's offsets after a week; a redrive must still not be done twice."""
+    done = state()
+    stored = StoredReplay(plan=done.plan, notes=done.notes())
+    again = finished_state(StoredReplay.model_validate_json(stored.model_dump_json()))
+    assert again == done
+    assert again.is_complete
+
+
+def test_a_redrive_starts_behind_earlier_ones_of_the_same_topic_that_took_everything() -> None:
+    """One that took some of the letters only, or another topic of the same name, says nothing about the rest."""
+    whole = request(redrive=True, changes_topic=None)
+
+    def stored(end: int, *, topic_id: str = "id-1", **fields: Any) -> StoredReplay:
+        made = plan(
+            request=whole.model_copy(update=fields),
+            ranges=(SPAN.model_copy(update={"end": end}),),
+            topic_ids={"chat-events": topic_id},
+        )
+        return StoredReplay(plan=made)
+
+    others = [
+        stored(30),
+        stored(25),
+        stored(99, partitions=(0,)),
+        stored(98, topic_id="id-0"),
+        stored(97, redrive=False),
+    ]
+    assert redriven(whole, {"chat-events": "id-1"}, others) == {SPAN.place: 30}
+    assert redriven(request(), {"chat-events": "id-1"}, others) == {}
+
+
+def test_requests_that_differ_are_told_apart_by_name() -> None:
+    """The message must say which option is not the same."""
+    assert differences(request(), request()) == []
+    assert differences(request(), request(partitions=(1,))) == ["partitions: () then, (1,) now"]
+
+
+def test_progress_lines_tell_how_long_it_will_take() -> None:
+    """Not one per look, and none of them divides by nothing."""
+    clock, lines = Clock(), []
+    display = Lines(lines.append, clock)
+    display.show(state(offset=10))
+    clock.now += 1
+    display.show(state(offset=11))
+    clock.now += 4
+    display.show(state(offset=15))
+    first, last = (orjson.loads(line) for line in lines)
+    assert (first["n_done"], first["eta_s"]) == (0, None)
+    assert (last["n_done"], last["offsets_per_s"], last["eta_s"]) == (5, 1.0, 5)
+
+
+@pytest.mark.parametrize(
+    ("verdict_topic", "on_rejected"), [(None, OnRejected.EVICT), ("verdicts", OnRejected.EVICT), ("trial", "keep")]
+)
+def test_a_trial_takes_no_verdict_out_of_the_cache(verdict_topic: str | None, on_rejected: OnRejected) -> None:
+    """What a bundle on trial cannot judge says nothing of the verdict that was published."""
+    live = WorkerSettings(kafka=kafka_settings())
+    settings = replay_settings(live, Choices(replay_id="r1", verdict_topic=verdict_topic))
+    assert settings.redis.on_rejected == on_rejected
+
+
+@pytest.mark.parametrize(
+    ("verdict_topic", "cache_write", "writes"),
+    [
+        pytest.param(None, None, True, id="for-good"),
+        pytest.param("verdicts", None, True, id="for-good-named"),
+        pytest.param("trial", None, False, id="trial"),
+        pytest.param("trial", True, True, id="trial-that-is-told-to"),
+        pytest.param(None, False, False, id="for-good-that-is-told-not-to"),
+    ],
+)
+def test_a_trial_leaves_the_cache_alone(verdict_topic: str | None, cache_write: bool | None, writes: bool) -> None:
+    """On one record the newer model wins in Redis: an ad server would read what the live topic never said."""
+    live = WorkerSettings(kafka=kafka_settings())
+    assert writes_cache(live, Choices(replay_id="r1", verdict_topic=verdict_topic, cache_write=cache_write)) == writes

@@ -1,0 +1,232 @@
+"""The shadow judges when it has time, loses what it has none for, counts it all, and harms nobody."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import structlog
+from confluent_kafka import KafkaError
+from prometheus_client import CollectorRegistry
+
+from model import Classification, ClassifyStats, RowFailed
+from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdict, decode_verdict
+from tests.worker.loop_rig import Rig
+from tests.worker.payloads import classification, event, record
+from worker.commit_pipeline import CommitPipeline
+from worker.errors import BatchAborted
+from worker.predictor import Predictor
+from worker.process.metrics import Metrics
+from worker.record import Event, Judged, Outcome, Rejected
+from worker.settings.worker import ShadowSettings
+from worker.shadow.publisher import ShadowPublisher
+from worker.shadow.sample import is_sampled
+from worker.shadow.scorer import Shadow
+from worker.verdict_builder import VerdictBuilder
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = PolicyRef(name="p", version="1")
+LIVE = VerdictBuilder(ModelRef(name="live", version="1", digest=f"sha256:{'ab' * 32}"), POLICY)
+SHADOW = VerdictBuilder(ModelRef(name="shadow", version="2", digest=f"sha256:{'cd' * 32}"), POLICY)
+
+
+class Model:
+    """A shadow model: answers category J and review; breaks where it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[Turn]] = []
+        self.breaks = False
+        self.is_worn_out = False
+
+    def classify(
+        self, conversations: Sequence[Sequence[Turn]]
+    ) -> tuple[list[Classification | RowFailed], ClassifyStats]:
+        """Answer."""
+        if self.breaks:
+            raise MemoryError
+        self.asked.extend(conversations)
+        answer = classification("J", Decision.REVIEW)
+        return [RowFailed("NaN") if "poison" in turns[0].text else answer for turns in conversations], ClassifyStats()
+
+
+class Producer:
+    """A client that keeps what it is given, until it is full."""
+
+    def __init__(self) -> None:
+        self.room = 1_000
+        self.error: KafkaError | None = None
+        self.taken: list[tuple[str, Verdict]] = []
+        self._callbacks: list[Any] = []
+
+    def produce(self, topic: str, *, value: bytes, key: bytes, on_delivery: Any) -> None:
+        """Take a message."""
+        if len(self.taken) >= self.room:
+            raise BufferError
+        assert key == decode_verdict(value).chat_id.encode()
+        self.taken.append((topic, decode_verdict(value)))
+        self._callbacks.append(on_delivery)
+
+    def poll(self, _: float) -> None:
+        """Acknowledge, or say why not."""
+        for callback in self._callbacks:
+            callback(self.error, None)
+        self._callbacks = []
+
+    def flush(self, timeout_s: float) -> int:
+        """Do the same."""
+        self.poll(timeout_s)
+        return 0
+
+
+class ShadowRig:
+    """A shadow without its thread."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.metrics, self.model, self.producer = Metrics(CollectorRegistry()), Model(), Producer()
+        self.predictor: Predictor | None = Predictor(self.model, SHADOW)  # type: ignore[arg-type]
+        publisher = ShadowPublisher(self.producer, "verdicts-shadow", self.metrics)  # type: ignore[arg-type]
+        self.shadow = Shadow(
+            ShadowSettings(**settings), predictor=lambda: self.predictor, publisher=publisher, metrics=self.metrics
+        )
+
+    def offer(self, events: Sequence[Event]) -> None:
+        """Say that these were classified and committed."""
+        outcomes: list[Outcome] = [Judged(one.record, LIVE.fresh(one, classification("F"), NOW)) for one in events]
+        self.shadow.on_committed(events, outcomes)
+
+    def work(self) -> None:
+        """Predictor all that waits."""
+        while self.shadow._queue:
+            self.shadow._classify_all(self.shadow._next(), self.shadow._judge())
+            self.shadow._publisher.poll()
+
+    def counts(self) -> dict[str, float]:
+        """Return what became of the chats."""
+        return {
+            sample.labels.get("reason", "published"): sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name in {"moderation_shadow_dropped_total", "moderation_shadow_verdicts_total"} and sample.value
+        }
+
+
+def test_what_the_live_model_classified_is_judged_published_and_compared() -> None:
+    """Under the shadow's name, on the same record, on the shadow's own topic."""
+    rig = ShadowRig()
+    rig.offer([event(0), event(1)])
+    rig.work()
+    assert [topic for topic, _ in rig.producer.taken] == ["verdicts-shadow"] * 2
+    for offset, (_, verdict) in enumerate(rig.producer.taken):
+        assert (verdict.model, verdict.source.offset, verdict.cache_hit) == (SHADOW.model, offset, False)
+        assert (verdict.category.code.value, verdict.decision) == ("J", Decision.REVIEW)
+    value = rig.metrics.registry.get_sample_value
+    moved = {"live_decision": "allow", "shadow_decision": "review"}
+    assert value("moderation_shadow_compared_total", moved) == 2
+    assert value("moderation_shadow_categories_total", {"agreement": "different"}) == 2
+    assert rig.counts() == {"published": 2}
+
+
+def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() -> None:
+    """No cache hit, no dead letter, and nothing of a batch that was aborted."""
+    shadowed: list[tuple[list[int], list[int]]] = []
+
+    def on_committed(unknown: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        shadowed.append(([one.record.offset for one in unknown], [one.record.offset for one in outcomes]))
+
+    same: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
+    batches = [[record(0, **same)], [record(1, **same), record(2), record(3, value=b"{")]]
+    rig = Rig(*batches, failures=[BatchAborted("no")], on_committed=on_committed)
+    rig.loop._commits = CommitPipeline(background=False)
+    rig.loop.run()
+    # The first batch was cached before its commit failed, so that it is a hit when it comes again.
+    assert shadowed == [([], [0]), ([2], [1, 2, 3])]
+
+
+def test_a_dead_letter_of_the_live_model_is_not_offered() -> None:
+    """There is no verdict to compare with."""
+    rig = ShadowRig()
+    letter = Rejected(event(0).record, RejectionReason.CLASSIFICATION_FAILED, "NaN")
+    rig.shadow.on_committed([event(0)], [letter])
+    rig.work()
+    assert rig.producer.taken == []
+
+
+@pytest.mark.parametrize("limit", [{"queue_records": 3}, {"queue_max_bytes": 1_000_000}])
+def test_a_full_queue_drops_and_counts(limit: dict[str, int]) -> None:
+    """The loop never waits, and memory has a limit."""
+    rig = ShadowRig(**limit)
+    rig.offer([event(offset, padding="x" * 300_000) for offset in range(5)])
+    assert rig.counts() == {"queue_full": 2}
+    rig.work()
+    assert rig.counts() == {"queue_full": 2, "published": 3}
+    rig.offer([event(5)])
+    rig.work()
+    assert rig.counts() == {"queue_full": 2, "published": 4}
+
+
+def test_a_share_is_judged_and_it_is_the_same_share_everywhere() -> None:
+    """Chosen by content: the report can tell what was never asked for from what is missing."""
+    rig = ShadowRig(sample_ratio=0.25)
+    events = [event(offset) for offset in range(400)]
+    rig.offer(events)
+    rig.work()
+    judged = [verdict.source.offset for _, verdict in rig.producer.taken]
+    assert judged == [one.record.offset for one in events if is_sampled(one.fingerprint, 0.25)]
+    assert 60 < len(judged) < 140
+    assert all(is_sampled(one.fingerprint, 1.0) for one in events)
+
+
+def test_a_shadow_without_a_bundle_counts_what_it_cannot_judge() -> None:
+    """It was refused, or is still being loaded."""
+    rig = ShadowRig()
+    rig.predictor = None
+    rig.offer([event(0), event(1)])
+    rig.work()
+    assert rig.counts() == {"no_bundle": 2}
+
+
+def test_a_shadow_that_breaks_loses_only_its_own_verdicts() -> None:
+    """A row, or a whole call; told once."""
+    rig = ShadowRig()
+    poison = event(1, messages=[{"role": "user", "content": "poison"}])
+    with structlog.testing.capture_logs() as lines:
+        rig.offer([event(0), poison])
+        rig.work()
+        rig.model.breaks = True
+        for offset in (2, 3):
+            rig.offer([event(offset)])
+            rig.work()
+        rig.model.breaks = False
+        rig.offer([event(4)])
+        rig.work()
+        # Its inferences never end, and no more are begun.
+        rig.model.is_worn_out = True
+        rig.offer([event(5)])
+        rig.work()
+    told = [line["error"] for line in lines if line["event"] == "shadow_failed"]
+    assert told == ["NaN", "MemoryError", "inferences did not end"]
+    assert rig.counts() == {"classification_failed": 4, "published": 2}
+    assert len(rig.model.asked) == 3
+
+
+def test_what_kafka_does_not_take_is_counted_and_told_once() -> None:
+    """A full client, and a topic that is not there."""
+    rig = ShadowRig()
+    rig.producer.room = 1
+    rig.producer.error = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    with structlog.testing.capture_logs() as lines:
+        rig.offer([event(0), event(1), event(2)])
+        rig.work()
+    failures = [line["error"].split(":")[0] for line in lines if line["event"] == "shadow_not_published"]
+    assert failures == ["the producer's queue is full", "UNKNOWN_TOPIC_OR_PART"]
+    assert rig.counts() == {"not_published": 3}
+
+
+def test_the_thread_judges_and_ends_with_what_waits_counted() -> None:
+    """Nothing is lost without a number."""
+    rig = ShadowRig()
+    rig.shadow.start()
+    rig.offer([event(offset) for offset in range(50)])
+    rig.shadow.close()
+    assert not rig.shadow._thread.is_alive()
+    assert sum(rig.counts().values()) == 50

@@ -1,0 +1,1 @@
+"""From a run to a bundle: calibration, scaling, export, figures and the model card."""

@@ -1,0 +1,1 @@
+"""Fitting what answers early: the first stage and the exits inside the transformer."""

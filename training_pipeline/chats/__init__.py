@@ -1,0 +1,1 @@
+"""Labelled chats: reading, licences, splits and the record of what a run saw."""

@@ -1,0 +1,1 @@
+"""Fitting what pieces of a chat count, on mixtures of chats."""

@@ -1,0 +1,1 @@
+"""Figures of a bundle on labelled chats, and whether its guarantee holds."""

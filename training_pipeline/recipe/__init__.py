@@ -1,0 +1,1 @@
+"""A recipe: stages in order, each skipped where nothing that it reads has changed."""

@@ -1,0 +1,223 @@
+"""A recipe: the whole way from raw chats to a bundle in service, in one YAML file.
+
+A stage that is left out does not run; the stages after it then name their own inputs. `${data.NAME}` stands for a path
+of the recipe's `data` part, which `--set data.NAME=PATH` gives. Paths are relative to the current folder. Unknown keys
+are refused everywhere.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training_pipeline.bundle.scaling_fit import ScalingKind
+from training_pipeline.data.agree import AgreeOptions
+from training_pipeline.data.preprocess import PreprocessOptions
+from training_pipeline.encoder.packages import MINILM
+from training_pipeline.release.gate import GateMargins
+from training_pipeline.train.config import TrainConfig
+
+_REFERENCE: Final = re.compile(r"\$\{data\.([A-Za-z0-9_]+)\}")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExtractStage(_Part):
+    """Raw records to conversations."""
+
+    records: list[Path] = Field(min_length=1)
+    last_messages: int = Field(default=12, gt=0)
+
+
+class PreprocessStage(_Part):
+    """Windows, duplicates, languages."""
+
+    data: list[Path] = Field(default=[], description="By default what `extract` wrote.")
+    options: PreprocessOptions = PreprocessOptions()
+
+
+class LabelStage(_Part):
+    """Labels by LLM annotators, or by answers that were recorded earlier."""
+
+    data: list[Path] = []
+    annotators: Path | None = Field(default=None, description="TOML file, as the command `label` reads it.")
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    recorded: list[Path] = Field(default=[], description="Labelled chats whose category every annotator answers.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.annotators is None) == (not self.recorded):
+            raise ValueError("label: found annotators and recorded, or neither; expected exactly one of them")
+        return self
+
+
+class AgreeStage(_Part):
+    """Answers to labels."""
+
+    data: list[Path] = []
+    answers: list[Path] = Field(default=[], description="By default what `label` wrote.")
+    tables: list[Path] = Field(default=[], description="Label tables (CSV), one annotator each.")
+    options: AgreeOptions = AgreeOptions()
+
+
+class SplitStage(_Part):
+    """Labelled chats to splits."""
+
+    data: list[Path] = []
+    ratios: dict[str, float] = {"train": 0.8, "dev": 0.1, "test": 0.1}
+    exclude: list[Path] = []
+    threshold: float = Field(default=0.6, gt=0, le=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class TrainStage(_Part):
+    """Labelled chats to checkpoints."""
+
+    data: list[Path] = Field(default=[], description="By default the split `train`.")
+    dev: Path | None = Field(default=None, description="By default the split `dev`.")
+    licence_classes: list[str] = []
+    encoder: str = Field(default=MINILM, description="As of `train --encoder`.")
+    encoder_layers: int | None = Field(default=None, gt=0, description="Keep the first layers only.")
+    config: TrainConfig = TrainConfig()
+
+
+class DistilStage(_Part):
+    """A student of the run and of other models, in the run's place."""
+
+    teachers: list[Path] = Field(default=[], description="Folders of bundles and linear stages, beside the run.")
+    unlabelled: list[Path] = Field(default=[], description="Chats that the run did not learn from.")
+    layers: int | None = Field(default=None, gt=0, description="Layers of the student; by default the run's.")
+    temperature: float = Field(default=1.0, gt=0)
+    hard_ratio: float = Field(default=0.0, ge=0, le=1, description="Weight of the annotators' label.")
+    config: TrainConfig = TrainConfig()
+
+
+class CalibrateStage(_Part):
+    """Compare the checkpoints on the held-out chats."""
+
+
+class ExportStage(_Part):
+    """A checkpoint to a bundle."""
+
+    name: str
+    version: str
+    evaluate: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    probes: Path | None = Field(default=None, description="Folder of probes for manifest and model card.")
+    epoch: int | None = Field(default=None, gt=0)
+    scaling: ScalingKind = ScalingKind.AUTO
+    first_stage: bool = Field(default=True, description="Whether a first stage answers what is easy.")
+    early_exits: bool = Field(default=True, description="Whether rows may leave between the transformer's layers.")
+    pieces: bool = Field(default=True, description="Whether whole messages and chats are read, in pieces.")
+
+
+class EvaluateStage(_Part):
+    """The bundle's figures, and its conformal guarantee."""
+
+    data: list[Path] = Field(default=[], description="By default as for `export`.")
+    policy: Path | None = None
+    guarantee_splits: int = Field(default=1000, ge=2)
+
+
+class PromoteStage(_Part):
+    """The bundle into the registry that workers read."""
+
+    registry: Path
+    data: list[Path] = Field(default=[], description="By default as for `export`.")
+    probes: Path | None = Field(default=None, description="Folder of probes: identity gaps join the gate.")
+    margins: GateMargins = GateMargins()
+    force_reason: str | None = None
+    sign_key: Path | None = None
+
+
+class Stages(_Part):
+    """What runs, in this order."""
+
+    extract: ExtractStage | None = None
+    preprocess: PreprocessStage | None = None
+    label: LabelStage | None = None
+    agree: AgreeStage | None = None
+    split: SplitStage | None = None
+    train: TrainStage | None = None
+    distil: DistilStage | None = None
+    calibrate: CalibrateStage | None = None
+    export: ExportStage | None = None
+    evaluate: EvaluateStage | None = None
+    promote: PromoteStage | None = None
+
+
+class Recipe(_Part):
+    """The whole file."""
+
+    work: Path = Field(description="Folder for everything that is written, and for the state.")
+    data: dict[str, Path | None] = Field(default={}, description="Paths by name; null: must be given with --set.")
+    threads: int = Field(default=0, ge=0, description="0 follows the CPU quota.")
+    stages: Stages
+
+
+def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: The YAML file.
+        settings: `dotted.name=value` each, values in YAML; they take the place of the file's.
+
+    Raises:
+        ValueError: it is no YAML, a key is unknown, a value does not fit, or a path of `data` is used and has none.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"{path}: cannot be read ({error}); expected a recipe in YAML, such as recipes/smoke.yaml"
+        ) from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{path}: holds a {type(document).__name__}; expected work, data and stages")  # noqa: TRY004
+    for setting in settings:
+        _set(document, setting)
+    names = document.get("data") or {}
+    if not isinstance(names, dict):
+        raise ValueError(f"{path}: not a recipe: data is {names!r}; expected paths by name")  # noqa: TRY004
+    try:
+        return Recipe.model_validate({**document, "stages": _filled(document.get("stages"), names, path)})
+    except ValidationError as error:
+        raise ValueError(f"{path}: not a recipe: {error}") from error
+
+
+def _set(document: dict[str, Any], setting: str) -> None:
+    name, found, text = setting.partition("=")
+    *parents, last = name.split(".")
+    place = document
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise ValueError(f"--set {setting}: {parent} holds no names; expected dotted.name=value")  # noqa: TRY004
+    if not found or not last:
+        raise ValueError(f"--set {setting}: expected dotted.name=value, such as data.train=chats.jsonl")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {setting}: the value is not YAML ({error})") from error
+
+
+def _filled(value: Any, names: Mapping[str, Any], path: Path) -> Any:
+    """Return the value with every `${data.NAME}` replaced."""
+    if isinstance(value, dict):
+        return {key: _filled(inner, names, path) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, names, path) for inner in value]
+    if not isinstance(value, str):
+        return value
+
+    def path_of(reference: re.Match[str]) -> str:
+        if names.get(reference[1]) is None:
+            raise ValueError(f"{path}: data.{reference[1]} has no value; add --set data.{reference[1]}=PATH")
+        return str(names[reference[1]])
+
+    return _REFERENCE.sub(path_of, value)

@@ -1,0 +1,1 @@
+"""Into service and back: the gate, the registry's pointer, the commands."""

@@ -1,0 +1,327 @@
+"""The Kafka consumer: polls batches of records and follows the group's rebalances.
+
+Invariants: the position of a partition after an assignment or a rewind is the group's committed offset; when a
+partition is taken away, the commit in flight has ended before the group hears of it, so that the next owner starts
+behind it.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import structlog
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from schemas import estimated_decoded_bytes
+from worker.cache.owed_notes import OwedNotes
+from worker.errors import BatchAborted, Fatal
+from worker.kafka.assignment_check import GroupAgreement
+from worker.kafka.errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
+from worker.kafka.forwarded_headers import ForwardedHeaders, forwarded_names
+from worker.kafka.publisher import GroupMember
+from worker.kafka.reachability import Reachability
+from worker.kafka.retry import look_for, patiently
+from worker.kafka.start_offsets import start_offset
+from worker.process.metrics import Metrics
+from worker.record import Record
+from worker.settings.worker import KafkaSettings
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_POLL_S = 0.2
+"""Longest wait for a first record: bounds how late a stop signal is seen."""
+
+_STEP_RECORDS: Final = 32
+"""Records taken at once, however small those before them were: the next may all be of the largest size."""
+
+_OFFSETS_REMEDY = (
+    "check the brokers; where they answer others, a transaction that never ended holds the offsets back: look for it "
+    "with `kafka-transactions.sh find-hanging` and end it with `abort`"
+)
+
+
+class RecordConsumer:
+    """A subscribed consumer.
+
+    Args:
+        consumer: A confluent_kafka Consumer with `worker.kafka.config.consumer_config`.
+        settings: Kafka settings.
+        metrics: Where rebalances, lag and lost records are counted.
+        reachability: Told of every sign of life of the brokers.
+        settle: Waits until the commit in flight has ended, whatever its result; called before partitions go away.
+        topics: Topics to read; by default the input topic of the settings.
+        agreement: Asked in each poll whether the group still knows what this member has.
+        notes: Told what stands beside the committed offsets.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        settings: KafkaSettings,
+        metrics: Metrics,
+        reachability: Reachability,
+        settle: Callable[[], None],
+        *,
+        topics: Sequence[str] = (),
+        agreement: GroupAgreement | None = None,
+        notes: OwedNotes | None = None,
+    ) -> None:
+        self.client = consumer
+        self._settings = settings
+        self._metrics = metrics
+        self._reachability = reachability
+        self._settle = settle
+        self._assigned: dict[tuple[str, int], int] = {}
+        self._joined = False
+        self._largest_bytes = 0
+        self._closing = False
+        self._topics = list(topics) or [settings.input_topic]
+        self._agreement = agreement
+        self._headers = ForwardedHeaders(forwarded_names(settings.forward_headers), metrics.headers_dropped)
+        self._forwarded: dict[int, tuple[tuple[str, bytes], ...]] = {}
+        self._notes = notes
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self.client.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this worker its share of the partitions, which may be none."""
+        return self._joined
+
+    def poll_batch(self, *, max_records: int, max_bytes: int) -> list[Record]:
+        """Wait briefly for a first record, then take what is there, at most `max_records` and about `max_bytes`.
+
+        Bytes are those that the records are estimated to take decoded, with their keys and headers.
+
+        Raises:
+            Fatal: Kafka refuses the worker, an offset range is lost, or Kafka is away for too long.
+        """
+        if self._agreement is not None and self._agreement.broken(self.client, self._assigned.keys()):
+            # Leaving gives everything back, by the callbacks of the next polls; the client joins again after that.
+            self.client.unsubscribe()
+            self._subscribe()
+            self._metrics.rebalances.labels(kind="rejoined").inc()
+        first = self.client.poll(_POLL_S)
+        if first is None:
+            self._reachability.check()
+            return []
+        messages = [first]
+        # In steps, because the client counts records, and a batch of the largest records must fit in memory.
+        n_bytes = self._weigh(first)
+        # Of the batches before, too, and less so the longer ago they were.
+        self._largest_bytes = max(n_bytes, self._largest_bytes // 2)
+        while len(messages) < max_records and n_bytes < max_bytes:
+            room = max(1, (max_bytes - n_bytes) // max(1, self._largest_bytes))
+            step = self.client.consume(min(max_records - len(messages), room, _STEP_RECORDS), timeout=0)
+            if not step:
+                break
+            messages.extend(step)
+            sizes = [self._weigh(message) for message in step]
+            self._largest_bytes = max(self._largest_bytes, *sizes)
+            n_bytes += sum(sizes)
+        records = [record for record in map(self._record, messages) if record is not None]
+        # A partition that was taken away and given back within this very poll is read twice from its committed offset.
+        batch = list({record.place: record for record in records}.values())
+        self._forwarded.clear()
+        self._metrics.lag_age.read(batch)
+        return batch
+
+    def _weigh(self, message: Message) -> int:
+        """Return about how much memory a record takes, bytes; its headers are read here, and too many given back."""
+        self._forwarded[id(message)], n_header_bytes = self._headers.read(message)
+        return estimated_decoded_bytes(message.value()) + len(message.key() or b"") + n_header_bytes
+
+    def _record(self, message: Message) -> Record | None:
+        error = message.error()
+        if error is not None:
+            self._handle(error)
+            return None
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if topic is None or partition is None or offset is None:
+            raise Fatal(f"a record without topic, partition or offset: {message!r}; expected all three")
+        # A record of a partition that a callback in this very poll took away belongs to its next owner.
+        if (topic, partition) not in self._assigned:
+            return None
+        self._reachability.seen()
+        headers = self._forwarded[id(message)]
+        return Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value(), None, headers)
+
+    def _handle(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise Fatal(
+                f"{self._settings.input_topic}: {error.str()}: the next offset is not on the broker any more; expected "
+                "retention to outlast the lag; see lost_offsets in `check-config`"
+            )
+        if error.code() in UNKNOWN_TOPIC:
+            # Said once by the client, whether the topic comes back or not.
+            for topic in self._topics:
+                self._patiently(f"looking for topic {topic}", partial(look_for, self.client, topic))
+        elif is_fatal(error):
+            raise fatal(error, f"reading {self._settings.input_topic} as group {self._settings.group_id}")
+        log.warning("consumer_error", error=describe(error))
+
+    def rewind(self) -> None:
+        """Go back to the committed offsets of all owned partitions.
+
+        Raises:
+            Fatal: the committed offsets cannot be read in time.
+        """
+        partitions = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned)]
+        for start in self._starts(partitions):
+            self._patiently("going back to the committed offsets", partial(self._seek, start))
+        log.info("consumer_rewound", n_partitions=len(partitions))
+
+    def _seek(self, start: TopicPartition, *, timeout: float) -> None:  # noqa: ARG002
+        try:
+            self.client.seek(start)
+        except KafkaException as error:
+            # Not fetching yet, so that it starts at the offset of its assignment; or being taken away.
+            if kafka_error(error).code() not in {KafkaError._STATE, KafkaError._PREV_IN_PROGRESS}:
+                raise
+            log.info("partition_not_fetching", partition=start.partition)
+
+    def group_member(self) -> GroupMember:
+        """Return the group metadata that fences a commit, read now.
+
+        Raises:
+            BatchAborted: the group has dropped this member. Its metadata would name no member, and the broker takes
+                offsets without a member for those of a producer that does not use fencing at all.
+        """
+        metadata = self.client.consumer_group_metadata()
+        # Read after the metadata: a member id that is still there now was there in the metadata.
+        if not self.client.memberid():
+            raise BatchAborted("the consumer group has dropped this member")
+        return metadata
+
+    def lag_records(self) -> int:
+        """Return the records that wait in all owned partitions, from the client's cached watermarks and positions."""
+        partitions = [TopicPartition(topic, partition) for topic, partition in self._assigned]
+        total = 0
+        for position in self.client.position(partitions):
+            _, high = self.client.get_watermark_offsets(position, cached=True)
+            lag = max(0, high - position.offset) if position.offset >= 0 else 0
+            self._metrics.lag_records.labels(position.topic, str(position.partition)).set(lag)
+            self._metrics.lag_age.waiting(position.topic, position.partition, lag)
+            total += lag
+        return total
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        self._closing = True
+        self.client.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            # Another member has left in the same moment. A client that closes answers no question about offsets, and
+            # asking would use up the grace time; nothing of these partitions is read.
+            consumer.incremental_assign(partitions)
+            log.info("assigned_while_closing", n_partitions=len(partitions))
+            return
+        try:
+            starts = self._starts(partitions)
+        except Fatal:
+            # The client waits for an answer to the assignment, and close() would wait with it.
+            consumer.incremental_assign(partitions)
+            raise
+        consumer.incremental_assign(starts)
+        self._assigned.update({(p.topic, p.partition): p.offset for p in starts})
+        if self._notes is not None:
+            for p in starts:
+                self._notes.take_over((p.topic, p.partition), p.offset)
+        self._joined = True
+        self._count_rebalance("assigned", partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._settle()
+        self._release(consumer, partitions)
+        self._count_rebalance("revoked", partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Others own them already: the commit in flight is fenced, and only its end is waited for.
+        self._settle()
+        self._release(consumer, partitions)
+        self._count_rebalance("lost", partitions)
+
+    def _release(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for p in partitions:
+            self._assigned.pop((p.topic, p.partition), None)
+            if self._notes is not None:
+                self._notes.released((p.topic, p.partition))
+            self._metrics.lag_records.labels(p.topic, str(p.partition)).set(0)
+            self._metrics.lag_age.released(p.topic, p.partition)
+        consumer.incremental_unassign(partitions)
+
+    def _count_rebalance(self, kind: str, partitions: list[TopicPartition]) -> None:
+        self._metrics.rebalances.labels(kind=kind).inc()
+        self._metrics.assigned_partitions.set(len(self._assigned))
+        log.info(
+            "partitions_changed",
+            kind=kind,
+            partitions=sorted(p.partition for p in partitions),
+            n_assigned=len(self._assigned),
+        )
+
+    def _starts(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        if not partitions:
+            return []
+        committed = self._patiently("reading committed offsets", partial(self._committed, partitions))
+        starts = []
+        for found in committed:
+            if self._notes is not None and found.offset >= 0:
+                self._notes.found((found.topic, found.partition), found.offset, found.metadata)
+            low, high = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, found))
+            starts.append(TopicPartition(found.topic, found.partition, self._start_of(found, low, high)))
+        return starts
+
+    def _start_of(self, found: TopicPartition, low: int, high: int) -> int:
+        """Return the offset at which reading one partition starts, given what the group has committed."""
+        # Before the first commit, a rewind goes back to where the assignment began, not to where the topic ends now.
+        began = self._assigned.get((found.topic, found.partition))
+        start = start_offset(
+            committed=began if found.offset == OFFSET_INVALID else found.offset,
+            low=low,
+            high=high,
+            offset_reset=self._settings.offset_reset,
+        )
+        if start.n_lost:
+            self._report_loss(found, start.n_lost, low, high)
+        return start.offset
+
+    def _committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
+        found = self.client.committed(partitions, timeout=timeout)
+        for partition in found:
+            # An unread offset must not pass for "nothing committed": records would be judged twice.
+            if partition.error is not None:
+                raise KafkaException(partition.error)
+        return found
+
+    def _report_loss(self, committed: TopicPartition, n_lost: int, low: int, high: int) -> None:
+        self._metrics.lost_records.inc(n_lost)
+        log.error(
+            "offsets_lost",
+            partition=committed.partition,
+            committed=committed.offset,
+            low=low,
+            high=high,
+            n_lost=n_lost,
+        )
+        if self._settings.lost_offsets == "error":
+            raise Fatal(
+                f"{committed.topic}[{committed.partition}]: committed offset {committed.offset}, but the broker holds "
+                f"{low}..{high}: up to {n_lost} records are lost; restore them, or accept the loss with "
+                "MODERATION_KAFKA__LOST_OFFSETS=earliest"
+            )
+
+    def _patiently(self, doing: str, call: Callable[..., T]) -> T:
+        return patiently(doing, call, self._settings, remedy=_OFFSETS_REMEDY)

@@ -1,0 +1,94 @@
+"""Which Kafka errors end the process, with the cause and the remedy in words."""
+
+import re
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from worker.errors import Fatal
+
+_CREDENTIALS: Final = (
+    "expected credentials that the broker knows; check MODERATION_KAFKA__SASL_USERNAME and its password, or with "
+    "OAUTHBEARER MODERATION_KAFKA__OAUTH_…"
+)
+
+_REMEDIES: Final[dict[int, str]] = {
+    KafkaError._AUTHENTICATION: _CREDENTIALS,
+    KafkaError.SASL_AUTHENTICATION_FAILED: _CREDENTIALS,
+    KafkaError._SSL: "expected a broker and a worker that trust each other; check the certificates "
+    "(MODERATION_KAFKA__SSL_…), who signed them, their names and their expiry",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant Read on the input topic, Write on verdicts and dead letters",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant Read on the group (Describe where only its offsets are read)",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant Write on the transactional ids, by what they begin with",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant IdempotentWrite on the cluster",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic; the worker never creates one",
+    KafkaError._UNKNOWN_TOPIC: "create the topic; the worker never creates one",
+    KafkaError._UNKNOWN_PARTITION: "the topic has lost partitions; restart after it is whole",
+    KafkaError._FENCED: "another worker runs with the same transactional id; give each its own",
+    KafkaError.PRODUCER_FENCED: "another worker runs with the same transactional id; give each its own",
+    KafkaError.INVALID_PRODUCER_EPOCH: "another worker runs with the same transactional id; give each its own",
+    KafkaError.FENCED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
+    KafkaError.UNRELEASED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
+    KafkaError.UNSUPPORTED_ASSIGNOR: "choose an assignor of the broker's group.consumer.assignors, or none",
+    KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 is needed, 4.0 for group_protocol=consumer",
+}
+
+_WRAPPED_REMEDIES: Final[dict[int, str]] = {
+    **_REMEDIES,
+    # Fatal to a consumer of the protocol of KIP-848 alone: the broker does not convert the group of the classic one.
+    KafkaError.GROUP_ID_NOT_FOUND: "members of the other group protocol are in it; stop all of them first",
+}
+
+_REFUSALS: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
+
+_TLS_ALERT: Final = re.compile(r"alert number (4[0-9]|116)\b")
+"""How a broker refuses a certificate under TLS 1.3: after the handshake, so that the client takes it for a broken line.
+40 to 49 are about certificates and keys, 116 asks for one that is missing (RFC 8446, section 6)."""
+
+UNKNOWN_TOPIC: Final = frozenset(
+    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+)
+"""A topic or partition is not there, or the client has just lost sight of it; see `worker.kafka.retry`."""
+
+FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+"""A newer producer epoch exists: another worker's, or the broker's own after a transaction timeout."""
+
+
+def kafka_error(error: KafkaException) -> KafkaError:
+    """Return the KafkaError that an exception carries."""
+    found: KafkaError = error.args[0]
+    return found
+
+
+def describe(error: KafkaError) -> str:
+    """Return name and text of an error on one line."""
+    return f"{error.name()}: {error.str()}"
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Say whether no retry can help; where a topic is unknown, after the time that `worker.kafka.retry` gives it."""
+    # A consumer's fatal error has this code and not the flag.
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL or error.code() in _REMEDIES or is_refusal(error)
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Say whether an error tells of a connection that a broker, or the client itself, refused."""
+    return error.code() in _REFUSALS or (error.code() == KafkaError._TRANSPORT and bool(_TLS_ALERT.search(error.str())))
+
+
+def _cause(error: KafkaError) -> int:
+    """Return the code of an error, also where another one hides it.
+
+    A consumer wraps its fatal error, and only the text names the cause; a refused certificate looks like a broken line.
+    """
+    if error.code() == KafkaError._FATAL:
+        return next((code for code in _WRAPPED_REMEDIES if KafkaError(code).str() in error.str()), int(error.code()))
+    if error.code() == KafkaError._TRANSPORT and is_refusal(error):
+        return int(KafkaError._SSL)
+    return int(error.code())
+
+
+def fatal(error: KafkaError, doing: str) -> Fatal:
+    """Return the exception that ends the process, with what was tried, what was found and what to do."""
+    remedy = _WRAPPED_REMEDIES.get(_cause(error), "see the broker's log; the process must be restarted")
+    return Fatal(f"{doing}: {describe(error)}; {remedy}")

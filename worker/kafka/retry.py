@@ -1,0 +1,91 @@
+"""Ask Kafka again while it does not answer or seems not to know a topic: a lost broker is missed for seconds.
+
+While a broker is lost or comes back, a client that asks for the leader of a partition in that moment is told that there
+is no such partition, though nobody has deleted anything.
+
+Source: librdkafka CONFIGURATION.md, `topic.metadata.propagation.max.ms`, for the length of that time.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from worker.errors import Fatal
+from worker.kafka.errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
+from worker.settings.worker import KafkaSettings
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_RETRY_PAUSE_S: Final = 0.2
+PATIENCE_S: Final = 30.0
+"""Longest time in which an unknown topic may become known again."""
+
+
+class UnknownTopic:
+    """Keeps the time since when a topic is unknown.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: float | None = None
+
+    def may_pass(self, error: KafkaError) -> bool:
+        """Say whether an error tells of an unknown topic that may still become known."""
+        if error.code() not in UNKNOWN_TOPIC:
+            return False
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        return now - self._since < PATIENCE_S
+
+    def known(self) -> None:
+        """Take a sign that the topic is there."""
+        self._since = None
+
+
+def look_for(client: Consumer, topic: str, *, timeout: float) -> None:
+    """Ask the brokers for a topic.
+
+    Raises:
+        KafkaException: no broker answers within `timeout` seconds, or the one that does knows no such topic.
+    """
+    found = client.list_topics(topic, timeout=timeout).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+
+
+def patiently(doing: str, call: Callable[..., T], settings: KafkaSettings, *, remedy: str) -> T:
+    """Repeat a look-up until it answers or Kafka counts as away.
+
+    Args:
+        doing: What is asked, for the log and the error.
+        call: Asks once, within `timeout` seconds; raises KafkaException where no answer came.
+        settings: Give the time for one answer and for all of them.
+        remedy: What to check where no answer comes at all.
+
+    Raises:
+        Fatal: Kafka refuses, or has not answered for `unreachable_exit_s`.
+    """
+    deadline = time.monotonic() + settings.unreachable_exit_s
+    unknown = UnknownTopic()
+    while True:
+        try:
+            return call(timeout=settings.request_timeout_s)
+        except KafkaException as error:
+            cause = kafka_error(error)
+            if is_fatal(cause) and not unknown.may_pass(cause):
+                raise fatal(cause, doing) from error
+            if time.monotonic() > deadline:
+                raise Fatal(
+                    f"{doing}: no answer for {settings.unreachable_exit_s} s: {describe(cause)}; expected one; {remedy}"
+                ) from error
+            log.warning("kafka_slow", doing=doing, error=describe(cause))
+            time.sleep(_RETRY_PAUSE_S)

@@ -1,0 +1,165 @@
+"""Check at start that the topics are there and may be used as they will be, and how large a message each accepts.
+
+Without the check, a right that lacks would show with the first batch, and only one of them at a time.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclOperation,
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+    TopicDescription,
+)
+
+from worker.errors import Fatal
+from worker.kafka.config import FALLBACK_MAX_MESSAGE_BYTES
+from worker.kafka.errors import describe, kafka_error
+from worker.kafka.retry import patiently
+from worker.outcome_encoding import OutputTopics
+from worker.settings.worker import KafkaSettings
+
+log = structlog.get_logger()
+
+_REMEDY: Final = "check the brokers and the network"
+_LIMIT_NAME: Final = "max.message.bytes"
+_MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+_NOT_ALLOWED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
+
+READ: Final = frozenset({AclOperation.READ})
+WRITE: Final = frozenset({AclOperation.WRITE})
+
+Uses = Mapping[str, Collection[AclOperation]]
+"""Topic to the operations that it is used for."""
+
+
+def check_topics(
+    admin: AdminClient,
+    settings: KafkaSettings,
+    *,
+    inputs: Sequence[str] = (),
+    others: Uses | None = None,
+    optional: Uses | None = None,
+) -> OutputTopics:
+    """Return the output topics with their limits.
+
+    Args:
+        admin: Admin client.
+        settings: Names of the topics.
+        inputs: Topics that are read, by default the input topic.
+        others: What else is done with topics.
+        optional: The same of topics without which the worker does its work all the same; a missing one is logged.
+
+    Raises:
+        Fatal: Kafka does not answer, a topic is missing, or the worker may not use one as it must; names all.
+    """
+    inputs = inputs or [settings.input_topic]
+    checked = [*dict.fromkeys([*inputs, settings.verdict_topic, settings.dead_letter_topic])]
+    uses: dict[str, set[AclOperation]] = {topic: set() for topic in [*checked, *(others or {})]}
+    for topics, operations in ((inputs, READ), ([settings.verdict_topic, settings.dead_letter_topic], WRITE)):
+        for topic in topics:
+            uses[topic] |= operations
+    for topic, more in (others or {}).items():
+        uses[topic] |= set(more)
+    if problems := _problems(admin, uses, settings):
+        raise Fatal("; ".join(problems))
+    if optional and (problems := _problems(admin, optional, settings)):
+        log.warning("topic_unusable", problems=problems, consequence="until then what belongs there is dropped")
+    limits = {topic: _limit(admin, topic, settings) for topic in checked}
+    largest_input = max(limits[topic] for topic in inputs)
+    if limits[settings.dead_letter_topic] < largest_input:
+        log.warning(
+            "dead_letters_may_be_cut",
+            input_max_bytes=largest_input,
+            dead_letter_max_bytes=limits[settings.dead_letter_topic],
+        )
+    return OutputTopics(
+        verdicts=settings.verdict_topic,
+        dead_letters=settings.dead_letter_topic,
+        verdict_max_bytes=limits[settings.verdict_topic],
+        dead_letter_max_bytes=limits[settings.dead_letter_topic],
+    )
+
+
+def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings) -> list[str]:
+    """Return what keeps topics from being used so."""
+    # A worker may start while the broker that must answer is lost and its place not taken yet.
+    answers = patiently(
+        f"describing topics {', '.join(uses)}",
+        partial(_described, admin, list(uses)),
+        settings,
+        remedy=_REMEDY,
+    )
+    missing, refused = [], []
+    for topic, answer in answers.items():
+        if isinstance(answer, KafkaError):
+            if answer.code() in _MISSING:
+                missing.append(topic)
+            else:
+                refused.append(f"{_names(uses[topic])} on topic {topic}")
+        # None: a broker that does not say what it allows, and will refuse later what it refuses.
+        elif (allowed := answer.authorized_operations) is not None and (
+            lacking := set(uses[topic]) - {AclOperation.ALL, *allowed}
+        ):
+            refused.append(f"{_names(lacking)} on topic {topic}")
+    return [*_missing(missing, uses), *_refused(refused)]
+
+
+def _described(admin: AdminClient, topics: list[str], *, timeout: float) -> dict[str, TopicDescription | KafkaError]:
+    """Return what the brokers say of each topic, or that it is missing or not shown."""
+    asked = admin.describe_topics(TopicCollection(topics), include_authorized_operations=True, request_timeout=timeout)
+    found: dict[str, TopicDescription | KafkaError] = {}
+    for topic, answer in asked.items():
+        try:
+            found[topic] = answer.result()
+        except KafkaException as error:
+            cause = found[topic] = kafka_error(error)
+            if cause.code() not in _MISSING | {KafkaError.TOPIC_AUTHORIZATION_FAILED}:
+                raise
+    return found
+
+
+def _missing(topics: list[str], uses: Uses) -> Iterator[str]:
+    if topics:
+        yield f"Kafka lacks the topics {', '.join(topics)}; expected all of {', '.join(uses)}; create them"
+
+
+def _refused(rights: list[str]) -> Iterator[str]:
+    if rights:
+        yield (
+            f"Kafka does not allow {', '.join(rights)}; expected a user who may; grant it, or check the name "
+            "(a topic that may not be described looks like one that is not there)"
+        )
+
+
+def _names(operations: Collection[AclOperation]) -> str:
+    return " and ".join(sorted(operation.name.title() for operation in operations))
+
+
+def _limit(admin: AdminClient, topic: str, settings: KafkaSettings) -> int:
+    limit = patiently(
+        f"asking for the message limit of topic {topic}",
+        partial(_limit_found, admin, topic),
+        settings,
+        remedy=_REMEDY,
+    )
+    return FALLBACK_MAX_MESSAGE_BYTES if limit is None else limit
+
+
+def _limit_found(admin: AdminClient, topic: str, *, timeout: float) -> int | None:
+    """Return what the broker says; None where this user may not ask, a right of its own and one to do without."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    (future,) = admin.describe_configs([resource], request_timeout=timeout).values()
+    try:
+        return int(future.result()[_LIMIT_NAME].value)
+    except KafkaException as error:
+        cause = kafka_error(error)
+        if cause.code() not in _NOT_ALLOWED:
+            raise
+        log.warning("topic_limit_unknown", topic=topic, error=describe(cause))
+        return None

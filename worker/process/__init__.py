@@ -1,0 +1,1 @@
+"""The process: signals and exit codes, health, logs, metrics, memory and niceness."""

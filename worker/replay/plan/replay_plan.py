@@ -1,0 +1,60 @@
+"""The plan of a replay: which offsets it covers, fixed once by whichever process is first, shared by all."""
+
+from pydantic import AwareDatetime
+
+from worker.replay.plan.request import Frozen, ReplayRequest
+
+Partition = tuple[str, int]
+"""Topic and partition."""
+
+
+class PartitionRange(Frozen):
+    """The offsets of one partition: `start` is read, `end` is not."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+    n_lost: int = 0
+    """Offsets asked for that retention had deleted when the range was fixed: at most this many records."""
+
+    @property
+    def place(self) -> Partition:
+        """Topic and partition."""
+        return self.topic, self.partition
+
+    @property
+    def n_offsets(self) -> int:
+        """Offsets of the range: the most records it can hold."""
+        return self.end - self.start
+
+
+class ReplayPlan(Frozen):
+    """What one replay id stands for, for good."""
+
+    replay_id: str
+    request: ReplayRequest
+    ranges: tuple[PartitionRange, ...]
+    topic_ids: dict[str, str]
+    """By topic, the id that Kafka gave it: another one means that the topic was deleted and made again."""
+    old_verdicts: tuple[PartitionRange, ...] = ()
+    """Where the verdicts lie that the new ones are compared with."""
+    planned_at: AwareDatetime
+
+    @property
+    def by_partition(self) -> dict[Partition, PartitionRange]:
+        """The ranges by topic and partition."""
+        return {one.place: one for one in self.ranges}
+
+    @property
+    def n_offsets(self) -> int:
+        """Offsets of all ranges."""
+        return sum(one.n_offsets for one in self.ranges)
+
+
+class StoredReplay(Frozen):
+    """What the control topic holds under a replay id."""
+
+    plan: ReplayPlan
+    notes: dict[str, dict[int, str]] | None = None
+    """Once finished: by topic and partition, the final tally. It outlives the group's committed offsets."""

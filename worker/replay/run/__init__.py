@@ -1,0 +1,1 @@
+"""Running a replay: its consumer, publisher, progress and throttle."""

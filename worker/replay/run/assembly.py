@@ -1,0 +1,221 @@
+"""Put the parts of one replay process together: the live worker's own loop, publisher, cache and classifier."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
+from rich.console import Console
+
+from model import Bundle, load_bundle, load_policy
+from schemas import Policy
+from worker.app import make_cache, make_publisher, serve_health
+from worker.batch_size import BatchSize
+from worker.cache.verdict_cache import VerdictCache
+from worker.commit_pipeline import CommitPipeline
+from worker.errors import Fatal
+from worker.kafka.assignment_check import agreement_of
+from worker.kafka.config import consumer_config
+from worker.kafka.probe import open_admin, probe
+from worker.kafka.publisher import TransactionalPublisher
+from worker.kafka.reachability import Reachability
+from worker.kafka.topic_check import READ, WRITE, check_topics
+from worker.loop import WorkerLoop
+from worker.outcome_encoding import OutputTopics
+from worker.predictor import Loaded, build_predictor
+from worker.process.lifecycle import Lifecycle
+from worker.process.logs import librdkafka_logger
+from worker.process.metrics import Metrics
+from worker.replay.plan.plan_store import check_control_topic
+from worker.replay.plan.planning import Choices, build_request, replay_settings, writes_cache
+from worker.replay.plan.replay_plan import ReplayPlan
+from worker.replay.plan.request import ReplayRequest
+from worker.replay.plan.selection import Selection
+from worker.replay.run.group_state import GroupState, read_group_state
+from worker.replay.run.monitor import Monitor, display_for
+from worker.replay.run.progress import Progress
+from worker.replay.run.publisher import Comparison, ReplayPublisher
+from worker.replay.run.range_consumer import RangeConsumer
+from worker.replay.run.replay_cache import ReadOnlyCache, YoungRecordsCache
+from worker.replay.run.throttle import LagGuard, RateLimit
+from worker.settings.worker import WorkerSettings
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What all parts of one replay process share."""
+
+    live: WorkerSettings
+    settings: WorkerSettings
+    choices: Choices
+    bundle: Bundle
+    policy: Policy
+    request: ReplayRequest
+    admin: AdminClient
+    topics: OutputTopics
+    lifecycle: Lifecycle
+    console: Console
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest wait for one answer of the brokers."""
+        return self.settings.kafka.request_timeout_s
+
+    def look(self, plan: ReplayPlan) -> GroupState:
+        """Read how far the replay is."""
+        return read_group_state(self.admin, self.settings.kafka.group_id, plan, timeout_s=self.timeout_s)
+
+
+def _as_written(cache: VerdictCache, standing: Standing) -> VerdictCache:
+    """Return the cache as the replay may write it."""
+    if not writes_cache(standing.live, standing.choices):
+        return ReadOnlyCache(cache)
+    return YoungRecordsCache(cache, standing.settings.redis.ttl_s)
+
+
+def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, console: Console) -> Standing:
+    """Load the model and check the topics.
+
+    Raises:
+        Fatal: Kafka does not answer, or a topic is missing.
+        BundleError, PolicyError: the model or the policy is refused.
+        SettingsError: the options contradict each other.
+    """
+    settings = replay_settings(live, choices)
+    bundle, policy = load_bundle(settings.model.path), load_policy(settings.model.policy_path)
+    request = build_request(live, settings, choices, bundle, policy)
+    admin = open_admin(settings.kafka)
+    others = {settings.kafka.replay_topic: READ | WRITE}
+    if request.changes_topic is not None:
+        others |= {request.changes_topic: WRITE, live.kafka.verdict_topic: READ}
+    topics = check_topics(admin, settings.kafka, inputs=request.topics, others=others)
+    check_control_topic(admin, settings.kafka.replay_topic, timeout_s=settings.kafka.request_timeout_s)
+    return Standing(live, settings, choices, bundle, policy, request, admin, topics, lifecycle, console)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a replay adds to the live worker's loop."""
+
+    comparison: Comparison | None
+    rate: RateLimit | None
+    guard: LagGuard | None
+    on_done: Callable[[], None]
+    """Called when every partition of the replay has reached its end."""
+
+
+@dataclass(frozen=True)
+class _KafkaSide:
+    consumer: RangeConsumer
+    publisher: ReplayPublisher
+    commits: CommitPipeline
+    progress: Progress
+
+
+def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: Extras) -> WorkerLoop:
+    """Return the loop of this process; what it opens closes with the stack.
+
+    Raises:
+        Fatal: Kafka cannot be worked with.
+    """
+    settings, lifecycle = standing.settings, standing.lifecycle
+    metrics = Metrics()
+    # The policy of the plan, whatever the file says by now.
+    predictor = build_predictor(Loaded(standing.bundle, standing.policy), settings.model, replay_id=plan.replay_id)
+    metrics.model_info.labels(*predictor.labels).set(1)
+    cache = make_cache(settings, metrics)
+    stack.callback(cache.close)
+    reachability = Reachability(
+        exit_after_s=settings.kafka.unreachable_exit_s,
+        metrics=metrics,
+        probe=lambda: probe(settings.kafka),
+    )
+    kafka = _kafka_side(standing, plan, stack, extras, metrics=metrics, reachability=reachability)
+    serve_health(
+        settings=settings,
+        stack=stack,
+        lifecycle=lifecycle,
+        consumer=kafka.consumer,
+        reachability=reachability,
+        metrics=metrics,
+    )
+    return WorkerLoop(
+        consumer=kafka.consumer,
+        cache=_as_written(cache, standing),
+        predictor=lambda: predictor,
+        publisher=kafka.publisher,
+        commits=kafka.commits,
+        topics=standing.topics,
+        limits=settings.codec,
+        batch_size=BatchSize(settings.batch),
+        max_batch_bytes=settings.batch.max_bytes,
+        metrics=metrics,
+        stopping=lifecycle.stopping,
+        beat=_beat(standing, plan, stack, extras, kafka.progress),
+    )
+
+
+def _kafka_side(
+    standing: Standing,
+    plan: ReplayPlan,
+    stack: ExitStack,
+    extras: Extras,
+    *,
+    metrics: Metrics,
+    reachability: Reachability,
+) -> _KafkaSide:
+    settings = standing.settings
+    commits, progress = CommitPipeline(background=True), Progress()
+    client = Consumer(
+        consumer_config(settings.kafka) | {"enable.partition.eof": True, "error_cb": reachability.on_error},
+        logger=librdkafka_logger(),
+    )
+    inner = make_publisher(settings, client, standing.topics, reachability)
+    if not isinstance(inner, TransactionalPublisher):
+        raise Fatal("a replay without transactions; expected exactly-once delivery; this is a bug")
+    publisher = ReplayPublisher(inner, progress, standing.topics, extras.comparison)
+    stack.callback(publisher.close)
+    consumer = RangeConsumer(
+        client,
+        plan=plan,
+        selection=Selection.of(plan.request, standing.choices.chat_ids),
+        progress=progress,
+        wait_commit=commits.wait,
+        rate=extras.rate,
+        guard=extras.guard,
+        stopping=standing.lifecycle.stopping,
+        publisher=publisher,
+        settings=settings.kafka,
+        metrics=metrics,
+        reachability=reachability,
+        settle=commits.settle,
+        agreement=agreement_of(standing.admin, settings.kafka),
+    )
+    stack.callback(consumer.close)
+    stack.callback(commits.close)
+    return _KafkaSide(consumer, publisher, commits, progress)
+
+
+def _beat(
+    standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: Extras, progress: Progress
+) -> Callable[[], None]:
+    """Return what the loop calls once per turn: it looks at the whole replay now and then."""
+
+    def on_state(state: GroupState) -> None:
+        if extras.rate is not None:
+            n_mine, n_open = state.open_of(set(progress))
+            extras.rate.share = max(1, n_mine) / max(1, n_open)
+        if state.is_complete:
+            extras.on_done()
+            standing.lifecycle.stopping.set()
+
+    display = display_for(standing.console)
+    stack.callback(display.close)
+    monitor = Monitor(lambda: standing.look(plan), display, on_state)
+
+    def beat() -> None:
+        standing.lifecycle.beat()
+        monitor.tick()
+
+    return beat

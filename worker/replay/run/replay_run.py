@@ -1,0 +1,123 @@
+"""Run a replay to the end of its range and account for it."""
+
+import os
+import threading
+from contextlib import ExitStack
+from functools import partial
+
+import structlog
+from confluent_kafka import KafkaException
+
+from worker.errors import SettingsError
+from worker.kafka.config import consumer_config
+from worker.kafka.errors import fatal, kafka_error
+from worker.kafka.topic_scan import scan
+from worker.replay.plan.plan_store import PlanStore
+from worker.replay.plan.planning import Planner
+from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
+from worker.replay.report.account import Report
+from worker.replay.run.assembly import Extras, Standing, build_loop
+from worker.replay.run.group_state import GroupState, finished_state, live_lag
+from worker.replay.run.old_verdicts import OldVerdicts
+from worker.replay.run.publisher import Comparison
+from worker.replay.run.throttle import LagGuard, RateLimit
+
+log = structlog.get_logger()
+
+
+def run_replay(standing: Standing) -> Report:
+    """Run until every partition has reached its end, or until the lifecycle says stop; return the account.
+
+    Raises:
+        Fatal: Kafka cannot be worked with; what is committed stays, and the replay can be run again.
+        SettingsError: the replay id stands for another replay.
+    """
+    settings, choices = standing.settings, standing.choices
+    store = PlanStore(settings.kafka, transactional_id=f"{standing.live.kafka.group_id}.replay-plans")
+    planner = Planner(
+        standing.admin, store, old_verdict_topic=standing.live.kafka.verdict_topic, timeout_s=standing.timeout_s
+    )
+    stored = planner.fix(choices.replay_id, standing.request)
+    plan = stored.plan
+    log.info("replay_planned", replay_id=plan.replay_id, n_offsets=plan.n_offsets, n_partitions=len(plan.ranges))
+    if stored.notes is None and not _look(standing, plan).is_complete:
+        _judge(standing, plan)
+    report = partial(Report, allow_lost=choices.allow_lost, n_partitions_added=planner.n_added(plan))
+    if stored.notes is None:
+        state = _look(standing, plan)
+        if not state.is_complete:
+            return report(state)
+        stored = _finish(store, plan, state)
+    store.close()
+    return report(finished_state(stored))
+
+
+def _look(standing: Standing, plan: ReplayPlan) -> GroupState:
+    try:
+        return standing.look(plan)
+    except KafkaException as error:
+        group = standing.settings.kafka.group_id
+        raise fatal(kafka_error(error), f"reading the replay's committed offsets, group {group}") from error
+
+
+def _finish(store: PlanStore, plan: ReplayPlan, state: GroupState) -> StoredReplay:
+    return store.settle(
+        plan.replay_id,
+        lambda _: StoredReplay(plan=plan, notes=state.notes()),
+        is_settled=lambda found: found.notes is not None,
+    )
+
+
+def _old_verdicts(standing: Standing, plan: ReplayPlan) -> OldVerdicts | None:
+    """Read what the verdict topic said before the plan; None where the lifecycle says stop."""
+    old = OldVerdicts(plan.ranges, plan.replay_id)
+    config = consumer_config(standing.settings.kafka)
+    for messages in scan(config, plan.old_verdicts, timeout_s=standing.settings.kafka.unreachable_exit_s):
+        if standing.lifecycle.stopping.is_set():
+            return None
+        standing.lifecycle.beat()
+        for message in messages:
+            old.add(message.value())
+    log.info("old_verdicts_read", n_known=old.n_known)
+    return old
+
+
+def _guard(standing: Standing) -> LagGuard | None:
+    if not standing.choices.low_priority:
+        return None
+    # On one machine the live workers go first; across machines the lag decides.
+    os.nice(10)
+    kafka = standing.live.kafka
+
+    def lag() -> int | None:
+        return live_lag(standing.admin, kafka.group_id, kafka.input_topic, timeout_s=standing.timeout_s)
+
+    try:
+        if lag() is None:
+            raise SettingsError(
+                f"--priority low: group {kafka.group_id} has never committed an offset of {kafka.input_topic}"
+                "; expected the live workers' group; check MODERATION_KAFKA__GROUP_ID and MODERATION_KAFKA__INPUT_TOPIC"
+            )
+    except KafkaException as error:
+        raise fatal(kafka_error(error), f"reading the live workers' lag, group {kafka.group_id}") from error
+    return LagGuard(lambda: lag() or 0, max_lag=standing.choices.max_live_lag)
+
+
+def _judge(standing: Standing, plan: ReplayPlan) -> None:
+    """Run the worker's loop over the plan's ranges."""
+    comparison = None
+    if plan.request.changes_topic is not None:
+        old = _old_verdicts(standing, plan)
+        if old is None:
+            return
+        comparison = Comparison(old, plan.request.changes_topic)
+    guard = _guard(standing)
+    rate = None if standing.choices.rate is None else RateLimit(standing.choices.rate)
+    done = threading.Event()
+    with ExitStack() as stack:
+        loop = build_loop(standing, plan, stack, Extras(comparison, rate, guard, done.set))
+        try:
+            loop.run()
+        finally:
+            if not done.is_set():
+                standing.lifecycle.must_end_in_time()

@@ -1,0 +1,178 @@
+"""Settings of the verdict cache, and the one place where they become a Redis client."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+from pydantic import Field, SecretStr, field_validator, model_validator
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+
+from worker.settings.section import Section
+
+_TLS = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
+
+_SIGNING_KEY_CHARACTERS = 32
+_MOST_SIGNING_KEYS = 2
+
+
+class OnRejected(StrEnum):
+    """What a rejected event does to the verdict before it."""
+
+    EVICT = "evict"
+    """A marker takes its place, so that no older write brings it back."""
+    KEEP = "keep"
+    """It stays until its TTL ends."""
+
+
+class RedisSettings(Section):
+    """The verdict cache. Without a url the worker runs without one."""
+
+    url: SecretStr | None = Field(default=None, description="redis://, rediss:// (TLS) or unix:// address.")
+    url_file: Path | None = Field(default=None, description="File that holds url.")
+    username: str | None = Field(
+        default=None, min_length=1, description="ACL user; by default the url's, else Redis' default user."
+    )
+    password: SecretStr | None = Field(default=None, description="Password; by default the url's.")
+    password_file: Path | None = Field(default=None, description="File that holds password.")
+    ssl_ca_location: Path | None = Field(
+        default=None, description="CA certificates (PEM) of a rediss:// server; by default the system's."
+    )
+    ssl_certificate_location: Path | None = Field(default=None, description="Client certificate (PEM).")
+    ssl_key_location: Path | None = Field(default=None, description="Client key (PEM).")
+    ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
+    ssl_key_password_file: Path | None = Field(default=None, description="File that holds ssl_key_password.")
+    key_prefix: str = Field(
+        default="verdict:",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="What precedes the chat_id in a key; keeps two models with other categories apart.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None,
+        description="Key that signs cached values, at least 32 characters; a second line is accepted, too.",
+    )
+    signing_key_file: Path | None = Field(default=None, description="File that holds signing_key.")
+    ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
+    on_rejected: OnRejected = Field(
+        default=OnRejected.EVICT,
+        description="Whether a rejected event takes the chat's verdict out of the cache; a tombstone always does.",
+    )
+    timeout_s: float = Field(default=0.1, gt=0, le=5, description="Longest wait for one Redis answer.")
+    n_decoded: int = Field(
+        default=2_000,
+        ge=0,
+        description="Written verdicts kept decoded (about 12 kB each), which are cheap to read again.",
+    )
+    breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
+    breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
+    owed_max_bytes: int = Field(
+        default=16_000_000,
+        ge=0,
+        description="Memory of writes that Redis has not taken; beyond it a chat is owed a marker, which takes its "
+        "older verdict away.",
+    )
+    owed_max_chats: int = Field(
+        default=20_000,
+        ge=0,
+        description="Chats whose write is owed; beyond them input offsets are kept, and read again later.",
+    )
+    resend_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Writes of so long ago are made again where Redis lost them: a promoted replica may never have got "
+        "them.",
+    )
+    resend_max_bytes: int = Field(
+        default=16_000_000, ge=0, description="Memory of those; of older ones input offsets are kept."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_understood(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        try:
+            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
+        except ValueError:
+            # The parser's own text may quote the password.
+            raise ValueError(
+                "not a Redis address; expected redis://host:port/db, rediss://… or unix://…, "
+                "with special characters of the password percent-encoded"
+            ) from None
+        return url
+
+    @field_validator("signing_key")
+    @classmethod
+    def _signing_keys_are_long(cls, key: SecretStr | None) -> SecretStr | None:
+        lines = [] if key is None else key.get_secret_value().splitlines()
+        if len(lines) > _MOST_SIGNING_KEYS or any(len(line.strip()) < _SIGNING_KEY_CHARACTERS for line in lines):
+            raise ValueError(
+                f"expected one line, or two during a rotation, each of at least {_SIGNING_KEY_CHARACTERS} characters; "
+                "make one with `openssl rand -hex 32`"
+            )
+        return key
+
+    @property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        """The keys of cached values: the first signs, each is accepted; none: nothing is signed."""
+        text = "" if self.signing_key is None else self.signing_key.get_secret_value()
+        return tuple(line.strip().encode() for line in text.splitlines())
+
+    @model_validator(mode="after")
+    def _settings_match_the_url(self) -> Self:
+        given = [name for name in ("username", "password", *_TLS) if getattr(self, name) is not None]
+        if self.url is None:
+            if given:
+                raise ValueError(f"{', '.join(given)}: set without url; expected the address they belong to; set url")
+            return self
+        address = self.url.get_secret_value()
+        in_url: dict[str, Any] = parse_url(address)  # type: ignore[no-untyped-call]
+        if twice := [name for name in ("username", "password") if name in given and in_url.get(name)]:
+            raise ValueError(f"{', '.join(twice)}: set, and the url holds one too; expected one of them; drop one")
+        if self.username is not None and self.password is None and not in_url.get("password"):
+            raise ValueError("username is set without password; expected both; set password or password_file")
+        tls = [name for name in given if name in _TLS]
+        if tls and not address.startswith("rediss://"):
+            raise ValueError(f"{', '.join(tls)}: set, but only rediss:// would use it; expected rediss://… in url")
+        if (self.ssl_certificate_location is None) != (self.ssl_key_location is None):
+            raise ValueError("ssl_certificate_location and ssl_key_location belong together; set both or neither")
+        if self.ssl_key_password is not None and self.ssl_key_location is None:
+            raise ValueError("ssl_key_password is set without ssl_key_location; expected the key it opens; set both")
+        return self
+
+
+def connect(settings: RedisSettings, *, timeout_s: float | None = None) -> "redis.Redis":
+    """Return a client that connects on first use and never retries by itself.
+
+    Args:
+        settings: With a url.
+        timeout_s: Longest wait for one answer, instead of the settings'.
+
+    Raises:
+        ValueError: there is no url, or it is not a Redis address.
+    """
+    if settings.url is None:
+        raise ValueError("no Redis url; expected MODERATION_REDIS__URL")
+    wait_s = timeout_s or settings.timeout_s
+    given: dict[str, Any] = {
+        "username": settings.username,
+        "password": settings.password and settings.password.get_secret_value(),
+        "ssl_ca_certs": settings.ssl_ca_location and str(settings.ssl_ca_location),
+        "ssl_certfile": settings.ssl_certificate_location and str(settings.ssl_certificate_location),
+        "ssl_keyfile": settings.ssl_key_location and str(settings.ssl_key_location),
+        "ssl_password": settings.ssl_key_password and settings.ssl_key_password.get_secret_value(),
+    }
+    return redis.Redis.from_url(
+        settings.url.get_secret_value(),
+        # Both are commands at every connect that an older server does not know and a user with few rights may not run.
+        driver_info=None,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        socket_timeout=wait_s,
+        socket_connect_timeout=wait_s,
+        retry=Retry(NoBackoff(), 0),
+        client_name="verdictstream",
+        **{name: value for name, value in given.items() if value is not None},
+    )
