@@ -16,7 +16,7 @@ from model.bundle.bundle import Bundle
 from model.calibration import FloatArray
 from model.errors import BundleError, RowFailed
 from model.evidence.judging import Answer, Classification, Judging, Stage
-from model.evidence.rule import Reading, read
+from model.evidence.rule import Reading, most_suspicious, read
 from model.inference.onnx_runtime import RUN_ERRORS
 from model.inference.session import OnnxSession
 from model.inference.timed_session import DEFAULT_TIMEOUT_S, MAX_ABANDONED, TimedRun, TimedSessions
@@ -171,7 +171,7 @@ class Classifier:
         pieces, owners = self._encode_pieces(reading)
         rows = [parts[0] for parts in windows] + pieces
         answers: list[Answer | RowFailed] = [RowFailed("not classified")] * len(rows)
-        first, left = self._answer_first(rows, answers, n_windows=len(conversations))
+        first, left = self._answer_first(rows, answers, owners)
         tokenized = time.perf_counter()
         inferred, stats = self._infer(rows, first, left)
         for index, answer in inferred.items():
@@ -220,16 +220,26 @@ class Classifier:
         ]
 
     def _answer_first(
-        self, rows: list[TokenIds], answers: list[Answer | RowFailed], *, n_windows: int
+        self, rows: list[TokenIds], answers: list[Answer | RowFailed], owners: Sequence[int]
     ) -> tuple[FloatArray | None, list[int]]:
-        """Let the first stage answer; return its logits of all rows and the positions that are left."""
+        """Let the first stage answer; return its logits of all rows and the positions that are left.
+
+        Args:
+            rows: Main windows, then pieces.
+            answers: One for each row; those of the first stage are written into it.
+            owners: The conversation of each piece, ascending.
+        """
         if self.bundle.first_stage is None:
             return None, list(range(len(rows)))
         logits = self.bundle.first_stage.logits(rows)
         is_answered, probabilities = self.bundle.first_stage.answers(logits)
         if self.bundle.manifest.evidence is not None:
-            margin = self.bundle.manifest.evidence.pieces.exit_margin
-            is_answered[n_windows:] |= self.bundle.first_stage.decides(probabilities[n_windows:], margin)
+            rule, n_windows = self.bundle.manifest.evidence.pieces, len(rows) - len(owners)
+            pieces = probabilities[n_windows:]
+            is_answered[n_windows:] |= self.bundle.first_stage.decides(pieces, rule.exit_margin)
+            if rule.transformer_pieces is not None:
+                suspicion = np.where(is_answered[n_windows:], -1.0, self.bundle.first_stage.suspicion(pieces))
+                is_answered[n_windows:] |= ~most_suspicious(owners, suspicion, rule.transformer_pieces)
         for index in np.flatnonzero(is_answered):
             answers[index] = Answer(probabilities[index], Stage.FIRST_STAGE)
         return logits, np.flatnonzero(~is_answered).tolist()

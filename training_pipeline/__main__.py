@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from model import BundleError, PolicyError, available_cpus, load_bundle
-from model.evidence.pieces import PieceRule
+from model.evidence.pieces import FEW_PIECES
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.bundle.scaling_fit import ScalingKind
 from training_pipeline.cascade.early_exit_fit import EarlyExitOptions
@@ -111,7 +111,7 @@ def export(
         scaling=scaling,
         first_stage=FirstStageOptions() if first_stage else None,
         early_exits=EarlyExitOptions() if early_exits else None,
-        pieces=PieceRule() if pieces else None,
+        pieces=FEW_PIECES if pieces else None,
         languages=DEFAULT_LANGUAGES if pieces else None,
     )
     metrics = export_bundle(request)

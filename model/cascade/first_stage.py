@@ -72,6 +72,11 @@ class FirstStage:
             return np.zeros(len(probabilities), dtype=np.bool_)
         return is_decided(probabilities, sides.model_copy(update={"margin": margin}))
 
+    def suspicion(self, probabilities: FloatArray) -> FloatArray:
+        """Return the probability of the exit sides' categories, float32 [n_rows]; of any category where it has none."""
+        sides = self.fields.exit_sides
+        return probabilities.max(axis=1) if sides is None else _share_of(probabilities, sides)
+
     def blended(self, transformer: FloatArray, first: FloatArray) -> FloatArray:
         """Return the transformer's logits with those of the first stage mixed in, float32 [n_rows, 13]."""
         mixed: FloatArray = transformer + np.float32(self.fields.blend_weight) * first
@@ -96,9 +101,14 @@ def is_decided(probabilities: FloatArray, sides: ExitSides | None) -> NDArray[np
     """
     if sides is None:
         return np.ones(len(probabilities), dtype=np.bool_)
-    share = probabilities[:, [CODES.index(code) for code in sides.codes]].sum(axis=1)
+    share = _share_of(probabilities, sides)
     decided: NDArray[np.bool_] = (share <= sides.margin) | (share >= 1 - sides.margin)
     return decided
+
+
+def _share_of(probabilities: FloatArray, sides: ExitSides) -> FloatArray:
+    share: FloatArray = probabilities[:, [CODES.index(code) for code in sides.codes]].sum(axis=1)
+    return share
 
 
 def read_table(content: bytes) -> NDArray[np.float16]:

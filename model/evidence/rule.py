@@ -102,6 +102,23 @@ def read(
     return reading
 
 
+def most_suspicious(owners: Sequence[int], suspicion: FloatArray, n_each: int) -> NDArray[np.bool_]:
+    """Return which pieces are among the `n_each` most suspicious ones of their conversation, bool [n_pieces].
+
+    Args:
+        owners: The conversation of each piece, ascending.
+        suspicion: float32 [n_pieces]; of equal ones the first counts.
+        n_each: Pieces of one conversation, at most.
+    """
+    owner = np.asarray(owners, dtype=np.int64)
+    order = np.lexsort((np.arange(len(owner)), -suspicion, owner))
+    starts = np.searchsorted(owner, owner)
+    is_among = np.zeros(len(owner), dtype=np.bool_)
+    # The conversations follow one another in both orders, so a position's rank in its own is the same in both.
+    is_among[order] = np.arange(len(owner)) - starts < n_each
+    return is_among
+
+
 def on_the_wire(probabilities: FloatArray) -> ScoreArray:
     """Return probabilities as verdicts hold them, float64, rounded once."""
     # Python's rounding, which verdicts have had from their first day; numpy's differs in the last place now and then.

@@ -14,7 +14,7 @@ from typing import Any, Final
 from model.bundle.bundle import Bundle, load_bundle
 from model.bundle.manifest import CALIBRATION_NAME, LANGUAGES_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.classifier import Classifier
-from model.evidence.pieces import PieceRule
+from model.evidence.pieces import FEW_PIECES, PieceRule
 from schemas import DEFAULT_POLICY
 from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.bundle.figures import bundle_figures
@@ -45,7 +45,7 @@ class AddPiecesRequest:
     version: str
     evaluation: Sequence[Path] = ()
     """Labelled chats that training never saw."""
-    pieces: PieceRule = field(default_factory=PieceRule)
+    pieces: PieceRule = FEW_PIECES
     weights: Mapping[str, float] = field(default_factory=dict)
     """Those that are given and not fitted, by category code."""
     languages: Path | None = DEFAULT_LANGUAGES

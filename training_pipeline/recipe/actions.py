@@ -11,7 +11,7 @@ from rich.console import Console
 from model.bundle.bundle import load_bundle
 from model.bundle.policy_file import load_policy
 from model.classifier import Classifier
-from model.evidence.pieces import PieceRule
+from model.evidence.pieces import FEW_PIECES
 from training_pipeline.data import agree as agree_stage
 from training_pipeline.data import extract as extract_stage
 from training_pipeline.data import grouped_split, show
@@ -197,7 +197,7 @@ def export(
         scaling=stage.scaling,
         first_stage=FirstStageOptions() if stage.first_stage else None,
         early_exits=EarlyExitOptions() if stage.early_exits else None,
-        pieces=PieceRule() if stage.pieces else None,
+        pieces=FEW_PIECES if stage.pieces else None,
         languages=DEFAULT_LANGUAGES if stage.pieces else None,
     )
     metrics = export_bundle(request)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
-from model.evidence.pieces import PieceRule
+from model.evidence.pieces import FEW_PIECES, PieceRule
 from schemas import CODES
 from training_pipeline.languages.files import DEFAULT_LANGUAGES
 from training_pipeline.train.config import TrainConfig
@@ -18,7 +18,7 @@ EXIT_BROKEN_PROMISE: Final = 4
 
 DEFAULTS: Final = {name: field.default for name, field in TrainConfig.model_fields.items()}
 
-PIECES: Final = PieceRule()
+PIECES: Final = FEW_PIECES
 
 app = typer.Typer()
 
@@ -143,7 +143,11 @@ def add_pieces(
         out=out,
         version=version,
         evaluation=evaluation or (),
-        pieces=PieceRule(piece_characters=piece_characters, max_pieces=max_pieces),
+        pieces=PieceRule(
+            piece_characters=piece_characters,
+            max_pieces=max_pieces,
+            transformer_pieces=PIECES.transformer_pieces,
+        ),
         weights=_weights(weight or ()),
         languages=languages,
         probes=probes,

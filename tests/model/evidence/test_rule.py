@@ -8,7 +8,15 @@ from pydantic import ValidationError
 
 from model import Bundle, BundleError, Classification, Classifier, RowFailed
 from model.evidence.pieces import PieceRule
-from model.evidence.rule import EvidenceRule, Unevaluated, evidence_of, on_the_wire, policy_scores, read
+from model.evidence.rule import (
+    EvidenceRule,
+    Unevaluated,
+    evidence_of,
+    most_suspicious,
+    on_the_wire,
+    policy_scores,
+    read,
+)
 from schemas import CODES, DEFAULT_POLICY, Decision, Role, Turn
 
 RULE = EvidenceRule(pieces=PieceRule(), weights=dict.fromkeys(CODES, 0.5) | {"M": 0.9})
@@ -126,6 +134,31 @@ def test_an_ordinary_chat_costs_nothing_more(whole: Classifier) -> None:
     """One message that the window shows in full."""
     _, stats = whole.classify([[Turn(Role.USER, "How do I sort a list of dates in Python?")]])
     assert (stats.n_rows, stats.n_pieces) == (1, 0)
+
+
+def test_the_most_suspicious_pieces_of_each_conversation_are_chosen() -> None:
+    """By hand: three conversations with one, four and two pieces; of equal ones the first counts."""
+    suspicion = np.array([0.1, 0.3, 0.9, 0.3, 0.2, 0.5, 0.5], np.float32)
+    chosen = most_suspicious([0, 1, 1, 1, 1, 4, 4], suspicion, 2)
+    assert chosen.tolist() == [True, True, True, False, False, True, True]
+    assert most_suspicious([0, 0], np.array([0.5, 0.5], np.float32), 1).tolist() == [True, False]
+    assert most_suspicious([], np.array([], np.float32), 2).tolist() == []
+
+
+def test_few_pieces_of_a_long_chat_reach_the_transformer(bundle: Bundle, whole: Classifier) -> None:
+    """The banned one is among them wherever it stands, and the first stage answers the rest."""
+    few = RULE.model_copy(update={"pieces": PieceRule(transformer_pieces=1)})
+    frugal = Classifier(with_pieces(bundle, few), DEFAULT_POLICY, n_threads=1)
+    paste = "\n\n".join(f"{n}. Is it wise to fight over what a neighbour said about us? {FILLER}" for n in range(12))
+    conversations = [[Turn(Role.USER, f"{paste}\n\n{BANNED}\n\n{paste[::-1]}")]]
+    (found,), cost = frugal.classify(conversations)
+    (expected,), full_cost = whole.classify(conversations)
+    assert cost.n_pieces == full_cost.n_pieces
+    assert cost.n_pieces - cost.n_pieces_first_stage == 1 < full_cost.n_pieces - full_cost.n_pieces_first_stage
+    assert isinstance(found, Classification)
+    assert isinstance(expected, Classification)
+    assert found.evidence["M"] == pytest.approx(expected.evidence["M"], abs=0.05)
+    assert found.judgement.decision is not Decision.ALLOW
 
 
 def test_what_was_not_read_is_said_and_not_allowed(whole: Classifier) -> None:
