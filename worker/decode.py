@@ -1,4 +1,4 @@
-"""Records to events: total. Bad bytes become rejections, never exceptions.
+"""Records to rows: total. Bad bytes become rejections, never exceptions.
 
 A chat that is asked about again in the same state, by a retry or for another placement, has the same texts under a new
 event id. What the chats decoded last said is kept, and texts that equal it are neither validated nor fingerprinted
@@ -24,7 +24,7 @@ from schemas import (
     validate_event,
     visible_turns,
 )
-from worker.record import Event, Record, Rejected
+from worker.record import Event, Record, Rejection, Row
 
 _KEPT_BYTES: Final = 16_000_000
 """Estimated size of the texts that are kept, all together: some 2,500 chats of 1.6 kB."""
@@ -69,16 +69,15 @@ class Decoder:
         self._said: dict[str, _Said] = {}
         self._n_bytes = 0
 
-    def decode(self, records: Iterable[Record]) -> tuple[list[Event], list[Rejected]]:
-        """Decode records; each becomes one event or one rejection, both in input order."""
-        events: list[Event] = []
-        rejected: list[Rejected] = []
-        for record in records:
-            try:
-                events.append(self._event(record))
-            except RecordRejected as rejection:
-                rejected.append(Rejected(record, rejection.reason, rejection.error, rejection.chat_id))
-        return events, rejected
+    def decode(self, records: Iterable[Record]) -> list[Row]:
+        """Return one row per record, in order, with an event or a rejection."""
+        return [self._row(record) for record in records]
+
+    def _row(self, record: Record) -> Row:
+        try:
+            return Row(record, self._event(record))
+        except RecordRejected as found:
+            return Row(record, rejection=Rejection(found.reason, found.error, found.chat_id))
 
     def _event(self, record: Record) -> Event:
         document = parse_event(record.value, self._limits)

@@ -1,12 +1,14 @@
-"""The main loop: each line of `_one_batch` is one stage.
+"""The main loop: `_one_batch` and `_commit` name the stages of a batch, one after the other.
+
+A batch is one list of rows, one per record; each stage fills in its part. What a stage decides is a pure function of
+`worker.decode`, `worker.hits_and_misses` and `worker.outcome_encoding`.
 
 Invariant: every record of a batch ends as exactly one outcome, and nothing of a batch is committed before all of it is.
 """
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -14,7 +16,7 @@ from typing import Final
 import structlog
 
 from model import Classification, ClassifyStats, InferenceStalled, RowFailed
-from schemas import Category, CodecLimits, Decision, RejectionReason, Verdict
+from schemas import CodecLimits, Verdict
 from worker.batch_size import BatchSize
 from worker.cache.entries import cache_entries
 from worker.cache.owed_notes import OwedNotes
@@ -22,17 +24,18 @@ from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
+from worker.hits_and_misses import Miss, chat_ids, fill_hits, fill_misses, misses_of
 from worker.kafka.consumer import RecordConsumer
 from worker.kafka.publisher import GroupMember, Publisher
-from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets, to_messages
+from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets, settle, to_messages
 from worker.predictor import Predictor, PredictorSource
 from worker.process.metrics import Metrics
-from worker.record import Event, Judged, Outcome, Place, Record, Rejected
+from worker.record import Event, Record, Row
 
 log = structlog.get_logger()
 
-OnCommitted = Callable[[Sequence[Event], Sequence[Outcome]], None]
-"""Takes the events that were classified, and the committed outcomes of the whole batch."""
+OnCommitted = Callable[[Sequence[Row]], None]
+"""Takes the committed rows of one batch."""
 
 _LONGEST_PAUSE_S: Final = 5.0
 """Longest pause before an aborted batch is read again, after several aborts in a row."""
@@ -54,7 +57,7 @@ class WorkerLoop:
         metrics: Counts everything.
         stopping: Set when the loop should end after the batch in hand.
         beat: Called once per turn of the loop, for liveness.
-        on_committed: Called after each commit with the events that were classified and all outcomes; must be quick.
+        on_committed: Called after each commit with the rows of the batch; must be quick.
         notes: Says beside each offset what the cache is owed; None where nobody reads it.
     """
 
@@ -121,48 +124,40 @@ class WorkerLoop:
         started = time.perf_counter()
         self._metrics.record_stage_s.labels(stage="wait").inc(_waited_s(records, time.time()))
         with self._stage("decode", len(records)):
-            events, rejected = self._decoder.decode(records)
-        with self._stage("cache_get", len(records)):
-            known = self._known(events, predictor)
-        unknown = [event for event in events if event.record.place not in known]
-        fresh, failed = self._classify(unknown, predictor, n_records=len(records))
-        verdicts = known | fresh
-        outcomes = _in_order(records, verdicts, rejected + failed)
+            rows = self._decoder.decode(records)
+        with self._stage("cache_get", len(rows)):
+            self._fill_hits(rows, self._cache.get_many(chat_ids(rows)), predictor)
+        self._classify(misses_of(rows), predictor, n_records=len(rows))
+        settle(rows, self._topics)
         # Without the wait for the commit before, which costs the same whatever it holds: slow brokers would shrink the
         # batches down to one record each, and those need most commits.
         worked_s = time.perf_counter() - started
-        with self._stage("commit_wait", len(records)):
+        with self._stage("commit_wait", len(rows)):
             self._commits.wait()
         member = self._consumer.group_member()
-        self._commits.submit(lambda: self._commit(outcomes, unknown, member, started=started))
+        self._commits.submit(lambda: self._commit(rows, member, started=started))
         if predictor.classifier.is_worn_out:
             self._stop_worn_out()
         lag = self._consumer.lag_records()
-        self._batch_size.observe(n_records=len(records), duration_s=worked_s, lag_records=lag)
+        self._batch_size.observe(n_records=len(rows), duration_s=worked_s, lag_records=lag)
         self._metrics.batch_limit_records.set(limit)
 
-    def _known(self, events: list[Event], predictor: Predictor) -> dict[Place, Verdict]:
-        """Return the verdicts that the cache holds of this very predictor."""
-        cached = self._cache.get_many(event.chat.chat_id for event in events)
-        now = datetime.now(UTC)
-        known: dict[Place, Verdict] = {}
-        for event in events:
-            verdict = cached.get(event.chat.chat_id)
-            if verdict is None or not predictor.builder.answers(verdict, event):
-                continue
-            doubt = predictor.builder.doubt(verdict)
-            if doubt is None:
-                known[event.record.place] = predictor.builder.from_cache(event, verdict, now)
-            else:
-                self._metrics.cache_refused.labels(reason=doubt).inc()
-        return known
+    def _commit(self, rows: list[Row], member: GroupMember, *, started: float) -> None:
+        """Cache, publish and commit one batch; runs beside the classification of the next."""
+        messages = to_messages(rows, self._topics)
+        with self._stage("cache_put", len(rows)):
+            self._cache.put_many(cache_entries(rows))
+        begun = time.perf_counter()
+        self._publish(messages, next_offsets(row.record for row in rows), member)
+        self._committed(rows, started=started, begun=begun)
 
-    def _classify(
-        self, unknown: list[Event], predictor: Predictor, *, n_records: int
-    ) -> tuple[dict[Place, Verdict], list[Rejected]]:
-        """Return a verdict for every event that can be judged, and the rest as rejections."""
+    def _fill_hits(self, rows: list[Row], cached: Mapping[str, Verdict], predictor: Predictor) -> None:
+        for doubt in fill_hits(rows, cached, predictor.builder, datetime.now(UTC)):
+            self._metrics.cache_refused.labels(reason=doubt).inc()
+
+    def _classify(self, misses: list[Miss], predictor: Predictor, *, n_records: int) -> None:
         # The same text twice in one batch, an upstream retry say, is classified once.
-        distinct = list({event.fingerprint: event for event in unknown}.values())
+        distinct = list({event.fingerprint: event for _, event in misses}.values())
         try:
             results, stats = predictor.classifier.classify([event.turns for event in distinct])
         except InferenceStalled as stalled:
@@ -172,16 +167,7 @@ class WorkerLoop:
         self._metrics.observe_classification(stats, n_records)
         self._metrics.observe_reading(results)
         by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
-        now = datetime.now(UTC)
-        verdicts: dict[Place, Verdict] = {}
-        failed: list[Rejected] = []
-        for event in unknown:
-            result = by_fingerprint[event.fingerprint]
-            if isinstance(result, Classification):
-                verdicts[event.record.place] = predictor.builder.fresh(event, result, now)
-            else:
-                failed.append(_failed(event, result))
-        return verdicts, failed
+        fill_misses(misses, by_fingerprint, predictor.builder, datetime.now(UTC))
 
     def _alone_or_abort(
         self, stalled: InferenceStalled, events: list[Event]
@@ -215,29 +201,6 @@ class WorkerLoop:
             "ends; their records are in the dead-letter topic; look at the bundle"
         )
 
-    def _commit(self, outcomes: list[Outcome], unknown: list[Event], member: GroupMember, *, started: float) -> None:
-        """Cache, publish and commit one batch; runs beside the classification of the next."""
-        messages, outcomes = to_messages(outcomes, self._topics)
-        with self._stage("cache_put", len(outcomes)):
-            self._cache.put_many(cache_entries(outcomes, messages))
-        begun = time.perf_counter()
-        self._publish(messages, next_offsets([outcome.record for outcome in outcomes]), member)
-        ended = time.perf_counter()
-        self._n_aborts_in_row = 0
-        self._metrics.commit_duration_s.observe(ended - begun)
-        self._metrics.record_stage_s.labels(stage="transaction").inc((ended - begun) * len(outcomes))
-        self._account(outcomes)
-        log.info(
-            "batch_done",
-            n_records=len(outcomes),
-            n_cached=sum(isinstance(outcome, Judged) and outcome.verdict.cache_hit for outcome in outcomes),
-            n_rejected=sum(isinstance(outcome, Rejected) for outcome in outcomes),
-            commit_ms=round((ended - begun) * 1_000, 1),
-            total_ms=round((ended - started) * 1_000, 1),
-        )
-        if self._on_committed is not None:
-            self._on_committed(unknown, outcomes)
-
     def _publish(
         self, messages: list[OutgoingMessage], offsets: dict[tuple[str, int], int], member: GroupMember
     ) -> None:
@@ -261,28 +224,23 @@ class WorkerLoop:
             member = self._consumer.group_member()
             self._commits.submit(lambda: self._publish([], offsets, member))
 
-    def _account(self, outcomes: list[Outcome]) -> None:
-        now_ms = time.time() * 1_000
-        self._metrics.records.inc(len(outcomes))
-        self._metrics.lag_age.committed(outcome.record for outcome in outcomes)
-        self._metrics.batch_records.observe(len(outcomes))
-        # Counted here and added once per batch: looking a labelled child up costs as much as decoding a short chat.
-        judged: Counter[tuple[Category, Decision, bool]] = Counter()
-        rejected: Counter[RejectionReason] = Counter()
-        for outcome in outcomes:
-            if outcome.record.timestamp_ms > 0:
-                self._metrics.latency_s.observe(max(0.0, now_ms - outcome.record.timestamp_ms) / 1_000)
-            if isinstance(outcome, Judged):
-                verdict = outcome.verdict
-                judged[verdict.category.code, verdict.decision, verdict.cache_hit] += 1
-            else:
-                rejected[outcome.reason] += 1
-        for (category, decision, is_hit), n_verdicts in judged.items():
-            result = "hit" if is_hit else "miss"
-            self._metrics.verdicts.labels(category.value, decision.value, result).inc(n_verdicts)
-            self._metrics.cache_lookups.labels(result=result).inc(n_verdicts)
-        for reason, n_rejected in rejected.items():
-            self._metrics.rejections.labels(reason=reason.value).inc(n_rejected)
+    def _committed(self, rows: list[Row], *, started: float, begun: float) -> None:
+        """Account for a batch that was committed."""
+        ended = time.perf_counter()
+        self._n_aborts_in_row = 0
+        self._metrics.commit_duration_s.observe(ended - begun)
+        self._metrics.record_stage_s.labels(stage="transaction").inc((ended - begun) * len(rows))
+        self._metrics.observe_outcomes(rows)
+        log.info(
+            "batch_done",
+            n_records=len(rows),
+            n_cached=sum(row.verdict is not None and row.verdict.cache_hit for row in rows),
+            n_rejected=sum(row.rejection is not None for row in rows),
+            commit_ms=round((ended - begun) * 1_000, 1),
+            total_ms=round((ended - started) * 1_000, 1),
+        )
+        if self._on_committed is not None:
+            self._on_committed(rows)
 
     def _read_again(self, aborted: BatchAborted) -> None:
         self._n_aborts_in_row += 1
@@ -306,23 +264,3 @@ class WorkerLoop:
 def _waited_s(records: list[Record], now_s: float) -> float:
     """Return how long the records of a batch have waited since they were written, seconds, all together."""
     return sum(max(0.0, now_s - record.timestamp_ms / 1_000) for record in records if record.timestamp_ms > 0)
-
-
-def _failed(event: Event, result: RowFailed) -> Rejected:
-    return Rejected(event.record, RejectionReason.CLASSIFICATION_FAILED, result.error, event.chat.chat_id)
-
-
-def _in_order(records: list[Record], verdicts: dict[Place, Verdict], rejected: list[Rejected]) -> list[Outcome]:
-    """Give every record its one outcome, in input order; anything else is a bug that must not be committed."""
-    rejections = {rejection.record.place: rejection for rejection in rejected}
-    outcomes: list[Outcome] = []
-    for record in records:
-        verdict, rejection = verdicts.get(record.place), rejections.get(record.place)
-        if (verdict is None) == (rejection is None):
-            raise Fatal(
-                f"{record.topic}[{record.partition}]@{record.offset} has "
-                f"{'no' if verdict is None else 'two'} outcomes; expected exactly one; "
-                "this is a bug, and nothing of the batch is committed"
-            )
-        outcomes.append(Judged(record, verdict) if verdict is not None else rejection)  # type: ignore[arg-type]
-    return outcomes

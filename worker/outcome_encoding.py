@@ -1,13 +1,18 @@
-"""Outcomes to Kafka messages: pure. One message per record, in input order, never larger than its topic accepts."""
+"""How each record of a batch ends, and its message to Kafka: pure.
+
+Invariants: every row ends with exactly one outcome, and `settle` alone decides which; one message per row, in input
+order, never larger than its topic accepts.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from schemas import DeadLetter, RejectionReason, encode_verdict
+from schemas import DeadLetter, RejectionReason, Verdict, encode_verdict
 from schemas.dead_letter import MAX_ERROR_CHARACTERS, Header
+from worker.errors import Fatal
 from worker.kafka.forwarded_headers import size_of
-from worker.record import Judged, Outcome, Place, Record, Rejected
+from worker.record import Place, Record, Rejection, Row
 
 _HEADER_ROOM_BYTES = 5_000
 """Room below a topic's limit for a dead letter's own headers (an error of up to 4,000 bytes, names, numbers), or for a
@@ -33,51 +38,65 @@ class OutgoingMessage(NamedTuple):
     headers: Sequence[Header]
     place: Place
     """The input record that it answers."""
+    verdict: Verdict | None = None
+    """What `value` says; None for a dead letter."""
 
 
-def to_messages(outcomes: Iterable[Outcome], topics: OutputTopics) -> tuple[list[OutgoingMessage], list[Outcome]]:
-    """Encode outcomes.
+def settle(rows: Iterable[Row], topics: OutputTopics) -> None:
+    """Decide how every row ends: with a verdict, then encoded, or as a dead letter.
 
-    Returns:
-        One message per outcome, in order, and the outcomes as they really end: a verdict that its topic would refuse
-        ends as a dead letter.
+    A verdict that its topic would refuse becomes a rejection.
+
+    Raises:
+        Fatal: a row has no outcome or two; that is a bug that must not be committed.
     """
-    messages: list[OutgoingMessage] = []
-    final: list[Outcome] = []
-    for outcome in outcomes:
-        ending: Outcome = outcome
-        if isinstance(outcome, Judged):
-            value = encode_verdict(outcome.verdict)
-            if len(value) <= topics.verdict_max_bytes - _HEADER_ROOM_BYTES:
-                key = outcome.verdict.chat_id.encode()
-                messages.append(
-                    OutgoingMessage(topics.verdicts, key, value, outcome.record.headers, outcome.record.place)
-                )
-                final.append(outcome)
-                continue
-            ending = Rejected(
-                outcome.record,
-                RejectionReason.VERDICT_TOO_LARGE,
-                f"the verdict has {len(value)} bytes; expected at most "
-                f"{topics.verdict_max_bytes - _HEADER_ROOM_BYTES}, the limit of {topics.verdicts}",
-                outcome.verdict.chat_id,
+    limit = topics.verdict_max_bytes - _HEADER_ROOM_BYTES
+    for row in rows:
+        verdict = row.verdict
+        if (verdict is None) == (row.rejection is None):
+            record = row.record
+            raise Fatal(
+                f"{record.topic}[{record.partition}]@{record.offset} has "
+                f"{'no' if verdict is None else 'two'} outcomes; expected exactly one; "
+                "this is a bug, and nothing of the batch is committed"
             )
-        messages.append(_dead_letter(ending, topics))  # type: ignore[arg-type]  # only a Rejected comes here
-        final.append(ending)
-    return messages, final
+        if verdict is None:
+            continue
+        encoded = encode_verdict(verdict)
+        if len(encoded) <= limit:
+            row.encoded = encoded
+            continue
+        row.verdict = None
+        row.rejection = Rejection(
+            RejectionReason.VERDICT_TOO_LARGE,
+            f"the verdict has {len(encoded)} bytes; expected at most {limit}, the limit of {topics.verdicts}",
+            verdict.chat_id,
+        )
 
 
-def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:
-    record, source = rejected.record, rejected.record.source
-    value, key = record.value, record.key
+def to_messages(rows: Iterable[Row], topics: OutputTopics) -> list[OutgoingMessage]:
+    """Return the messages of settled rows, one each, in order."""
+    return [_message(row, topics) for row in rows]
+
+
+def _message(row: Row, topics: OutputTopics) -> OutgoingMessage:
+    record, verdict = row.record, row.verdict
+    if verdict is None:
+        return _dead_letter(record, row.rejection, topics)  # type: ignore[arg-type]  # a settled row has one of them
+    key = verdict.chat_id.encode()
+    return OutgoingMessage(topics.verdicts, key, row.encoded, record.headers, record.place, verdict)
+
+
+def _dead_letter(record: Record, rejection: Rejection, topics: OutputTopics) -> OutgoingMessage:
+    value, key, source = record.value, record.key, record.source
     taken = _HEADER_ROOM_BYTES + len(key or b"") + size_of(record.headers)
     room = max(0, topics.dead_letter_max_bytes - taken)
     truncated_from = record.origin.truncated_from_bytes if record.origin else None
     if value is not None and len(value) > room:
         truncated_from, value = truncated_from or len(value), value[:room]
     letter = DeadLetter(
-        reason=rejected.reason,
-        error=rejected.error[:MAX_ERROR_CHARACTERS],
+        reason=rejection.reason,
+        error=rejection.error[:MAX_ERROR_CHARACTERS],
         origin_topic=source.topic,
         origin_partition=source.partition,
         origin_offset=source.offset,
@@ -87,7 +106,7 @@ def _dead_letter(rejected: Rejected, topics: OutputTopics) -> OutgoingMessage:
     return OutgoingMessage(topics.dead_letters, key, value, [*letter.to_headers(), *record.headers], record.place)
 
 
-def next_offsets(records: Sequence[Record]) -> dict[tuple[str, int], int]:
+def next_offsets(records: Iterable[Record]) -> dict[tuple[str, int], int]:
     """Return, per partition, the offset after the last record: what the group commits."""
     ends: dict[tuple[str, int], int] = {}
     for record in records:

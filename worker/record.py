@@ -1,4 +1,4 @@
-"""Records as Kafka gives them, and what becomes of each: an event, then a verdict or a rejection."""
+"""Records as Kafka gives them, and the row of each in its batch: an event, then a verdict or a rejection."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -62,23 +62,26 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """A record that will be dead-lettered."""
+class Rejection:
+    """Why a record will be dead-lettered."""
 
-    record: Record
     reason: RejectionReason
     error: str
     chat_id: str | None = None
     """The chat, where the record still tells which one it is of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A record that got its verdict."""
+@dataclass(slots=True)
+class Row:
+    """One record of a batch and what is known of it so far; each step of the loop fills in its part.
+
+    It ends with either a verdict and its encoding or a rejection: `worker.outcome_encoding.settle`.
+    """
 
     record: Record
-    verdict: Verdict
-
-
-Outcome = Judged | Rejected
-"""What becomes of a record; every record gets exactly one."""
+    event: Event | None = None
+    """None where the record could not be decoded."""
+    rejection: Rejection | None = None
+    verdict: Verdict | None = None
+    encoded: bytes | None = None
+    """The verdict as JSON, once the outcome is settled."""

@@ -28,9 +28,9 @@ def tombstone(offset: int) -> Record:
 
 def event(offset: int, **fields: Any) -> Event:
     """Return a decoded chat event."""
-    (events, rejected) = Decoder(CodecLimits()).decode([record(offset, **fields)])
-    assert not rejected
-    return events[0]
+    (row,) = Decoder(CodecLimits()).decode([record(offset, **fields)])
+    assert row.event is not None
+    return row.event
 
 
 def classification(category: str = "F", decision: Decision = Decision.ALLOW) -> Classification:

@@ -1,5 +1,6 @@
 """Records to events: total, in order, and alike whether a chat said the same before or not."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -19,32 +20,39 @@ from schemas import (
 from tests.bad_inputs import bad_inputs
 from tests.worker.payloads import record, tombstone
 from worker.decode import _KEPT_BYTES, _LONGEST_KEPT_BYTES, Decoder
-from worker.record import Record
+from worker.record import Event, Record
 
 LIMITS = CodecLimits()
+
+
+def events_of(decoder: Decoder, records: Iterable[Record]) -> list[Event]:
+    """Return the events of these records."""
+    return [row.event for row in decoder.decode(records) if row.event is not None]
 
 
 @given(values=st.lists(st.one_of(st.none(), st.binary(max_size=200)), max_size=20))
 def test_any_bytes_become_one_event_or_one_rejection_each(values: list[bytes | None]) -> None:
     """Bad bytes are data, never exceptions: one of them must not stop the batch."""
     records = [Record("t", 0, i, 0, None, value) for i, value in enumerate(values)]
-    events, rejected = Decoder(LIMITS).decode(records)
-    assert sorted([e.record for e in events] + [r.record for r in rejected], key=lambda r: r.offset) == records
+    rows = Decoder(LIMITS).decode(records)
+    assert [row.record for row in rows] == records
+    assert all((row.event is None) != (row.rejection is None) for row in rows)
+    assert all(row.event is None or row.event.record is row.record for row in rows)
 
 
 def test_every_bad_input_of_the_list_is_rejected_with_its_reason() -> None:
     """The reason code is the contract with whoever reads the dead letters."""
     for bad in bad_inputs():
-        _, rejected = Decoder(LIMITS).decode([Record("t", 0, 0, 0, None, bad.value)])
-        assert [one.reason.value for one in rejected] == ([bad.reason] if bad.reason else []), bad.name
+        (row,) = Decoder(LIMITS).decode([Record("t", 0, 0, 0, None, bad.value)])
+        assert (row.rejection.reason.value if row.rejection else None) == (bad.reason or None), bad.name
 
 
 def test_events_keep_their_order_between_rejections() -> None:
     """I3: order per chat."""
     records = [record(1), record(2, value=b"{"), record(3), tombstone(4), record(5)]
-    events, rejected = Decoder(LIMITS).decode(records)
-    assert [event.record.offset for event in events] == [1, 3, 5]
-    assert [(one.record.offset, one.reason) for one in rejected] == [
+    rows = Decoder(LIMITS).decode(records)
+    assert [row.event.record.offset for row in rows if row.event] == [1, 3, 5]
+    assert [(row.record.offset, row.rejection.reason) for row in rows if row.rejection] == [
         (2, RejectionReason.DECODE_ERROR),
         (4, RejectionReason.DECODE_ERROR),
     ]
@@ -53,7 +61,7 @@ def test_events_keep_their_order_between_rejections() -> None:
 def test_the_fingerprint_is_that_of_the_content() -> None:
     """The cache recognises a chat by it."""
     one = record(1)
-    (event,), _ = Decoder(LIMITS).decode([one])
+    (event,) = events_of(Decoder(LIMITS), [one])
     assert event.fingerprint == content_fingerprint(decode_chat_event(one.value, LIMITS))
 
 
@@ -98,7 +106,7 @@ def test_the_same_texts_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> N
     decoder, long = Decoder(LIMITS), "x" * _LONGEST_KEPT_BYTES
     for number, text in enumerate(["one", "one", "two", "one", long, long]):
         messages = [{"role": "user", "content": text}]
-        (event,), _ = decoder.decode([record(number, chat_id="a", event_id=number, messages=messages)])
+        (event,) = events_of(decoder, [record(number, chat_id="a", event_id=number, messages=messages)])
         assert (event.chat.event_id, event.fingerprint, event.turns[0].text) == (number, text, text)
     assert counted == ["one", "two", "one", long, long]
 
@@ -149,7 +157,7 @@ def test_an_event_keeps_what_is_read_of_a_long_chat_and_its_fingerprint_covers_t
     chats = [
         [{"role": "user", "content": "first"}, {"role": "user", "content": text}, *[long] * 1_500] for text in "ab"
     ]
-    events, _ = Decoder(LIMITS).decode(record(offset, messages=messages) for offset, messages in enumerate(chats))
+    events = events_of(Decoder(LIMITS), (record(offset, messages=messages) for offset, messages in enumerate(chats)))
     assert [event.turns for event in events] == [[Turn(Role.USER, "first"), *[Turn(Role.USER, "x" * 100)] * 1_000]] * 2
     assert events[0].fingerprint != events[1].fingerprint
     for event, messages in zip(events, chats, strict=True):

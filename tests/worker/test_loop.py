@@ -12,8 +12,9 @@ from schemas import RejectionReason
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import TOPICS, record, tombstone
 from worker.errors import BatchAborted, Fatal
+from worker.hits_and_misses import Miss, fill_misses, misses_of
 from worker.outcome_encoding import OutgoingMessage
-from worker.record import Record
+from worker.record import Record, Rejection, Row
 
 CANARY = "zanzibar-canary"
 
@@ -172,12 +173,60 @@ def test_a_rejected_event_takes_the_verdict_of_its_chat_out_of_the_cache(later: 
 
 
 def test_a_verdict_that_its_topic_refuses_leaves_a_marker_too() -> None:
-    """It is decided last, when the batch is encoded."""
+    """It is decided last, when the verdict is encoded."""
     rig = Rig([record(0, chat_id="c")])
     rig.loop._topics = replace(TOPICS, verdict_max_bytes=5_100)
     rig.loop.run()
     assert rig.cache.markers["c"].rejected == "verdict_too_large"
     assert rig.reasons == ["verdict_too_large"]
+
+
+def test_how_a_record_ends_is_decided_once_and_all_that_is_said_of_it_agrees() -> None:
+    """A verdict that is too large is a dead letter to message, cache, metrics, log line and whoever hears of it."""
+    told: list[Sequence[Row]] = []
+    long = "c" * 256
+    batch = [record(0, chat_id="a"), record(1, chat_id=long), record(2, value=b"{"), record(3, chat_id="b")]
+    rig = Rig(batch, on_committed=told.append)
+    rig.loop._topics = replace(TOPICS, verdict_max_bytes=5_950)
+    with structlog.testing.capture_logs() as lines:
+        rig.loop.run()
+    (rows,) = told
+    assert [row.rejection.reason.value if row.rejection else None for row in rows] == [
+        None, "verdict_too_large", "decode_error", None
+    ]  # fmt: skip
+    assert [row.verdict for row in rows if row.verdict] == rig.verdicts
+    assert rig.reasons == ["verdict_too_large", "decode_error"]
+    assert (rig.cache.stored.keys(), rig.cache.markers[long].rejected) == ({"a", "b"}, "verdict_too_large")
+    value = rig.metrics.registry.get_sample_value
+    assert value("moderation_rejections_total", {"reason": "verdict_too_large"}) == pytest.approx(1)
+    assert value("moderation_cache_lookups_total", {"result": "miss"}) == pytest.approx(2)
+    (line,) = (line for line in lines if line["event"] == "batch_done")
+    assert (line["n_records"], line["n_cached"], line["n_rejected"]) == (4, 0, 2)
+
+
+def test_a_step_that_answers_a_record_twice_ends_the_loop_with_nothing_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """I1: the check stands behind all steps, whichever of them is wrong."""
+
+    def fill_and_reject(misses: Sequence[Miss], *rest: Any) -> None:
+        fill_misses(misses, *rest)
+        misses[0][0].rejection = Rejection(RejectionReason.SCHEMA_ERROR, "found x; expected y")
+
+    monkeypatch.setattr("worker.loop.fill_misses", fill_and_reject)
+    rig = Rig([record(0), record(1)])
+    with pytest.raises(Fatal, match=r"chat-events\[0\]@0 has two outcomes; expected exactly one"):
+        rig.loop.run()
+    assert (rig.publisher.committed, rig.cache.stored) == ([], {})
+
+
+def test_a_step_that_forgets_a_record_ends_the_loop_with_nothing_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I1: its offset would be committed with the others'."""
+    monkeypatch.setattr("worker.loop.misses_of", lambda rows: misses_of(rows)[1:])
+    rig = Rig([record(0), record(1)])
+    with pytest.raises(Fatal, match=r"chat-events\[0\]@0 has no outcomes; expected exactly one"):
+        rig.loop.run()
+    assert (rig.publisher.committed, rig.cache.stored) == ([], {})
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"k" * 257])

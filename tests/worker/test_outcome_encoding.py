@@ -1,14 +1,19 @@
 """Outcomes to messages: one each, in order, and never larger than the topic accepts."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas import ModelRef, PolicyRef, RejectionReason, Verdict, decode_verdict
 from tests.worker.payloads import TOPICS, classification, event, record
-from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets, to_messages
-from worker.record import Judged, Outcome, Rejected
+from worker.cache.entries import cache_entries
+from worker.errors import Fatal
+from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets, settle, to_messages
+from worker.record import Rejection, Row
 from worker.verdict_builder import VerdictBuilder
 
 BUILDER = VerdictBuilder(
@@ -22,9 +27,25 @@ def verdict(offset: int) -> Verdict:
     return BUILDER.fresh(event(offset), classification(), NOW)
 
 
-def rejected(offset: int, *, value: bytes | None = None, error: str = "found x; expected y") -> Rejected:
-    """Return a rejection of the record at this offset."""
-    return Rejected(record(offset, value=value), RejectionReason.SCHEMA_ERROR, error)
+REJECTION = Rejection(RejectionReason.SCHEMA_ERROR, "found x; expected y")
+SMALL = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=5_100, dead_letter_max_bytes=1_000_000)
+"""Topics that take no verdict."""
+
+
+def judged(offset: int) -> Row:
+    """Return the row of a record that got its verdict."""
+    return Row(record(offset), verdict=verdict(offset))
+
+
+def rejected(offset: int, *, value: bytes | None = None, error: str = REJECTION.error) -> Row:
+    """Return the row of a record that was rejected."""
+    return Row(record(offset, value=value), rejection=Rejection(REJECTION.reason, error))
+
+
+def settled(rows: Sequence[Row], topics: OutputTopics = TOPICS) -> list[OutgoingMessage]:
+    """Settle rows and return their messages."""
+    settle(rows, topics)
+    return to_messages(rows, topics)
 
 
 def size(message: OutgoingMessage) -> int:
@@ -35,23 +56,26 @@ def size(message: OutgoingMessage) -> int:
 
 def test_every_outcome_becomes_one_message_in_order() -> None:
     """I1 and I3 rest on it."""
-    outcomes: list[Outcome] = [Judged(record(1), verdict(1)), rejected(2), Judged(record(3), verdict(3))]
-    messages, final = to_messages(outcomes, TOPICS)
-    assert final == outcomes
+    rows = [judged(1), rejected(2), judged(3)]
+    messages = settled(rows)
+    assert [(row.verdict, row.rejection) for row in rows] == [
+        (verdict(1), None), (None, REJECTION), (verdict(3), None)
+    ]  # fmt: skip
+    assert [message.place for message in messages] == [row.record.place for row in rows]
     assert [message.topic for message in messages] == ["verdicts", "chat-events.dlq", "verdicts"]
-    assert decode_verdict(messages[2].value or b"") == verdict(3)
+    assert decode_verdict(messages[2].value or b"") == messages[2].verdict == verdict(3)
+    assert messages[1].verdict is None
 
 
 def test_a_verdict_is_keyed_by_its_chat() -> None:
     """So that a chat's verdicts stay in one partition, in order."""
-    (message,), _ = to_messages([Judged(record(1), verdict(1))], TOPICS)
+    (message,) = settled([judged(1)])
     assert message.key == b"chat-1"
 
 
 def test_a_dead_letter_holds_the_raw_bytes_and_says_where_it_came_from() -> None:
     """It can be read again after a fix, and found again in the input."""
-    outcome = rejected(5, value=b"\xff\x00raw")
-    (message,), _ = to_messages([outcome], TOPICS)
+    (message,) = settled([rejected(5, value=b"\xff\x00raw")])
     assert (message.key, message.value) == (b"key", b"\xff\x00raw")
     assert dict(message.headers) == {
         "reason": b"schema_error",
@@ -65,19 +89,53 @@ def test_a_dead_letter_holds_the_raw_bytes_and_says_where_it_came_from() -> None
 
 def test_a_verdict_that_its_topic_would_refuse_ends_as_a_dead_letter() -> None:
     """F21: the broker would refuse it for ever, and the worker would abort the same batch for ever."""
-    topics = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=5_100, dead_letter_max_bytes=1_000_000)
-    judged = Judged(record(1), verdict(1))
-    (message,), (final,) = to_messages([judged], topics)
+    row = judged(1)
+    (message,) = settled([row], SMALL)
     assert message.topic == "chat-events.dlq"
-    assert message.value == judged.record.value
-    assert isinstance(final, Rejected)
-    assert final.reason is RejectionReason.VERDICT_TOO_LARGE
+    assert message.value == row.record.value
+    assert (row.verdict, row.encoded) == (None, None)
+    assert row.rejection is not None
+    assert row.rejection.reason is RejectionReason.VERDICT_TOO_LARGE
+
+
+def test_what_was_settled_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages and cache entries are read off the rows: after `settle` nothing is encoded or decided any more."""
+    rows = [judged(1), judged(2), rejected(3)]
+    settle(rows[:1], SMALL)
+    settle(rows[1:], TOPICS)
+    before = [(row.verdict, row.rejection, row.encoded) for row in rows]
+
+    def refuse(*_: Any) -> bytes:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr("worker.outcome_encoding.encode_verdict", refuse)
+    messages, entries = to_messages(rows, TOPICS), list(cache_entries(rows))
+    assert [(row.verdict, row.rejection, row.encoded) for row in rows] == before
+    reasons = [dict(message.headers).get("reason") for message in messages]
+    assert reasons == [b"verdict_too_large", None, b"schema_error"]
+    assert [entry.rejected for entry in entries] == ["verdict_too_large", None, "schema_error"]
+    assert entries[1].value is messages[1].value
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        pytest.param(Row(record(7)), "has no outcomes; expected exactly one", id="none"),
+        pytest.param(Row(record(7), verdict=verdict(7), rejection=REJECTION), "has two outcomes; expected", id="two"),
+    ],
+)
+def test_a_row_without_exactly_one_outcome_is_never_committed(row: Row, said: str) -> None:
+    """I1: it is a bug of a step before; to go on would lose the record, or answer it twice."""
+    with pytest.raises(Fatal) as caught:
+        settle([judged(1), row], TOPICS)
+    assert str(caught.value).startswith(f"chat-events[0]@7 {said}")
+    assert str(caught.value).endswith("this is a bug, and nothing of the batch is committed")
 
 
 def test_a_dead_letter_that_is_too_large_is_cut_and_says_so() -> None:
     """Better the head of a record in the dead-letter topic than a worker that cannot go on."""
     topics = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=10_000, dead_letter_max_bytes=10_000)
-    (message,), _ = to_messages([rejected(1, value=b"x" * 50_000)], topics)
+    (message,) = settled([rejected(1, value=b"x" * 50_000)], topics)
     assert size(message) <= 10_000
     assert set(message.value or b"") == {ord("x")}
     assert dict(message.headers)["truncated_from_bytes"] == b"50000"
@@ -88,7 +146,7 @@ def test_a_dead_letter_that_is_too_large_is_cut_and_says_so() -> None:
 def test_no_dead_letter_is_larger_than_its_topic_accepts(n_bytes: int, error: str, limit: int) -> None:
     """Whatever the error text is made of: its characters take up to four bytes each."""
     topics = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=limit, dead_letter_max_bytes=limit)
-    (message,), _ = to_messages([rejected(1, value=b"x" * n_bytes, error=error)], topics)
+    (message,) = settled([rejected(1, value=b"x" * n_bytes, error=error)], topics)
     assert size(message) <= limit
 
 

@@ -1,4 +1,4 @@
-"""What a batch leaves in the cache: one entry per outcome, a verdict or the marker of a rejection.
+"""What a batch leaves in the cache: one entry per row, a verdict or the marker of a rejection.
 
 The cache and the topics tell one story: a chat's key shows what became of its newest record. So a rejected record takes
 the place of the verdict before it, by the same compare-and-set.
@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 from schemas import RejectionMarker, Source, Verdict, encode_marker
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.marker import TOMBSTONE
-from worker.outcome_encoding import OutgoingMessage
-from worker.record import Judged, Outcome, Rejected
+from worker.record import Rejection, Row
 
 MAX_VALUE_BYTES: Final = 65_536
 """Largest value that is written or believed: 80 times an ordinary verdict. What is longer is no verdict of ours."""
@@ -45,25 +44,22 @@ def marker_entry(chat_id: str, source: Source, rejected: str) -> Entry:
     return Entry(chat_id, encode_marker(marker), source, rejected=rejected)
 
 
-def cache_entries(outcomes: Iterable[Outcome], messages: Iterable[OutgoingMessage]) -> Iterator[Entry]:
-    """Yield what these outcomes leave in the cache, from what `to_messages` returned.
+def cache_entries(rows: Iterable[Row]) -> Iterator[Entry]:
+    """Yield what settled rows leave in the cache.
 
     A rejection whose chat nobody can tell leaves nothing.
     """
-    for outcome, message in zip(outcomes, messages, strict=True):
-        if isinstance(outcome, Judged):
-            if message.value is not None:
-                yield verdict_entry(outcome.verdict, message.value)
-        elif (chat_id := rejected_chat(outcome)) is not None:
-            rejected = TOMBSTONE if outcome.record.value is None else outcome.reason.value
-            yield marker_entry(chat_id, outcome.record.source, rejected)
+    for row in rows:
+        if row.verdict is not None and row.encoded is not None:
+            yield verdict_entry(row.verdict, row.encoded)
+        elif row.rejection is not None and (chat_id := _rejected_chat(row, row.rejection)) is not None:
+            rejected = TOMBSTONE if row.record.value is None else row.rejection.reason.value
+            yield marker_entry(chat_id, row.record.source, rejected)
 
 
-def rejected_chat(outcome: Rejected) -> str | None:
+def _rejected_chat(row: Row, rejection: Rejection) -> str | None:
     """Return the chat of a rejected record: what its value says, else its key where that can be a chat_id."""
-    if outcome.chat_id is not None:
-        return outcome.chat_id
-    return chat_of_key(outcome.record.key)
+    return rejection.chat_id if rejection.chat_id is not None else chat_of_key(row.record.key)
 
 
 def chat_of_key(key: bytes | None) -> str | None:

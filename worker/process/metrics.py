@@ -1,13 +1,16 @@
 """Prometheus metrics of one worker. Names carry units; no label ever holds a chat id or text."""
 
+import time
 from collections import Counter as Counted
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from model import Classification, ClassifyStats, RowFailed
+from schemas import Category, Decision, RejectionReason
 from worker.process.lag_age import LagAge
+from worker.record import Row
 
 _STAGE_BUCKETS_S = (
     0.0005,
@@ -141,6 +144,29 @@ class Metrics:
         """Count one stage of one batch: what it cost, and how long its records were in it."""
         self.stage_duration_s.labels(stage=stage).observe(duration_s)
         self.record_stage_s.labels(stage=stage).inc(duration_s * n_records)
+
+    def observe_outcomes(self, rows: Sequence[Row]) -> None:
+        """Count how the records of a committed batch ended."""
+        now_ms = time.time() * 1_000
+        self.records.inc(len(rows))
+        self.lag_age.committed(row.record for row in rows)
+        self.batch_records.observe(len(rows))
+        # Counted here and added once per batch: looking a labelled child up costs as much as decoding a short chat.
+        verdicts: Counted[tuple[Category, Decision, bool]] = Counted()
+        rejections: Counted[RejectionReason] = Counted()
+        for row in rows:
+            if row.record.timestamp_ms > 0:
+                self.latency_s.observe(max(0.0, now_ms - row.record.timestamp_ms) / 1_000)
+            if (verdict := row.verdict) is not None:
+                verdicts[verdict.category.code, verdict.decision, verdict.cache_hit] += 1
+            elif row.rejection is not None:
+                rejections[row.rejection.reason] += 1
+        for (category, decision, is_hit), n_verdicts in verdicts.items():
+            result = "hit" if is_hit else "miss"
+            self.verdicts.labels(category.value, decision.value, result).inc(n_verdicts)
+            self.cache_lookups.labels(result=result).inc(n_verdicts)
+        for reason, n_rejected in rejections.items():
+            self.rejections.labels(reason=reason.value).inc(n_rejected)
 
     def observe_reading(self, results: Iterable[Classification | RowFailed]) -> None:
         """Count what chats were written in, and what of them was not evaluated."""

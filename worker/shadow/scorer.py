@@ -1,4 +1,4 @@
-"""Predictor again what the live model has judged, with another bundle, when there is time.
+"""Classify again what the live model has classified, with another bundle, when there is time.
 
 Live verdicts never wait for it: chats come here after their commit, a full queue drops them, the thread has a low
 priority, and nothing that goes wrong here leaves it.
@@ -20,7 +20,7 @@ from schemas import Verdict
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.process.tuning import be_nice
-from worker.record import Event, Judged, Outcome
+from worker.record import Event, Row
 from worker.settings.worker import ShadowSettings
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
@@ -75,17 +75,18 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
 
     def start(self) -> None:
-        """Begin to predictor."""
+        """Begin to classify."""
         self._thread.start()
 
-    def on_committed(self, unknown: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+    def on_committed(self, rows: Sequence[Row]) -> None:
         """Queue what the live model has classified; see `worker.loop.OnCommitted`. Neither waits nor raises."""
-        verdicts = {outcome.record.place: outcome.verdict for outcome in outcomes if isinstance(outcome, Judged)}
         offered = [
-            _Waiting(event, verdict)
-            for event in unknown
-            if is_sampled(event.fingerprint, self._settings.sample_ratio)
-            and (verdict := verdicts.get(event.record.place)) is not None
+            _Waiting(row.event, row.verdict)
+            for row in rows
+            if row.event is not None
+            and row.verdict is not None
+            and not row.verdict.cache_hit
+            and is_sampled(row.event.fingerprint, self._settings.sample_ratio)
         ]
         n_dropped = 0
         with self._changed:

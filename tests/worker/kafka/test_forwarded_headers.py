@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from prometheus_client import Counter
 
 from schemas import DeadLetter, RejectionReason, encode_verdict
-from tests.worker.payloads import TOPICS, kafka_settings, record
-from tests.worker.test_outcome_encoding import rejected, size, verdict
+from tests.worker.payloads import kafka_settings, record
+from tests.worker.test_outcome_encoding import REJECTION, rejected, settled, size, verdict
 from worker.kafka.forwarded_headers import MAX_FORWARDED_BYTES, ForwardedHeaders, forwarded_names, headers_of, size_of
-from worker.outcome_encoding import OutputTopics, to_messages
+from worker.outcome_encoding import OutputTopics
 from worker.process.metrics import Metrics
-from worker.record import Judged, Rejected
+from worker.record import Row
 from worker.replay.plan.selection import dead_letter_of
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -125,9 +125,9 @@ def test_no_message_with_headers_is_larger_than_its_topic_accepts(headers: Heade
     forwarded = tuple(chosen(headers, "a,b")[0].items())
     topics = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=limit, dead_letter_max_bytes=limit)
     letter = rejected(1, value=b"x" * n_bytes, error="e" * 1_000)
-    letter = Rejected(letter.record._replace(headers=forwarded), letter.reason, letter.error)
+    letter.record = letter.record._replace(headers=forwarded)
     longest = verdict(1).model_copy(update={"chat_id": "\U0001f600" * 256})
-    messages, _ = to_messages([letter, Judged(record(1)._replace(headers=forwarded), longest)], topics)
+    messages = settled([letter, Row(record(1)._replace(headers=forwarded), verdict=longest)], topics)
     assert all(size(message) <= limit for message in messages)
 
 
@@ -135,9 +135,7 @@ def test_a_verdict_and_a_dead_letter_carry_the_headers_of_their_event() -> None:
     """A dead letter's own come first and stay what they are."""
     forwarded = (("traceparent", b"1"), ("x", b""))
     one = record(1)._replace(headers=forwarded)
-    (judged, letter), _ = to_messages(
-        [Judged(one, verdict(1)), Rejected(one, RejectionReason.SCHEMA_ERROR, "found x; expected y")], TOPICS
-    )
+    judged, letter = settled([Row(one, verdict=verdict(1)), Row(one, rejection=REJECTION)])
     assert (judged.headers, judged.value) == (forwarded, encode_verdict(verdict(1)))
     assert [*letter.headers][-2:] == [*forwarded]
     assert DeadLetter.from_headers(letter.headers).reason is RejectionReason.SCHEMA_ERROR

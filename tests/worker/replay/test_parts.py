@@ -7,7 +7,7 @@ import orjson
 import pytest
 from confluent_kafka import KafkaError
 
-from schemas import CODES, Category, Decision, PolicyRef, Source, category_label, encode_verdict
+from schemas import CODES, Category, Decision, PolicyRef, Source, Verdict, category_label, encode_verdict
 from tests.schemas.payloads import make_verdict
 from tests.worker.kafka.fake_kafka import kafka_failure
 from tests.worker.payloads import kafka_settings
@@ -30,10 +30,15 @@ from worker.settings.worker import WorkerSettings
 SPAN = PartitionRange(topic="chat-events", partition=0, start=10, end=20)
 
 
-def verdict_bytes(offset: int, *, code: str = "F", decision: Decision = Decision.ALLOW, **fields: Any) -> bytes:
-    """Return an encoded verdict on the record at this offset."""
+def verdict_on(offset: int, *, code: str = "F", decision: Decision = Decision.ALLOW, **fields: Any) -> Verdict:
+    """Return a verdict on the record at this offset."""
     source = Source(topic="chat-events", partition=0, offset=offset, timestamp_ms=1)
-    return encode_verdict(make_verdict(source=source, category=category_label(code), decision=decision, **fields))
+    return make_verdict(source=source, category=category_label(code), decision=decision, **fields)
+
+
+def verdict_bytes(offset: int, **fields: Any) -> bytes:
+    """Return an encoded verdict on the record at this offset."""
+    return encode_verdict(verdict_on(offset, **fields))
 
 
 def request(**fields: Any) -> ReplayRequest:
@@ -100,9 +105,10 @@ def test_a_verdict_that_says_something_else_is_counted_and_becomes_a_change() ->
         (13, "M", Decision.BLOCK),
         (14, "M", Decision.BLOCK),
     ]:
-        raw = verdict_bytes(offset, code=code, decision=decision, replay_id="r1")
-        message = OutgoingMessage("v", b"chat-1", raw, [("traceparent", b"%d" % offset)], ("chat-events", 0, offset))
-        found, change = comparison.compare(message)
+        verdict = verdict_on(offset, code=code, decision=decision, replay_id="r1")
+        # What was encoded is not what is read: a verdict that was just made is at hand as such.
+        message = OutgoingMessage("v", b"chat-1", b"", [("traceparent", b"%d" % offset)], ("chat-events", 0, offset))
+        found, change = comparison.compare(message, verdict)
         total += found
         changes += [change] if change else []
     assert total == Outcomes(5, 0, 4, 3, {"FG": 1, "FM": 1}, {"ab": 2})

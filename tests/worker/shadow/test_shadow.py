@@ -17,7 +17,7 @@ from worker.commit_pipeline import CommitPipeline
 from worker.errors import BatchAborted
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
-from worker.record import Event, Judged, Outcome, Rejected
+from worker.record import Event, Rejection, Row
 from worker.settings.worker import ShadowSettings
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
@@ -91,13 +91,14 @@ class ShadowRig:
 
     def offer(self, events: Sequence[Event]) -> None:
         """Say that these were classified and committed."""
-        outcomes: list[Outcome] = [Judged(one.record, LIVE.fresh(one, classification("F"), NOW)) for one in events]
-        self.shadow.on_committed(events, outcomes)
+        self.shadow.on_committed(
+            [Row(one.record, one, verdict=LIVE.fresh(one, classification("F"), NOW)) for one in events]
+        )
 
     def work(self) -> None:
-        """Predictor all that waits."""
+        """Classify all that waits."""
         while self.shadow._queue:
-            self.shadow._classify_all(self.shadow._next(), self.shadow._judge())
+            self.shadow._classify_all(self.shadow._next(), self.shadow._predictor())
             self.shadow._publisher.poll()
 
     def counts(self) -> dict[str, float]:
@@ -128,10 +129,13 @@ def test_what_the_live_model_classified_is_judged_published_and_compared() -> No
 
 def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() -> None:
     """No cache hit, no dead letter, and nothing of a batch that was aborted."""
-    shadowed: list[tuple[list[int], list[int]]] = []
+    shadow, shadowed = ShadowRig(), list[tuple[list[int], list[int]]]()
 
-    def on_committed(unknown: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
-        shadowed.append(([one.record.offset for one in unknown], [one.record.offset for one in outcomes]))
+    def on_committed(rows: Sequence[Row]) -> None:
+        offered = len(shadow.shadow._queue)
+        shadow.shadow.on_committed(rows)
+        taken = [waiting.event.record.offset for waiting in [*shadow.shadow._queue][offered:]]
+        shadowed.append((taken, [row.record.offset for row in rows]))
 
     same: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
     batches = [[record(0, **same)], [record(1, **same), record(2), record(3, value=b"{")]]
@@ -145,8 +149,8 @@ def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() ->
 def test_a_dead_letter_of_the_live_model_is_not_offered() -> None:
     """There is no verdict to compare with."""
     rig = ShadowRig()
-    letter = Rejected(event(0).record, RejectionReason.CLASSIFICATION_FAILED, "NaN")
-    rig.shadow.on_committed([event(0)], [letter])
+    letter = Rejection(RejectionReason.CLASSIFICATION_FAILED, "NaN")
+    rig.shadow.on_committed([Row(event(0).record, event(0), rejection=letter)])
     rig.work()
     assert rig.producer.taken == []
 

@@ -6,6 +6,7 @@ The ranges are read for at most a stated time; what was not reached is extrapola
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from confluent_kafka import Message
@@ -14,6 +15,7 @@ from model import Classifier
 from schemas import CodecLimits
 from worker.cache.verdict_cache import VerdictCache
 from worker.decode import Decoder
+from worker.hits_and_misses import chat_ids, fill_hits, misses_of
 from worker.record import Record
 from worker.replay.plan.replay_plan import Partition, ReplayPlan
 from worker.replay.plan.selection import Selection, dead_letter_of, with_origin
@@ -81,21 +83,16 @@ def estimate(
     n_seen = sum(counted.reached[one.place] - one.start for one in plan.ranges if one.place in counted.reached)
     factor = 1.0 if is_whole or not n_seen else plan.n_offsets / n_seen
     started = time.perf_counter()
-    events, rejected = Decoder(limits).decode(counted.sample)
-    cached = cache.get_many(event.chat.chat_id for event in events)
+    rows = Decoder(limits).decode(counted.sample)
+    cached = cache.get_many(chat_ids(rows))
     light_s = (time.perf_counter() - started) / max(1, len(counted.sample))
-    unknown = [
-        event
-        for event in events
-        if (verdict := cached.get(event.chat.chat_id)) is None
-        or not builder.answers(verdict, event)
-        or builder.doubt(verdict) is not None
-    ]
-    timed = unknown[:_CLASSIFIED]
+    fill_hits(rows, cached, builder, datetime.now(UTC))
+    misses = misses_of(rows)
+    timed = misses[:_CLASSIFIED]
     started = time.perf_counter()
-    classifier.classify([event.turns for event in timed])
+    classifier.classify([event.turns for _, event in timed])
     miss_s = (time.perf_counter() - started) / max(1, len(timed))
-    miss_ratio = len(unknown) / max(1, len(counted.sample))
+    miss_ratio = len(misses) / max(1, len(counted.sample))
     n_selected = round(counted.n_selected * factor)
     duration_s = n_selected * (light_s + miss_ratio * miss_s)
     return {
@@ -109,7 +106,7 @@ def estimate(
         "extrapolated": not is_whole,
         "n_sampled": len(counted.sample),
         "sample_miss_ratio": round(miss_ratio, 4),
-        "sample_rejected": len(rejected),
+        "sample_rejected": sum(row.rejection is not None for row in rows),
         "classify_ms_per_record": round(1_000 * miss_s, 3),
         "estimated_s_one_process": round(max(duration_s, n_selected / rate if rate else 0.0), 1),
     }

@@ -174,7 +174,7 @@ def _kafka_side(
     inner = make_publisher(settings, client, standing.topics, reachability)
     if not isinstance(inner, TransactionalPublisher):
         raise Fatal("a replay without transactions; expected exactly-once delivery; this is a bug")
-    publisher = ReplayPublisher(inner, progress, standing.topics, extras.comparison)
+    publisher = ReplayPublisher(inner, progress, extras.comparison)
     stack.callback(publisher.close)
     consumer = RangeConsumer(
         client,

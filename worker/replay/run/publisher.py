@@ -2,14 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import orjson
-
-from schemas import Decision, VerdictChange, encode_verdict_change
+from schemas import Standing, Verdict, VerdictChange, encode_verdict_change
 from worker.errors import BatchAborted
 from worker.kafka.publisher import GroupMember, Notes, Offsets, TransactionalPublisher
-from worker.outcome_encoding import OutgoingMessage, OutputTopics
+from worker.outcome_encoding import OutgoingMessage
 from worker.replay.plan.replay_plan import Partition
 from worker.replay.report.tally import Outcomes
 from worker.replay.run.old_verdicts import OldVerdicts
@@ -28,35 +25,40 @@ class Comparison:
         self._old = old
         self._topic = topic
 
-    def compare(self, message: OutgoingMessage) -> tuple[Outcomes, OutgoingMessage | None]:
-        """Return the account of one new verdict, and the change where there is one."""
+    def compare(self, message: OutgoingMessage, verdict: Verdict) -> tuple[Outcomes, OutgoingMessage | None]:
+        """Return the account of one new verdict, and the change where there is one.
+
+        Args:
+            message: The verdict's message.
+            verdict: What it says.
+        """
         old = self._old.of(message.place)
         if old is None:
             return Outcomes(n_verdicts=1), None
-        verdict = orjson.loads(message.value or b"")
-        category, decision = verdict["category"]["code"], Decision(verdict["decision"])
-        was = old.category.code.value
-        if (category, decision) == (was, old.decision):
+        category, was = verdict.category.code.value, old.category.code.value
+        if (category, verdict.decision) == (was, old.decision):
             return Outcomes(n_verdicts=1, n_compared=1), None
+        moved = old.decision.value[0] + verdict.decision.value[0]
         outcomes = Outcomes(
             n_verdicts=1,
             n_compared=1,
             n_changed=1,
             categories={} if category == was else {was + category: 1},
-            decisions={} if decision is old.decision else {old.decision.value[0] + decision.value[0]: 1},
+            decisions={} if verdict.decision is old.decision else {moved: 1},
         )
-        return outcomes, self._message(message, verdict, old=old)
+        change = encode_verdict_change(_change(old, verdict))
+        return outcomes, OutgoingMessage(self._topic, message.key, change, message.headers, message.place)
 
-    def _message(self, message: OutgoingMessage, verdict: Mapping[str, Any], **fields: Any) -> OutgoingMessage:
-        change = VerdictChange.model_validate(
-            {
-                **{name: verdict[name] for name in VerdictChange.model_fields if name in verdict},
-                "schema_version": VerdictChange.model_fields["schema_version"].default,
-                "new": {"category": verdict["category"], "decision": verdict["decision"]},
-                **fields,
-            }
-        )
-        return OutgoingMessage(self._topic, message.key, encode_verdict_change(change), message.headers, message.place)
+
+def _change(old: Standing, verdict: Verdict) -> VerdictChange:
+    return VerdictChange.model_validate(
+        {
+            **{name: value for name, value in vars(verdict).items() if name in VerdictChange.model_fields},
+            "schema_version": VerdictChange.model_fields["schema_version"].default,
+            "old": old,
+            "new": Standing(category=verdict.category, decision=verdict.decision),
+        }
+    )
 
 
 class ReplayPublisher:
@@ -65,7 +67,6 @@ class ReplayPublisher:
     Args:
         inner: The transactional publisher.
         progress: The owned partitions.
-        topics: Output topics.
         comparison: None where nothing is compared.
     """
 
@@ -73,12 +74,10 @@ class ReplayPublisher:
         self,
         inner: TransactionalPublisher,
         progress: Progress,
-        topics: OutputTopics,
         comparison: Comparison | None,
     ) -> None:
         self._inner = inner
         self._progress = progress
-        self._topics = topics
         self._comparison = comparison
 
     def commit(
@@ -115,12 +114,12 @@ class ReplayPublisher:
         changes: list[OutgoingMessage] = []
         for message in messages:
             place = message.place[:2]
-            if message.topic != self._topics.verdicts:
+            if message.verdict is None:
                 counts[place]["dead_letters"] += 1
             elif self._comparison is None:
                 counts[place]["verdicts"] += 1
             else:
-                found, change = self._comparison.compare(message)
+                found, change = self._comparison.compare(message, message.verdict)
                 compared[place] += found
                 changes += [change] if change is not None else []
         for place, count in counts.items():
