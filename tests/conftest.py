@@ -7,8 +7,15 @@ import orjson
 import pytest
 
 from model import DEFAULT_BUNDLE_PATH
+from tests.markers import mark_all
 
 SAMPLE_PATH = Path(__file__).parents[1] / "data" / "sample" / "chats.jsonl"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test with its kinds, before `-m` chooses among them."""
+    mark_all(items)
 
 
 @pytest.fixture(scope="session")
