@@ -17,7 +17,6 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
     for path, kinds in {
         "consumers": "services",
         "deploy": "unit",
-        "deploy/demo/test_demo.py": "services",
         "deploy/go_tools": "services",
         "deploy/local/test_cli.py": "services",
         "deploy/local/test_owner_death.py": "chaos",

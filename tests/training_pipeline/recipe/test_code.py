@@ -4,8 +4,6 @@ import pytest
 
 from training_pipeline.recipe.code import code_digest, with_imports
 
-pytestmark = pytest.mark.training
-
 
 @pytest.mark.parametrize(
     ("root", "decides"),
