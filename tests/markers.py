@@ -15,6 +15,7 @@ KINDS: Final = frozenset({"unit", "services", "training", "chaos"})
 KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
     path: frozenset(kinds.split())
     for path, kinds in {
+        "*.py": "unit",
         "consumers": "services",
         "deploy": "unit",
         "deploy/go_tools": "services",
@@ -32,9 +33,6 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
         "loadtest": "unit",
         "model": "unit",
         "schemas": "unit",
-        "test_documents.py": "unit",
-        "test_markers.py": "unit",
-        "test_prose.py": "unit",
         "training_pipeline": "training",
         "worker": "unit",
     }.items()
@@ -98,5 +96,5 @@ def mark_all(items: Iterable[pytest.Item]) -> None:
 
 
 def _names(path: PurePosixPath) -> list[str]:
-    """Return a file and its folders as the table names them, the nearest first."""
-    return [str(path), *(str(parent) for parent in path.parents)]
+    """Return a file and its folders as the table names them, the nearest first; `*.py` stands directly in tests/."""
+    return [str(path), *(str(parent) for parent in path.parents[:-1])] if len(path.parts) > 1 else [str(path), "*.py"]
