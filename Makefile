@@ -38,7 +38,7 @@ test: setup setup-training  ## the whole test suite, real Kafka and Redis includ
 	@$(PYTEST)
 
 test-unit: setup  ## what needs no service and no torch; a minute
-	@$(PYTEST) -m unit $(addprefix --ignore=tests/,integration consumers training_pipeline)
+	@$(PYTEST) -m unit --hypothesis-profile=quick $(addprefix --ignore=tests/,integration consumers training_pipeline)
 
 test-serving: setup  ## all that needs no torch
 	@$(PYTEST) -m "not training and not consumers" --ignore=tests/training_pipeline

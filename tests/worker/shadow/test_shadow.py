@@ -94,9 +94,9 @@ class ShadowRig:
         self.shadow.on_committed(events, outcomes)
 
     def work(self) -> None:
-        """Predictor all that waits."""
+        """Classify all that waits."""
         while self.shadow._queue:
-            self.shadow._classify_all(self.shadow._next(), self.shadow._judge())
+            self.shadow._classify_all(self.shadow._next(), self.shadow._predictor())
             self.shadow._publisher.poll()
 
     def counts(self) -> dict[str, float]:
