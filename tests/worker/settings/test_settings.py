@@ -33,10 +33,10 @@ def refusal(environment: Mapping[str, str], config: Path | None = None) -> str:
     return str(caught.value)
 
 
-def check_config(environment: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
-    """Run `python -m worker check-config`; return exit code, output and errors."""
-    code, out, err = run_main("worker", "check-config", *arguments, environment={"COLUMNS": "80", **environment})
-    return code, out.decode(), err.decode()
+def check_config(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m worker check-config`, in this process."""
+    ended = run_main("worker", "check-config", *arguments, environment={"COLUMNS": "80", **environment})
+    return subprocess.CompletedProcess([], ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 
 def check_config_process(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -167,12 +167,12 @@ def test_check_config_lists_every_setting_and_masks_secrets(bundle_path: Path) -
 
 def test_check_config_ends_with_2_for_bad_settings_and_with_3_for_a_bad_bundle(tmp_path: Path) -> None:
     """A pipeline tells a typo from a missing model by the exit code."""
-    code, _, err = check_config(MINIMAL | {"MODERATION_KAFKA__GROUPID": "x"})
-    assert (code, "did you mean" in err) == (2, True)
-    code, _, err = check_config(MINIMAL | {"MODERATION_MODEL__PATH": str(tmp_path)})
-    assert (code, "manifest.json" in err) == (3, True)
-    code, _, err = check_config(MINIMAL, "--config", str(tmp_path / "nowhere.toml"))
-    assert (code, "nowhere.toml" in err) == (2, True)
+    wrong = check_config(MINIMAL | {"MODERATION_KAFKA__GROUPID": "x"})
+    assert (wrong.returncode, "did you mean" in wrong.stderr) == (2, True)
+    no_bundle = check_config(MINIMAL | {"MODERATION_MODEL__PATH": str(tmp_path)})
+    assert (no_bundle.returncode, "manifest.json" in no_bundle.stderr) == (3, True)
+    no_file = check_config(MINIMAL, "--config", str(tmp_path / "nowhere.toml"))
+    assert (no_file.returncode, "nowhere.toml" in no_file.stderr) == (2, True)
 
 
 def test_check_config_says_which_settings_the_consumer_protocol_leaves_unused(bundle_path: Path) -> None:
@@ -182,10 +182,10 @@ def test_check_config_says_which_settings_the_consumer_protocol_leaves_unused(bu
         "MODERATION_KAFKA__GROUP_REMOTE_ASSIGNOR": "range",
         "MODERATION_MODEL__PATH": str(bundle_path),
     }
-    code, out, err = check_config(environment)
-    assert code == 0, err
-    assert "unused: MODERATION_KAFKA__SESSION_TIMEOUT_S" in out
-    assert "group.consumer.session.timeout.ms" in out
+    answer = check_config(environment)
+    assert answer.returncode == 0, answer.stderr
+    assert "unused: MODERATION_KAFKA__SESSION_TIMEOUT_S" in answer.stdout
+    assert "group.consumer.session.timeout.ms" in answer.stdout
 
 
 def test_an_assignor_of_the_broker_without_the_consumer_protocol_is_refused() -> None:
