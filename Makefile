@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 EVENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training demo test test-serving test-consumers train-smoke train-default lint format lock contracts clean
+.PHONY: help setup setup-training demo test test-unit test-serving test-consumers train-smoke train-default lint format lock contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -31,14 +31,20 @@ $(VENV)/.setup-training: $(VENV)/.setup requirements-training.lock
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (EVENTS=file.jsonl for your own)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS))
 
-test: setup setup-training  ## the whole test suite, real Kafka and Redis included
-	@$(PY) -m pytest
+# Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
+PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
-test-serving: setup  ## the part that needs no torch
-	@$(PY) -m pytest -m "not training and not consumers" --ignore=tests/training_pipeline
+test: setup setup-training  ## the whole test suite, real Kafka and Redis included
+	@$(PYTEST)
+
+test-unit: setup  ## what needs no service and no torch; a minute
+	@$(PYTEST) -m unit --hypothesis-profile=quick $(addprefix --ignore=tests/,integration consumers training_pipeline)
+
+test-serving: setup  ## all that needs no torch
+	@$(PYTEST) -m "not training and not consumers" --ignore=tests/training_pipeline
 
 test-consumers: setup  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
-	@$(PY) -m pytest -m consumers tests/consumers
+	@$(PYTEST) -m consumers tests/consumers
 
 train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle
 	@rm -rf work/smoke

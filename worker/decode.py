@@ -26,9 +26,9 @@ from schemas import (
 )
 from worker.record import Event, Record, Rejection, Row
 
-_KEPT_BYTES: Final = 16_000_000
+KEPT_BYTES: Final = 16_000_000
 """Estimated size of the texts that are kept, all together: some 2,500 chats of 1.6 kB."""
-_LONGEST_KEPT_BYTES: Final = 16_000
+LONGEST_KEPT_BYTES: Final = 16_000
 """A longer record would take the place of many."""
 _LEAST_TO_LEAVE_OUT_BYTES: Final = 16_000
 """A shorter record has neither so many turns nor so long ones that some of them would not be kept."""
@@ -117,11 +117,11 @@ class Decoder:
 
     def _keep(self, chat_id: str, said: _Said, n_raw_bytes: int) -> None:
         self._forget(chat_id)
-        if n_raw_bytes <= _LONGEST_KEPT_BYTES:
+        if n_raw_bytes <= LONGEST_KEPT_BYTES:
             # At the end: a dict begins with what was inserted first.
             self._said[chat_id] = said
             self._n_bytes += said.n_bytes
-        while self._n_bytes > _KEPT_BYTES:
+        while self._n_bytes > KEPT_BYTES:
             self._forget(next(iter(self._said)))
 
     def _forget(self, chat_id: str) -> None:

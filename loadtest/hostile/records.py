@@ -4,11 +4,12 @@ Some are valid chat events, and must get a verdict; the others must be dead-lett
 business: here every record must end as one of the two.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
+
+import orjson
 
 N_BYTES: Final = 1_990_000
 """Of each record; the worker's limit is 2,000,000."""
@@ -34,7 +35,7 @@ def _kept(rest: Callable[[], bytes]) -> bytes:
 
 
 def _encoded(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(value)
 
 
 def _messages(*contents: str) -> bytes:

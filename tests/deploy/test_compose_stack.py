@@ -31,6 +31,7 @@ def dashboard() -> dict[str, Any]:
     return content
 
 
+@pytest.mark.services  # fetches the specification through the Go module proxy
 def test_the_compose_file_follows_the_compose_specification(compose: dict[str, Any]) -> None:
     """The schema that Docker Compose itself checks against."""
     jsonschema.validate(compose, json.loads(ensure_file(COMPOSE_SCHEMA).read_text("utf-8")))

@@ -30,6 +30,7 @@ def test_hadolint_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.services  # installs packages
 @pytest.mark.timeout(900)
 def test_the_steps_work_outside_a_container_and_what_they_add_stays_small(tmp_path: Path) -> None:
     """Locked wheels into an environment without pip, three folders, no torch, and the worker's command line starts."""

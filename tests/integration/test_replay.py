@@ -69,6 +69,7 @@ def judged_live(ledger: Ledger, start_worker: StartWorker, sample_chats: list[di
 
 @both_group_protocols
 @pytest.mark.twelve_partitions
+@pytest.mark.chaos
 def test_a_replay_whose_processes_are_killed_beside_a_live_worker_is_complete_and_repeats_nothing(
     *,
     ledger: Ledger,

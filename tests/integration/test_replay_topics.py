@@ -137,6 +137,7 @@ def test_a_topic_that_was_made_again_is_not_taken_for_the_old_one(
     assert "deleted and made again since" in str(told)
 
 
+@pytest.mark.chaos
 def test_each_dead_letter_is_redriven_once_though_the_redrive_is_killed_on_the_way(
     *,
     ledger: Ledger,

@@ -191,6 +191,7 @@ def test_a_worker_that_cannot_start_is_reported_with_its_own_words(tmp_path: Pat
     assert "no-bundle" in done.stderr
 
 
+@pytest.mark.chaos
 def test_a_small_replay_loses_one_of_its_processes_and_is_complete(stack: LocalStack, bundle_path: Path) -> None:
     """The demonstration at a hundredth of its size; it fails itself where anything is lost, doubled or gone back."""
     size = ["--events-total", "2000", "--processes", "2", "--kill", "1", "--baseline", "1", "--replay-rate", "200"]

@@ -11,6 +11,7 @@ import pytest
 
 from model import Bundle
 from schemas import CODES
+from tests.command_line import Ended, run_main
 
 REPOSITORY = Path(__file__).parents[2]
 JUDGEMENT = {
@@ -26,12 +27,16 @@ JUDGEMENT = {
 }
 
 
-def run(*arguments: str | Path | bytes, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+def run(*arguments: str | Path | bytes, stdin: bytes = b"") -> Ended:
     """Run one command to its end."""
+    return run_main("model", *arguments, stdin=stdin)
+
+
+def run_process(*arguments: str | Path | bytes) -> "subprocess.CompletedProcess[bytes]":
+    """Run one command in a process of its own: starting Python takes longer than most of them."""
     return subprocess.run(
         [sys.executable, "-m", "model", *arguments],
         cwd=REPOSITORY,
-        input=stdin,
         capture_output=True,
         timeout=120,
         check=False,
@@ -72,7 +77,7 @@ def test_json_lines_are_answered_one_for_one_and_in_order(
 def test_texts_are_shown_as_a_table_or_as_json(bundle_path: Path) -> None:
     """A person tries a sentence; brackets in it are text, and bytes that are no UTF-8 do no harm."""
     texts: list[str | bytes] = ["which phone should i buy", "[/b] odd [red]", b"\xff latin"]
-    table = run("classify", *texts, "--bundle", bundle_path)
+    table = run_process("classify", *texts, "--bundle", bundle_path)
     assert table.returncode == 0, table.stderr
     assert b"[/b] odd [red]" in table.stdout
     assert table.stdout.count(b"decision") == len(texts)
@@ -101,7 +106,7 @@ def test_verify_accepts_the_shipped_bundle_and_refuses_a_damaged_one(
     copy = Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
     with (copy / "model.onnx").open("ab") as model:
         model.write(b"x")
-    bad = run("verify", "--bundle", copy)
+    bad = run_process("verify", "--bundle", copy)
     assert bad.returncode == 3
     assert b"model.onnx: digest is" in bad.stderr
     assert b"Traceback" not in bad.stderr

@@ -11,10 +11,11 @@ from tests.worker.kafka.fake_kafka import MEMBER
 from tests.worker.payloads import TOPICS, classification
 from worker.batch_size import BatchSize
 from worker.cache.entries import Entry
+from worker.cache.owed_notes import OwedNotes
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import BatchAborted
 from worker.loop import OnCommitted, WorkerLoop
-from worker.outcome_encoding import OutgoingMessage
+from worker.outcome_encoding import OutgoingMessage, OutputTopics
 from worker.predictor import Predictor, PredictorSource
 from worker.process.metrics import Metrics
 from worker.record import Record
@@ -28,6 +29,7 @@ class Consumer:
 
     batches: list[list[Record]]
     stopping: threading.Event
+    stops_with_last: bool = False
     given: list[list[Record]] = field(default_factory=list)
     n_rewinds: int = 0
     dropped: bool = False
@@ -38,6 +40,8 @@ class Consumer:
             self.stopping.set()
             return []
         self.given.append(self.batches.pop(0))
+        if self.stops_with_last and not self.batches:
+            self.stopping.set()
         return self.given[-1]
 
     def group_member(self) -> object:
@@ -120,18 +124,36 @@ class Publisher:
 
 
 class Rig:
-    """A loop and what stands around it."""
+    """A loop and what stands around it.
+
+    Args:
+        batches: What the consumer hands out.
+        failures: What the first commits raise.
+        cache: In place of one that takes every write.
+        publisher: In place of one that keeps what is committed.
+        notes: What the loop says beside the offsets.
+        topics: Where the outcomes go.
+        in_background: Whether a commit runs beside the next batch.
+        predictor: In place of one that gives every text the same answer.
+        on_committed: Told of each commit.
+    """
 
     def __init__(
         self,
         *batches: list[Record],
         failures: Iterable[BaseException] = (),
+        cache: Cache | None = None,
+        publisher: Publisher | None = None,
+        notes: OwedNotes | None = None,
+        topics: OutputTopics = TOPICS,
+        in_background: bool = True,
         predictor: PredictorSource | None = None,
         on_committed: OnCommitted | None = None,
     ) -> None:
         stopping = threading.Event()
-        self.consumer, self.cache, self.model = Consumer(list(batches), stopping), Cache(), Model()
-        self.publisher, self.metrics = Publisher(list(failures)), Metrics()
+        self.consumer, self.cache, self.model = Consumer(list(batches), stopping), cache or Cache(), Model()
+        self.publisher, self.metrics = publisher or Publisher(list(failures)), Metrics()
+        self.commits = CommitPipeline(background=in_background)
         builder = VerdictBuilder(
             ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
         )
@@ -142,8 +164,8 @@ class Rig:
             cache=self.cache,  # type: ignore[arg-type]
             predictor=predictor or (lambda: self.predictor),
             publisher=self.publisher,  # type: ignore[arg-type]
-            commits=CommitPipeline(background=True),
-            topics=TOPICS,
+            commits=self.commits,
+            topics=topics,
             limits=CodecLimits(),
             batch_size=self.batch_size,
             max_batch_bytes=1_000_000,
@@ -151,6 +173,7 @@ class Rig:
             stopping=stopping,
             beat=lambda: None,
             on_committed=on_committed,
+            notes=notes,
         )
 
     @property

@@ -19,7 +19,7 @@ from schemas import (
 )
 from tests.bad_inputs import bad_inputs
 from tests.worker.payloads import record, tombstone
-from worker.decode import _KEPT_BYTES, _LONGEST_KEPT_BYTES, Decoder
+from worker.decode import KEPT_BYTES, LONGEST_KEPT_BYTES, Decoder
 from worker.record import Event, Record
 
 LIMITS = CodecLimits()
@@ -103,7 +103,7 @@ def test_the_same_texts_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> N
         return turns[0].text
 
     monkeypatch.setattr("worker.decode.turns_fingerprint", fingerprint)
-    decoder, long = Decoder(LIMITS), "x" * _LONGEST_KEPT_BYTES
+    decoder, long = Decoder(LIMITS), "x" * LONGEST_KEPT_BYTES
     for number, text in enumerate(["one", "one", "two", "one", long, long]):
         messages = [{"role": "user", "content": text}]
         (event,) = events_of(decoder, [record(number, chat_id="a", event_id=number, messages=messages)])
@@ -116,16 +116,33 @@ def saying(chat: int, n_characters: int) -> Record:
     return record(chat, chat_id=f"chat-{chat}", messages=[{"role": "user", "content": "x" * n_characters}])
 
 
-def test_the_chats_of_long_ago_are_forgotten() -> None:
+def test_the_chats_of_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory grows neither with the number of chats nor with their length."""
+    counted: list[str] = []
+
+    def fingerprint(turns: Any) -> str:
+        counted.append(turns[0].text)
+        return "same"
+
+    def n_read_anew(*records: Record) -> int:
+        n_before = len(counted)
+        decoder.decode(records)
+        return len(counted) - n_before
+
+    monkeypatch.setattr("worker.decode.turns_fingerprint", fingerprint)
     decoder, n_chats, n_characters = Decoder(LIMITS), 1_000, 10_000
-    decoder.decode(saying(chat, n_characters) for chat in range(n_chats))
-    n_kept = _KEPT_BYTES // estimated_decoded_bytes(saying(n_chats - 1, n_characters).value)
-    assert list(decoder._said) == [f"chat-{chat}" for chat in range(n_chats - n_kept, n_chats)]
-    decoder.decode([saying(n_chats - 1, 5), saying(n_chats - 2, _LONGEST_KEPT_BYTES)])
-    assert list(decoder._said)[-1] == f"chat-{n_chats - 1}"
-    assert f"chat-{n_chats - 2}" not in decoder._said
-    assert decoder._n_bytes == sum(said.n_bytes for said in decoder._said.values())
+    chats = [saying(chat, n_characters) for chat in range(n_chats)]
+    n_kept = KEPT_BYTES // estimated_decoded_bytes(chats[-1].value)
+    for _ in range(2):
+        # The second time after the cases below: what they kept and forgot was counted right.
+        assert n_read_anew(*chats) == n_chats
+        assert n_read_anew(*chats[-n_kept:]) == 0
+        # The newest of the forgotten ones takes the place of the oldest of the kept ones, and that one of the next.
+        assert [n_read_anew(chats[-n_kept - 1]), n_read_anew(chats[-n_kept])] == [1, 1]
+        assert n_read_anew(saying(n_chats - 1, 5), saying(n_chats - 2, LONGEST_KEPT_BYTES)) == 2
+        # A chat is kept as it was last; one that became too long is not kept any more.
+        assert n_read_anew(saying(n_chats - 1, 5)) == 0
+        assert n_read_anew(saying(n_chats - 2, LONGEST_KEPT_BYTES), chats[-2]) == 2
 
 
 def counted_in(*documents: dict[str, Any]) -> dict[str, int]:

@@ -60,19 +60,28 @@ def test_a_fatal_commit_ends_the_loop_with_nothing_committed() -> None:
 def test_the_last_commit_is_waited_for_and_its_failure_is_no_crash() -> None:
     """F3: after SIGTERM the batch in hand either commits or is left to the next owner."""
     rig = Rig([record(0)], failures=[BatchAborted("too late")])
-    rig.consumer.stopping.set()
-    rig.loop._one_batch()
+    rig.consumer.stops_with_last = True
     rig.loop.run()
+    assert len(rig.model.asked) == 1
     assert rig.publisher.committed == []
+    assert rig.consumer.n_rewinds == 0
 
 
-def test_many_aborts_in_a_row_neither_crash_nor_wait_for_ever() -> None:
+def test_many_aborts_in_a_row_neither_crash_nor_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause that doubles without end does not fit a float after a thousand aborts."""
-    rig = Rig()
-    rig.consumer.stopping.set()
-    rig.loop._n_aborts_in_row = 5_000
-    rig.loop._read_again(BatchAborted("again"))
-    assert rig.consumer.n_rewinds == 1
+    rig, n_aborts, pauses_s = Rig(), 1_200, list[float]()
+
+    def abort(**_: int) -> list[Record]:
+        if len(pauses_s) == n_aborts - 1:
+            rig.consumer.stopping.set()
+        raise BatchAborted("again")
+
+    monkeypatch.setattr(rig.consumer, "poll_batch", abort)
+    monkeypatch.setattr(rig.consumer.stopping, "wait", pauses_s.append)
+    rig.loop.run()
+    assert rig.consumer.n_rewinds == len(pauses_s) == n_aborts
+    assert pauses_s[:3] == pytest.approx([0.1, 0.2, 0.4])
+    assert set(pauses_s[7:]) == {5.0}
 
 
 def test_the_same_text_twice_in_a_batch_is_classified_once_and_answered_twice() -> None:
@@ -174,8 +183,7 @@ def test_a_rejected_event_takes_the_verdict_of_its_chat_out_of_the_cache(later: 
 
 def test_a_verdict_that_its_topic_refuses_leaves_a_marker_too() -> None:
     """It is decided last, when the verdict is encoded."""
-    rig = Rig([record(0, chat_id="c")])
-    rig.loop._topics = replace(TOPICS, verdict_max_bytes=5_100)
+    rig = Rig([record(0, chat_id="c")], topics=replace(TOPICS, verdict_max_bytes=5_100))
     rig.loop.run()
     assert rig.cache.markers["c"].rejected == "verdict_too_large"
     assert rig.reasons == ["verdict_too_large"]
@@ -186,8 +194,7 @@ def test_how_a_record_ends_is_decided_once_and_all_that_is_said_of_it_agrees() -
     told: list[Sequence[Row]] = []
     long = "c" * 256
     batch = [record(0, chat_id="a"), record(1, chat_id=long), record(2, value=b"{"), record(3, chat_id="b")]
-    rig = Rig(batch, on_committed=told.append)
-    rig.loop._topics = replace(TOPICS, verdict_max_bytes=5_950)
+    rig = Rig(batch, on_committed=told.append, topics=replace(TOPICS, verdict_max_bytes=5_950))
     with structlog.testing.capture_logs() as lines:
         rig.loop.run()
     (rows,) = told

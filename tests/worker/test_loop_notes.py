@@ -60,12 +60,7 @@ def cache() -> RefusingCache:
 
 def rig_with(cache: RefusingCache, *batches: list[Any]) -> Rig:
     """Return a loop over these batches that keeps notes."""
-    rig = Rig(*batches)
-    rig.publisher = NotingPublisher()
-    rig.loop._cache = cache  # type: ignore[assignment]
-    rig.loop._publisher = rig.publisher  # type: ignore[assignment]
-    rig.loop._notes = OwedNotes(cache)
-    return rig
+    return Rig(*batches, cache=cache, publisher=NotingPublisher(), notes=OwedNotes(cache))
 
 
 def test_a_write_that_fails_before_the_commit_is_in_the_note_of_that_commit(cache: RefusingCache) -> None:
@@ -107,7 +102,7 @@ def test_an_idle_turn_takes_the_note_away_once_the_debt_is_paid(cache: RefusingC
         records = polled(**limits)
         # The batch before is committed by the time at which an idle turn looks.
         if not records:
-            rig.loop._commits.settle()
+            rig.commits.settle()
             cache.owed = {}
         return records
 

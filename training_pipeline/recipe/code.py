@@ -18,9 +18,12 @@ def with_imports(modules: Sequence[str]) -> tuple[str, ...]:
     """Return these modules and all modules of this project that they import, directly or not, sorted.
 
     Raises:
-        ValueError: a module is not there.
+        ValueError: a module is not there, or is a folder, which imports nothing.
     """
     graph = _imports()
+    folders = sorted(module for module in set(modules) & graph.modules if graph.find_children(module))
+    if folders:
+        raise ValueError(f"{', '.join(folders)}: a folder; expected the module in which the stage's code begins")
     missing = sorted(set(modules) - graph.modules)
     if missing:
         raise ValueError(f"{', '.join(missing)}: no such module; correct where the stage's code begins")

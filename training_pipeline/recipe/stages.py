@@ -26,15 +26,15 @@ from training_pipeline.recipe.layout import Layout
 _CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "extract": ("data.extract",),
     "preprocess": ("data.preprocess",),
-    "label": ("data.label", "recorded_answers"),
+    "label": ("data.label", "data.recorded_answers"),
     "agree": ("data.agree",),
     "split": ("data.grouped_split",),
-    "train": ("train", "encoder.layers"),
+    "train": ("train.train", "encoder.layers"),
     "distil": ("distil.distil",),
-    "calibrate": ("checkpoints",),
-    "export": ("export",),
-    "evaluate": ("evaluate", "guarantee_report"),
-    "promote": ("gated_promotion",),
+    "calibrate": ("train.checkpoints",),
+    "export": ("bundle.export",),
+    "evaluate": ("quality.evaluate", "quality.guarantee_report"),
+    "promote": ("release.gated_promotion",),
 }
 """Where each stage's code begins; what these modules import belongs to it (`training_pipeline.recipe.code`)."""
 
@@ -98,7 +98,7 @@ class _Tasks:
 
     def _task(self, name: str, inputs: list[Path], outputs: list[Path], run: Callable[[], str]) -> Task:
         stage: BaseModel = getattr(self.recipe.stages, name)
-        return Task(name, stage.model_dump(mode="json"), inputs, outputs, run, _modules(name))
+        return Task(name, stage.model_dump(mode="json"), inputs, outputs, run, code_of(name))
 
     def _chats(self, given: list[Path], stage: str) -> list[Path]:
         stages = self.recipe.stages
@@ -177,7 +177,7 @@ class _Tasks:
             dev,
             encoder=self._encoder,
             out=self.at.run,
-            code=code_digest(_modules("train")),
+            code=code_digest(code_of("train")),
             n_threads=self._n_threads,
         )
         outputs = [self.at.run, *([self.at.encoder] if stage.encoder_layers else [])]
@@ -277,7 +277,8 @@ def _given(path: Path | None) -> list[Path]:
     return [] if path is None else [path]
 
 
-def _modules(stage: str) -> tuple[str, ...]:
+def code_of(stage: str) -> tuple[str, ...]:
+    """Return the modules that decide what a stage writes."""
     return with_imports(tuple(f"training_pipeline.{module}" for module in _CODE[stage]))
 
 

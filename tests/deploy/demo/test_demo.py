@@ -105,6 +105,7 @@ def test_an_interrupted_demo_stops_its_worker_broker_and_redis(start: Callable[.
     assert list(demo.temp_dir.iterdir()) == []
 
 
+@pytest.mark.chaos
 def test_nothing_outlives_a_demo_that_is_killed(start: Callable[..., Demo]) -> None:
     """A killed demo cannot clean up; the watchdog does it, the worker included."""
     demo = start("--limit", "24")

@@ -79,6 +79,7 @@ def test_a_read_committed_reader_sees_committed_records_and_no_aborted_ones(
     assert _read_committed(stack, "transactions") == b"committed"
 
 
+@pytest.mark.chaos
 def test_a_killed_broker_comes_back_on_the_same_port_with_its_data(stack: LocalStack) -> None:
     """Fault tests kill brokers; what was acknowledged must be there afterwards."""
     stack.kafka.create_topics({"survivors": 1})
@@ -93,6 +94,7 @@ def test_a_killed_broker_comes_back_on_the_same_port_with_its_data(stack: LocalS
     assert _read_committed(stack, "survivors") == b"kept"
 
 
+@pytest.mark.chaos
 def test_a_paused_broker_answers_nothing_until_it_is_resumed(stack: LocalStack) -> None:
     """A half-dead broker, not only a dead one, is a fault the worker meets."""
     admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers, "log_level": 0})
@@ -128,6 +130,7 @@ def test_a_topic_setting_the_broker_does_not_know_is_named_in_the_error(stack: L
         stack.kafka.create_topics({"refused": 1}, config={"retention.sm": "1"})
 
 
+@pytest.mark.chaos
 def test_redis_comes_back_empty_on_the_same_port(stack: LocalStack) -> None:
     """Redis is a cache here: clients must find it again, and must not count on what it held."""
     url = stack.redis_url
@@ -141,6 +144,7 @@ def test_redis_comes_back_empty_on_the_same_port(stack: LocalStack) -> None:
         assert client.get("verdict:1") is None
 
 
+@pytest.mark.chaos
 def test_a_paused_redis_holds_connections_open_and_answers_nothing(stack: LocalStack) -> None:
     """A slow Redis must be told apart from a dead one."""
     stack.redis.pause()

@@ -16,6 +16,7 @@ def _measured(bundle_path: Path, model: Path, n_tokens: int) -> dict[str, float]
     return session.measure(TEXTS)
 
 
+@pytest.mark.services
 @pytest.mark.timeout(900)  # the first call installs what builds the graph
 def test_the_reference_model_is_built_and_classifies_every_chat_at_512_tokens(bundle_path: Path) -> None:
     """The baseline of the central ratio is real work: DistilBERT's size, its width, its vocabulary."""

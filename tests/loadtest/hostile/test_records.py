@@ -1,7 +1,6 @@
 """The records of `loadtest hostile`: as dear as they can be within the byte limit, and no two alike."""
 
-import json
-
+import orjson
 import pytest
 
 from loadtest.hostile.records import KINDS, N_BYTES, HostileKind
@@ -12,7 +11,7 @@ from schemas import CodecLimits, RecordRejected, RejectionReason, content_finger
 def test_a_hostile_record_is_well_formed_and_within_the_limit(kind: HostileKind) -> None:
     """What is refused by its length or its first byte would measure nothing."""
     raw = kind.record(7)
-    assert json.loads(raw)["chat_id"] == "hostile-7"
+    assert orjson.loads(raw)["chat_id"] == "hostile-7"
     assert 0.9 * N_BYTES <= len(raw) <= CodecLimits().max_event_bytes or kind.name.startswith("9,900")
 
 

@@ -10,8 +10,6 @@ from model.windowing import Windowing, render
 from schemas import Role, Turn
 from training_pipeline.augment.evasion import KINDS, evade, evade_turns
 
-pytestmark = pytest.mark.training
-
 
 def chance(seed: int) -> random.Random:
     """Return a repeatable source of choices."""

@@ -18,8 +18,6 @@ from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_
 from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.train.config import TrainConfig
 
-pytestmark = pytest.mark.training
-
 _PASTES = ["The council met on Tuesday to discuss the new bicycle lanes in the old town. " * 20, "word " * 400]
 
 

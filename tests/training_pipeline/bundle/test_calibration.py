@@ -8,8 +8,6 @@ from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY
 from training_pipeline.bundle.calibrate import calibrate
 from training_pipeline.bundle.scaling_fit import fit_temperature, negative_log_likelihood
 
-pytestmark = pytest.mark.training
-
 _BANNED_COLUMNS = [CODES.index(code) for code in sorted(DEFAULT_BANNED)]
 
 

@@ -9,8 +9,6 @@ from schemas import DEFAULT_POLICY, Role, Turn
 from tests.bundles import endless_bundle
 from tests.endless_graphs import LOOPING_WORD, STUCK_WORD, endless_model
 
-pytestmark = pytest.mark.training
-
 TIMEOUT_S = 0.5
 
 

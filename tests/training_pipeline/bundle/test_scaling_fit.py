@@ -17,8 +17,6 @@ from training_pipeline.bundle.scaling_fit import (
     scaling_of,
 )
 
-pytestmark = pytest.mark.training
-
 BANNED = sorted(DEFAULT_BANNED)
 SAFE = [code for code in CODES if code not in BANNED]
 

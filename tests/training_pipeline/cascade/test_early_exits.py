@@ -35,8 +35,6 @@ from training_pipeline.graph.onnx_graph import build_graph
 from training_pipeline.graph.quantise import PerTokenProducts
 from training_pipeline.train.config import TrainConfig
 
-pytestmark = pytest.mark.training
-
 ANY_SIDE = ExitSides(codes=["D", "J", "M"], margin=0.5)
 """Every row is sure of its side."""
 WIDTH = 32

@@ -18,8 +18,6 @@ from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.train.config import TrainConfig
 
-pytestmark = pytest.mark.training
-
 SAMPLE_PATH = Path(__file__).parents[3] / "data" / "sample" / "chats.jsonl"
 OPTIONS = FirstStageOptions(n_buckets=2**14, n_epochs=6)
 

@@ -16,8 +16,6 @@ from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import calibration_split
 from training_pipeline.encoder.files import default_encoder_path
 
-pytestmark = pytest.mark.training
-
 WriteChats = Callable[[list[dict[str, Any]]], Path]
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from training_pipeline.chats.licences import licence_class
 
-pytestmark = pytest.mark.training
-
 
 @pytest.mark.parametrize(
     ("text", "expected"),

@@ -75,6 +75,8 @@ def test_chats_with_one_id_or_one_opening_stay_together(tmp_path: Path) -> None:
         assert len({name for name, found in rows.items() for row in found if row["family"] == family}) == 1
 
 
+# scikit-learn says that one category has 19 chats for 20 folds; the split is right all the same.
+@pytest.mark.filterwarnings("ignore:The least populated class in y has only 19 members:UserWarning")
 def test_chats_related_to_an_excluded_file_are_rejected_by_whole_groups(tmp_path: Path) -> None:
     """Evaluation chats never train, in whatever words they come back."""
     chats = families(200)

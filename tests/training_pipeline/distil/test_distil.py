@@ -22,8 +22,6 @@ from training_pipeline.distil.teachers import load_teacher, mean_probabilities, 
 from training_pipeline.linear.linear_training import LinearOptions, read_out_of_fold, train_linear
 from training_pipeline.train.config import TrainConfig, read_config
 
-pytestmark = pytest.mark.training
-
 
 @dataclass
 class CountingTeacher:

@@ -18,8 +18,6 @@ from training_pipeline.encoder.classifier import EncoderClassifier
 from training_pipeline.encoder.files import check_encoder, default_encoder_path
 from training_pipeline.train.train import predict_logits
 
-pytestmark = pytest.mark.training
-
 TEXTS = read_labelled_chats(
     [Path(__file__).parents[3] / "data" / "sample" / "chats.jsonl"], Windowing(), frozenset()
 ).texts[:60]

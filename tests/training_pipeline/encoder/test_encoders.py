@@ -16,8 +16,6 @@ from training_pipeline.graph.onnx_graph import FloatProducts, build_graph
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.train import predict_logits, run_training
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(params=["tiny_encoder", "tiny_distilbert"])
 def encoder(request: pytest.FixtureRequest) -> Path:

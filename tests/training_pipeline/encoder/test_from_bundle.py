@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
@@ -14,8 +13,6 @@ from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.encoder.from_bundle import write_encoder_of
 from training_pipeline.graph.onnx_graph import build_graph
 from training_pipeline.graph.quantise import PerTokenProducts
-
-pytestmark = pytest.mark.training
 
 
 def test_the_shipped_transformer_survives_the_way_back_and_forth(tmp_path: Path) -> None:

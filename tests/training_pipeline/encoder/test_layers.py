@@ -9,8 +9,6 @@ from transformers import AutoModel, DistilBertConfig, DistilBertModel
 from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.encoder.layers import keep_layers
 
-pytestmark = pytest.mark.training
-
 _IDS = torch.tensor([[101, 2023, 2003, 102]])
 
 

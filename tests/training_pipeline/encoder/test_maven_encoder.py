@@ -34,8 +34,6 @@ from training_pipeline.train.config import read_config
 from training_pipeline.train.run_folder import claim_folder
 from training_pipeline.train.train import predict_logits
 
-pytestmark = pytest.mark.training
-
 
 def exported(encoder: Path) -> onnx.ModelProto:
     """Return a graph with the names that transformers' exporter gives: dense weights are transposed and anonymous."""

@@ -27,8 +27,6 @@ from training_pipeline.quality.evaluate import predict
 from training_pipeline.quality.guarantee_report import guarantee_report
 from training_pipeline.train.config import TrainConfig
 
-pytestmark = pytest.mark.training
-
 RULE = PieceRule(piece_characters=60, shortest_piece_characters=10)
 """Short, so that the sample's short chats have pieces."""
 

@@ -15,8 +15,6 @@ from training_pipeline.graph.onnx_graph import FloatProducts, Products, build_gr
 from training_pipeline.graph.quantise import PerTokenProducts
 from training_pipeline.train.train import predict_logits
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

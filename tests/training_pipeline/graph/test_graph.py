@@ -16,8 +16,6 @@ from training_pipeline.graph.onnx_graph import FloatMatrix, FloatProducts, Graph
 from training_pipeline.graph.quantise import WEIGHT_LEVEL_MAX, PerTokenProducts, quantise_columns
 from training_pipeline.train.train import predict_logits
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(scope="module")
 def network(tiny_encoder: Path) -> EncoderClassifier:

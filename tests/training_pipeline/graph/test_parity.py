@@ -14,8 +14,6 @@ from training_pipeline.__main__ import app
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.graph.parity import MAX_ACCURACY_LOSS, parity_report
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(scope="module")
 def chats(labelled_files: tuple[Path, Path]) -> LabelledChats:

@@ -14,8 +14,6 @@ from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_
 from training_pipeline.linear.linear_model import ANALYSERS, load_linear
 from training_pipeline.linear.linear_training import LinearOptions, fit, grouped_folds, read_out_of_fold
 
-pytestmark = pytest.mark.training
-
 QUICK = LinearOptions(solver="sgd", n_folds=3)
 
 

@@ -19,8 +19,6 @@ from training_pipeline.quality.guarantee import (
     expected_rate,
 )
 
-pytestmark = pytest.mark.training
-
 _A, _M = CODES.index("A"), CODES.index("M")
 
 

@@ -13,8 +13,6 @@ from training_pipeline.quality.metrics import (
     safety_metrics,
 )
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(scope="module")
 def labels() -> NDArray[np.int64]:

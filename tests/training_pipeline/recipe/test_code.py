@@ -3,20 +3,19 @@
 import pytest
 
 from training_pipeline.recipe.code import code_digest, with_imports
-
-pytestmark = pytest.mark.training
+from training_pipeline.recipe.stages import STAGES, code_of
 
 
 @pytest.mark.parametrize(
     ("root", "decides"),
     [
-        ("train", "loss"),
-        ("train", "training_state"),
-        ("train", "soft_targets"),
-        ("train", "augment.mixtures"),
-        ("train", "scaling_fit"),
+        ("train.train", "train.loss"),
+        ("train.train", "train.state"),
+        ("train.train", "chats.soft_targets"),
+        ("train.train", "augment.mixtures"),
+        ("train.train", "bundle.scaling_fit"),
         ("distil.distil", "distil.vocabulary"),
-        ("export", "early_exit_graph"),
+        ("bundle.export", "cascade.early_exit_graph"),
         ("data.label", "data.label_prompt"),
     ],
 )
@@ -40,7 +39,14 @@ def test_the_digest_tells_one_set_of_modules_from_another() -> None:
     assert code_digest(modules) == code_digest(modules) != code_digest(modules[1:])
 
 
-def test_a_stage_that_begins_nowhere_is_refused() -> None:
-    """A module that was renamed must not silently drop out of the digest."""
-    with pytest.raises(ValueError, match=r"training_pipeline\.gone: no such module"):
-        with_imports(["training_pipeline.gone"])
+@pytest.mark.parametrize(("module", "said"), [("gone", "no such module"), ("train", "a folder")])
+def test_a_stage_that_begins_nowhere_is_refused(module: str, said: str) -> None:
+    """A module that was renamed or moved must not silently drop out of the digest."""
+    with pytest.raises(ValueError, match=rf"training_pipeline\.{module}: {said}"):
+        with_imports([f"training_pipeline.{module}"])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_begins_somewhere(stage: str) -> None:
+    """After every move of a file."""
+    assert len(code_of(stage)) > 1

@@ -6,8 +6,6 @@ import pytest
 
 from training_pipeline.recipe.config import read_recipe
 
-pytestmark = pytest.mark.training
-
 _ROOT = Path(__file__).parents[3]
 
 _RECIPE = """

@@ -15,8 +15,6 @@ from training_pipeline.recipe.recipe import Outcome, RecipeFailed, StageOutcome,
 from training_pipeline.recipe.stages import STAGES
 from training_pipeline.release.promote import promote, rollback
 
-pytestmark = pytest.mark.training
-
 _DATA_STAGES = ("extract", "preprocess", "label", "agree", "split")
 
 

@@ -8,8 +8,6 @@ from training_pipeline.quality.evaluate import Predictions
 from training_pipeline.quality.metrics import banned_to_safe_at
 from training_pipeline.release.gate import GateLine, GateMargins, compare_bundles
 
-pytestmark = pytest.mark.training
-
 _N = 900
 _MARGINS = GateMargins(n_resamples=400)
 

@@ -21,8 +21,6 @@ from training_pipeline.release import promote as promotion
 from training_pipeline.release.gated_promotion import GateRefused, PromotionRequest, gated_promotion
 from training_pipeline.release.promote import promote, rollback
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(scope="module")
 def exported(

@@ -18,8 +18,6 @@ from training_pipeline.report import curves
 from training_pipeline.report.attacks import attacks
 from training_pipeline.report.slices import slice_names, slices
 
-pytestmark = pytest.mark.training
-
 
 def test_areas_are_those_of_scikit_learn_and_the_curves_keep_their_ends() -> None:
     """Thinning is for drawing; the area is of the whole curve."""

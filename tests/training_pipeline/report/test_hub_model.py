@@ -22,8 +22,6 @@ from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.report.hub_model import HubModel, columns_of_labels, parse_label_order
 
-pytestmark = pytest.mark.training
-
 REVERSED = {i: f"{code}. {CATEGORY_NAMES[code].replace('_', ' ').title()}" for i, code in enumerate(CODES[::-1])}
 
 

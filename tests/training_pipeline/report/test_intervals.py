@@ -18,8 +18,6 @@ from training_pipeline.report.measure import _intervals
 from training_pipeline.report.paired import differences, mcnemar_p_value
 from training_pipeline.report.tables import f1, spread
 
-pytestmark = pytest.mark.training
-
 
 def test_every_figure_of_a_resample_is_that_of_the_resampled_chats() -> None:
     """The fast way over all draws must mean what the slow way over one means."""

@@ -15,8 +15,6 @@ from training_pipeline.quality.evaluate import figures
 from training_pipeline.quality.metrics import NO_ANSWER
 from training_pipeline.report.llm_endpoint import LlmEndpoint
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

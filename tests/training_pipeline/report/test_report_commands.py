@@ -17,8 +17,6 @@ from training_pipeline.augment.evasion import KINDS
 from training_pipeline.report.document import Comparison, Evaluation
 from training_pipeline.report.html import comparison_page, evaluation_page
 
-pytestmark = pytest.mark.training
-
 BUNDLE = str(DEFAULT_BUNDLE_PATH)
 _NAMESPACES = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
 

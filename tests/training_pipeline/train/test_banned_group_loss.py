@@ -9,8 +9,6 @@ from schemas import CODES, DEFAULT_BANNED
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.loss import banned_group_loss, classification_loss
 
-pytestmark = pytest.mark.training
-
 
 def test_the_group_loss_is_the_cross_entropy_of_banned_against_safe() -> None:
     """Checked against scipy, with soft labels that straddle the groups."""

@@ -10,8 +10,6 @@ from training_pipeline.chats.split import calibration_split, split_chats, split_
 from training_pipeline.train.config import TrainConfig, build_config, read_config
 from training_pipeline.train.options import parse_fields
 
-pytestmark = pytest.mark.training
-
 FIRST_VERSION = {
     "windowing": {
         "max_messages": 6,

@@ -16,8 +16,6 @@ from training_pipeline.train.loss import (
     expected_cost,
 )
 
-pytestmark = pytest.mark.training
-
 BANNED = int(np.flatnonzero(banned_columns(DEFAULT_BANNED))[0])
 SAFE = int(np.flatnonzero(~banned_columns(DEFAULT_BANNED))[0])
 COSTLY = TrainConfig(banned_to_safe_cost=3.0, safe_to_banned_cost=0.5, label_smoothing=0.0)

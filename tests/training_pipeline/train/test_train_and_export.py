@@ -15,8 +15,6 @@ from training_pipeline.train import train
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.train import run_training
 
-pytestmark = pytest.mark.training
-
 
 def _request(run: Path, out: Path, files: tuple[Path, Path], encoder: Path) -> ExportRequest:
     return ExportRequest(

@@ -15,8 +15,6 @@ from training_pipeline.train.run_folder import BestEpoch, chosen_epoch, read_log
 from training_pipeline.train.tracking import Tracking
 from training_pipeline.train.train import run_training
 
-pytestmark = pytest.mark.training
-
 ROOT = Path(__file__).parents[3]
 STILL = {"calibration_ratio": 0.5, "dropout": 0.0}
 """Without dropout, whose masks depend on how a step is divided."""

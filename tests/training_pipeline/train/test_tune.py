@@ -13,8 +13,6 @@ from training_pipeline.chats.split import split_chats
 from training_pipeline.train import tune
 from training_pipeline.train.config import TrainConfig, build_config
 
-pytestmark = pytest.mark.training
-
 SPACE = """
 fixed: {n_epochs: 1, calibration_ratio: 0.3, windowing.max_tokens: 32}
 search:

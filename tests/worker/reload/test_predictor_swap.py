@@ -12,7 +12,6 @@ from schemas import DEFAULT_POLICY, Decision, Policy, Role, Turn, Verdict
 from tests.bundles import bundle_variant
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import record
-from worker.commit_pipeline import CommitPipeline
 from worker.predictor import Predictor
 from worker.reload.switch import PredictorSwitch
 
@@ -114,9 +113,8 @@ def test_what_the_old_judge_left_in_the_cache_is_judged_again(predictors: tuple[
     """F25: same chat, same text; a hit before the swap, none after it, a hit again after that."""
     switch: PredictorSwitch[Predictor] = PredictorSwitch(predictors[0], lambda _old, _new: None)
     batches = [[record(offset, chat_id="c", messages=[{"role": "user", "content": "hello"}])] for offset in range(4)]
-    rig = Rig(*batches, predictor=switch.take)
     # In the foreground, so that each batch finds what the one before it has left.
-    rig.loop._commits = CommitPipeline(background=False)
+    rig = Rig(*batches, predictor=switch.take, in_background=False)
     looks = iter(range(4))
     rig.cache.on_look_up = lambda: switch.offer(predictors[1]) if next(looks) == 1 else None
     rig.loop.run()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.command_line import run_main
 from worker.errors import SettingsError
 from worker.settings.source import read_settings, setting_names
 from worker.settings.worker import Delivery, WorkerSettings
@@ -33,7 +34,13 @@ def refusal(environment: Mapping[str, str], config: Path | None = None) -> str:
 
 
 def check_config(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m worker check-config`."""
+    """Run `python -m worker check-config`, in this process."""
+    ended = run_main("worker", "check-config", *arguments, environment={"COLUMNS": "80", **environment})
+    return subprocess.CompletedProcess([], ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+
+def check_config_process(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run it in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "worker", "check-config", *arguments],
         cwd=REPOSITORY,
@@ -151,7 +158,7 @@ def test_secrets_do_not_show() -> None:
 
 def test_check_config_lists_every_setting_and_masks_secrets(bundle_path: Path) -> None:
     """An operator sees what the worker would run with, each name whole in a narrow window too."""
-    answer = check_config(SASL | {"MODERATION_MODEL__PATH": str(bundle_path)})
+    answer = check_config_process(SASL | {"MODERATION_MODEL__PATH": str(bundle_path)})
     assert answer.returncode == 0, answer.stderr
     assert SECRET not in answer.stdout
     assert answer.stdout.count("(secret)") == 2

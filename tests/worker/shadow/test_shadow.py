@@ -13,7 +13,6 @@ from model import Classification, ClassifyStats, RowFailed
 from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdict, decode_verdict
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import classification, event, record
-from worker.commit_pipeline import CommitPipeline
 from worker.errors import BatchAborted
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
@@ -139,8 +138,7 @@ def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() ->
 
     same: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
     batches = [[record(0, **same)], [record(1, **same), record(2), record(3, value=b"{")]]
-    rig = Rig(*batches, failures=[BatchAborted("no")], on_committed=on_committed)
-    rig.loop._commits = CommitPipeline(background=False)
+    rig = Rig(*batches, failures=[BatchAborted("no")], on_committed=on_committed, in_background=False)
     rig.loop.run()
     # The first batch was cached before its commit failed, so that it is a hit when it comes again.
     assert shadowed == [([], [0]), ([2], [1, 2, 3])]

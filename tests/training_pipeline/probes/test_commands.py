@@ -1,0 +1,40 @@
+"""`probes` and `evaluate --probes`: figures, JSON and pages."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from training_pipeline.__main__ import app
+
+
+def test_the_command_writes_tables_json_and_a_page_without_scripts(small_folder: Path, tmp_path: Path) -> None:
+    """The figures go into a gate, the page to people."""
+    arguments = ["probes", "--probes", str(small_folder), "--threads", "1"]
+    result = CliRunner().invoke(
+        app, [*arguments, "--out", str(tmp_path / "p.json"), "--html", str(tmp_path / "p.html")]
+    )
+    assert result.exit_code == 0, result.output
+    document = json.loads((tmp_path / "p.json").read_bytes())
+    assert json.loads(result.stdout.splitlines()[-1])["n_cases"] == document["n_cases"]
+    families = {table["family"] for table in document["tables"]}
+    assert families == {"look_alike", "banned", "language", "multi_turn", "hand", "position", "mixture", "evasion"}
+    assert {gap["where"] for gap in document["gaps"]} == {"template", "inserted"}
+    page = (tmp_path / "p.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "A request inside a long message" in page
+
+
+def test_evaluate_shows_the_probes_beside_the_chats(small_folder: Path, tmp_path: Path) -> None:
+    """One report of one bundle; a hub model decides nothing, so there is nothing to count."""
+    files = ["--data", str(tmp_path / "sample" / "chats.jsonl"), "--probes", str(small_folder)]
+    few = ["--bootstrap", "20", "--timed-chats", "0", "--no-attacks", "--threads", "1"]
+    result = CliRunner().invoke(app, ["evaluate", *files, *few, "--html", str(tmp_path / "e.html")])
+    assert result.exit_code == 0, result.output
+    assert {gap["where"] for gap in json.loads(result.stdout.splitlines()[-1])["probes"]["gaps"]} == {
+        "template",
+        "inserted",
+    }
+    assert "A request inside a long message" in (tmp_path / "e.html").read_text("utf-8")
+    refused = CliRunner().invoke(app, ["evaluate", *files, "--hub-model", "someone/model"])
+    assert "expected a bundle" in str(refused.exception)
