@@ -1,0 +1,33 @@
+"""docs/architecture.md shows the code as it is: its diagram and its walk are made again and compared."""
+
+import re
+
+from tests.architecture import PAGE, drawn, written
+from tests.walk import traced
+
+_MAX_ON_THE_WAY = 14
+
+
+def test_the_diagram_is_what_the_imports_make() -> None:
+    """`python -m tests.architecture` writes it anew."""
+    assert written() == drawn()
+
+
+def test_the_walk_names_the_files_that_a_batch_passes_through() -> None:
+    """Complete, and nothing besides: what the loop calls, and what stands behind it."""
+    calls = traced()
+    on_the_way = {file for file, callers in calls.items() if "worker/loop.py" in callers} | {"worker/loop.py"}
+    first, second = _tables()
+    assert first == on_the_way
+    assert second == calls.keys() - on_the_way
+    assert len(first) <= _MAX_ON_THE_WAY
+
+
+def _tables() -> tuple[set[str], set[str]]:
+    """Return the files of the walk's two tables."""
+    _, _, walk = PAGE.read_text("utf-8").partition("## From poll to commit\n")
+    tables = re.split(r"^\| file \|.*\n", walk, flags=re.MULTILINE)[1:]
+    named = [re.findall(r"^\| `(worker/[\w/]+\.py)` \|", table, re.MULTILINE) for table in tables]
+    assert all(len(files) == len(set(files)) for files in named)
+    first, second = map(set, named)
+    return first, second
