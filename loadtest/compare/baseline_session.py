@@ -43,7 +43,7 @@ def plan_batches(lengths: Sequence[int], *, max_padded_tokens: int, max_rows: in
     return batches
 
 
-class BareSession:
+class BaselineSession:
     """A bundle's tokenizer and model.
 
     Args:

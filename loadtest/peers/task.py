@@ -10,7 +10,7 @@ from loadtest.peers.predictor import Predictor
 BATCH_RECORDS: Final = 1_000
 """Most records of one batch, as in the worker."""
 COMMIT_EVERY_S: Final = 0.25
-"""A transaction costs about 10 ms; rarer ones would let a passage's last verdicts wait for longer than they save."""
+"""A transaction costs about 10 ms; rarer ones would let a timed run's last verdicts wait for longer than they save."""
 
 
 @dataclass(frozen=True)
