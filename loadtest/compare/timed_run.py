@@ -179,6 +179,4 @@ def time_baseline_loop(
 
 def _check_loop(loop: "subprocess.Popen[str]", *, is_ready: bool) -> None:
     if not is_ready or loop.poll():
-        raise LoadTestError(
-            f"the baseline loop ended early (exit code {loop.wait(_STOP_TIMEOUT_S)}); see its error"
-        )
+        raise LoadTestError(f"the baseline loop ended early (exit code {loop.wait(_STOP_TIMEOUT_S)}); see its error")
