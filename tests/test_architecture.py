@@ -2,7 +2,7 @@
 
 import re
 
-from tests.architecture import PAGE, drawn, written
+from tests.architecture import PAGE, ROOT, drawn, written
 from tests.walk import traced
 
 _MAX_ON_THE_WAY = 14
@@ -21,6 +21,15 @@ def test_the_walk_names_the_files_that_a_batch_passes_through() -> None:
     assert first == on_the_way
     assert second == calls.keys() - on_the_way
     assert len(first) <= _MAX_ON_THE_WAY
+
+
+def test_the_map_names_every_package_and_every_room_of_the_worker() -> None:
+    """A reader finds a folder's purpose here, and not by opening it."""
+    page = PAGE.read_text("utf-8")
+    packages = [path.parent for path in ROOT.glob("[a-z]*/__init__.py") if path.parent.name != "tests"]
+    rooms = [path.parent for path in ROOT.glob("worker/*/__init__.py")]
+    missing = [str(path.relative_to(ROOT)) for path in packages + rooms if f"`{path.relative_to(ROOT)}/`" not in page]
+    assert not missing
 
 
 def _is_hall(file: str) -> bool:
