@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 EVENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training demo test test-unit test-serving test-consumers train-smoke train-default lint format lock contracts clean
+.PHONY: help setup setup-training demo test test-unit test-serving test-consumers train-smoke train-default lint format lock diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -66,6 +66,9 @@ lint: setup setup-training  ## ruff, mypy, import rules, contracts
 format: setup  ## let ruff format and fix what it can
 	@$(PY) -m ruff format
 	@$(PY) -m ruff check --fix
+
+diagram: setup  ## draw docs/architecture.md's imports again
+	@$(PY) -m tests.architecture
 
 contracts: setup  ## generate schemas/json again
 	@$(PY) -m schemas generate

@@ -19,8 +19,8 @@ import typer
 from loadtest.capacity.fleet_simulation import Fleet
 from loadtest.capacity.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
-from loadtest.compare.baseline_loop import BareLoop
-from loadtest.compare.command import bare_session, compare, padded_session
+from loadtest.compare.baseline_loop import BaselineLoop
+from loadtest.compare.command import baseline_session, compare, padded_session
 from loadtest.errors import LoadTestError
 from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS
 from loadtest.hostile.command import hostile
@@ -119,7 +119,7 @@ def replay_demo(
         raise typer.Exit(EXIT_WRONG_ANSWERS)
 
 
-app.command(name="bare-session")(bare_session)
+app.command(name="bare-session")(baseline_session)
 app.command(name="padded-session")(padded_session)
 
 
@@ -134,7 +134,7 @@ def bare_loop(
 ) -> None:
     """Pass cached verdicts on with nothing but poll, orjson, MGET, produce and commit; `compare` starts it."""
     topics = Topics(bootstrap_servers, events_topic, verdict_topic, "", f"{events_topic}-group", 0)
-    BareLoop(topics, redis_url).run(n_events, on_ready=lambda: print_json_line({"ready": True}))
+    BaselineLoop(topics, redis_url).run(n_events, on_ready=lambda: print_json_line({"ready": True}))
 
 
 def main() -> None:

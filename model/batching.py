@@ -3,8 +3,7 @@
 A padded batch costs `rows x longest row` tokens, however short the other rows are, so rows are sorted by length first
 and a batch is closed before its padded cost passes the budget.
 
-Where few rows are there, batches are made smaller than the budget, so that each of the lanes that infer side by side
-gets some.
+Where few rows are there, batches are made smaller than the budget, so that each of the parallel sessions gets some.
 
 Invariant: every input index appears in exactly one batch.
 Source: the cost rule of text-embeddings-inference, `core/src/queue.rs`.
@@ -13,22 +12,22 @@ Source: the cost rule of text-embeddings-inference, `core/src/queue.rs`.
 from collections.abc import Sequence
 from typing import Final
 
-_BATCHES_PER_LANE: Final = 4
-"""Enough for lanes to end at about the same time; past a few hundred tokens an inference gains nothing from size."""
+_BATCHES_PER_SESSION: Final = 4
+"""Enough for sessions to end at about the same time; past a few hundred tokens an inference gains nothing from size."""
 
 _LEAST_TOKENS: Final = 64
 """Below this the fixed cost of an inference shows."""
 
 
-def token_budget(lengths: Sequence[int], *, n_lanes: int, max_padded_tokens: int) -> int:
+def token_budget(lengths: Sequence[int], *, n_sessions: int, max_padded_tokens: int) -> int:
     """Return the token budget of one inference for these rows, at most `max_padded_tokens`.
 
     Args:
         lengths: Tokens per row.
-        n_lanes: Inferences that run side by side.
+        n_sessions: Inferences that run side by side.
         max_padded_tokens: Largest budget.
     """
-    share = sum(lengths) // (_BATCHES_PER_LANE * n_lanes)
+    share = sum(lengths) // (_BATCHES_PER_SESSION * n_sessions)
     return min(max_padded_tokens, max(_LEAST_TOKENS, share))
 
 

@@ -114,7 +114,7 @@ class Classifier:
         self._sessions = TimedSessions(
             lambda n: OnnxSession(bundle.model, n_threads=n, pad_id=pad_id), n_threads=n_threads, timeout_s=timeout_s
         )
-        self._n_lanes = n_threads
+        self._n_sessions = n_threads
         self._max_padded_tokens = max_padded_tokens
         self._max_rows = max_rows
 
@@ -249,7 +249,7 @@ class Classifier:
     ) -> tuple[dict[int, Answer | RowFailed], ClassifyStats]:
         """Let the transformer answer the rows at the positions that are left."""
         lengths = [len(rows[i]) for i in left]
-        budget = token_budget(lengths, n_lanes=self._n_lanes, max_padded_tokens=self._max_padded_tokens)
+        budget = token_budget(lengths, n_sessions=self._n_sessions, max_padded_tokens=self._max_padded_tokens)
         planned = plan_batches(lengths, max_padded_tokens=budget, max_rows=self._max_rows)
         batches = [[left[i] for i in positions] for positions in planned]
         judged = self._run([_Batch([rows[i] for i in b], None if first is None else first[b]) for b in batches])
@@ -268,7 +268,7 @@ class Classifier:
         return answers, stats
 
     def _run(self, batches: list[_Batch]) -> list[list[Answer | RowFailed]]:
-        # Longest rows first: what is left for the end, when lanes fall idle, is short.
+        # Longest rows first: what is left for the end, when sessions fall idle, is short.
         return self._sessions.run(self._classify_batch, batches[::-1])[::-1]
 
     def _classify_batch(self, session: TimedRun, batch: _Batch) -> list[Answer | RowFailed]:

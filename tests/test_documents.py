@@ -17,7 +17,7 @@ _DOCUMENTS = sorted(
 _FOLDERS = sorted(path.name for path in _ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PATH_IN_TEXT = re.compile(rf"(?<![\w/.-])((?:{'|'.join(_FOLDERS)})/[\w/.-]*\w\.(?:py|md|ya?ml|toml|json|lua))\b")
-_HISTORY = {"CHANGELOG.md", "DECISIONS.md", "RESULTS.md", "EXPERIMENTS.md"}
+_HISTORY = {"CHANGELOG.md", "DECISIONS.md", "EXPERIMENTS.md"}
 """They name files as they were called then."""
 
 

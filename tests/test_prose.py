@@ -1,4 +1,4 @@
-"""README and docs/ are short to read: at most 16 words a sentence on average, page by page."""
+"""README, DECISIONS, TRAINING and docs/ are short to read: at most 16 words a sentence on average, page by page."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[1]
-_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
+_PAGES = [
+    _ROOT / "README.md",
+    _ROOT / "DECISIONS.md",
+    _ROOT / "training_pipeline" / "TRAINING.md",
+    *sorted((_ROOT / "docs").glob("*.md")),
+]
 _MOST_WORDS = 16.0
 _N_SHOWN = 5
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

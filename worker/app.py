@@ -13,7 +13,7 @@ from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
-from worker.kafka.assignment_check import agreement_of
+from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.config import consumer_config, producer_config, transactional_id_of
 from worker.kafka.consumer import RecordConsumer
 from worker.kafka.fetch_metric import fetch_statistics
@@ -81,7 +81,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             metrics,
             reachability,
             commits.settle,
-            agreement=agreement_of(admin, settings.kafka),
+            assignment_check=assignment_check_of(admin, settings.kafka),
             notes=notes,
         )
         stack.callback(consumer.close)

@@ -13,13 +13,13 @@ class BatchAborted(Exception):  # noqa: N818  the name says what happened
 
     Args:
         cause: What Kafka said.
-        indefinite: Whether it is unknown if the commit went through, so that the committed offsets must tell.
+        in_doubt: Whether it is unknown if the commit went through, so that the committed offsets must tell.
     """
 
-    def __init__(self, cause: str, *, indefinite: bool = False) -> None:
+    def __init__(self, cause: str, *, in_doubt: bool = False) -> None:
         super().__init__(cause)
         self.cause = cause
-        self.indefinite = indefinite
+        self.in_doubt = in_doubt
 
 
 class Fatal(Exception):  # noqa: N818  the name says what the worker does

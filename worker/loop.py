@@ -244,11 +244,11 @@ class WorkerLoop:
 
     def _read_again(self, aborted: BatchAborted) -> None:
         self._n_aborts_in_row += 1
-        self._metrics.aborts.labels(indefinite=str(aborted.indefinite).lower()).inc()
+        self._metrics.aborts.labels(indefinite=str(aborted.in_doubt).lower()).inc()
         log.warning(
             "batch_aborted",
             cause=aborted.cause,
-            indefinite=aborted.indefinite,
+            indefinite=aborted.in_doubt,
             n_aborts_in_row=self._n_aborts_in_row,
         )
         self._stopping.wait(min(_LONGEST_PAUSE_S, 0.05 * 2 ** min(self._n_aborts_in_row, 10)))

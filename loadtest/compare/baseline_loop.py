@@ -23,7 +23,7 @@ _REQUEST_S: Final = 30.0
 _QUIET_S: Final = 60.0
 
 
-class BareLoop:
+class BaselineLoop:
     """One consumer, one transactional producer, one Redis connection.
 
     Args:
@@ -71,7 +71,7 @@ class BareLoop:
                 self._pass_on(messages)
                 n_done, last_s = n_done + len(messages), time.monotonic()
             elif time.monotonic() - last_s > _QUIET_S:
-                raise LoadTestError(f"the bare loop saw {n_done} of {n_events} events, then none for {_QUIET_S} s")
+                raise LoadTestError(f"the baseline loop saw {n_done} of {n_events} events, then none for {_QUIET_S} s")
         self._consumer.close()
 
     def _poll(self) -> list[Message]:

@@ -43,7 +43,7 @@ def plan_batches(lengths: Sequence[int], *, max_padded_tokens: int, max_rows: in
     return batches
 
 
-class BareSession:
+class BaselineSession:
     """A bundle's tokenizer and model.
 
     Args:
@@ -73,7 +73,7 @@ class BareSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._tokenizer = tokenizer
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._lanes = ThreadPoolExecutor(n_threads)
+        self._parallel = ThreadPoolExecutor(n_threads)
         self._pad_id = tokenizer.token_to_id("[PAD]") or 0
         self._labels: list[str] = manifest["labels"]
 
@@ -95,9 +95,9 @@ class BareSession:
         rows = [np.asarray(row.ids, dtype=np.int64) for row in self._tokenizer.encode_batch_fast(list(texts))]
         lengths = [len(row) for row in rows]
         categories, n_padded = [""] * len(rows), 0
-        # Longest rows first: what is left for the end, when lanes fall idle, is short.
+        # Longest rows first: what is left for the end, when sessions fall idle, is short.
         batches = plan_batches(lengths, max_padded_tokens=max_padded_tokens, max_rows=max_rows)[::-1]
-        results = self._lanes.map(self._logits, [[rows[index] for index in batch] for batch in batches])
+        results = self._parallel.map(self._logits, [[rows[index] for index in batch] for batch in batches])
         for batch, logits in zip(batches, results, strict=True):
             n_padded += len(batch) * lengths[batch[-1]]
             for index, column in zip(batch, logits.argmax(axis=1), strict=True):

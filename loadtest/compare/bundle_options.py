@@ -13,8 +13,8 @@ BundleOption = Annotated[
     Path | None,
     typer.Option("--bundle", help="Bundle folder.", show_default="MODERATION_MODEL__PATH, else the shipped bundle"),
 ]
-PaddedTokensOption = Annotated[int, typer.Option(min=1, help="Padded tokens of one inference of the bare session.")]
-RowsOption = Annotated[int, typer.Option(min=1, help="Rows of one inference of the bare session.")]
+PaddedTokensOption = Annotated[int, typer.Option(min=1, help="Padded tokens of one inference of the baseline session.")]
+RowsOption = Annotated[int, typer.Option(min=1, help="Rows of one inference of the baseline session.")]
 
 
 def chosen_bundle(named: Path | None) -> Path:

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
-from loadtest.compare.baseline_session import BareSession
+from loadtest.compare.baseline_session import BaselineSession
 from loadtest.compare.bundle_options import (
     BundleOption,
     PaddedTokensOption,
@@ -59,13 +59,13 @@ def compare(
     chats: Annotated[int, typer.Option(min=1, help="Distinct chats, at most.")] = 2_000,
     judged_chats: Annotated[
         int | None,
-        typer.Option(min=1, help="Of those, chats of a passage without a cache.", show_default="all; quick: 800"),
+        typer.Option(min=1, help="Of those, chats of a timed run without a cache.", show_default="all; quick: 800"),
     ] = None,
     padded_chats: Annotated[
         int | None, typer.Option(min=1, help="Of those, chats of a padded session.", show_default="40; quick: 16")
     ] = None,
     hit_events: Annotated[
-        int | None, typer.Option(min=1, help="Events of a cached passage.", show_default="20,000; quick: 10,000")
+        int | None, typer.Option(min=1, help="Events of a cached timed run.", show_default="20,000; quick: 10,000")
     ] = None,
     lone: Annotated[
         int | None, typer.Option(min=1, help="Lone events at the end.", show_default="200; quick: 50")
@@ -133,7 +133,7 @@ def padded_session(
     report.print_json_line(session.measure(_read_texts(texts)))
 
 
-def bare_session(
+def baseline_session(
     *,
     texts: TextsOption,
     bundle: BundleOption = None,
@@ -142,7 +142,7 @@ def bare_session(
     max_rows: RowsOption = 64,
 ) -> None:
     """Time tokenizer and ONNX session alone over rendered texts; `compare` starts it. Prints one JSON line."""
-    session = BareSession(chosen_bundle(bundle), n_threads=chosen_threads(threads))
+    session = BaselineSession(chosen_bundle(bundle), n_threads=chosen_threads(threads))
     report.print_json_line(session.measure(_read_texts(texts), max_padded_tokens=max_padded_tokens, max_rows=max_rows))
 
 

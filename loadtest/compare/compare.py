@@ -1,6 +1,6 @@
 """`compare`: the worker, its own limits, the reference path and its peers, in interleaved pairs.
 
-Each pair holds one passage of every side over the same chats, one at a time, so that the machine's mood hits all alike.
+Each pair holds one timed run of every side over the same chats, one at a time, so the machine's mood hits all alike.
 The order turns round from pair to pair. Ratios are taken inside a pair.
 """
 
@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from loadtest.chats import ChatPool, Outgoing, round_robin
 from loadtest.compare.pair import Pair, figures, peer_figures
-from loadtest.compare.peer_run import Peer, PeerSetup, peer_passage
+from loadtest.compare.peer_run import Peer, PeerSetup, time_peer
 from loadtest.compare.reference_model import REFERENCE_TOKENS
 from loadtest.compare.sessions import Sessions, evenly_spaced
-from loadtest.compare.timed_run import Passage, bare_loop_passage, worker_passage
+from loadtest.compare.timed_run import TimedRun, time_baseline_loop, time_worker
 from loadtest.errors import LoadTestError
 from loadtest.run.open_loop import Load, bench, run_load, run_lone
 from loadtest.run.schedule import Schedule
@@ -38,7 +38,7 @@ class Plan:
     bundle: Path
     n_pairs: int
     n_judged_chats: int
-    """Chats of a passage without a cache; the cached ones have all."""
+    """Chats of a timed run without a cache; the cached ones have all."""
     n_padded_chats: int
     """Chats of a padded session, which takes the same time for each."""
     n_hit_events: int
@@ -64,7 +64,7 @@ class Others:
 
 @dataclass
 class Comparison:
-    """Takes the passages of a comparison.
+    """Takes the timed runs of a comparison.
 
     Args:
         services: Addresses, Redis included.
@@ -120,8 +120,8 @@ class Comparison:
         events = [
             ChatPool(self.pool.conversations, run_id).outgoing(number, number) for number in range(len(self.pool))
         ]
-        passage = self._worker(self.services, events, [], run_id)
-        self.say(f"cache filled: {passage.n_events} chats, {passage.per_s:.0f} chats/s")
+        timed = self._worker(self.services, events, [], run_id)
+        self.say(f"cache filled: {timed.n_events} chats, {timed.per_s:.0f} chats/s")
 
     def _pair(self, number: int, sessions: Sessions) -> Pair:
         plan, others = self.plan, self.others
@@ -142,19 +142,19 @@ class Comparison:
         return Pair(**{name: taken[name] for name in steps}, peers={name: taken[name] for name in peers})
 
     def _said(self, name: str, found: Any) -> Any:
-        per_s = found.per_s if isinstance(found, Passage) else found["n_texts"] / found["elapsed_s"]
+        per_s = found.per_s if isinstance(found, TimedRun) else found["n_texts"] / found["elapsed_s"]
         self.say(f"pair {len(self.pairs) + 1} of {self.plan.n_pairs}: {name} {per_s:,.1f}/s")
         return found
 
-    def _misses(self, number: int) -> Passage:
+    def _misses(self, number: int) -> TimedRun:
         name = f"miss{number}"
         return self._worker(
             self._without_cache, self._miss_events(name), self._warm_up(name), f"{self.pool.run_id}-{name}"
         )
 
-    def _peer(self, peer: Peer, setup: PeerSetup, number: int) -> Passage:
+    def _peer(self, peer: Peer, setup: PeerSetup, number: int) -> TimedRun:
         name = f"peer{number}"
-        return peer_passage(
+        return time_peer(
             peer,
             setup,
             self.services.bootstrap_servers,
@@ -163,27 +163,27 @@ class Comparison:
             run_id=f"{self.pool.run_id}-{name}",
         )
 
-    def _hits(self) -> Passage:
-        passage = self._worker(
+    def _hits(self) -> TimedRun:
+        timed = self._worker(
             self.services, self._hit_events(), self._hit_events(_N_HIT_WARM_UP, "warm"), f"{self.pool.run_id}-hit"
         )
-        if passage.n_hits != passage.n_events:
+        if timed.n_hits != timed.n_events:
             raise LoadTestError(
-                f"{passage.n_hits} of {passage.n_events} events were cache hits, expected all; is Redis full, or slow?"
+                f"{timed.n_hits} of {timed.n_events} events were cache hits, expected all; is Redis full, or slow?"
             )
-        return passage
+        return timed
 
-    def _bare_loop(self) -> Passage:
+    def _bare_loop(self) -> TimedRun:
         warm_up = self._hit_events(_N_HIT_WARM_UP, "warm")
-        return bare_loop_passage(self.services, self._hit_events(), warm_up, n_partitions=self.plan.n_partitions)
+        return time_baseline_loop(self.services, self._hit_events(), warm_up, n_partitions=self.plan.n_partitions)
 
     def _hit_events(self, n_events: int | None = None, event_run_id: str | None = None) -> list[Outgoing]:
         pool = ChatPool(self.pool.conversations, f"{self.pool.run_id}-hit")
         numbers = round_robin(n_events or self.plan.n_hit_events, len(pool))
         return [pool.outgoing(number, sequence, event_run_id=event_run_id) for sequence, number in enumerate(numbers)]
 
-    def _worker(self, services: Services, events: list[Outgoing], warm_up: list[Outgoing], run_id: str) -> Passage:
-        return worker_passage(
+    def _worker(self, services: Services, events: list[Outgoing], warm_up: list[Outgoing], run_id: str) -> TimedRun:
+        return time_worker(
             services,
             events,
             warm_up,
@@ -214,7 +214,7 @@ class Comparison:
         with ExitStack() as stack:
             standing = bench(stack, self.services, self.pool, n_workers=1, n_partitions=self.plan.n_partitions)
             found = run_lone(standing, n_events=self.plan.n_lone, gap_s=_LONE_GAP_S)
-        peak_rss_mb = (passage.peak_rss_mb for pair in self.pairs for passage in (pair.misses, pair.hits))
+        peak_rss_mb = (timed.peak_rss_mb for pair in self.pairs for timed in (pair.misses, pair.hits))
         return {
             "lone_p50_ms": found["lone_p50_ms"],
             "lone_p99_ms": found["lone_p99_ms"],

@@ -6,24 +6,24 @@ from functools import partial
 from statistics import median
 from typing import Any, Final
 
-from loadtest.compare.timed_run import Passage
+from loadtest.compare.timed_run import TimedRun
 from loadtest.report.report import spread
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What the passages of one pair took. Sessions are as their processes print them."""
+    """What the timed runs of one pair took. Sessions are as their processes print them."""
 
-    misses: Passage
+    misses: TimedRun
     session: Mapping[str, Any]
     """The worker's classifier in a process without a service."""
     transformer: Mapping[str, Any]
     """Tokenizer and ONNX session alone, which see every chat, sorted by length over all of them."""
-    hits: Passage
-    bare_loop: Passage
+    hits: TimedRun
+    bare_loop: TimedRun
     own_padded: Mapping[str, Any]
     reference: Mapping[str, Any] | None = None
-    peers: Mapping[str, Passage] = field(default_factory=dict)
+    peers: Mapping[str, TimedRun] = field(default_factory=dict)
     """By the peer's name."""
 
     @property
@@ -87,7 +87,7 @@ def figures(pairs: Sequence[Pair], batching: Collection[str] = ()) -> dict[str, 
     if single := pairs[0].peers.keys() - set(batching):
         taken["worker_vs_best_single_peer"] = partial(_over_fastest, among=frozenset(single))
     spreads = {name: spread([figure(pair) for pair in pairs]) for name, figure in taken.items()}
-    starts_s = [passage.start_to_ready_s for pair in pairs for passage in (pair.misses, pair.hits)]
+    starts_s = [timed.start_to_ready_s for pair in pairs for timed in (pair.misses, pair.hits)]
     session, transformer = pairs[0].session, pairs[0].transformer
     return {
         **{name: spreads[name]["median"] if name in spreads else None for name in RATIOS},

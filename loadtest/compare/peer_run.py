@@ -1,4 +1,4 @@
-"""One timed passage through an application on another stream processor, where the worker stands otherwise."""
+"""One timed run through an application on another stream processor, where the worker stands otherwise."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.chats import Outgoing
-from loadtest.compare.timed_run import Passage, accounted, pass_through
+from loadtest.compare.timed_run import TimedRun, accounted, pass_through
 from loadtest.errors import LoadTestError
 from loadtest.reader import Collected, VerdictReader
 from loadtest.topics import Topics, fresh_topics
@@ -57,7 +57,7 @@ class PeerSetup:
     n_partitions: int
 
 
-def peer_passage(
+def time_peer(
     peer: Peer,
     setup: PeerSetup,
     bootstrap_servers: str,
@@ -65,8 +65,8 @@ def peer_passage(
     warm_up: Sequence[Outgoing],
     *,
     run_id: str,
-) -> Passage:
-    """Start a peer over fresh topics, warm it up, time one passage, stop it.
+) -> TimedRun:
+    """Start a peer over fresh topics, warm it up, take the time of one run, stop it.
 
     Args:
         peer: Which application.

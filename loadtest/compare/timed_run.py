@@ -1,4 +1,4 @@
-"""One timed passage of a whole workload: a topic that fills at one instant, until the last committed verdict is read.
+"""One timed run of a whole workload: a topic that fills at one instant, until the last committed verdict is read.
 
 The worker is running, ready and warm before. The events wait in an open transaction and become visible together, so the
 clock holds no producing, and holds everything else: fetching, all stages, every transaction, the reader's last fetch.
@@ -27,8 +27,8 @@ _STOP_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True)
-class Passage:
-    """One timed passage."""
+class TimedRun:
+    """One timed run."""
 
     n_events: int
     elapsed_s: float
@@ -74,7 +74,7 @@ def pass_through(
     return collected.last_s - released_s
 
 
-def worker_passage(
+def time_worker(
     services: Services,
     events: Sequence[Outgoing],
     warm_up: Sequence[Outgoing],
@@ -82,8 +82,8 @@ def worker_passage(
     *,
     n_threads: int,
     n_partitions: int,
-) -> Passage:
-    """Start a worker over fresh topics, warm it up, time one passage, stop it.
+) -> TimedRun:
+    """Start a worker over fresh topics, warm it up, take the time of one run, stop it.
 
     Args:
         services: Addresses; without a Redis address the worker has no cache.
@@ -94,7 +94,7 @@ def worker_passage(
         n_partitions: Partitions of each topic.
 
     Raises:
-        LoadTestError: an event was lost, duplicated or dead-lettered: such a passage has no meaningful time.
+        LoadTestError: an event was lost, duplicated or dead-lettered: such a timed run has no meaningful time.
     """
     collected = Collected()
     with (
@@ -107,28 +107,28 @@ def worker_passage(
         before = worker.usage()
         elapsed_s = pass_through(topics, events, reader, collected, worker.check)
         usage = worker.usage()
-    passage = accounted(collected, topics, run_id, n_events=len(events), elapsed_s=elapsed_s)
+    timed = accounted(collected, topics, run_id, n_events=len(events), elapsed_s=elapsed_s)
     return replace(
-        passage,
+        timed,
         cpu_s=usage.cpu_s - before.cpu_s,
         start_to_ready_s=worker.start_to_ready_s,
         peak_rss_mb=usage.peak_rss_mb,
     )
 
 
-def accounted(collected: Collected, topics: Topics, run_id: str, *, n_events: int, elapsed_s: float) -> Passage:
-    """Book what a passage answered, and return it.
+def accounted(collected: Collected, topics: Topics, run_id: str, *, n_events: int, elapsed_s: float) -> TimedRun:
+    """Book what a timed run answered, and return it.
 
     Raises:
-        LoadTestError: an event was lost, duplicated or dead-lettered: such a passage has no meaningful time.
+        LoadTestError: an event was lost, duplicated or dead-lettered: such a timed run has no meaningful time.
     """
     ledger = Ledger(run_id, n_events)
     for sequence in range(n_events):
         ledger.sent(sequence, collected.last_s - elapsed_s)
     collected.book(into_ledger(ledger, topics))
     if ledger.n_lost or ledger.n_duplicated or ledger.n_dead_letters:
-        raise LoadTestError(f"a passage ended with {ledger.summary()}; expected one verdict for each event, no more")
-    return Passage(
+        raise LoadTestError(f"a timed run ended with {ledger.summary()}; expected one verdict for each event, no more")
+    return TimedRun(
         n_events=n_events,
         elapsed_s=elapsed_s,
         n_hits=ledger.n_hits,
@@ -147,16 +147,16 @@ def _categories(collected: Collected, run_id: str, topics: Topics, n_events: int
     return tuple(found)
 
 
-def bare_loop_passage(
+def time_baseline_loop(
     services: Services, events: Sequence[Outgoing], warm_up: Sequence[Outgoing], *, n_partitions: int
-) -> Passage:
-    """Time one passage of the bare loop, in its own process, over topics like the worker's.
+) -> TimedRun:
+    """Time one run of the baseline loop, in its own process, over topics like the worker's.
 
     Raises:
         LoadTestError: there is no Redis, or the loop failed.
     """
     if services.redis_url is None:
-        raise LoadTestError("the bare loop reads verdicts from Redis and none is given; name one with --redis-url")
+        raise LoadTestError("the baseline loop reads verdicts from Redis and none is given; name one with --redis-url")
     collected = Collected()
     with fresh_topics(services.bootstrap_servers, n_partitions=n_partitions) as topics:
         command = [sys.executable, "-m", "loadtest", "bare-loop", "--n-events", str(len(warm_up) + len(events))]
@@ -174,9 +174,9 @@ def bare_loop_passage(
                 loop.wait(_STOP_TIMEOUT_S)
             finally:
                 loop.kill()
-    return Passage(n_events=len(events), elapsed_s=elapsed_s, n_hits=len(events))
+    return TimedRun(n_events=len(events), elapsed_s=elapsed_s, n_hits=len(events))
 
 
 def _check_loop(loop: "subprocess.Popen[str]", *, is_ready: bool) -> None:
     if not is_ready or loop.poll():
-        raise LoadTestError(f"the bare loop ended early (exit code {loop.wait(_STOP_TIMEOUT_S)}); see its error above")
+        raise LoadTestError(f"the baseline loop ended early (exit code {loop.wait(_STOP_TIMEOUT_S)}); see its error")

@@ -14,27 +14,27 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from loadtest.peers.judge import Judge
+from loadtest.peers.predictor import Predictor
 from loadtest.peers.task import BATCH_RECORDS, COMMIT_EVERY_S, Task
 
 
-def dataflow(task: Task, judge: Judge) -> Dataflow:
+def dataflow(task: Task, predictor: Predictor) -> Dataflow:
     """Return the dataflow."""
 
     def one_at_a_time(message: Any) -> KafkaSinkMessage[bytes, bytes]:
-        return KafkaSinkMessage(message.key, judge.verdict(message.value))
+        return KafkaSinkMessage(message.key, predictor.verdict(message.value))
 
     def in_batches(messages: list[Any]) -> list[KafkaSinkMessage[bytes, bytes]]:
-        verdicts = judge.verdicts([message.value for message in messages])
+        verdicts = predictor.verdicts([message.value for message in messages])
         return [KafkaSinkMessage(message.key, verdict) for message, verdict in zip(messages, verdicts, strict=True)]
 
     brokers = task.bootstrap_servers.split(",")
     flow = Dataflow("moderation")
     events = kafka.input("events", flow, brokers=brokers, topics=[task.events_topic], batch_size=BATCH_RECORDS)
     if task.is_batched:
-        verdicts = op.flat_map_batch("judge", events.oks, in_batches)
+        verdicts = op.flat_map_batch("predict", events.oks, in_batches)
     else:
-        verdicts = op.map("judge", events.oks, one_at_a_time)
+        verdicts = op.map("predict", events.oks, one_at_a_time)
     kafka.output("verdicts", verdicts, brokers=brokers, topic=task.verdict_topic)
     return flow
 
@@ -45,7 +45,7 @@ def main() -> None:
     task.state_folder.mkdir(exist_ok=True)
     init_db_dir(task.state_folder, 1)
     cli_main(
-        dataflow(task, task.judge()),
+        dataflow(task, task.predictor()),
         epoch_interval=timedelta(seconds=COMMIT_EVERY_S),
         recovery_config=RecoveryConfig(task.state_folder),
     )

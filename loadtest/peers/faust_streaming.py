@@ -12,13 +12,13 @@ from typing import Any
 
 import faust
 
-from loadtest.peers.judge import Judge
+from loadtest.peers.predictor import Predictor
 from loadtest.peers.task import BATCH_RECORDS, COMMIT_EVERY_S, Task
 
 _TAKE_WITHIN_S = 0.05
 
 
-def application(task: Task, judge: Judge) -> Any:
+def application(task: Task, predictor: Predictor) -> Any:
     """Return the application."""
     app = faust.App(
         task.group_id,
@@ -40,11 +40,11 @@ def application(task: Task, judge: Judge) -> Any:
 
     async def one_at_a_time(stream: Any) -> None:
         async for key, value in stream.items():
-            await verdicts.send(key=key, value=await asyncio.to_thread(judge.verdict, value))
+            await verdicts.send(key=key, value=await asyncio.to_thread(predictor.verdict, value))
 
     async def in_batches(stream: Any) -> None:
         async for held in stream.take_events(BATCH_RECORDS, within=_TAKE_WITHIN_S):
-            judged = await asyncio.to_thread(judge.verdicts, [event.value for event in held])
+            judged = await asyncio.to_thread(predictor.verdicts, [event.value for event in held])
             for event, verdict in zip(held, judged, strict=True):
                 await verdicts.send(key=event.key, value=verdict)
 
@@ -55,7 +55,7 @@ def application(task: Task, judge: Judge) -> Any:
 def main() -> None:
     """Run until stopped."""
     task = Task.of_command_line()
-    app = application(task, task.judge())
+    app = application(task, task.predictor())
     sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web"]
     app.main()
 

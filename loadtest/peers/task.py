@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from loadtest.peers.judge import Judge
+from loadtest.peers.predictor import Predictor
 
 BATCH_RECORDS: Final = 1_000
 """Most records of one batch, as in the worker."""
 COMMIT_EVERY_S: Final = 0.25
-"""A transaction costs about 10 ms; rarer ones would let a passage's last verdicts wait for longer than they save."""
+"""A transaction costs about 10 ms; rarer ones would let a timed run's last verdicts wait for longer than they save."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,6 @@ class Task:
         parser.add_argument("--batched", dest="is_batched", action="store_true")
         return cls(**vars(parser.parse_args()))
 
-    def judge(self) -> Judge:
+    def predictor(self) -> Predictor:
         """Load the classifier."""
-        return Judge(self.bundle, n_threads=self.n_threads, max_padded_tokens=self.max_padded_tokens)
+        return Predictor(self.bundle, n_threads=self.n_threads, max_padded_tokens=self.max_padded_tokens)

@@ -1,4 +1,4 @@
-"""The second voice of the first stage: the mean of a row's token vectors through one hidden layer.
+"""The second ensemble member of the first stage: the mean of a row's token vectors through one hidden layer.
 
 It knows which tokens mean similar things, where hashed n-grams know each token for itself alone, so that the two are
 wrong about different chats. The vectors are one table, so a row costs one look-up per token and two small products.

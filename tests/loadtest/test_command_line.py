@@ -61,7 +61,7 @@ def test_a_short_run_starts_its_own_stack_accounts_for_every_event_and_ends_with
 def test_a_small_comparison_holds_every_promised_key_and_both_sides_did_the_same_work(
     bundle_path: Path, stack: LocalStack
 ) -> None:
-    """RESULTS and the project's gates read these names."""
+    """The runs in results/ and the project's gates read these names."""
     size = ["--pairs", "1", "--chats", "24", "--hit-events", "300", "--lone", "3", "--half-load-s", "2"]
     # The peers have a test of their own.
     result = _result(_loadtest(bundle_path, "compare", *size, "--padded-chats", "2", "--no-others", *_addresses(stack)))

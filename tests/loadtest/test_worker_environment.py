@@ -19,6 +19,6 @@ def test_the_callers_settings_reach_the_worker_and_addresses_and_topics_are_the_
 
 
 def test_without_a_redis_the_callers_own_is_not_used() -> None:
-    """The passage "cache off" would otherwise be answered from a cache that nobody sees."""
+    """The timed run "cache off" would otherwise be answered from a cache that nobody sees."""
     found = worker_environment({"MODERATION_REDIS__URL": "redis://mine"}, TOPICS, Services("b", None), http_port=1)
     assert "MODERATION_REDIS__URL" not in found

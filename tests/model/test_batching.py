@@ -57,19 +57,19 @@ def test_a_limit_that_is_not_positive_is_refused(budget: int, max_rows: int) -> 
         plan_batches([1], max_padded_tokens=budget, max_rows=max_rows)
 
 
-@given(lengths=LENGTHS, budget=BUDGETS, n_lanes=st.integers(min_value=1, max_value=16))
-def test_the_budget_never_passes_the_largest(lengths: list[int], budget: int, n_lanes: int) -> None:
+@given(lengths=LENGTHS, budget=BUDGETS, n_sessions=st.integers(min_value=1, max_value=16))
+def test_the_budget_never_passes_the_largest(lengths: list[int], budget: int, n_sessions: int) -> None:
     """It bounds the memory of one inference."""
-    assert 1 <= token_budget(lengths, n_lanes=n_lanes, max_padded_tokens=budget) <= budget
+    assert 1 <= token_budget(lengths, n_sessions=n_sessions, max_padded_tokens=budget) <= budget
 
 
-def test_a_few_rows_are_shared_out_among_the_lanes() -> None:
+def test_a_few_rows_are_shared_out_among_the_sessions() -> None:
     """One inference on all threads would take longer than one row on each."""
     lengths = [95, 100, 105, 110]
-    budget = token_budget(lengths, n_lanes=2, max_padded_tokens=256)
+    budget = token_budget(lengths, n_sessions=2, max_padded_tokens=256)
     assert len(plan_batches(lengths, max_padded_tokens=budget, max_rows=64)) == len(lengths)
 
 
 def test_many_rows_fill_the_largest_budget() -> None:
     """Throughput does not suffer from what helps a few rows."""
-    assert token_budget([100] * 200, n_lanes=2, max_padded_tokens=256) == 256
+    assert token_budget([100] * 200, n_sessions=2, max_padded_tokens=256) == 256

@@ -65,9 +65,9 @@ def test_batches_side_by_side_give_the_answers_of_one_thread(
     classifier: Classifier, conversations: list[list[Turn]]
 ) -> None:
     """Threads take batches as they fall idle; neither order nor answer may depend on that."""
-    two_lanes = Classifier(classifier.bundle, classifier.policy, n_threads=2, max_padded_tokens=64)
+    two_sessions = Classifier(classifier.bundle, classifier.policy, n_threads=2, max_padded_tokens=64)
     one_thread, _ = classifier.classify(conversations)
-    side_by_side, stats = two_lanes.classify(conversations)
+    side_by_side, stats = two_sessions.classify(conversations)
     assert stats.n_batches > 2
     for one, other in zip(one_thread, side_by_side, strict=True):
         assert isinstance(one, Classification)

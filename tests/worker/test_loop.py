@@ -28,15 +28,15 @@ def test_every_record_ends_as_one_message_in_input_order() -> None:
     assert rig.publisher.offsets == {("chat-events", 0): 7}
 
 
-@pytest.mark.parametrize("indefinite", [False, True])
-def test_a_batch_that_was_not_committed_is_read_again(indefinite: bool) -> None:
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_a_batch_that_was_not_committed_is_read_again(in_doubt: bool) -> None:
     """I1: nothing of it was committed, so all of it comes again, in order, and the batch after it too."""
-    rig = Rig([record(0), record(1)], [record(2)], failures=[BatchAborted("no", indefinite=indefinite)])
+    rig = Rig([record(0), record(1)], [record(2)], failures=[BatchAborted("no", in_doubt=in_doubt)])
     rig.loop.run()
     assert rig.consumer.n_rewinds == 1
     assert [verdict.source.offset for verdict in rig.verdicts] == [0, 1, 2]
     assert rig.metrics.registry.get_sample_value(
-        "moderation_batch_aborts_total", {"indefinite": str(indefinite).lower()}
+        "moderation_batch_aborts_total", {"indefinite": str(in_doubt).lower()}
     ) == pytest.approx(1)
 
 

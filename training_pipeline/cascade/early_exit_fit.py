@@ -25,7 +25,7 @@ from model.inference.session import padded
 from model.tokenization import TokenIds
 from schemas import DEFAULT_POLICY
 from training_pipeline.cascade.early_exit_graph import ExitHead, ExitRule, hidden_name, mean_of_tokens, with_exits
-from training_pipeline.cascade.first_stage_fit import fit_voices
+from training_pipeline.cascade.first_stage_fit import fit_members
 from training_pipeline.cascade.network_options import NetworkOptions
 from training_pipeline.graph.onnx_graph import Graph
 
@@ -163,7 +163,7 @@ def fit_early_exits(
         # Two linear layers and the normalisation before them are one.
         folded = projection @ hidden / deviation[:, None]
         head = ExitHead(layer, folded, hidden_bias - centre @ folded, output, output_bias)
-        scale = temperature * fit_voices([head.logits(unseen)], labels)[0]
+        scale = temperature * fit_members([head.logits(unseen)], labels)[0]
         heads.append(ExitHead(layer, folded, head.hidden_bias, output * scale, output_bias * scale))
     sides = ExitSides(codes=sorted(code.value for code in DEFAULT_POLICY.banned), margin=options.margin)
     return EarlyExits(heads, ExitRule(options.confidence, sides, temperature))

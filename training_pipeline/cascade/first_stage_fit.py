@@ -77,9 +77,9 @@ def fit_first_stage(
         vectors: float32 [n_token_ids, width], see `averaging_network_fit.token_vectors`.
     """
     rows = chats.encode(tokenizer)
-    by_voice = _out_of_fold(rows, chats, vectors, config, options)
-    weights_of = fit_voices(by_voice, chats.labels)
-    scores = _together(by_voice, weights_of)
+    by_member = _out_of_fold(rows, chats, vectors, config, options)
+    weights_of = fit_members(by_member, chats.labels)
+    scores = _together(by_member, weights_of)
     probabilities = softmax(scores)
     sides = ExitSides(codes=sorted(code.value for code in DEFAULT_POLICY.banned), margin=options.exit_margin)
     decided = is_decided(probabilities, sides)
@@ -107,13 +107,13 @@ def fit_first_stage(
     return FirstStage(table, fields, network)
 
 
-def fit_voices(scores: Sequence[FloatArray], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the weights of the voices whose sum has the smallest negative log likelihood, float32 [n_voices].
+def fit_members(scores: Sequence[FloatArray], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the weights of the members whose sum has the smallest negative log likelihood, float32 [n_members].
 
     They calibrate too: the softmax of the sum are probabilities.
 
     Args:
-        scores: For each voice float32 [n_chats, 13], of chats that did not fit it.
+        scores: For each ensemble member float32 [n_chats, 13], of chats that did not fit it.
         labels: int64 [n_chats], true column indices.
     """
 
@@ -157,7 +157,7 @@ def _out_of_fold(
     config: TrainConfig,
     options: FirstStageOptions,
 ) -> list[FloatArray]:
-    """Return, by voice, scores of each chat by a model that did not learn from it, float32 [n_chats, 13]."""
+    """Return, by ensemble member, scores of each chat by a model that did not learn from it, float32 [n_chats, 13]."""
     counts = _matrix(rows, options)
     ngrams = np.zeros((len(rows), len(CODES)), dtype=np.float32)
     network = np.zeros_like(ngrams)

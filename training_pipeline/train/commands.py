@@ -79,10 +79,10 @@ def train(
         float | None, _number("--banned-group-weight", "Weight of banned against safe.", default=0)
     ] = None,
     banned_to_safe_cost: Annotated[
-        float | None, _number("--banned-to-safe-cost", "Expected cost of banned taken for safe.", default=0)
+        float | None, _number("--banned-to-safe-cost", "Expected cost of banned classified as safe.", default=0)
     ] = None,
     safe_to_banned_cost: Annotated[
-        float | None, _number("--safe-to-banned-cost", "Expected cost of safe taken for banned.", default=0)
+        float | None, _number("--safe-to-banned-cost", "Expected cost of safe classified as banned.", default=0)
     ] = None,
     evasion_ratio: Annotated[
         float | None, _number("--evasion-ratio", "Share of the chats disguised in each epoch.", default=0)

@@ -75,10 +75,10 @@ class TrainConfig(BaseModel):
         description="Weight of the cross-entropy of banned against safe, beside that of 13 categories.",
     )
     banned_to_safe_cost: float = Field(
-        default=0.0, ge=0, description="Expected cost of a banned chat taken for safe, beside the cross-entropy."
+        default=0.0, ge=0, description="Expected cost of a banned chat classified as safe, beside the cross-entropy."
     )
     safe_to_banned_cost: float = Field(
-        default=0.0, ge=0, description="Expected cost of a safe chat taken for banned, beside the cross-entropy."
+        default=0.0, ge=0, description="Expected cost of a safe chat classified as banned, beside the cross-entropy."
     )
     calibration_ratio: float = Field(default=0.1, gt=0, lt=1, description="Share of the chats held out to calibrate.")
     early_stopping_patience: int = Field(

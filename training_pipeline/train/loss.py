@@ -1,4 +1,4 @@
-"""The training loss: 13 categories, and beside them what costs money, banned taken for safe and safe for banned.
+"""The training loss: 13 categories, and beside them what costs money, banned classified as safe and safe as banned.
 
 Every term is a mean over chats of a value that depends on that chat alone, so a batch may be computed in parts.
 """

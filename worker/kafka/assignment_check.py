@@ -59,7 +59,7 @@ class Difference(NamedTuple):
 _AGREED: Final = Difference(frozenset(), frozenset())
 
 
-class GroupAgreement:
+class AssignmentCheck:
     """Compares what a member owns with what the coordinator has told it; never waits.
 
     Args:
@@ -136,9 +136,9 @@ class GroupAgreement:
         return next((member for member in members if member.member_id == member_id), None)
 
 
-def agreement_of(admin: AdminClient, settings: KafkaSettings) -> GroupAgreement | None:
+def assignment_check_of(admin: AdminClient, settings: KafkaSettings) -> AssignmentCheck | None:
     """Return what watches a member of the consumer protocol; the classic one tells every member in each rebalance."""
-    return GroupAgreement(admin, settings.group_id) if settings.group_protocol is GroupProtocol.CONSUMER else None
+    return AssignmentCheck(admin, settings.group_id) if settings.group_protocol is GroupProtocol.CONSUMER else None
 
 
 def _partitions(assignment: MemberAssignment) -> Partitions:

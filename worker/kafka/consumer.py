@@ -22,7 +22,7 @@ from confluent_kafka import (
 from schemas import estimated_decoded_bytes
 from worker.cache.owed_notes import OwedNotes
 from worker.errors import BatchAborted, Fatal
-from worker.kafka.assignment_check import GroupAgreement
+from worker.kafka.assignment_check import AssignmentCheck
 from worker.kafka.errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
 from worker.kafka.forwarded_headers import ForwardedHeaders, forwarded_names
 from worker.kafka.publisher import GroupMember
@@ -59,7 +59,7 @@ class RecordConsumer:
         reachability: Told of every sign of life of the brokers.
         settle: Waits until the commit in flight has ended, whatever its result; called before partitions go away.
         topics: Topics to read; by default the input topic of the settings.
-        agreement: Asked in each poll whether the group still knows what this member has.
+        assignment_check: Asked in each poll whether the group still knows what this member has.
         notes: Told what stands beside the committed offsets.
     """
 
@@ -72,7 +72,7 @@ class RecordConsumer:
         settle: Callable[[], None],
         *,
         topics: Sequence[str] = (),
-        agreement: GroupAgreement | None = None,
+        assignment_check: AssignmentCheck | None = None,
         notes: OwedNotes | None = None,
     ) -> None:
         self.client = consumer
@@ -85,7 +85,7 @@ class RecordConsumer:
         self._largest_bytes = 0
         self._closing = False
         self._topics = list(topics) or [settings.input_topic]
-        self._agreement = agreement
+        self._assignment_check = assignment_check
         self._headers = ForwardedHeaders(forwarded_names(settings.forward_headers), metrics.headers_dropped)
         self._forwarded: dict[int, tuple[tuple[str, bytes], ...]] = {}
         self._notes = notes
@@ -107,7 +107,7 @@ class RecordConsumer:
         Raises:
             Fatal: Kafka refuses the worker, an offset range is lost, or Kafka is away for too long.
         """
-        if self._agreement is not None and self._agreement.broken(self.client, self._assigned.keys()):
+        if self._assignment_check is not None and self._assignment_check.broken(self.client, self._assigned.keys()):
             # Leaving gives everything back, by the callbacks of the next polls; the client joins again after that.
             self.client.unsubscribe()
             self._subscribe()

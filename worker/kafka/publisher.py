@@ -5,7 +5,7 @@ fresh for each commit. `AtLeastOncePublisher` commits the offsets after every me
 
 What Kafka answers decides what happens:
 - abortable: abort the transaction, raise BatchAborted; the batch is read again;
-- indefinite (a commit that timed out): the producer is thrown away and a new one with the same transactional id is
+- in doubt (a commit that timed out): the producer is thrown away and a new one with the same transactional id is
   initialised, which makes the broker finish or abort the old transaction; then the committed offsets tell which it was.
   The commit itself is never repeated;
 - fatal (fenced, not authorised): Fatal.
@@ -146,7 +146,7 @@ class TransactionalPublisher:
             if cause.fatal() or cause.txn_requires_abort():
                 raise self._undone(error, "committing") from error
             self._replace_producer(cause)
-            raise BatchAborted(describe(cause), indefinite=True) from error
+            raise BatchAborted(describe(cause), in_doubt=True) from error
         self._unknown_topic.known()
 
     def _step(self, call: Callable[[float], None]) -> None:
@@ -158,7 +158,7 @@ class TransactionalPublisher:
         cause = kafka_error(error)
         if self._timed_out(cause):
             self._replace_producer(cause)
-            return BatchAborted(f"{doing}: the transaction was open for too long", indefinite=True)
+            return BatchAborted(f"{doing}: the transaction was open for too long", in_doubt=True)
         if is_fatal(cause) and not self._unknown_topic.may_pass(cause):
             return fatal(cause, doing)
         if cause.txn_requires_abort():

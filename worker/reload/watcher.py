@@ -1,7 +1,7 @@
 """Notice a new bundle or policy, verify and build it beside the running one, and offer it.
 
-Invariant: whatever is wrong with the new files, the judge in use stays; the fault is logged once, counted each time it
-is met, and shown by a gauge until the files are right again.
+Invariant: whatever is wrong with the new files, the predictor in use stays; the fault is logged once, counted each time
+it is met, and shown by a gauge until the files are right again.
 """
 
 import queue
@@ -27,7 +27,7 @@ OUTCOMES: Final = ("swapped", "unchanged", "refused")
 """Of a look at files that have changed, as `moderation_reload_total` counts them."""
 
 Wish = str | Predictor
-"""`look`, `stop`, or a judge that nobody needs any more."""
+"""`look`, `stop`, or a predictor that nobody needs any more."""
 Inbox = queue.SimpleQueue[Wish]
 """Of all that can wake a thread, this alone may be used by a signal handler that interrupts itself."""
 
@@ -36,21 +36,21 @@ RETRY_S: Final = 60.0
 
 _CLOSE_S: Final = 5.0
 _LET_GO_S: Final = 1.0
-"""By then whoever swapped a judge out has let go of it: it is freed here, not in the loop (36 ms)."""
+"""By then whoever swapped a predictor out has let go of it: it is freed here, not in the loop (36 ms)."""
 
 
 class ReloadWatcher:
-    """Looks after one judge in a thread of its own.
+    """Looks after one predictor in a thread of its own.
 
     Args:
         settings: Paths, inference settings and the interval.
-        loaded: What the judge in use was built from; None where there is none yet.
+        loaded: What the predictor in use was built from; None where there is none yet.
         seen: How the files looked before they were read; None lets the first look load them.
-        offer: Takes a new judge.
+        offer: Takes a new predictor.
         metrics: Where outcomes are counted.
-        role: Whose judge it is.
+        role: Whose predictor it is.
         niceness: Of the thread and of the sessions' threads that it builds, 0..19.
-        inbox: What wakes the thread; whoever swaps judges puts the old one here, to be dropped outside the loop.
+        inbox: What wakes the thread; whoever swaps predictors puts the old one here, to be dropped outside the loop.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ReloadWatcher:
             wish = self._next_wish()
 
     def _next_wish(self) -> str:
-        """Wait for a wish, or for the interval to pass; meanwhile drop the judge that was swapped out."""
+        """Wait for a wish, or for the interval to pass; meanwhile drop the predictor that was swapped out."""
         retired: Predictor | None = None
         while True:
             interval_s = self._settings.reload_interval_s or None

@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.compare import baseline_session as bare_session
+from loadtest.compare import baseline_session
 from model import batching
 
 
@@ -11,9 +11,9 @@ from model import batching
     max_padded_tokens=st.integers(min_value=1, max_value=4_096),
     max_rows=st.integers(min_value=1, max_value=64),
 )
-def test_the_bare_session_batches_by_the_workers_rule(
+def test_the_baseline_session_batches_by_the_workers_rule(
     lengths: list[int], max_padded_tokens: int, max_rows: int
 ) -> None:
     """The ratio of worker to session means something only where both compute the same batches."""
     limits = {"max_padded_tokens": max_padded_tokens, "max_rows": max_rows}
-    assert bare_session.plan_batches(lengths, **limits) == batching.plan_batches(lengths, **limits)
+    assert baseline_session.plan_batches(lengths, **limits) == batching.plan_batches(lengths, **limits)

@@ -1,4 +1,4 @@
-"""From passages to figures, targets and tables, with passages made up for it."""
+"""From timed runs to figures, targets and tables, with timed runs made up for it."""
 
 import hashlib
 from pathlib import Path
@@ -12,7 +12,7 @@ from loadtest.compare.pair import Pair, figures, peer_figures
 from loadtest.compare.quality import manifest_quality, measured_quality
 from loadtest.compare.tables import peer_rows, rate_rows, target_rows
 from loadtest.compare.targets import TARGETS, judged
-from loadtest.compare.timed_run import Passage
+from loadtest.compare.timed_run import TimedRun
 from loadtest.errors import LoadTestError
 
 SESSION = {
@@ -40,20 +40,20 @@ REST: dict[str, Any] = {
 }
 
 
-def _passage(per_s: float, categories: str = "ABCD", *, n_events: int = 4) -> Passage:
-    return Passage(
+def _timed(per_s: float, categories: str = "ABCD", *, n_events: int = 4) -> TimedRun:
+    return TimedRun(
         n_events, n_events / per_s, cpu_s=0.1, categories=tuple(categories), start_to_ready_s=1.5, peak_rss_mb=200.0
     )
 
 
-def _pair(worker_per_s: float, peers: dict[str, Passage] | None = None, *, reference: bool = True) -> Pair:
+def _pair(worker_per_s: float, peers: dict[str, TimedRun] | None = None, *, reference: bool = True) -> Pair:
     padded = {"n_texts": 2, "elapsed_s": 1.0}
     return Pair(
-        misses=_passage(worker_per_s),
+        misses=_timed(worker_per_s),
         session=SESSION,
         transformer=TRANSFORMER,
-        hits=_passage(2_000),
-        bare_loop=_passage(4_000),
+        hits=_timed(2_000),
+        bare_loop=_timed(4_000),
         own_padded=padded,
         reference=padded if reference else None,
         peers=peers or {},
@@ -73,8 +73,8 @@ def test_ratios_are_taken_inside_each_pair_and_their_median_is_the_figure() -> N
 
 def test_the_best_peer_is_the_fastest_of_each_pair() -> None:
     """Whichever peer is lucky in a pair counts there, so that no choice afterwards flatters the worker."""
-    first = _pair(100, {"one": _passage(50), "other": _passage(25)})
-    second = _pair(100, {"one": _passage(20), "other": _passage(40)})
+    first = _pair(100, {"one": _timed(50), "other": _timed(25)})
+    second = _pair(100, {"one": _timed(20), "other": _timed(40)})
     found = figures([first, second], batching={"one"})
     assert found["spread"]["worker_vs_best_peer"] == {"median": 2.25, "min": 2.0, "max": 2.5}
     assert found["spread"]["worker_vs_best_single_peer"] == {"median": 3.25, "min": 2.5, "max": 4.0}
@@ -83,14 +83,14 @@ def test_the_best_peer_is_the_fastest_of_each_pair() -> None:
 
 def test_a_peer_that_names_other_categories_shows() -> None:
     """Speed at the price of other answers is not the same work."""
-    found = figures([_pair(100, {"one": _passage(50, "ABCD"), "other": _passage(50, "ABCE")})])
+    found = figures([_pair(100, {"one": _timed(50, "ABCD"), "other": _timed(50, "ABCE")})])
     assert found["peer_agreement_ratio"] == 0.75
     assert found["category_agreement_ratio"] == 1
 
 
 def test_targets_are_met_or_missed_and_the_table_says_which() -> None:
     """A missed target is printed as one."""
-    result = {**figures([_pair(98, {"one": _passage(50)})]), **REST}
+    result = {**figures([_pair(98, {"one": _timed(50)})]), **REST}
     found = judged(result)
     assert {name: target["met"] for name, target in found.items()} == {
         "worker_vs_session": True,
@@ -119,7 +119,7 @@ def test_without_reference_and_peers_their_ratios_are_unknown_and_nothing_is_cla
 
 def test_rates_and_peers_are_shown_with_their_range_and_guarantee() -> None:
     """A faster application with a weaker guarantee is another offer."""
-    pairs = [_pair(100, {"one": _passage(50)}), _pair(100, {"one": _passage(25)})]
+    pairs = [_pair(100, {"one": _timed(50)}), _pair(100, {"one": _timed(25)})]
     peers = {"one": {**peer_figures(pairs)["one"], "guarantee": "at least once", "version": "one 1.0"}}
     result = {**figures(pairs), **REST, "peers": peers}
     assert peer_rows(result)[0] == (

@@ -76,7 +76,7 @@ def test_only_chats_at_or_above_the_confidence_leave_early(bundle: Bundle) -> No
 
 
 def test_a_network_adds_its_logits(bundle: Bundle) -> None:
-    """Both voices are weighed when they are fitted, so that serving only adds them."""
+    """Both ensemble members are weighed when they are fitted, so that serving only adds them."""
     assert bundle.first_stage is not None
     assert bundle.first_stage.network is not None
     rows = Classifier(bundle, DEFAULT_POLICY, n_threads=1)._encode(CONVERSATIONS)

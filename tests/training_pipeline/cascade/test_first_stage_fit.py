@@ -12,7 +12,7 @@ from model.tokenization import ConversationTokenizer
 from schemas import CODES
 from training_pipeline.bundle.calibrate import FirstAnswers, calibrate
 from training_pipeline.cascade.averaging_network_fit import fit_network, mean_vectors, token_vectors
-from training_pipeline.cascade.first_stage_fit import FirstStageOptions, exit_confidence, fit_first_stage, fit_voices
+from training_pipeline.cascade.first_stage_fit import FirstStageOptions, exit_confidence, fit_first_stage, fit_members
 from training_pipeline.cascade.network_options import NetworkOptions
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.encoder.files import default_encoder_path
@@ -120,12 +120,12 @@ def test_token_vectors_are_what_the_encoder_reads_at_a_mean_position() -> None:
     np.testing.assert_allclose(vectors[:50], expected.numpy(), atol=1e-5)
 
 
-def test_a_voice_that_knows_nothing_gets_no_weight() -> None:
+def test_a_member_that_knows_nothing_gets_no_weight() -> None:
     """And the other one the weight that calibrates it."""
     probabilities, labels = _answers(3_000, seed=11)
     logits = np.log(probabilities + 1e-9).astype(np.float32)
     noise = np.random.default_rng(12).normal(size=logits.shape).astype(np.float32)
-    weights = fit_voices([2 * logits, noise], labels)
+    weights = fit_members([2 * logits, noise], labels)
     assert weights[0] == pytest.approx(0.5, abs=0.03)
     assert abs(weights[1]) < 0.06
 

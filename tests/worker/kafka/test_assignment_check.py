@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tests.worker.kafka.test_unknown_topic import Clock
-from worker.kafka.assignment_check import EVERY_S, STANDS_S, WAITS_S, GroupAgreement, agreement_of
+from worker.kafka.assignment_check import EVERY_S, STANDS_S, WAITS_S, AssignmentCheck, assignment_check_of
 from worker.settings.worker import GroupProtocol, KafkaSettings
 
 MINE = "member-a"
@@ -68,17 +68,17 @@ def _owned(*partitions: int) -> set[tuple[str, int]]:
 
 
 class Watched:
-    """An agreement that a test asks again and again while time passes."""
+    """An assignment check that a test asks again and again while time passes."""
 
     def __init__(self) -> None:
         self.clock, self.coordinator = Clock(), Coordinator()
-        self.agreement = GroupAgreement(self.coordinator, "group", self.clock)  # type: ignore[arg-type]
+        self.check = AssignmentCheck(self.coordinator, "group", self.clock)  # type: ignore[arg-type]
 
     def after_a_while(self, owned: set[tuple[str, int]]) -> bool:
         """Ask once more after `EVERY_S`, and take the answer."""
         self.clock.now_s += EVERY_S
-        assert not self.agreement.broken(Member(), owned)  # type: ignore[arg-type]
-        return self.agreement.broken(Member(), owned)  # type: ignore[arg-type]
+        assert not self.check.broken(Member(), owned)  # type: ignore[arg-type]
+        return self.check.broken(Member(), owned)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -139,5 +139,5 @@ def test_a_coordinator_that_does_not_say_breaks_nothing(way: str, capsys: pytest
 @pytest.mark.parametrize(("protocol", "is_watched"), [(GroupProtocol.CONSUMER, True), (GroupProtocol.CLASSIC, False)])
 def test_only_members_of_the_consumer_protocol_are_watched(protocol: GroupProtocol, is_watched: bool) -> None:
     """The classic protocol tells every member in each rebalance, and describes no target."""
-    found = agreement_of(Coordinator(), KafkaSettings(bootstrap_servers="127.0.0.1:9", group_protocol=protocol))  # type: ignore[arg-type]
+    found = assignment_check_of(Coordinator(), KafkaSettings(bootstrap_servers="127.0.0.1:9", group_protocol=protocol))  # type: ignore[arg-type]
     assert (found is not None) == is_watched

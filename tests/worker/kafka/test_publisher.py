@@ -80,7 +80,7 @@ def test_a_client_that_does_not_return_is_left_behind_with_its_producer(step: st
     publisher = transactional(stuck, fresh)
     with pytest.raises(BatchAborted, match="did not return") as aborted:
         publisher.commit(MESSAGES, OFFSETS, MEMBER)
-    assert aborted.value.indefinite == (step == "commit_transaction")
+    assert aborted.value.in_doubt == (step == "commit_transaction")
     publisher.commit(MESSAGES, OFFSETS, MEMBER)
     assert fresh.offsets == ENDS
     assert "abort_transaction" not in stuck.calls
@@ -111,7 +111,7 @@ def test_an_abortable_error_aborts_the_transaction(step: str) -> None:
     publisher = transactional(producer)
     with pytest.raises(BatchAborted) as caught:
         publisher.commit(MESSAGES, OFFSETS, MEMBER)
-    assert not caught.value.indefinite
+    assert not caught.value.in_doubt
     assert producer.calls[-1] == "abort_transaction"
     publisher.commit(MESSAGES, OFFSETS, MEMBER)
     assert producer.calls.count("init_transactions") == 1
@@ -139,7 +139,7 @@ def test_a_commit_without_an_answer_is_never_repeated() -> None:
     publisher = transactional(old, new)
     with pytest.raises(BatchAborted) as caught:
         publisher.commit(MESSAGES, OFFSETS, MEMBER)
-    assert caught.value.indefinite
+    assert caught.value.in_doubt
     assert old.calls.count("commit_transaction") == 1
     assert "abort_transaction" not in old.calls
     assert new.calls == ["init_transactions"]

@@ -1,4 +1,4 @@
-"""Parts of a replay apart from Kafka: old verdicts, changes, brakes, progress lines, the report."""
+"""Parts of a replay apart from Kafka: old verdicts, changes, throttles, progress lines, the report."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -15,7 +15,7 @@ from worker.batch_size import BatchSize
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
-from worker.kafka.assignment_check import agreement_of
+from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.config import consumer_config
 from worker.kafka.probe import open_admin, probe
 from worker.kafka.publisher import TransactionalPublisher
@@ -190,7 +190,7 @@ def _kafka_side(
         metrics=metrics,
         reachability=reachability,
         settle=commits.settle,
-        agreement=agreement_of(standing.admin, settings.kafka),
+        assignment_check=assignment_check_of(standing.admin, settings.kafka),
     )
     stack.callback(consumer.close)
     stack.callback(commits.close)

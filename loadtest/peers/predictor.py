@@ -15,7 +15,7 @@ from schemas import DEFAULT_POLICY, ChatEvent, CodecLimits, decode_conversation
 _LIMITS: Final = CodecLimits()
 
 
-class Judge:
+class Predictor:
     """Chat events in, verdicts out.
 
     Args:
