@@ -31,8 +31,9 @@ from worker.process.metrics import Metrics
 from worker.project.owed_range import OwedRangeReader
 from worker.reload.assembly import live_predictor
 from worker.reload.watcher import ReloadWatcher
+from worker.settings.kafka import Delivery
 from worker.settings.redis import connect
-from worker.settings.worker import Delivery, WorkerSettings
+from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_topics, start_shadow
 
 log = structlog.get_logger()

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from worker.settings.kafka import Delivery, GroupProtocol, KafkaSettings
 from worker.settings.kafka_connection import KafkaConnection
-from worker.settings.worker import Delivery, GroupProtocol, KafkaSettings
 
 FALLBACK_MAX_MESSAGE_BYTES: Final = 1_000_000
 """What a topic is assumed to accept where its configuration may not be read (Kafka's default is 1,048,588)."""

@@ -31,7 +31,7 @@ from worker.kafka.retry import look_for, patiently
 from worker.kafka.start_offsets import start_offset
 from worker.process.metrics import Metrics
 from worker.record import Record
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 log = structlog.get_logger()
 

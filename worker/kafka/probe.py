@@ -14,7 +14,7 @@ from worker.errors import Fatal
 from worker.kafka.config import client_config
 from worker.kafka.errors import describe, fatal, is_fatal, is_refusal, kafka_error
 from worker.process.logs import librdkafka_logger
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 _STEP_S: Final = 1.0
 """After a refusal by one broker, the others have this long to answer."""

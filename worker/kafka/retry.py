@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from worker.errors import Fatal
 from worker.kafka.errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from worker.kafka.config import consumer_config
 from worker.kafka.topic_scan import scan
 from worker.project.chats import chat_of
 from worker.replay.plan.replay_plan import PartitionRange
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 _STEP_RECORDS: Final = 50
 """Records in memory at once beside the worker's own batch: a record may have megabytes."""

@@ -12,7 +12,7 @@ from worker.kafka.ranges import fix_ranges
 from worker.project.dead_letter_floor import KeptLetters, complete_from_ms
 from worker.replay.plan.replay_plan import PartitionRange
 from worker.replay.plan.request import Span
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 _NO_SIZE_LIMIT: Final = "-1"
 

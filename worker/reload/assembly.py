@@ -7,7 +7,7 @@ from worker.process.metrics import Metrics
 from worker.reload.file_signature import appearance
 from worker.reload.switch import PredictorSwitch, shown_in
 from worker.reload.watcher import Inbox, ReloadWatcher
-from worker.settings.worker import ModelSettings
+from worker.settings.model import ModelSettings
 
 
 def live_predictor(settings: ModelSettings, metrics: Metrics) -> tuple[PredictorSwitch[Predictor], ReloadWatcher]:

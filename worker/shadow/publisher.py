@@ -13,7 +13,7 @@ from schemas import Verdict, encode_verdict
 from worker.kafka.config import client_config
 from worker.kafka.errors import describe, kafka_error
 from worker.process.metrics import Metrics
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from worker.kafka.topic_scan import scan
 from worker.process.logs import librdkafka_logger
 from worker.replay.plan.request import Span
 from worker.replay.report.account import move_matrices, print_matrices
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 from worker.shadow.comparison import Agreement, Comparison
 
 

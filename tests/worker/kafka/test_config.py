@@ -13,7 +13,7 @@ from worker.kafka.config import (
     transactional_id_of,
     unused_settings,
 )
-from worker.settings.worker import Compression, GroupProtocol, KafkaSettings
+from worker.settings.kafka import Compression, GroupProtocol, KafkaSettings
 from worker.shadow.publisher import shadow_producer_config
 
 

@@ -5,7 +5,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from worker.errors import Fatal
 from worker.kafka.retry import patiently
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 REMEDY = "check the brokers"
 

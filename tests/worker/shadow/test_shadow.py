@@ -17,7 +17,7 @@ from worker.errors import BatchAborted
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.record import Event, Rejection, Row
-from worker.settings.worker import ShadowSettings
+from worker.settings.shadow import ShadowSettings
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
 from worker.shadow.scorer import Shadow

@@ -24,7 +24,7 @@ from worker.kafka.topic_scan import limits, scan
 from worker.process.logs import librdkafka_logger
 from worker.replay.plan.replay_plan import StoredReplay
 from worker.replay.report.tally import Tally
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 log = structlog.get_logger()
 

@@ -17,8 +17,9 @@ from worker.kafka.ranges import fix_ranges, topic_ids
 from worker.replay.plan.plan_store import PlanStore
 from worker.replay.plan.replay_plan import Partition, PartitionRange, ReplayPlan, StoredReplay
 from worker.replay.plan.request import ReplayRequest, chats_digest, differences, parse_span
+from worker.settings.kafka import Delivery
 from worker.settings.redis import OnRejected
-from worker.settings.worker import Delivery, WorkerSettings
+from worker.settings.worker import WorkerSettings
 
 _EARLIER_MS: Final = 3_600_000
 """Old verdicts are looked for from this long before the start time on: producers' clocks differ."""
