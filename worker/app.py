@@ -8,6 +8,7 @@ import structlog
 from confluent_kafka import Consumer, Producer
 
 from worker.batch_size import BatchSize
+from worker.cache.connection import connect
 from worker.cache.forged import HighWatermark
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
@@ -32,7 +33,6 @@ from worker.project.owed_range import OwedRangeReader
 from worker.reload.assembly import live_predictor
 from worker.reload.watcher import ReloadWatcher
 from worker.settings.kafka import Delivery
-from worker.settings.redis import connect
 from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_topics, start_shadow
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from worker.cache.connection import connect
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.kafka.probe import open_admin
@@ -31,7 +32,6 @@ from worker.project.account import Account
 from worker.project.run import Projection, Stopped
 from worker.project.topics import OutputTopicsReader
 from worker.replay.command import parse_time
-from worker.settings.redis import connect
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
 
