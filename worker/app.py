@@ -19,6 +19,7 @@ from worker.kafka.config import consumer_config, producer_config, transactional_
 from worker.kafka.consumer import RecordConsumer
 from worker.kafka.fetch_metric import fetch_statistics
 from worker.kafka.high_watermark import high_watermark
+from worker.kafka.owed_range import OwedRangeReader
 from worker.kafka.probe import open_admin, probe
 from worker.kafka.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.kafka.reachability import Reachability
@@ -29,7 +30,6 @@ from worker.process.health import HealthServer
 from worker.process.lifecycle import Lifecycle
 from worker.process.logs import librdkafka_logger
 from worker.process.metrics import Metrics
-from worker.project.owed_range import OwedRangeReader
 from worker.reload.assembly import live_predictor
 from worker.reload.watcher import ReloadWatcher
 from worker.settings.kafka import Delivery

@@ -12,8 +12,7 @@ from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from worker.errors import SettingsError
-from worker.replay.plan.replay_plan import Partition, PartitionRange
-from worker.replay.plan.request import Span
+from worker.kafka.partition_range import Partition, PartitionRange, Span
 
 
 class Found(NamedTuple):

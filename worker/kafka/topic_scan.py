@@ -7,9 +7,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from worker.errors import Fatal
 from worker.kafka.errors import describe
+from worker.kafka.partition_range import PartitionRange
 from worker.kafka.retry import UnknownTopic
 from worker.process.logs import librdkafka_logger
-from worker.replay.plan.replay_plan import PartitionRange
 
 _STEP_S: Final = 0.2
 _STEP_RECORDS: Final = 1_000

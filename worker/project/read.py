@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from schemas import CodecLimits, DeadLetter, decode_verdict
 from schemas.marker import TOMBSTONE
+from worker.cache.chats import chat_of
 from worker.kafka.forwarded_headers import headers_of
-from worker.project.chats import chat_of
 from worker.project.merge import Outcome, Place, Versions
 
 

@@ -19,12 +19,12 @@ from worker.cache.owed_entries import owed_entry
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.errors import Degraded
 from worker.kafka.config import consumer_config
+from worker.kafka.partition_range import PartitionRange
 from worker.kafka.topic_scan import scan
 from worker.process.metrics import Metrics
 from worker.project.account import Account
 from worker.project.merge import NewestOutcomes, Outcome
 from worker.project.read import UnreadableOutcome, outcome_of_dead_letter, outcome_of_verdict, place_of
-from worker.replay.plan.replay_plan import PartitionRange
 from worker.settings.redis import OnRejected
 from worker.settings.worker import WorkerSettings
 

@@ -8,10 +8,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, Resou
 
 from worker.errors import Fatal
 from worker.kafka.errors import fatal, kafka_error
+from worker.kafka.partition_range import PartitionRange, Span
 from worker.kafka.ranges import fix_ranges
 from worker.project.dead_letter_floor import KeptLetters, complete_from_ms
-from worker.replay.plan.replay_plan import PartitionRange
-from worker.replay.plan.request import Span
 from worker.settings.kafka import KafkaSettings
 
 _NO_SIZE_LIMIT: Final = "-1"

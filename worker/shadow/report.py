@@ -10,11 +10,11 @@ from rich.console import Console
 from worker.errors import Fatal
 from worker.kafka.config import client_config, consumer_config
 from worker.kafka.errors import fatal, kafka_error
+from worker.kafka.partition_range import Span
 from worker.kafka.ranges import fix_ranges
 from worker.kafka.topic_scan import scan
+from worker.moves.matrices import move_matrices, print_matrices
 from worker.process.logs import librdkafka_logger
-from worker.replay.plan.request import Span
-from worker.replay.report.account import move_matrices, print_matrices
 from worker.settings.kafka import KafkaSettings
 from worker.shadow.comparison import Agreement, Comparison
 

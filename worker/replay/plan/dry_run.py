@@ -16,8 +16,9 @@ from schemas import CodecLimits
 from worker.cache.verdict_cache import VerdictCache
 from worker.decode import Decoder
 from worker.hits_and_misses import chat_ids, fill_hits, misses_of
+from worker.kafka.partition_range import Partition
 from worker.record import Record
-from worker.replay.plan.replay_plan import Partition, ReplayPlan
+from worker.replay.plan.replay_plan import ReplayPlan
 from worker.replay.plan.selection import Selection, dead_letter_of, with_origin
 from worker.verdict_builder import VerdictBuilder
 

@@ -13,9 +13,10 @@ from model import Bundle
 from schemas import Policy, PolicyRef, RejectionReason
 from worker.errors import Fatal, SettingsError
 from worker.kafka.errors import fatal, kafka_error
+from worker.kafka.partition_range import Partition, PartitionRange
 from worker.kafka.ranges import fix_ranges, topic_ids
 from worker.replay.plan.plan_store import PlanStore
-from worker.replay.plan.replay_plan import Partition, PartitionRange, ReplayPlan, StoredReplay
+from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.plan.request import ReplayRequest, chats_digest, differences, parse_span
 from worker.settings.kafka import Delivery
 from worker.settings.redis import OnRejected

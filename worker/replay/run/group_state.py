@@ -6,7 +6,8 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from worker.replay.plan.replay_plan import Partition, ReplayPlan, StoredReplay
+from worker.kafka.partition_range import Partition
+from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.report.tally import Tally, total
 
 

@@ -15,8 +15,9 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, Message, Topic
 
 from worker.errors import Fatal
 from worker.kafka.consumer import RecordConsumer
+from worker.kafka.partition_range import Partition
 from worker.record import Record
-from worker.replay.plan.replay_plan import Partition, ReplayPlan
+from worker.replay.plan.replay_plan import ReplayPlan
 from worker.replay.plan.selection import Selection, dead_letter_of, with_origin
 from worker.replay.report.tally import Tally
 from worker.replay.run.progress import PartitionProgress, Progress, mark_batch

@@ -10,12 +10,12 @@ from typing import Any, Final
 from confluent_kafka import Message
 
 from schemas import CodecLimits, Source
+from worker.cache.chats import chat_of
 from worker.cache.entries import Entry, newest_entries
 from worker.cache.owed_entries import OwedRange, owed_entry
 from worker.kafka.config import consumer_config
+from worker.kafka.partition_range import PartitionRange
 from worker.kafka.topic_scan import scan
-from worker.project.chats import chat_of
-from worker.replay.plan.replay_plan import PartitionRange
 from worker.settings.kafka import KafkaSettings
 
 _STEP_RECORDS: Final = 50
