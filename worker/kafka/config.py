@@ -138,6 +138,21 @@ def producer_config(settings: KafkaSettings, *, transactional_id: str | None, ma
     return config
 
 
+def best_effort_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return the properties of a producer whose messages nobody waits for."""
+    return client_config(settings) | {
+        "acks": "all",
+        "compression.type": settings.compression.value,
+        # As the live verdicts: what belongs to one chat lies in the partition with the same number.
+        "partitioner": "murmur2_random",
+        # Nobody waits for them, so they travel in larger requests.
+        "linger.ms": 100,
+        "queue.buffering.max.messages": 10_000,
+        "queue.buffering.max.kbytes": 16_384,
+        "delivery.timeout.ms": 30_000,
+    }
+
+
 def transactional_id_of(settings: KafkaSettings) -> str | None:
     """Return the transactional id of this process; None where delivery is at-least-once."""
     if settings.delivery is Delivery.AT_LEAST_ONCE:
