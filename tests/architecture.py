@@ -2,8 +2,8 @@
 
     python -m tests.architecture      # writes the page's diagram anew
 
-A node is a package, a room of the worker, or one of the three parts that stand directly in `worker/`: what puts a
-worker together (`app`, `__main__`), the words that all of it shares (`record`, `errors`), and what every batch passes
+A node is a package, a room of the worker, or one of the four parts that stand directly in `worker/`: what puts a
+worker together (`app`, `__main__`), what its replays put together in the same way (`wiring`), the words that all of it shares (`record`, `errors`), and what every batch passes
 through.
 """
 
@@ -18,6 +18,7 @@ ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "architecture.md"
 _PACKAGES: Final = ("worker", "model", "schemas", "training_pipeline", "loadtest", "testkit", "deploy")
 _APP: Final = "worker: start"
+_WIRING: Final = "worker: wiring"
 _WORDS: Final = "worker: record, errors"
 _HALL: Final = "worker: every batch"
 _DIAGRAM: Final = re.compile(r"(?<=^```mermaid\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
@@ -51,7 +52,8 @@ def node_of(module: str) -> str:
     first = inner.partition(".")[0]
     if (ROOT / "worker" / first).is_dir() and first:
         return f"worker/{first}"
-    return {"app": _APP, "__main__": _APP, "record": _WORDS, "errors": _WORDS}.get(first, _HALL)
+    parts = {"app": _APP, "__main__": _APP, "wiring": _WIRING, "record": _WORDS, "errors": _WORDS}
+    return parts.get(first, _HALL)
 
 
 def without_detours(arrows: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:

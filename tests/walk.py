@@ -30,8 +30,9 @@ from worker.loop import WorkerLoop
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.reload.switch import PredictorSwitch
+from worker.settings.batch import BatchSettings
+from worker.settings.kafka import KafkaSettings
 from worker.settings.redis import RedisSettings
-from worker.settings.worker import BatchSettings, KafkaSettings
 from worker.verdict_builder import VerdictBuilder
 
 _ROOT: Final = Path(__file__).parents[1]

@@ -13,7 +13,6 @@ balance.
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -42,6 +41,7 @@ from worker.process.lifecycle import (
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.project.command import project
 from worker.replay.command import replay
+from worker.settings.options import ConfigOption
 from worker.settings.source import PREFIX, usable_settings
 from worker.settings.worker import WorkerSettings
 from worker.shadow.command import shadow_report
@@ -59,8 +59,6 @@ app.command()(project)
 app.command(name="shadow-report")(shadow_report)
 
 _PIPE_COLUMNS = 160
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")]
 
 
 @app.command()

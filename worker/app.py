@@ -1,39 +1,34 @@
 """Put the worker together from its settings, run it, and take it apart in order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
 import structlog
-from confluent_kafka import Consumer, Producer
 
 from worker.batch_size import BatchSize
-from worker.cache.forged import HighWatermark
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
-from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.kafka.assignment_check import assignment_check_of
-from worker.kafka.config import consumer_config, producer_config, transactional_id_of
+from worker.kafka.client import open_group_consumer
 from worker.kafka.consumer import RecordConsumer
 from worker.kafka.fetch_metric import fetch_statistics
 from worker.kafka.high_watermark import high_watermark
 from worker.kafka.probe import open_admin, probe
-from worker.kafka.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.kafka.reachability import Reachability
 from worker.kafka.topic_check import check_topics
 from worker.loop import WorkerLoop
-from worker.outcome_encoding import OutputTopics
-from worker.process.health import HealthServer
+from worker.predictor import Predictor
 from worker.process.lifecycle import Lifecycle
-from worker.process.logs import librdkafka_logger
 from worker.process.metrics import Metrics
-from worker.project.owed_range import OwedRangeReader
-from worker.reload.assembly import live_predictor
+from worker.reload.assembly import live_predictor, shadow_predictor
 from worker.reload.watcher import ReloadWatcher
-from worker.settings.redis import connect
-from worker.settings.worker import Delivery, WorkerSettings
+from worker.settings.kafka import Delivery
+from worker.settings.model import ModelSettings
+from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_topics, start_shadow
+from worker.wiring import make_cache, make_publisher, serve_health
 
 log = structlog.get_logger()
 
@@ -59,14 +54,12 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             probe=lambda: probe(settings.kafka),
         )
         topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings))
-        shadow = start_shadow(settings, metrics, stack)
-        follow_files([watcher, *([shadow.watcher] if shadow else [])], lifecycle, stack)
+        watchers = [watcher]
+        on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
+        follow_files(watchers, lifecycle, stack)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
-        client = Consumer(
-            consumer_config(settings.kafka)
-            | fetch_statistics(settings.kafka, metrics)
-            | {"error_cb": reachability.on_error},
-            logger=librdkafka_logger(),
+        client = open_group_consumer(
+            settings.kafka, reachability.on_error, statistics=fetch_statistics(settings.kafka, metrics)
         )
         cache = make_cache(settings, metrics, partial(high_watermark, admin))
         stack.callback(cache.close)
@@ -107,7 +100,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             metrics=metrics,
             stopping=lifecycle.stopping,
             beat=lifecycle.beat,
-            on_committed=shadow.on_committed if shadow else None,
+            on_committed=on_committed,
             notes=notes,
         )
         log.info(
@@ -121,6 +114,15 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     log.info("worker_stopped")
 
 
+def _follow_shadow(
+    watchers: list[ReloadWatcher], metrics: Metrics, model: ModelSettings, niceness: int
+) -> Callable[[], Predictor | None]:
+    """Have the shadow's files followed too; return what gives its predictor."""
+    switch, watcher = shadow_predictor(model, metrics, niceness=niceness)
+    watchers.append(watcher)
+    return switch.take
+
+
 def follow_files(watchers: Sequence[ReloadWatcher], lifecycle: Lifecycle, stack: ExitStack) -> None:
     """Take over new bundles and policies from now on, and at once on SIGHUP, until the stack unwinds."""
     for watcher in watchers:
@@ -132,85 +134,3 @@ def follow_files(watchers: Sequence[ReloadWatcher], lifecycle: Lifecycle, stack:
             watcher.ask()
 
     lifecycle.on_hangup(ask)
-
-
-def make_cache(settings: WorkerSettings, metrics: Metrics, high_watermark: HighWatermark | None = None) -> VerdictCache:
-    """Return the verdict cache, or its stand-in where no Redis is set."""
-    if settings.redis.url is None:
-        log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
-        return NoCache()
-    inner = RedisVerdictCache(connect(settings.redis), settings.redis, metrics, high_watermark)
-    cache = OwingCache(inner, settings.redis, metrics, OwedRangeReader(settings.kafka, settings.codec))
-    # A Redis that refuses the worker says so at its start and not with the first event.
-    cache.get_many([""])
-    return cache
-
-
-def make_publisher(
-    settings: WorkerSettings,
-    consumer: Consumer,
-    topics: OutputTopics,
-    reachability: Reachability,
-    *,
-    published: Published = lambda _duration_s, _n_messages: None,
-) -> Publisher:
-    """Return the publisher that the delivery setting asks for, initialised."""
-    kafka = settings.kafka
-    transactional_id = transactional_id_of(kafka)
-    config = producer_config(
-        kafka,
-        transactional_id=transactional_id,
-        max_message_bytes=max(topics.verdict_max_bytes, topics.dead_letter_max_bytes),
-    ) | {"error_cb": reachability.on_error}
-
-    def make_producer() -> Producer:
-        return Producer(config, logger=librdkafka_logger())
-
-    if transactional_id is None:
-        return AtLeastOncePublisher(
-            make_producer(), consumer, request_timeout_s=kafka.request_timeout_s, published=published
-        )
-    return TransactionalPublisher(
-        make_producer,
-        transaction_timeout_s=kafka.transaction_timeout_s,
-        request_timeout_s=kafka.request_timeout_s,
-        unreachable_exit_s=kafka.unreachable_exit_s,
-        published=published,
-        name=transactional_id,
-    )
-
-
-def serve_health(
-    *,
-    settings: WorkerSettings,
-    stack: ExitStack,
-    lifecycle: Lifecycle,
-    consumer: RecordConsumer,
-    reachability: Reachability,
-    metrics: Metrics,
-) -> None:
-    """Open the health port, where one is set, until the stack unwinds."""
-    if not settings.http.port:
-        return
-
-    def live() -> str | None:
-        silent_s = lifecycle.silent_s
-        limit_s = settings.http.stalled_after_s
-        return f"the loop has not come round for {silent_s:.0f} s" if silent_s > limit_s else None
-
-    def ready() -> str | None:
-        if lifecycle.stopping.is_set():
-            return "stopping"
-        if not reachability.reachable:
-            return "no Kafka broker is reachable"
-        return None if consumer.joined else "the consumer group has not assigned partitions yet"
-
-    server = HealthServer(
-        host=settings.http.host,
-        port=settings.http.port,
-        live=live,
-        ready=ready,
-        registry=metrics.registry,
-    )
-    stack.callback(server.close)
-    log.info("health_listening", host=settings.http.host, port=server.port)

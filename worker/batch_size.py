@@ -7,7 +7,7 @@ Pure but for its own running average.
 
 from dataclasses import dataclass
 
-from worker.settings.worker import BatchSettings
+from worker.settings.batch import BatchSettings
 
 _SMOOTHING = 0.3
 """Weight of the newest batch in the running average: a change of traffic is followed within a few batches."""

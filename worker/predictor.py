@@ -11,7 +11,7 @@ from typing import Final
 
 from model import Bundle, BundleError, Classification, Classifier, available_cpus, load_bundle, load_policy
 from schemas import Policy, PolicyRef, Role, Turn
-from worker.settings.worker import ModelSettings
+from worker.settings.model import ModelSettings
 from worker.verdict_builder import VerdictBuilder
 
 _PROBE: Final = [[Turn(Role.USER, "hello")], [Turn(Role.USER, "hello"), Turn(Role.ASSISTANT, "hi")]]

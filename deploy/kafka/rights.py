@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from pydantic import BaseModel, ConfigDict
 
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 _PATH: Final = Path(__file__).with_name("acls.yaml")
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 PATH: Final = Path(__file__).with_name("topics.yaml")
 

@@ -26,7 +26,7 @@ from deploy.kafka.rights import Right, rights_by_role
 from deploy.local import BrokerOptions, LocalStack
 from tests.integration.certificates import Certificates
 from tests.integration.token_server import AUDIENCE, ISSUER, TokenServer
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 WAYS: Final = ("scram", "plain", "mtls", "oauth")
 SECRET: Final = "hunter2-canary-7f3a"  # noqa: S105  every password of a test begins like this

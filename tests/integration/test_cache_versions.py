@@ -13,11 +13,12 @@ from schemas import ModelRef, PolicyRef, Source, Verdict, encode_verdict
 from schemas.marker import TOMBSTONE
 from tests.integration.conftest import every_redis
 from tests.schemas.payloads import make_verdict
+from worker.cache.connection import connect
 from worker.cache.entries import MAX_VALUE_BYTES, Entry, marker_entry, verdict_entry
 from worker.cache.values import cache_key
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.process.metrics import Metrics
-from worker.settings.redis import OnRejected, RedisSettings, connect
+from worker.settings.redis import OnRejected, RedisSettings
 
 pytestmark = [pytest.mark.services, *every_redis]
 

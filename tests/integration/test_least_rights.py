@@ -13,7 +13,7 @@ from tests.integration.replay_rig import ReplayRig
 from tests.integration.secured_kafka import Connection, SecuredKafka, kafka_settings, role_rights
 from tests.integration.worker_process import run_command
 from worker.kafka.probe import open_admin
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.services
 

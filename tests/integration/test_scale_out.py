@@ -16,7 +16,8 @@ from deploy.local import LocalStack
 from tests.integration.conftest import StartWorker, both_group_protocols
 from tests.integration.ledger import Ledger
 from tests.integration.load import repeated_events
-from worker.settings.worker import KafkaSettings, WorkerSettings
+from worker.settings.kafka import KafkaSettings
+from worker.settings.worker import WorkerSettings
 
 pytestmark = pytest.mark.services
 

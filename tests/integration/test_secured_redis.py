@@ -16,11 +16,12 @@ from tests.integration.conftest import StartWorker, every_redis
 from tests.integration.ledger import Ledger
 from tests.integration.tls_proxy import TlsProxy
 from tests.integration.worker_process import run_command
+from worker.cache.connection import connect
 from worker.cache.errors import ACL_RULES, remedy
 from worker.cache.values import cache_key
 from worker.cache.verdict_cache import DELETE_SCRIPT, READ_SCRIPT, SCRIPT, RedisVerdictCache
 from worker.process.metrics import Metrics
-from worker.settings.redis import RedisSettings, connect
+from worker.settings.redis import RedisSettings
 
 pytestmark = [pytest.mark.services, *every_redis]
 

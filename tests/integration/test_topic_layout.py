@@ -9,7 +9,7 @@ from tests.integration.conftest import StartWorker
 from tests.integration.ledger import Ledger, Topics
 from tests.integration.murmur2 import java_partition, murmur2
 from tests.integration.segments import batches
-from worker.settings.worker import Compression
+from worker.settings.kafka import Compression
 
 pytestmark = pytest.mark.services
 

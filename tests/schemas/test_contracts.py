@@ -18,8 +18,8 @@ from schemas.asyncapi import asyncapi_document
 from schemas.contracts import CONTRACTS, RELEASED_FOLDER, UNRELEASED, Contract
 from worker.kafka.config import producer_config
 from worker.kafka.forwarded_headers import MAX_FORWARDED_BYTES, MAX_NAMES, TRACE_CONTEXT
+from worker.settings.kafka import KafkaSettings
 from worker.settings.redis import RedisSettings
-from worker.settings.worker import KafkaSettings
 
 RUNNER = CliRunner()
 VERDICT_FILE = "verdict.v1.schema.json"

@@ -7,7 +7,7 @@ from tests.schemas.payloads import CANARY, LIMITS, event_bytes, raw_event, rejec
 
 
 def test_a_record_without_a_value_is_a_decode_error() -> None:
-    """A tombstone holds nothing to predictor, and must not stop the worker either."""
+    """A tombstone holds nothing to judge, and must not stop the worker either."""
     assert rejection(None).reason is RejectionReason.DECODE_ERROR
 
 

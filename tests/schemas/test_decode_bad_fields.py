@@ -134,7 +134,7 @@ def test_one_wrong_message_among_good_ones_is_a_schema_error() -> None:
 def test_a_conversation_without_visible_text_is_an_empty_conversation(
     fields: dict[str, object],
 ) -> None:
-    """Nothing to predictor: an `allow` would be a guess. `context` is not part of the conversation."""
+    """Nothing to judge: an `allow` would be a guess. `context` is not part of the conversation."""
     assert rejection(event_bytes(**fields)).reason is RejectionReason.EMPTY_CONVERSATION
 
 

@@ -19,7 +19,7 @@ from worker.outcome_encoding import OutgoingMessage, OutputTopics
 from worker.predictor import Predictor, PredictorSource
 from worker.process.metrics import Metrics
 from worker.record import Record
-from worker.settings.worker import BatchSettings
+from worker.settings.batch import BatchSettings
 from worker.verdict_builder import VerdictBuilder
 
 

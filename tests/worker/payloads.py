@@ -10,7 +10,7 @@ from schemas import CODES, CodecLimits, Decision
 from worker.decode import Decoder
 from worker.outcome_encoding import OutputTopics
 from worker.record import Event, Record
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 TOPICS = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=1_000_000, dead_letter_max_bytes=1_000_000)
 

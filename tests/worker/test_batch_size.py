@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.batch_size import BatchSize
-from worker.settings.worker import BatchSettings
+from worker.settings.batch import BatchSettings
 
 SETTINGS = BatchSettings(max_records=1_000, thin_s=0.1, lagging_s=1.0)
 

@@ -10,7 +10,7 @@ from schemas import Turn
 from training_pipeline.report.document import Speed
 
 CHATS_PER_CALL: Final = 160
-"""About what a worker that lags behind takes at once (a second's worth, `worker.settings.worker`)."""
+"""About what a worker that lags behind takes at once (a second's worth, `worker.settings.batch`)."""
 
 _MAX_BATCHED_CHATS: Final = 480
 

@@ -18,7 +18,7 @@ ACL_RULES: Final = (
 )
 """The least rights of the worker's Redis user, which Redis 6.2, 7.0 and 8.0 and Valkey 8.1 and 9.1 all know.
 
-`worker.settings.redis.connect` asks for nothing else, so none of the commands that only newer servers know is needed.
+`worker.cache.connection.connect` asks for nothing else, so none of the commands that only newer servers know is needed.
 An ad server needs ~verdict:* with +get or +mget only.
 """
 

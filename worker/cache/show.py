@@ -7,10 +7,11 @@ from rich.table import Table
 
 from schemas import CATEGORY_NAMES, RejectionMarker, Verdict
 from schemas.marker import OWED, TOMBSTONE
+from worker.cache.connection import connect
 from worker.cache.errors import acl_rules, remedy
 from worker.cache.values import CacheValues, ValueRefused
 from worker.errors import Degraded
-from worker.settings.redis import RedisSettings, connect
+from worker.settings.redis import RedisSettings
 
 _COLOURS = {"allow": "green", "review": "yellow", "block": "red"}
 

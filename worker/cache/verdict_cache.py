@@ -68,7 +68,7 @@ class RedisVerdictCache:
     """Verdicts in Redis, behind circuit breakers.
 
     Args:
-        client: Redis client with short timeouts, see `worker.settings.redis.connect`.
+        client: Redis client with short timeouts, see `worker.cache.connection.connect`.
         settings: TTL, breaker, key and signature settings.
         metrics: Where look-ups, writes and faults are counted.
         high_watermark: Tells where a partition ends, so that forged values are found that stand in the way of a write;

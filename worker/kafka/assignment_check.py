@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from worker.kafka.errors import describe, kafka_error
-from worker.settings.worker import GroupProtocol, KafkaSettings
+from worker.settings.kafka import GroupProtocol, KafkaSettings
 
 log = structlog.get_logger()
 

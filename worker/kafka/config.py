@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from worker.settings.kafka import Delivery, GroupProtocol, KafkaSettings
 from worker.settings.kafka_connection import KafkaConnection
-from worker.settings.worker import Delivery, GroupProtocol, KafkaSettings
 
 FALLBACK_MAX_MESSAGE_BYTES: Final = 1_000_000
 """What a topic is assumed to accept where its configuration may not be read (Kafka's default is 1,048,588)."""
@@ -136,6 +136,21 @@ def producer_config(settings: KafkaSettings, *, transactional_id: str | None, ma
     if transactional_id is not None:
         config |= {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms}
     return config
+
+
+def best_effort_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return the properties of a producer whose messages nobody waits for."""
+    return client_config(settings) | {
+        "acks": "all",
+        "compression.type": settings.compression.value,
+        # As the live verdicts: what belongs to one chat lies in the partition with the same number.
+        "partitioner": "murmur2_random",
+        # Nobody waits for them, so they travel in larger requests.
+        "linger.ms": 100,
+        "queue.buffering.max.messages": 10_000,
+        "queue.buffering.max.kbytes": 16_384,
+        "delivery.timeout.ms": 30_000,
+    }
 
 
 def transactional_id_of(settings: KafkaSettings) -> str | None:

@@ -7,46 +7,37 @@ behind it.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas import estimated_decoded_bytes
 from worker.cache.owed_notes import OwedNotes
 from worker.errors import BatchAborted, Fatal
 from worker.kafka.assignment_check import AssignmentCheck
 from worker.kafka.errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
-from worker.kafka.forwarded_headers import ForwardedHeaders, forwarded_names
+from worker.kafka.forwarded_headers import ForwardedHeaders, forwarded_names, headers_of
+from worker.kafka.partition_range import Partition
+from worker.kafka.positions import Position, Positions
 from worker.kafka.publisher import GroupMember
 from worker.kafka.reachability import Reachability
-from worker.kafka.retry import look_for, patiently
+from worker.kafka.retry import look_for
 from worker.kafka.start_offsets import start_offset
 from worker.process.metrics import Metrics
 from worker.record import Record
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
+ReadHeaders = Callable[[], Sequence[tuple[str, bytes | None]] | None]
+"""Returns the headers of a record, None where they are not UTF-8."""
 
 _POLL_S = 0.2
 """Longest wait for a first record: bounds how late a stop signal is seen."""
 
 _STEP_RECORDS: Final = 32
 """Records taken at once, however small those before them were: the next may all be of the largest size."""
-
-_OFFSETS_REMEDY = (
-    "check the brokers; where they answer others, a transaction that never ended holds the offsets back: look for it "
-    "with `kafka-transactions.sh find-hanging` and end it with `abort`"
-)
 
 
 class RecordConsumer:
@@ -76,6 +67,7 @@ class RecordConsumer:
         notes: OwedNotes | None = None,
     ) -> None:
         self.client = consumer
+        self._positions = Positions(consumer, settings)
         self._settings = settings
         self._metrics = metrics
         self._reachability = reachability
@@ -145,7 +137,7 @@ class RecordConsumer:
     def _record(self, message: Message) -> Record | None:
         error = message.error()
         if error is not None:
-            self._handle(error)
+            self._take_error(error, message)
             return None
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if topic is None or partition is None or offset is None:
@@ -155,18 +147,41 @@ class RecordConsumer:
             return None
         self._reachability.seen()
         headers = self._forwarded[id(message)]
-        return Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value(), None, headers)
+        record = Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value(), None, headers)
+        return self._taken(record, partial(headers_of, message))
+
+    def _taken(self, record: Record, read_headers: ReadHeaders) -> Record | None:  # noqa: ARG002  for who overrides it
+        """Return a record as it is handed out; None where it is not."""
+        return record
+
+    def _take_error(self, error: KafkaError, message: Message) -> None:
+        place = str(message.topic()), message.partition() or 0
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._on_end(place, message.offset() or 0)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._on_hole(place, error.str())
+        else:
+            self._handle(error)
+
+    def _on_end(self, place: Partition, offset: int) -> None:
+        """Take that a partition ends at this offset; told only by a client that is asked to."""
+
+    def _on_hole(self, place: Partition, told: str) -> None:  # noqa: ARG002  for who overrides it
+        """Take that the next offset of a partition is not on the broker.
+
+        Raises:
+            Fatal: always, for a live worker.
+        """
+        raise Fatal(
+            f"{self._settings.input_topic}: {told}: the next offset is not on the broker any more; expected retention "
+            "to outlast the lag; see lost_offsets in `check-config`"
+        )
 
     def _handle(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise Fatal(
-                f"{self._settings.input_topic}: {error.str()}: the next offset is not on the broker any more; expected "
-                "retention to outlast the lag; see lost_offsets in `check-config`"
-            )
         if error.code() in UNKNOWN_TOPIC:
             # Said once by the client, whether the topic comes back or not.
             for topic in self._topics:
-                self._patiently(f"looking for topic {topic}", partial(look_for, self.client, topic))
+                self._positions.patiently(f"looking for topic {topic}", partial(look_for, self.client, topic))
         elif is_fatal(error):
             raise fatal(error, f"reading {self._settings.input_topic} as group {self._settings.group_id}")
         log.warning("consumer_error", error=describe(error))
@@ -177,10 +192,9 @@ class RecordConsumer:
         Raises:
             Fatal: the committed offsets cannot be read in time.
         """
-        partitions = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned)]
-        for start in self._starts(partitions):
-            self._patiently("going back to the committed offsets", partial(self._seek, start))
-        log.info("consumer_rewound", n_partitions=len(partitions))
+        for start in self._starts(sorted(self._assigned)):
+            self._positions.patiently("going back to the committed offsets", partial(self._seek, start))
+        log.info("consumer_rewound", n_partitions=len(self._assigned))
 
     def _seek(self, start: TopicPartition, *, timeout: float) -> None:  # noqa: ARG002
         try:
@@ -229,7 +243,7 @@ class RecordConsumer:
             log.info("assigned_while_closing", n_partitions=len(partitions))
             return
         try:
-            starts = self._starts(partitions)
+            starts = self._starts([(p.topic, p.partition) for p in partitions])
         except Fatal:
             # The client waits for an answer to the assignment, and close() would wait with it.
             consumer.incremental_assign(partitions)
@@ -239,8 +253,12 @@ class RecordConsumer:
         if self._notes is not None:
             for p in starts:
                 self._notes.take_over((p.topic, p.partition), p.offset)
+        self._on_assigned([(p.topic, p.partition) for p in partitions])
         self._joined = True
         self._count_rebalance("assigned", partitions)
+
+    def _on_assigned(self, places: Sequence[Partition]) -> None:
+        """Take that these partitions are this member's now."""
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._settle()
@@ -261,6 +279,10 @@ class RecordConsumer:
             self._metrics.lag_records.labels(p.topic, str(p.partition)).set(0)
             self._metrics.lag_age.released(p.topic, p.partition)
         consumer.incremental_unassign(partitions)
+        self._on_released([(p.topic, p.partition) for p in partitions])
+
+    def _on_released(self, places: Sequence[Partition]) -> None:
+        """Take that these partitions are somebody else's now."""
 
     def _count_rebalance(self, kind: str, partitions: list[TopicPartition]) -> None:
         self._metrics.rebalances.labels(kind=kind).inc()
@@ -272,56 +294,36 @@ class RecordConsumer:
             n_assigned=len(self._assigned),
         )
 
-    def _starts(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        if not partitions:
-            return []
-        committed = self._patiently("reading committed offsets", partial(self._committed, partitions))
+    def _starts(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
         starts = []
-        for found in committed:
-            if self._notes is not None and found.offset >= 0:
-                self._notes.found((found.topic, found.partition), found.offset, found.metadata)
-            low, high = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, found))
-            starts.append(TopicPartition(found.topic, found.partition, self._start_of(found, low, high)))
+        for position in self._positions.of(partitions):
+            if self._notes is not None and position.committed is not None:
+                self._notes.found(position.place, position.committed, position.note)
+            starts.append(TopicPartition(*position.place, self._start_of(position)))
         return starts
 
-    def _start_of(self, found: TopicPartition, low: int, high: int) -> int:
-        """Return the offset at which reading one partition starts, given what the group has committed."""
+    def _start_of(self, position: Position) -> int:
+        """Return the offset at which reading one partition starts.
+
+        Raises:
+            Fatal: records are lost, and the settings do not accept that.
+        """
         # Before the first commit, a rewind goes back to where the assignment began, not to where the topic ends now.
-        began = self._assigned.get((found.topic, found.partition))
+        committed = self._assigned.get(position.place) if position.committed is None else position.committed
         start = start_offset(
-            committed=began if found.offset == OFFSET_INVALID else found.offset,
-            low=low,
-            high=high,
-            offset_reset=self._settings.offset_reset,
+            committed=committed, low=position.low, high=position.high, offset_reset=self._settings.offset_reset
         )
         if start.n_lost:
-            self._report_loss(found, start.n_lost, low, high)
+            self._report_loss(position, committed, start.n_lost)
         return start.offset
 
-    def _committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
-        found = self.client.committed(partitions, timeout=timeout)
-        for partition in found:
-            # An unread offset must not pass for "nothing committed": records would be judged twice.
-            if partition.error is not None:
-                raise KafkaException(partition.error)
-        return found
-
-    def _report_loss(self, committed: TopicPartition, n_lost: int, low: int, high: int) -> None:
+    def _report_loss(self, position: Position, committed: int | None, n_lost: int) -> None:
+        (topic, partition), low, high = position.place, position.low, position.high
         self._metrics.lost_records.inc(n_lost)
-        log.error(
-            "offsets_lost",
-            partition=committed.partition,
-            committed=committed.offset,
-            low=low,
-            high=high,
-            n_lost=n_lost,
-        )
+        log.error("offsets_lost", partition=partition, committed=committed, low=low, high=high, n_lost=n_lost)
         if self._settings.lost_offsets == "error":
             raise Fatal(
-                f"{committed.topic}[{committed.partition}]: committed offset {committed.offset}, but the broker holds "
-                f"{low}..{high}: up to {n_lost} records are lost; restore them, or accept the loss with "
+                f"{topic}[{partition}]: committed offset {committed}, but the broker holds {low}..{high}: up to "
+                f"{n_lost} records are lost; restore them, or accept the loss with "
                 "MODERATION_KAFKA__LOST_OFFSETS=earliest"
             )
-
-    def _patiently(self, doing: str, call: Callable[..., T]) -> T:
-        return patiently(doing, call, self._settings, remedy=_OFFSETS_REMEDY)

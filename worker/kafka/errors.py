@@ -1,6 +1,8 @@
 """Which Kafka errors end the process, with the cause and the remedy in words."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -92,3 +94,19 @@ def fatal(error: KafkaError, doing: str) -> Fatal:
     """Return the exception that ends the process, with what was tried, what was found and what to do."""
     remedy = _WRAPPED_REMEDIES.get(_cause(error), "see the broker's log; the process must be restarted")
     return Fatal(f"{doing}: {describe(error)}; {remedy}")
+
+
+@contextmanager
+def fatal_while(doing: str) -> Iterator[None]:
+    """Let whatever the brokers refuse in this block end the process.
+
+    Args:
+        doing: What is tried, for the error.
+
+    Raises:
+        Fatal: in place of a KafkaException.
+    """
+    try:
+        yield
+    except KafkaException as error:
+        raise fatal(kafka_error(error), doing) from error

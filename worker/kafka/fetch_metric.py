@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from worker.process.metrics import Metrics
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 _INTERVAL_MS: Final = 5_000
 

@@ -8,13 +8,11 @@ import time
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from worker.errors import Fatal
-from worker.kafka.config import client_config
+from worker.kafka.client import KafkaAdmin, open_admin_client
 from worker.kafka.errors import describe, fatal, is_fatal, is_refusal, kafka_error
-from worker.process.logs import librdkafka_logger
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 _STEP_S: Final = 1.0
 """After a refusal by one broker, the others have this long to answer."""
@@ -22,7 +20,7 @@ _PROBE_S: Final = 3.0
 """A new connection with TLS, a token and SASL takes a good part of a second."""
 
 
-def open_admin(settings: KafkaSettings) -> AdminClient:
+def open_admin(settings: KafkaSettings) -> KafkaAdmin:
     """Return an admin client that a broker has answered.
 
     Raises:
@@ -52,7 +50,7 @@ def probe(settings: KafkaSettings) -> None:
     _connected(settings, timeout_s=_PROBE_S)
 
 
-def _connected(settings: KafkaSettings, *, timeout_s: float) -> AdminClient:
+def _connected(settings: KafkaSettings, *, timeout_s: float) -> KafkaAdmin:
     refusals: list[KafkaError] = []
 
     def on_error(error: KafkaError) -> None:
@@ -60,7 +58,7 @@ def _connected(settings: KafkaSettings, *, timeout_s: float) -> AdminClient:
             refusals.append(error)
 
     deadline = time.monotonic() + timeout_s
-    admin = AdminClient(client_config(settings) | {"error_cb": on_error}, logger=librdkafka_logger())
+    admin = open_admin_client(settings, on_error)
     while True:
         try:
             admin.list_topics(timeout=min(_STEP_S, timeout_s))

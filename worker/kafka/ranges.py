@@ -6,14 +6,15 @@ later, and a record produced late, behind the end offset, is not seen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from worker.errors import SettingsError
-from worker.replay.plan.replay_plan import Partition, PartitionRange
-from worker.replay.plan.request import Span
+from worker.kafka.client import KafkaAdmin
+from worker.kafka.partition_range import Partition, PartitionRange, Span
 
 
 class Found(NamedTuple):
@@ -56,7 +57,38 @@ class Wanted(Protocol):
         """Only these; empty: all."""
 
 
-def topic_ids(admin: AdminClient, topics: Sequence[str], *, timeout_s: float) -> dict[str, str]:
+@dataclass(frozen=True)
+class Since:
+    """The records of some topics between two times, as `fix_ranges` asks for them."""
+
+    topics: tuple[str, ...]
+    since_ms: int | None
+    until_ms: int | None = None
+    spans: tuple[Span, ...] = ()
+    partitions: tuple[int, ...] = ()
+
+
+def missing_topics(admin: KafkaAdmin, topics: Iterable[str], *, timeout_s: float) -> list[str]:
+    """Return which of these topics are not there, or not shown.
+
+    Raises:
+        KafkaException: the brokers do not answer.
+    """
+    known = admin.list_topics(timeout=timeout_s).topics
+    return [topic for topic in topics if topic not in known]
+
+
+def partitions_of(admin: KafkaAdmin, topics: Iterable[str], *, timeout_s: float) -> set[Partition]:
+    """Return the partitions that topics have now.
+
+    Raises:
+        KafkaException: the brokers do not answer.
+    """
+    found = {topic: admin.list_topics(topic, timeout=timeout_s).topics[topic] for topic in topics}
+    return {(topic, partition) for topic, one in found.items() for partition in one.partitions}
+
+
+def topic_ids(admin: KafkaAdmin, topics: Sequence[str], *, timeout_s: float) -> dict[str, str]:
     """Return the id of each topic.
 
     Raises:
@@ -67,7 +99,7 @@ def topic_ids(admin: AdminClient, topics: Sequence[str], *, timeout_s: float) ->
 
 
 def fix_ranges(
-    admin: AdminClient, request: Wanted, behind: Mapping[Partition, int], *, timeout_s: float
+    admin: KafkaAdmin, request: Wanted, behind: Mapping[Partition, int], *, timeout_s: float
 ) -> tuple[PartitionRange, ...]:
     """Ask the brokers for the offsets of a request.
 
@@ -89,7 +121,7 @@ def fix_ranges(
     if request.until_ms is not None:
         specs["until"] = OffsetSpec.for_timestamp(request.until_ms)
     for name, spec in specs.items():
-        answers[name] = _list_offsets(admin, places, spec, timeout_s)
+        answers[name] = list_offsets(admin, places, spec, timeout_s=timeout_s)
     spans = {(span.topic, span.partition): span for span in request.spans}
     ranges = []
     for place in places:
@@ -105,7 +137,7 @@ def fix_ranges(
     return tuple(ranges)
 
 
-def _places(admin: AdminClient, request: Wanted, timeout_s: float) -> list[Partition]:
+def _places(admin: KafkaAdmin, request: Wanted, timeout_s: float) -> list[Partition]:
     known = admin.list_topics(timeout=timeout_s).topics
     there = [(topic, partition) for topic in request.topics for partition in sorted(known[topic].partitions)]
     named = {(span.topic, span.partition) for span in request.spans}
@@ -118,9 +150,20 @@ def _places(admin: AdminClient, request: Wanted, timeout_s: float) -> list[Parti
     return [place for place in there if not named or place in named]
 
 
-def _list_offsets(
-    admin: AdminClient, places: Iterable[Partition], spec: Any, timeout_s: float
+def list_offsets(
+    admin: KafkaAdmin, places: Iterable[Partition], spec: Any, *, timeout_s: float
 ) -> dict[Partition, Found]:
+    """Return an offset of each partition, of what is committed.
+
+    Args:
+        admin: Admin client.
+        places: The partitions.
+        spec: Which offset: an OffsetSpec.
+        timeout_s: Longest wait for the answer.
+
+    Raises:
+        KafkaException: the brokers do not answer.
+    """
     asked = admin.list_offsets(
         {TopicPartition(*place): spec for place in places},
         isolation_level=IsolationLevel.READ_COMMITTED,

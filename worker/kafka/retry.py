@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from worker.errors import Fatal
 from worker.kafka.errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 log = structlog.get_logger()
 
@@ -89,3 +89,12 @@ def patiently(doing: str, call: Callable[..., T], settings: KafkaSettings, *, re
                 ) from error
             log.warning("kafka_slow", doing=doing, error=describe(cause))
             time.sleep(_RETRY_PAUSE_S)
+
+
+def asked_once(event: str, call: Callable[[], T]) -> T | None:
+    """Return what a look-up finds; None where the brokers do not answer, which is logged under this name."""
+    try:
+        return call()
+    except KafkaException as error:
+        log.warning(event, error=describe(kafka_error(error)))
+        return None

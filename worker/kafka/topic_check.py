@@ -22,7 +22,7 @@ from worker.kafka.config import FALLBACK_MAX_MESSAGE_BYTES
 from worker.kafka.errors import describe, kafka_error
 from worker.kafka.retry import patiently
 from worker.outcome_encoding import OutputTopics
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 log = structlog.get_logger()
 

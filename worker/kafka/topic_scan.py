@@ -1,18 +1,48 @@
 """Read offsets of a topic once, without a group: each partition from a start to an end that is known before."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from worker.errors import Fatal
+from worker.kafka.client import KafkaConsumer, open_range_reader
 from worker.kafka.errors import describe
+from worker.kafka.forwarded_headers import headers_of
+from worker.kafka.partition_range import PartitionRange
 from worker.kafka.retry import UnknownTopic
-from worker.process.logs import librdkafka_logger
-from worker.replay.plan.replay_plan import PartitionRange
 
 _STEP_S: Final = 0.2
 _STEP_RECORDS: Final = 1_000
+
+
+class ScannedRecord:
+    """A record of a topic as it lies there.
+
+    Args:
+        message: As the client gives it.
+    """
+
+    __slots__ = ("_message", "key", "offset", "partition", "timestamp_ms", "topic", "value")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self.topic = str(message.topic())
+        self.partition = message.partition() or 0
+        self.offset = message.offset() or 0
+        self.timestamp_ms: int = message.timestamp()[1]
+        self.key: bytes | None = message.key()
+        self.value: bytes | None = message.value()
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Topic, partition and offset."""
+        return self.topic, self.partition, self.offset
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """The headers; none where they are not UTF-8. Read when they are asked for: a record may hold 100,000."""
+        return headers_of(self._message) or ()
 
 
 def scan(
@@ -21,7 +51,7 @@ def scan(
     *,
     timeout_s: float,
     step_records: int = _STEP_RECORDS,
-) -> Generator[list[Message], None, None]:
+) -> Generator[list[ScannedRecord], None, None]:
     """Yield the committed records of the ranges in steps, per partition in order; a step may be empty.
 
     Args:
@@ -34,9 +64,7 @@ def scan(
         Fatal: the brokers stay silent, or refuse.
     """
     open_ = {one.place: one for one in ranges if one.n_offsets > 0}
-    client = Consumer(
-        config | {"enable.partition.eof": True, "auto.offset.reset": "earliest"}, logger=librdkafka_logger()
-    )
+    client = open_range_reader(config)
     try:
         client.assign([TopicPartition(one.topic, one.partition, one.start) for one in open_.values()])
         silent_s = 0.0
@@ -49,7 +77,7 @@ def scan(
                     f"{', '.join(sorted({topic for topic, _ in open_}))}: silent for {timeout_s:.0f} s with "
                     f"{len(open_)} partitions unread; expected their records; check the brokers and run again"
                 )
-            yield [message for message in messages if _is_inside(message, open_, unknown)]
+            yield [ScannedRecord(message) for message in messages if _is_inside(message, open_, unknown)]
     finally:
         client.close()
 
@@ -71,7 +99,7 @@ def _is_inside(message: Message, open_: dict[tuple[str, int], PartitionRange], u
     return error is None and offset < span.end
 
 
-def limits(client: Consumer, topic: str, *, timeout_s: float) -> list[PartitionRange]:
+def limits(client: KafkaConsumer, topic: str, *, timeout_s: float) -> list[PartitionRange]:
     """Return the offsets that each partition of a topic holds now.
 
     Raises:

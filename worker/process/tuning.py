@@ -40,6 +40,11 @@ def look_for_cycles_rarely() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
+def go_behind_live_workers() -> None:
+    """Raise the nice value of the calling thread, which the threads that it starts inherit, for good."""
+    os.nice(10)
+
+
 def be_nice(niceness: int) -> None:
     """Set the nice value of the calling thread, which the threads that it starts inherit; Linux only.
 

@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Final, Self
 
 import orjson
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from worker.cache.connection import connect
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.kafka.probe import open_admin
@@ -30,8 +30,7 @@ from worker.process.metrics import Metrics
 from worker.project.account import Account
 from worker.project.run import Projection, Stopped
 from worker.project.topics import OutputTopicsReader
-from worker.replay.command import parse_time
-from worker.settings.redis import connect
+from worker.settings.options import ConfigOption, parse_time
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
 
@@ -44,7 +43,7 @@ _LINE_EVERY_S: Final = 5.0
 
 def project(
     *,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")] = None,
+    config: ConfigOption = None,
     from_time: Annotated[
         datetime | None,
         typer.Option(

@@ -5,19 +5,11 @@ it would be written instead, an `allow` on a conversation that nobody judged.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from worker.kafka.retention import Kept
 
 
-class KeptLetters(NamedTuple):
-    """What one partition of the dead-letter topic holds."""
-
-    n_deleted: int
-    """Offsets that were deleted; 0 where everything is kept."""
-    oldest_ms: int | None
-    """Timestamp of the oldest record; None where there is none."""
-
-
-def complete_from_ms(partitions: Iterable[KeptLetters], *, retention_ms: int | None, now_ms: int) -> int:
+def complete_from_ms(partitions: Iterable[Kept], *, retention_ms: int | None, now_ms: int) -> int:
     """Return the time from which on every dead letter is still there, ms since the epoch; 0 where all are.
 
     Args:
@@ -28,7 +20,7 @@ def complete_from_ms(partitions: Iterable[KeptLetters], *, retention_ms: int | N
     return max((_one(kept, retention_ms, now_ms) for kept in partitions), default=0)
 
 
-def _one(kept: KeptLetters, retention_ms: int | None, now_ms: int) -> int:
+def _one(kept: Kept, retention_ms: int | None, now_ms: int) -> int:
     if kept.n_deleted == 0:
         return 0
     # Whatever age has deleted was older than the retention; whatever was deleted stood before the oldest that is kept.

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Message
 
 from schemas import Source
 from schemas.marker import TOMBSTONE
@@ -19,12 +18,12 @@ from worker.cache.owed_entries import owed_entry
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.errors import Degraded
 from worker.kafka.config import consumer_config
-from worker.kafka.topic_scan import scan
+from worker.kafka.partition_range import PartitionRange
+from worker.kafka.topic_scan import ScannedRecord, scan
 from worker.process.metrics import Metrics
 from worker.project.account import Account
 from worker.project.merge import NewestOutcomes, Outcome
-from worker.project.read import UnreadableOutcome, outcome_of_dead_letter, outcome_of_verdict, place_of
-from worker.replay.plan.replay_plan import PartitionRange
+from worker.project.read import UnreadableOutcome, outcome_of_dead_letter, outcome_of_verdict
 from worker.settings.redis import OnRejected
 from worker.settings.worker import WorkerSettings
 
@@ -82,37 +81,37 @@ class Projection:
             Stopped: the run must end.
         """
         verdict_topic = self._settings.kafka.verdict_topic
-        for messages in self._scan(ranges):
-            for message in messages:
-                self._take(message, is_verdict=message.topic() == verdict_topic)
+        for records in self._scan(ranges):
+            for record in records:
+                self._take(record, is_verdict=record.topic == verdict_topic)
         self._account.n_chats = len(self._newest)
         self._write(filter(None, (self._marker(chat_id, one) for chat_id, one in self._newest.markers())))
         verdicts = self._newest.verdicts()
-        for messages in self._scan([one for one in ranges if one.topic == verdict_topic]):
-            found = ((message, *wanted) for message in messages if (wanted := verdicts.get(place_of(message))))
+        for records in self._scan([one for one in ranges if one.topic == verdict_topic]):
+            found = ((record, *wanted) for record in records if (wanted := verdicts.get(record.place)))
             self._write(filter(None, (self._verdict(*one) for one in found)))
         self._account.n_written = self._counted("written")
         self._account.n_newer_there = self._counted("stale")
 
-    def _scan(self, ranges: Sequence[PartitionRange]) -> Iterator[list[Message]]:
+    def _scan(self, ranges: Sequence[PartitionRange]) -> Iterator[list[ScannedRecord]]:
         kafka = self._settings.kafka
         # Assigned by hand it joins no group; the name is there for the brokers' access lists.
         config: dict[str, Any] = consumer_config(kafka) | {"group.id": f"{kafka.group_id}.project"}
         config.pop("group.instance.id", None)
-        for messages in scan(config, ranges, timeout_s=kafka.unreachable_exit_s):
+        for records in scan(config, ranges, timeout_s=kafka.unreachable_exit_s):
             if self._stop(0):
                 raise Stopped
-            yield messages
-            self._progressed(len(messages))
+            yield records
+            self._progressed(len(records))
 
-    def _take(self, message: Message, *, is_verdict: bool) -> None:
+    def _take(self, record: ScannedRecord, *, is_verdict: bool) -> None:
         limits = self._settings.codec
         if is_verdict:
             self._account.n_verdicts_read += 1
         else:
             self._account.n_dead_letters_read += 1
         try:
-            found = outcome_of_verdict(message, limits) if is_verdict else outcome_of_dead_letter(message, limits)
+            found = outcome_of_verdict(record, limits) if is_verdict else outcome_of_dead_letter(record, limits)
         except UnreadableOutcome as unreadable:
             self._account.n_unreadable += 1
             if unreadable.chat_id is not None:
@@ -125,8 +124,8 @@ class Projection:
     def _marker(self, chat_id: str, outcome: Outcome) -> Entry | None:
         return self._lasting(marker_entry(chat_id, _source(outcome), outcome.rejected or ""), outcome)
 
-    def _verdict(self, message: Message, chat_id: str, outcome: Outcome) -> Entry | None:
-        value, source = message.value() or b"", _source(outcome)
+    def _verdict(self, record: ScannedRecord, chat_id: str, outcome: Outcome) -> Entry | None:
+        value, source = record.value or b"", _source(outcome)
         if outcome.timestamp_ms < self._account.from_ms:
             # Judged late, by a replay say: what became of the chat's later records may lie before the time span.
             entry = owed_entry(chat_id, source)

@@ -1,4 +1,4 @@
-"""The live predictor and what looks after it."""
+"""Predictors that follow their files: the live one and the shadow's."""
 
 import queue
 
@@ -7,7 +7,7 @@ from worker.process.metrics import Metrics
 from worker.reload.file_signature import appearance
 from worker.reload.switch import PredictorSwitch, shown_in
 from worker.reload.watcher import Inbox, ReloadWatcher
-from worker.settings.worker import ModelSettings
+from worker.settings.model import ModelSettings
 
 
 def live_predictor(settings: ModelSettings, metrics: Metrics) -> tuple[PredictorSwitch[Predictor], ReloadWatcher]:
@@ -27,3 +27,29 @@ def live_predictor(settings: ModelSettings, metrics: Metrics) -> tuple[Predictor
         predictor, shown_in(metrics, metrics.model_info, "live", inbox.put)
     )
     return switch, ReloadWatcher(settings, loaded=loaded, seen=seen, offer=switch.offer, metrics=metrics, inbox=inbox)
+
+
+def shadow_predictor(
+    settings: ModelSettings, metrics: Metrics, *, niceness: int
+) -> tuple[PredictorSwitch[None], ReloadWatcher]:
+    """Return a switch without a predictor, and its watcher, not yet started, which loads the first one.
+
+    Args:
+        settings: Paths and inference settings of the shadow.
+        metrics: Where outcomes are counted.
+        niceness: Of the watcher's thread and of the sessions' threads that it builds.
+    """
+    inbox: Inbox = queue.SimpleQueue()
+    switch: PredictorSwitch[None] = PredictorSwitch(
+        None, shown_in(metrics, metrics.shadow_model_info, "shadow", inbox.put)
+    )
+    return switch, ReloadWatcher(
+        settings,
+        loaded=None,
+        seen=None,
+        offer=switch.offer,
+        metrics=metrics,
+        role="shadow",
+        niceness=niceness,
+        inbox=inbox,
+    )

@@ -17,7 +17,7 @@ from worker.predictor import Loaded, ModelStuck, Predictor, build_predictor
 from worker.process.metrics import Metrics
 from worker.process.tuning import be_nice, give_back_freed_memory
 from worker.reload.file_signature import Appearance, appearance
-from worker.settings.worker import ModelSettings
+from worker.settings.model import ModelSettings
 
 log = structlog.get_logger()
 

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from model import BundleError, PolicyError
 from schemas import RejectionReason
-from worker.app import make_cache
 from worker.errors import Fatal, SettingsError
 from worker.kafka.config import consumer_config
 from worker.kafka.topic_scan import scan
@@ -24,7 +23,7 @@ from worker.process.lifecycle import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, Li
 from worker.process.metrics import Metrics
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.replay.plan.dry_run import count, estimate
-from worker.replay.plan.plan_store import PlanStore
+from worker.replay.plan.plan_store import open_plan_store
 from worker.replay.plan.planning import Choices, Planner
 from worker.replay.plan.request import REPLAY_ID
 from worker.replay.plan.selection import Selection
@@ -32,24 +31,15 @@ from worker.replay.report.account import print_report
 from worker.replay.report.html import write_html
 from worker.replay.run.assembly import Standing, prepare
 from worker.replay.run.replay_run import run_replay
+from worker.settings.options import ConfigOption, parse_time
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
+from worker.wiring import make_cache
 
 _COUNT_S: Final = 60.0
 """How long a dry run reads before it extrapolates."""
 
 log = structlog.get_logger()
-
-
-def parse_time(text: str) -> datetime:
-    """Read ISO 8601, or milliseconds since 1970; without a zone it is UTC."""
-    try:
-        moment = datetime.fromtimestamp(int(text) / 1_000, UTC) if text.isdecimal() else datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        raise typer.BadParameter(
-            f"{text!r}: expected ISO 8601 such as 2026-01-31T08:00:00Z, or milliseconds since 1970"
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _chat_ids(inline: list[str], file: Path | None) -> frozenset[str]:
@@ -70,9 +60,9 @@ Texts = Annotated[list[str], typer.Option()]
 
 def replay(
     *,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")] = None,
+    config: ConfigOption = None,
     topic: Annotated[list[str], typer.Option(help="Topic to read; repeat for several. Default: the input topic.")] = [],  # noqa: B006
-    redrive: Annotated[bool, typer.Option("--redrive", help="Predictor the dead letters again.")] = False,
+    redrive: Annotated[bool, typer.Option("--redrive", help="Judge the dead letters again.")] = False,
     from_time: Annotated[datetime | None, typer.Option(parser=parse_time, help="First record timestamp.")] = None,
     to_time: Annotated[
         datetime | None, typer.Option(parser=parse_time, help="Record timestamp to stop before.")
@@ -116,7 +106,7 @@ def replay(
     allow_lost: Annotated[bool, typer.Option("--allow-lost", help="Deleted offsets are no failure.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, estimate the time, and change nothing.")] = False,
 ) -> None:
-    """Predictor records again, or for the first time, between two fixed offsets; ends by itself.
+    """Judge records again, or for the first time, between two fixed offsets; ends by itself.
 
     The range is fixed by the first process that uses a replay id; all others with the same id share the partitions.
     Run it again with the same id and options to go on after an interruption. Prints a table and, last, one JSON line.
@@ -190,7 +180,7 @@ def _print_line(line: dict[str, Any]) -> None:
 def _dry_run(standing: Standing) -> dict[str, Any]:
     settings, choices = standing.settings, standing.choices
     request = standing.request
-    store = PlanStore(settings.kafka, transactional_id="")
+    store = open_plan_store(settings.kafka, transactional_id="")
     planner = Planner(standing.admin, store, old_verdict_topic="", timeout_s=standing.timeout_s)
     plan = planner.draft(choices.replay_id, request.model_copy(update={"changes_topic": None}), store.read())
     store.close()

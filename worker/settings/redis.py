@@ -1,16 +1,12 @@
-"""Settings of the verdict cache, and the one place where they become a Redis client."""
+"""Settings of the verdict cache; `worker.cache.connection` makes a Redis client of them."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import redis
 from pydantic import Field, SecretStr, field_validator, model_validator
-from redis.backoff import NoBackoff
-from redis.connection import parse_url
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
 
+from worker.cache.address import address_parts
 from worker.settings.section import Section
 
 _TLS = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
@@ -95,7 +91,7 @@ class RedisSettings(Section):
         if url is None:
             return None
         try:
-            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
+            address_parts(url.get_secret_value())
         except ValueError:
             # The parser's own text may quote the password.
             raise ValueError(
@@ -129,7 +125,7 @@ class RedisSettings(Section):
                 raise ValueError(f"{', '.join(given)}: set without url; expected the address they belong to; set url")
             return self
         address = self.url.get_secret_value()
-        in_url: dict[str, Any] = parse_url(address)  # type: ignore[no-untyped-call]
+        in_url = address_parts(address)
         if twice := [name for name in ("username", "password") if name in given and in_url.get(name)]:
             raise ValueError(f"{', '.join(twice)}: set, and the url holds one too; expected one of them; drop one")
         if self.username is not None and self.password is None and not in_url.get("password"):
@@ -142,37 +138,3 @@ class RedisSettings(Section):
         if self.ssl_key_password is not None and self.ssl_key_location is None:
             raise ValueError("ssl_key_password is set without ssl_key_location; expected the key it opens; set both")
         return self
-
-
-def connect(settings: RedisSettings, *, timeout_s: float | None = None) -> "redis.Redis":
-    """Return a client that connects on first use and never retries by itself.
-
-    Args:
-        settings: With a url.
-        timeout_s: Longest wait for one answer, instead of the settings'.
-
-    Raises:
-        ValueError: there is no url, or it is not a Redis address.
-    """
-    if settings.url is None:
-        raise ValueError("no Redis url; expected MODERATION_REDIS__URL")
-    wait_s = timeout_s or settings.timeout_s
-    given: dict[str, Any] = {
-        "username": settings.username,
-        "password": settings.password and settings.password.get_secret_value(),
-        "ssl_ca_certs": settings.ssl_ca_location and str(settings.ssl_ca_location),
-        "ssl_certfile": settings.ssl_certificate_location and str(settings.ssl_certificate_location),
-        "ssl_keyfile": settings.ssl_key_location and str(settings.ssl_key_location),
-        "ssl_password": settings.ssl_key_password and settings.ssl_key_password.get_secret_value(),
-    }
-    return redis.Redis.from_url(
-        settings.url.get_secret_value(),
-        # Both are commands at every connect that an older server does not know and a user with few rights may not run.
-        driver_info=None,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        socket_timeout=wait_s,
-        socket_connect_timeout=wait_s,
-        retry=Retry(NoBackoff(), 0),
-        client_name="verdictstream",
-        **{name: value for name, value in given.items() if value is not None},
-    )

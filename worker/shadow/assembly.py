@@ -1,29 +1,21 @@
 """Put the shadow of a worker together."""
 
-import queue
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 
-from confluent_kafka import Producer
-
+from worker.kafka.best_effort import BestEffortProducer
+from worker.kafka.client import open_best_effort_producer
 from worker.kafka.topic_check import WRITE, Uses
 from worker.loop import OnCommitted
-from worker.process.logs import librdkafka_logger
+from worker.predictor import Predictor
 from worker.process.metrics import Metrics
-from worker.reload.switch import PredictorSwitch, shown_in
-from worker.reload.watcher import Inbox, ReloadWatcher
+from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
-from worker.shadow.publisher import ShadowPublisher, shadow_producer_config
+from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.scorer import NICENESS, Shadow
 
-
-@dataclass(frozen=True)
-class RunningShadow:
-    """What the worker needs of its shadow."""
-
-    on_committed: OnCommitted
-    watcher: ReloadWatcher
-    """Of the shadow's files, not yet started; until it runs, the shadow has no bundle."""
+Follow = Callable[[ModelSettings, int], Callable[[], Predictor | None]]
+"""Follows the files of a model, at a niceness; returns what gives its predictor, None while there is none."""
 
 
 def shadow_topics(settings: WorkerSettings) -> Uses:
@@ -31,8 +23,8 @@ def shadow_topics(settings: WorkerSettings) -> Uses:
     return {} if settings.shadow.model_path is None else {settings.kafka.shadow_topic: WRITE}
 
 
-def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -> RunningShadow | None:
-    """Start the shadow, where one is set, until the stack unwinds.
+def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack, *, follow: Follow) -> OnCommitted | None:
+    """Start the shadow, where one is set, until the stack unwinds; return what is told of every commit.
 
     Its bundle is loaded in the background: one that is refused, or slow, holds nothing up. It follows its files as the
     live one does.
@@ -46,22 +38,10 @@ def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -
             "n_threads": 1,
         }
     )
-    inbox: Inbox = queue.SimpleQueue()
-    on_swap = shown_in(metrics, metrics.shadow_model_info, "shadow", inbox.put)
-    switch: PredictorSwitch[None] = PredictorSwitch(None, on_swap)
-    watcher = ReloadWatcher(
-        model,
-        loaded=None,
-        seen=None,
-        offer=switch.offer,
-        metrics=metrics,
-        role="shadow",
-        niceness=NICENESS,
-        inbox=inbox,
-    )
-    producer = Producer(shadow_producer_config(settings.kafka), logger=librdkafka_logger())
+    predictor = follow(model, NICENESS)
+    producer = BestEffortProducer(open_best_effort_producer(settings.kafka))
     publisher = ShadowPublisher(producer, settings.kafka.shadow_topic, metrics)
-    shadow = Shadow(settings.shadow, predictor=switch.take, publisher=publisher, metrics=metrics)
+    shadow = Shadow(settings.shadow, predictor=predictor, publisher=publisher, metrics=metrics)
     stack.callback(shadow.close)
     shadow.start()
-    return RunningShadow(shadow.on_committed, watcher)
+    return shadow.on_committed

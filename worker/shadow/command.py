@@ -3,7 +3,6 @@
 import os
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 
 from worker.process import logs
-from worker.replay.command import parse_time
+from worker.settings.options import ConfigOption, parse_time
 from worker.settings.source import read_settings
 from worker.shadow.comparison import Comparison
 from worker.shadow.report import compare_topics, print_agreement
@@ -21,7 +20,7 @@ EXIT_DISAGREES = 1
 
 def shadow_report(
     *,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file; the environment wins over it.")] = None,
+    config: ConfigOption = None,
     from_time: Annotated[
         datetime | None, typer.Option(parser=parse_time, help="First verdict's time.", show_default="all there are")
     ] = None,

@@ -12,9 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from worker.moves.counts import Outcomes, named_moves
 from worker.record import Place
-from worker.replay.report.account import named_moves
-from worker.replay.report.tally import Outcomes
 from worker.shadow.sample import is_sampled
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)

@@ -1,50 +1,24 @@
-"""Publish shadow verdicts beside the live transaction: a producer of its own, without one, best effort.
-
-It is not idempotent, because an idempotent producer can fail for good; a retry may repeat a shadow verdict, and whoever
-reads them knows them by their source record.
-"""
-
-from typing import Any, Final
+"""Publish shadow verdicts and count what becomes of each; a repeated one is known by its source record."""
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas import Verdict, encode_verdict
-from worker.kafka.config import client_config
-from worker.kafka.errors import describe, kafka_error
+from worker.kafka.best_effort import BestEffortProducer
 from worker.process.metrics import Metrics
-from worker.settings.worker import KafkaSettings
 
 log = structlog.get_logger()
-
-_FLUSH_S: Final = 2.0
-
-
-def shadow_producer_config(settings: KafkaSettings) -> dict[str, Any]:
-    """Return the properties of the shadow's producer."""
-    return client_config(settings) | {
-        "acks": "all",
-        "compression.type": settings.compression.value,
-        # As the live verdicts: a chat's shadow verdicts lie in the partition with the same number.
-        "partitioner": "murmur2_random",
-        # Nobody waits for them, so they travel in larger requests.
-        "linger.ms": 100,
-        "queue.buffering.max.messages": 10_000,
-        "queue.buffering.max.kbytes": 16_384,
-        "delivery.timeout.ms": 30_000,
-    }
 
 
 class ShadowPublisher:
     """Publishes without waiting. Used by one thread.
 
     Args:
-        producer: A producer without a transactional id.
+        producer: Sends beside the live transaction.
         topic: The shadow topic.
         metrics: Where acknowledgements and failures are counted.
     """
 
-    def __init__(self, producer: Producer, topic: str, metrics: Metrics) -> None:
+    def __init__(self, producer: BestEffortProducer, topic: str, metrics: Metrics) -> None:
         self._producer = producer
         self._topic = topic
         self._metrics = metrics
@@ -52,30 +26,19 @@ class ShadowPublisher:
 
     def publish(self, verdict: Verdict) -> None:
         """Hand a verdict to the client; what it does not take is counted."""
-        try:
-            self._producer.produce(
-                self._topic,
-                value=encode_verdict(verdict),
-                key=verdict.chat_id.encode(),
-                on_delivery=self._on_delivery,
-            )
-        except BufferError:
-            self._failed("the producer's queue is full")
-        except KafkaException as error:
-            self._failed(describe(kafka_error(error)))
+        self._producer.send(
+            self._topic, key=verdict.chat_id.encode(), value=encode_verdict(verdict), done=self._on_done
+        )
 
     def poll(self) -> None:
         """Take acknowledgements."""
-        self._producer.poll(0)
+        self._producer.poll()
 
-    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            self._failed(describe(error))
+    def _on_done(self, failure: str | None) -> None:
+        if failure is None:
+            self._metrics.shadow_verdicts.inc()
+            self._failure = None
             return
-        self._metrics.shadow_verdicts.inc()
-        self._failure = None
-
-    def _failed(self, failure: str) -> None:
         self._metrics.shadow_dropped.labels("not_published").inc()
         if failure != self._failure:
             self._failure = failure
@@ -88,6 +51,4 @@ class ShadowPublisher:
 
     def close(self) -> None:
         """Send what is left within a short while and drop the rest."""
-        if self._producer.flush(_FLUSH_S):
-            self._producer.purge()
-            self._producer.flush(0)
+        self._producer.close()

@@ -1,38 +1,18 @@
 """Read both topics and report how far the shadow agrees."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from worker.errors import Fatal
-from worker.kafka.config import client_config, consumer_config
-from worker.kafka.errors import fatal, kafka_error
-from worker.kafka.ranges import fix_ranges
+from worker.kafka.client import open_admin_client
+from worker.kafka.config import consumer_config
+from worker.kafka.errors import fatal_while
+from worker.kafka.ranges import Since, fix_ranges, missing_topics
 from worker.kafka.topic_scan import scan
-from worker.process.logs import librdkafka_logger
-from worker.replay.plan.request import Span
-from worker.replay.report.account import move_matrices, print_matrices
-from worker.settings.worker import KafkaSettings
+from worker.moves.matrices import move_matrices, print_matrices
+from worker.settings.kafka import KafkaSettings
 from worker.shadow.comparison import Agreement, Comparison
-
-
-@dataclass(frozen=True)
-class TimeSpan:
-    """Records of one topic between two times."""
-
-    topic: str
-    since_ms: int | None
-    until_ms: int | None
-    spans: tuple[Span, ...] = ()
-    partitions: tuple[int, ...] = ()
-
-    @property
-    def topics(self) -> tuple[str, ...]:
-        """The topic, as `fix_ranges` asks for it."""
-        return (self.topic,)
 
 
 def compare_topics(
@@ -43,21 +23,19 @@ def compare_topics(
     Raises:
         Fatal: the brokers do not answer, or a topic is missing.
     """
-    _read(settings, TimeSpan(settings.verdict_topic, since_ms, until_ms), comparison.add_live)
-    _read(settings, TimeSpan(settings.shadow_topic, since_ms, None), comparison.add_shadow)
+    _read(settings, settings.verdict_topic, Since((settings.verdict_topic,), since_ms, until_ms), comparison.add_live)
+    _read(settings, settings.shadow_topic, Since((settings.shadow_topic,), since_ms), comparison.add_shadow)
 
 
-def _read(settings: KafkaSettings, wanted: TimeSpan, add: Callable[[bytes | None], None]) -> None:
-    admin = AdminClient(client_config(settings), logger=librdkafka_logger())
-    try:
-        if wanted.topic not in admin.list_topics(timeout=settings.request_timeout_s).topics:
-            raise Fatal(f"Kafka lacks the topic {wanted.topic}; expected verdicts in it; check the topic settings")
-        ranges = fix_ranges(admin, wanted, {}, timeout_s=settings.request_timeout_s)
-    except KafkaException as error:
-        raise fatal(kafka_error(error), f"fixing the range of {wanted.topic}") from error
-    for messages in scan(consumer_config(settings), ranges, timeout_s=settings.request_timeout_s):
-        for message in messages:
-            add(message.value())
+def _read(settings: KafkaSettings, topic: str, wanted: Since, add: Callable[[bytes | None], None]) -> None:
+    admin, timeout_s = open_admin_client(settings), settings.request_timeout_s
+    with fatal_while(f"fixing the range of {topic}"):
+        if missing_topics(admin, [topic], timeout_s=timeout_s):
+            raise Fatal(f"Kafka lacks the topic {topic}; expected verdicts in it; check the topic settings")
+        ranges = fix_ranges(admin, wanted, {}, timeout_s=timeout_s)
+    for records in scan(consumer_config(settings), ranges, timeout_s=timeout_s):
+        for record in records:
+            add(record.value)
 
 
 def print_agreement(agreement: Agreement, console: Console) -> None:

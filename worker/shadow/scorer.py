@@ -21,7 +21,7 @@ from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.process.tuning import be_nice
 from worker.record import Event, Row
-from worker.settings.worker import ShadowSettings
+from worker.settings.shadow import ShadowSettings
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
 

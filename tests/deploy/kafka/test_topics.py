@@ -11,8 +11,8 @@ from deploy.kafka.rights import command_line, rights_by_role
 from deploy.kafka.topics import PATH, Topic, topics_of
 from schemas.asyncapi import VERDICT_RETENTION_MS, asyncapi_document
 from tests.deploy.chart import DEPLOY, MINIMAL, Helm, one
+from worker.settings.kafka import KafkaSettings
 from worker.settings.redis import RedisSettings
-from worker.settings.worker import KafkaSettings
 
 SETTINGS = KafkaSettings(bootstrap_servers="kafka:9092")
 SERVERS = ["--bootstrap-server", "kafka:9092"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tests.worker.kafka.test_unknown_topic import Clock
+from tests.worker.kafka.test_retry import Clock
 from worker.kafka.assignment_check import EVERY_S, STANDS_S, WAITS_S, AssignmentCheck, assignment_check_of
-from worker.settings.worker import GroupProtocol, KafkaSettings
+from worker.settings.kafka import GroupProtocol, KafkaSettings
 
 MINE = "member-a"
 LONG_ENOUGH = range(round(STANDS_S / EVERY_S) + 2)

@@ -7,14 +7,14 @@ from confluent_kafka import Consumer, Producer
 from pydantic import SecretStr
 
 from worker.kafka.config import (
+    best_effort_config,
     client_config,
     consumer_config,
     producer_config,
     transactional_id_of,
     unused_settings,
 )
-from worker.settings.worker import Compression, GroupProtocol, KafkaSettings
-from worker.shadow.publisher import shadow_producer_config
+from worker.settings.kafka import Compression, GroupProtocol, KafkaSettings
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_every_producer_writes_the_codec_that_is_set(codec: Compression) -> None
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1", compression=codec)
     for config in (
         producer_config(settings, transactional_id=None, max_message_bytes=1_000_000),
-        shadow_producer_config(settings),
+        best_effort_config(settings),
     ):
         assert config["compression.type"] == codec.value
         Producer(config | {"log_level": 0})
@@ -122,4 +122,4 @@ def test_a_verdict_lands_where_java_puts_a_record_of_the_same_key() -> None:
     """Librdkafka's default is another hash: joins with `chat-events` by partition would miss."""
     settings = KafkaSettings(bootstrap_servers="broker:9092")
     config = producer_config(settings, transactional_id="t", max_message_bytes=1_000_000)
-    assert config["partitioner"] == shadow_producer_config(settings)["partitioner"] == "murmur2_random"
+    assert config["partitioner"] == best_effort_config(settings)["partitioner"] == "murmur2_random"

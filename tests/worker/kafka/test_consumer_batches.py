@@ -10,7 +10,8 @@ from worker.kafka.consumer import RecordConsumer
 from worker.kafka.reachability import Reachability
 from worker.process.metrics import Metrics
 from worker.record import Record
-from worker.settings.worker import BatchSettings, KafkaSettings
+from worker.settings.batch import BatchSettings
+from worker.settings.kafka import KafkaSettings
 
 TOPIC = "chat-events"
 BATCH_BYTES = BatchSettings().max_bytes

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 from worker.kafka.consumer import RecordConsumer
 from worker.kafka.reachability import Reachability
 from worker.process.metrics import Metrics
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 
 class ClosingClient:

@@ -6,7 +6,7 @@ import orjson
 
 from worker.kafka.fetch_metric import fetch_statistics, watch_brokers
 from worker.process.metrics import Metrics
-from worker.settings.worker import KafkaSettings
+from worker.settings.kafka import KafkaSettings
 
 TOPIC = "chat-events"
 

@@ -15,7 +15,6 @@ from worker.kafka.forwarded_headers import MAX_FORWARDED_BYTES, ForwardedHeaders
 from worker.outcome_encoding import OutputTopics
 from worker.process.metrics import Metrics
 from worker.record import Row
-from worker.replay.plan.selection import dead_letter_of
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -91,7 +90,7 @@ def test_a_name_that_is_no_utf_8_forwards_nothing_and_ends_nothing() -> None:
     assert ForwardedHeaders(forwarded_names(""), dropped).read(message) == ((), 0)
     assert n_dropped(dropped, "unreadable") == 1
     assert headers_of(message) == ()
-    assert dead_letter_of(cast("Message", UnreadableMessage())) is None
+    assert headers_of(cast("Message", UnreadableMessage())) is None
 
 
 def test_headers_in_their_thousands_are_given_back_at_once() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from worker.project.dead_letter_floor import KeptLetters, complete_from_ms
+from worker.kafka.retention import Kept
+from worker.project.dead_letter_floor import complete_from_ms
 from worker.project.merge import NewestOutcomes, Outcome, Versions, is_newer
 
 HOUR_MS = 3_600_000
@@ -74,18 +75,18 @@ def test_a_chat_with_an_outcome_that_cannot_be_read_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("kept", "retention_ms", "expected"),
     [
-        pytest.param([KeptLetters(0, 5), KeptLetters(0, None)], HOUR_MS, 0, id="nothing deleted"),
-        pytest.param([KeptLetters(3, 70), KeptLetters(0, 5)], None, 70, id="the oldest that is kept"),
-        pytest.param([KeptLetters(3, 70), KeptLetters(4, 90)], None, 90, id="of the partition that kept least"),
-        pytest.param([KeptLetters(3, NOW_MS - 5)], HOUR_MS, NOW_MS - HOUR_MS, id="rare letters, deleted by age"),
-        pytest.param([KeptLetters(3, NOW_MS - 9 * HOUR_MS)], HOUR_MS, NOW_MS - 9 * HOUR_MS, id="age deletes segments"),
-        pytest.param([KeptLetters(3, None)], HOUR_MS, NOW_MS - HOUR_MS, id="all deleted by age"),
-        pytest.param([KeptLetters(3, None)], None, NOW_MS, id="all deleted by who knows what"),
+        pytest.param([Kept(0, 5), Kept(0, None)], HOUR_MS, 0, id="nothing deleted"),
+        pytest.param([Kept(3, 70), Kept(0, 5)], None, 70, id="the oldest that is kept"),
+        pytest.param([Kept(3, 70), Kept(4, 90)], None, 90, id="of the partition that kept least"),
+        pytest.param([Kept(3, NOW_MS - 5)], HOUR_MS, NOW_MS - HOUR_MS, id="rare letters, deleted by age"),
+        pytest.param([Kept(3, NOW_MS - 9 * HOUR_MS)], HOUR_MS, NOW_MS - 9 * HOUR_MS, id="age deletes segments"),
+        pytest.param([Kept(3, None)], HOUR_MS, NOW_MS - HOUR_MS, id="all deleted by age"),
+        pytest.param([Kept(3, None)], None, NOW_MS, id="all deleted by who knows what"),
         pytest.param([], None, 0, id="no partition"),
     ],
 )
 def test_dead_letters_are_complete_from_where_nothing_was_deleted(
-    kept: list[KeptLetters], retention_ms: int | None, expected: int
+    kept: list[Kept], retention_ms: int | None, expected: int
 ) -> None:
     """A verdict before a deleted dead letter would come back as an `allow`."""
     assert complete_from_ms(kept, retention_ms=retention_ms, now_ms=NOW_MS) == expected

@@ -7,11 +7,28 @@ from confluent_kafka import Message
 
 from schemas import CodecLimits
 from tests.worker.kafka.test_forwarded_headers import UnreadableMessage
+from worker.kafka.topic_scan import ScannedRecord
 from worker.project.read import UnreadableOutcome, outcome_of_dead_letter
 
 
 class LetterOfAStranger(UnreadableMessage):
     """A record of the dead-letter topic that no worker wrote."""
+
+    def topic(self) -> str:
+        """Return where it lies."""
+        return "d"
+
+    def partition(self) -> int:
+        """Return where it lies."""
+        return 0
+
+    def offset(self) -> int:
+        """Return where it lies."""
+        return 0
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return its time, of no kind."""
+        return 0, -1
 
     def key(self) -> bytes:
         """Return the chat."""
@@ -32,5 +49,5 @@ class LetterOfAStranger(UnreadableMessage):
 def test_a_dead_letter_that_no_worker_wrote_spoils_its_chat_and_ends_nothing(letter: Message) -> None:
     """One such record would end every run at the same place."""
     with pytest.raises(UnreadableOutcome) as unreadable:
-        outcome_of_dead_letter(letter, CodecLimits())
+        outcome_of_dead_letter(ScannedRecord(letter), CodecLimits())
     assert unreadable.value.chat_id == "chat-1"

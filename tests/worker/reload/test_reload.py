@@ -17,7 +17,7 @@ from worker.process.metrics import Metrics
 from worker.reload.assembly import live_predictor
 from worker.reload.switch import PredictorSwitch
 from worker.reload.watcher import ReloadWatcher
-from worker.settings.worker import ModelSettings
+from worker.settings.model import ModelSettings
 
 POLICY = """
 name = "family"

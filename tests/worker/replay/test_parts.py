@@ -11,14 +11,16 @@ from schemas import CODES, Category, Decision, PolicyRef, Source, Verdict, categ
 from tests.schemas.payloads import make_verdict
 from tests.worker.kafka.fake_kafka import kafka_failure
 from tests.worker.payloads import kafka_settings
+from worker.kafka.partition_range import PartitionRange
+from worker.moves.counts import Outcomes
 from worker.outcome_encoding import OutgoingMessage
 from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
 from worker.replay.plan.planning import Choices, redriven, replay_settings, writes_cache
-from worker.replay.plan.replay_plan import PartitionRange, ReplayPlan, StoredReplay
+from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.plan.request import ReplayRequest, differences
 from worker.replay.report.account import Report
 from worker.replay.report.html import render_html
-from worker.replay.report.tally import Outcomes, Reading, Tally
+from worker.replay.report.tally import Reading, Tally
 from worker.replay.run.group_state import GroupState, finished_state
 from worker.replay.run.monitor import Lines
 from worker.replay.run.old_verdicts import OldVerdicts

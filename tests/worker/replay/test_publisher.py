@@ -11,10 +11,11 @@ from schemas import Decision, ModelRef, PolicyRef, RejectionReason, encode_verdi
 from tests.worker.kafka.fake_kafka import MEMBER
 from tests.worker.payloads import TOPICS, classification, event, record
 from worker.errors import BatchAborted, Fatal
+from worker.kafka.partition_range import PartitionRange
+from worker.moves.counts import Outcomes
 from worker.outcome_encoding import OutgoingMessage, next_offsets, settle, to_messages
 from worker.record import Rejection, Row
-from worker.replay.plan.replay_plan import PartitionRange
-from worker.replay.report.tally import Outcomes, Tally
+from worker.replay.report.tally import Tally
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.progress import PartitionProgress, Progress, mark_batch
 from worker.replay.run.publisher import Comparison, ReplayPublisher

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.integration.certificates import Certificates
+from worker.cache.connection import connect
 from worker.errors import SettingsError
-from worker.settings.redis import connect
 from worker.settings.source import read_settings, usable_settings
 
 SECRET = "hunter2-canary"  # noqa: S105  must not show anywhere

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from tests.command_line import run_main
 from worker.errors import SettingsError
+from worker.settings.kafka import Delivery
 from worker.settings.source import read_settings, setting_names
-from worker.settings.worker import Delivery, WorkerSettings
+from worker.settings.worker import WorkerSettings
 
 REPOSITORY = Path(__file__).parents[3]
 SECRET = "hunter2-canary"  # noqa: S105  must not show anywhere

@@ -14,10 +14,11 @@ from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdic
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import classification, event, record
 from worker.errors import BatchAborted
+from worker.kafka.best_effort import BestEffortProducer
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.record import Event, Rejection, Row
-from worker.settings.worker import ShadowSettings
+from worker.settings.shadow import ShadowSettings
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
 from worker.shadow.scorer import Shadow
@@ -83,7 +84,8 @@ class ShadowRig:
     def __init__(self, **settings: Any) -> None:
         self.metrics, self.model, self.producer = Metrics(CollectorRegistry()), Model(), Producer()
         self.predictor: Predictor | None = Predictor(self.model, SHADOW)  # type: ignore[arg-type]
-        publisher = ShadowPublisher(self.producer, "verdicts-shadow", self.metrics)  # type: ignore[arg-type]
+        producer = BestEffortProducer(self.producer)  # type: ignore[arg-type]
+        publisher = ShadowPublisher(producer, "verdicts-shadow", self.metrics)
         self.shadow = Shadow(
             ShadowSettings(**settings), predictor=lambda: self.predictor, publisher=publisher, metrics=self.metrics
         )

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from confluent_kafka import Message
-
 from model import Classifier
 from schemas import CodecLimits
 from worker.cache.verdict_cache import VerdictCache
 from worker.decode import Decoder
 from worker.hits_and_misses import chat_ids, fill_hits, misses_of
+from worker.kafka.partition_range import Partition
+from worker.kafka.topic_scan import ScannedRecord
 from worker.record import Record
-from worker.replay.plan.replay_plan import Partition, ReplayPlan
+from worker.replay.plan.replay_plan import ReplayPlan
 from worker.replay.plan.selection import Selection, dead_letter_of, with_origin
 from worker.verdict_builder import VerdictBuilder
 
@@ -38,31 +38,29 @@ class Count:
     reached: dict[Partition, int] = field(default_factory=dict)
     sample: list[Record] = field(default_factory=list)
 
-    def add(self, messages: Iterable[Message], selection: Selection, *, redrive: bool) -> None:
+    def add(self, scanned: Iterable[ScannedRecord], selection: Selection, *, redrive: bool) -> None:
         """Count one step."""
         n_sampled = len(self.sample)
-        for message in messages:
-            place = (str(message.topic()), message.partition() or 0)
-            offset, timestamp_ms = message.offset() or 0, message.timestamp()[1]
-            self.reached[place] = offset + 1
+        for one in scanned:
+            self.reached[one.topic, one.partition] = one.offset + 1
             self.n_records += 1
-            record = Record(*place, offset, timestamp_ms, message.key(), message.value())
-            letter = dead_letter_of(message) if redrive else None
+            record = Record(*one.place, one.timestamp_ms, one.key, one.value)
+            letter = dead_letter_of(one.headers) if redrive else None
             if not selection.takes(record, letter):
                 continue
             self.n_selected += 1
-            self.n_bytes += len(message)
+            self.n_bytes += len(one.value or b"")
             if len(self.sample) < min(_SAMPLE, n_sampled + _PER_STEP):
                 self.sample.append(with_origin(record, letter))
 
 
 def count(
-    steps: Iterator[list[Message]], plan: ReplayPlan, selection: Selection, *, limit_s: float
+    steps: Iterator[list[ScannedRecord]], plan: ReplayPlan, selection: Selection, *, limit_s: float
 ) -> tuple[Count, bool]:
     """Count records for at most `limit_s` seconds; return the count and whether all was read."""
     counted, deadline = Count(), time.monotonic() + limit_s
-    for messages in steps:
-        counted.add(messages, selection, redrive=plan.request.redrive)
+    for scanned in steps:
+        counted.add(scanned, selection, redrive=plan.request.redrive)
         if time.monotonic() > deadline:
             return counted, False
     return counted, True

@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from model import Bundle
 from schemas import Policy, PolicyRef, RejectionReason
 from worker.errors import Fatal, SettingsError
-from worker.kafka.errors import fatal, kafka_error
-from worker.kafka.ranges import fix_ranges, topic_ids
+from worker.kafka.client import KafkaAdmin
+from worker.kafka.errors import fatal_while
+from worker.kafka.partition_range import Partition, PartitionRange
+from worker.kafka.ranges import fix_ranges, partitions_of, topic_ids
 from worker.replay.plan.plan_store import PlanStore
-from worker.replay.plan.replay_plan import Partition, PartitionRange, ReplayPlan, StoredReplay
+from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.plan.request import ReplayRequest, chats_digest, differences, parse_span
+from worker.settings.kafka import Delivery
 from worker.settings.redis import OnRejected
-from worker.settings.worker import Delivery, WorkerSettings
+from worker.settings.worker import WorkerSettings
 
 _EARLIER_MS: Final = 3_600_000
 """Old verdicts are looked for from this long before the start time on: producers' clocks differ."""
@@ -146,7 +146,7 @@ class Planner:
         timeout_s: Longest wait for one answer.
     """
 
-    def __init__(self, admin: AdminClient, store: PlanStore, *, old_verdict_topic: str, timeout_s: float) -> None:
+    def __init__(self, admin: KafkaAdmin, store: PlanStore, *, old_verdict_topic: str, timeout_s: float) -> None:
         self._admin = admin
         self._store = store
         self._old_verdict_topic = old_verdict_topic
@@ -179,13 +179,11 @@ class Planner:
             Fatal: the brokers do not answer.
             SettingsError: the request names what is not there.
         """
-        try:
+        with fatal_while("fixing the range"):
             ids = topic_ids(self._admin, request.topics, timeout_s=self._timeout_s)
             behind = redriven(request, ids, others.values())
             ranges = fix_ranges(self._admin, request, behind, timeout_s=self._timeout_s)
             old = self._old_verdicts(request) if request.changes_topic else ()
-        except KafkaException as error:
-            raise fatal(kafka_error(error), "fixing the range") from error
         return ReplayPlan(
             replay_id=replay_id,
             request=request,
@@ -208,10 +206,8 @@ class Planner:
         return fix_ranges(self._admin, asked, {}, timeout_s=self._timeout_s)
 
     def _check_topics(self, plan: ReplayPlan) -> None:
-        try:
+        with fatal_while("describing topics"):
             ids = topic_ids(self._admin, plan.request.topics, timeout_s=self._timeout_s)
-        except KafkaException as error:
-            raise fatal(kafka_error(error), "describing topics") from error
         for topic, topic_id in plan.topic_ids.items():
             if ids[topic] != topic_id:
                 raise Fatal(
@@ -223,8 +219,7 @@ class Planner:
         """Return how many partitions the topics have got since the range was fixed."""
         if plan.request.partitions or plan.request.spans:
             return 0
-        known = self._admin.list_topics(timeout=self._timeout_s).topics
-        there = {(topic, partition) for topic in plan.request.topics for partition in known[topic].partitions}
+        there = partitions_of(self._admin, plan.request.topics, timeout_s=self._timeout_s)
         return len(there - plan.by_partition.keys())
 
 

@@ -2,31 +2,8 @@
 
 from pydantic import AwareDatetime
 
-from worker.replay.plan.request import Frozen, ReplayRequest
-
-Partition = tuple[str, int]
-"""Topic and partition."""
-
-
-class PartitionRange(Frozen):
-    """The offsets of one partition: `start` is read, `end` is not."""
-
-    topic: str
-    partition: int
-    start: int
-    end: int
-    n_lost: int = 0
-    """Offsets asked for that retention had deleted when the range was fixed: at most this many records."""
-
-    @property
-    def place(self) -> Partition:
-        """Topic and partition."""
-        return self.topic, self.partition
-
-    @property
-    def n_offsets(self) -> int:
-        """Offsets of the range: the most records it can hold."""
-        return self.end - self.start
+from worker.kafka.partition_range import Frozen, Partition, PartitionRange
+from worker.replay.plan.request import ReplayRequest
 
 
 class ReplayPlan(Frozen):

@@ -8,30 +8,16 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from schemas import PolicyRef, RejectionReason
 from worker.errors import SettingsError
+from worker.kafka.partition_range import Frozen, Span
 
 REPLAY_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A replay id ends in group and transactional ids, so it is kept to what Kafka's own names allow."""
 
 _SPAN: Final = re.compile(r"(?:(?P<topic>[A-Za-z0-9._-]+):)?(?P<partition>\d+):(?P<start>\d*)-(?P<end>\d*)")
-
-
-class Frozen(BaseModel):
-    """A value that other processes must read as it was written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Span(Frozen):
-    """Offsets of one partition, as asked for: `start` is read, `end` is not; None is the partition's own limit."""
-
-    topic: str
-    partition: int
-    start: int | None
-    end: int | None
 
 
 class ReplayRequest(Frozen):

@@ -3,15 +3,13 @@
 A chat is known by the record's key, as the contract says; only where a record has no key is its value looked into.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
-from confluent_kafka import Message
 from pydantic import ValidationError
 
 from schemas import DeadLetter, RejectionReason, Source
-from worker.kafka.forwarded_headers import headers_of
 from worker.record import Origin, Record
 from worker.replay.plan.request import ReplayRequest
 
@@ -58,10 +56,10 @@ def _chat(record: Record) -> bytes:
         return b""
 
 
-def dead_letter_of(message: Message) -> DeadLetter | None:
-    """Return the headers of a dead letter; None for a record that is none, which is judged as it lies there."""
+def dead_letter_of(headers: Sequence[tuple[str, bytes | None]]) -> DeadLetter | None:
+    """Return what headers say of a dead letter; None for a record that is none, which is judged as it lies there."""
     try:
-        return DeadLetter.from_headers(headers_of(message) or ())
+        return DeadLetter.from_headers(headers)
     except ValidationError:
         return None
 

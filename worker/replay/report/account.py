@@ -1,6 +1,5 @@
 """What a replay did, as numbers and as tables. Pure but for printing."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,13 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas import CODES, Decision
+from worker.kafka.partition_range import PartitionRange
+from worker.moves.counts import named_moves
+from worker.moves.matrices import Matrix, move_matrices, print_matrices, shown
 from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
-from worker.replay.plan.replay_plan import PartitionRange
-from worker.replay.report.tally import Outcomes, Tally
+from worker.replay.report.tally import Tally
 from worker.replay.run.group_state import GroupState
-
-_DECISIONS: Final = tuple(decision.value for decision in Decision)
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,10 @@ def print_report(report: Report, console: Console) -> None:
         table.add_column(name.removeprefix("n_").replace("_", " "), justify="left" if name == "topic" else "right")
     for one in state.plan.ranges:
         row = report.row(one)
-        table.add_row(*(escape(_shown(row[name])) for name in (*COLUMNS, *COLUMNS_LAST)))
+        table.add_row(*(escape(shown(row[name])) for name in (*COLUMNS, *COLUMNS_LAST)))
     line = report.line()
     table.add_section()
-    table.add_row("all", "", "", "", *(_shown(line[name]) for name in (*COLUMNS[4:], *COLUMNS_LAST)), style="bold")
+    table.add_row("all", "", "", "", *(shown(line[name]) for name in (*COLUMNS[4:], *COLUMNS_LAST)), style="bold")
     console.print(table)
     if (changes := report.changes()) is not None:
         _print_changes(report, changes, console)
@@ -116,42 +114,7 @@ def _print_changes(report: Report, changes: dict[str, Any], console: Console) ->
     )
 
 
-Matrix = tuple[str, tuple[str, ...], list[list[int]]]
-"""A title, the names of rows and columns, and the counts; [from][to]."""
-
-
 def matrices(report: Report) -> list[Matrix]:
     """Return the moves between decisions and between categories."""
     found = move_matrices(report.state.total.outcomes)
     return [(f"{what} that changed", names, cells) for what, names, cells in found]
-
-
-def named_moves(outcomes: Outcomes) -> dict[str, dict[str, int]]:
-    """Return the moves as JSON holds them: `allow>block` or `A>B` to a count."""
-    names = {name[0]: name for name in _DECISIONS}
-    return {
-        "decisions": {f"{names[move[0]]}>{names[move[1]]}": n for move, n in sorted(outcomes.decisions.items())},
-        "categories": {f"{move[0]}>{move[1]}": n for move, n in sorted(outcomes.categories.items())},
-    }
-
-
-def move_matrices(outcomes: Outcomes) -> list[Matrix]:
-    """Return the same of any moves, entitled `decisions` and `categories`."""
-    decisions = [[outcomes.decisions.get(was[0] + now[0], 0) for now in _DECISIONS] for was in _DECISIONS]
-    categories = [[outcomes.categories.get(was + now, 0) for now in CODES] for was in CODES]
-    return [("decisions", _DECISIONS, decisions), ("categories", CODES, categories)]
-
-
-def print_matrices(found: Iterable[Matrix], console: Console) -> None:
-    """Print matrices."""
-    for title, names, cells in found:
-        table = Table("from \\ to", *names, title=title, title_justify="left")
-        for was, row in zip(names, cells, strict=True):
-            table.add_row(was, *(_shown(count) if count else "" for count in row))
-        console.print(table)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -4,12 +4,13 @@ A tally is committed with the offset that it counts up to, in the same transacti
 a committed offset. So it survives every crash, is never ahead of or behind the verdicts, and any process can read it.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 import orjson
+
+from worker.moves.counts import Outcomes
 
 MAX_NOTE_BYTES: Final = 4_000
 """Below Kafka's default `offset.metadata.max.bytes` of 4,096. All 156 category moves with eight digits take 2,100."""
@@ -28,37 +29,11 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What was published."""
-
-    n_verdicts: int = 0
-    n_dead_letters: int = 0
-    n_compared: int = 0
-    """Verdicts on records that had an older verdict."""
-    n_changed: int = 0
-    """Of those, the ones with another category or decision."""
-    categories: Mapping[str, int] = field(default_factory=dict)
-    """Moves: old and new code, to a count; unchanged ones are left out."""
-    decisions: Mapping[str, int] = field(default_factory=dict)
-    """Moves: first letters of the old and the new decision, to a count."""
-
-    def __add__(self, other: "Outcomes") -> "Outcomes":
-        return Outcomes(
-            self.n_verdicts + other.n_verdicts,
-            self.n_dead_letters + other.n_dead_letters,
-            self.n_compared + other.n_compared,
-            self.n_changed + other.n_changed,
-            dict(Counter(self.categories) + Counter(other.categories)),
-            dict(Counter(self.decisions) + Counter(other.decisions)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Tally:
     """The account of one partition up to a committed offset."""
 
     reading: Reading = Reading()
-    outcomes: Outcomes = Outcomes()
+    outcomes: Outcomes = field(default_factory=Outcomes)
 
     @property
     def balances(self) -> bool:

@@ -4,19 +4,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from model import Bundle, load_bundle, load_policy
 from schemas import Policy
-from worker.app import make_cache, make_publisher, serve_health
 from worker.batch_size import BatchSize
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
-from worker.kafka.config import consumer_config
+from worker.kafka.client import KafkaAdmin, open_group_consumer
+from worker.kafka.control_topic import check_is_compacted
 from worker.kafka.probe import open_admin, probe
 from worker.kafka.publisher import TransactionalPublisher
 from worker.kafka.reachability import Reachability
@@ -25,9 +23,7 @@ from worker.loop import WorkerLoop
 from worker.outcome_encoding import OutputTopics
 from worker.predictor import Loaded, build_predictor
 from worker.process.lifecycle import Lifecycle
-from worker.process.logs import librdkafka_logger
 from worker.process.metrics import Metrics
-from worker.replay.plan.plan_store import check_control_topic
 from worker.replay.plan.planning import Choices, build_request, replay_settings, writes_cache
 from worker.replay.plan.replay_plan import ReplayPlan
 from worker.replay.plan.request import ReplayRequest
@@ -40,6 +36,7 @@ from worker.replay.run.range_consumer import RangeConsumer
 from worker.replay.run.replay_cache import ReadOnlyCache, YoungRecordsCache
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.worker import WorkerSettings
+from worker.wiring import make_cache, make_publisher, serve_health
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Standing:
     bundle: Bundle
     policy: Policy
     request: ReplayRequest
-    admin: AdminClient
+    admin: KafkaAdmin
     topics: OutputTopics
     lifecycle: Lifecycle
     console: Console
@@ -90,7 +87,7 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
     if request.changes_topic is not None:
         others |= {request.changes_topic: WRITE, live.kafka.verdict_topic: READ}
     topics = check_topics(admin, settings.kafka, inputs=request.topics, others=others)
-    check_control_topic(admin, settings.kafka.replay_topic, timeout_s=settings.kafka.request_timeout_s)
+    check_is_compacted(admin, settings.kafka.replay_topic, timeout_s=settings.kafka.request_timeout_s)
     return Standing(live, settings, choices, bundle, policy, request, admin, topics, lifecycle, console)
 
 
@@ -167,10 +164,7 @@ def _kafka_side(
 ) -> _KafkaSide:
     settings = standing.settings
     commits, progress = CommitPipeline(background=True), Progress()
-    client = Consumer(
-        consumer_config(settings.kafka) | {"enable.partition.eof": True, "error_cb": reachability.on_error},
-        logger=librdkafka_logger(),
-    )
+    client = open_group_consumer(settings.kafka, reachability.on_error, reports_ends=True)
     inner = make_publisher(settings, client, standing.topics, reachability)
     if not isinstance(inner, TransactionalPublisher):
         raise Fatal("a replay without transactions; expected exactly-once delivery; this is a bug")

@@ -1,12 +1,11 @@
 """How far a whole replay has come: the committed offsets of its group and the tallies beside them."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-
-from worker.replay.plan.replay_plan import Partition, ReplayPlan, StoredReplay
+from worker.kafka.client import KafkaAdmin
+from worker.kafka.committed import committed_offsets
+from worker.kafka.partition_range import Partition
+from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.report.tally import Tally, total
 
 
@@ -62,45 +61,16 @@ def finished_state(stored: StoredReplay) -> GroupState:
     return GroupState(stored.plan, {one.place: one.end for one in stored.plan.ranges}, tallies)
 
 
-def read_group_state(admin: AdminClient, group_id: str, plan: ReplayPlan, *, timeout_s: float) -> GroupState:
+def read_group_state(admin: KafkaAdmin, group_id: str, plan: ReplayPlan, *, timeout_s: float) -> GroupState:
     """Ask the brokers for the committed offsets and tallies.
-
-    A transaction that is still open is not waited for: what it will commit shows at the next look.
 
     Raises:
         KafkaException: the brokers do not answer, or refuse.
     """
-    places = [TopicPartition(one.topic, one.partition) for one in plan.ranges]
-    asked = ConsumerGroupTopicPartitions(group_id, places)
-    (future,) = admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=timeout_s).values()
+    places = [one.place for one in plan.ranges]
     offsets = {one.place: one.start for one in plan.ranges}
-    tallies = {one.place: Tally() for one in plan.ranges}
-    for found in future.result().topic_partitions:
-        if found.error is None and found.offset >= 0:
-            offsets[found.topic, found.partition] = found.offset
-            tallies[found.topic, found.partition] = Tally.from_note(found.metadata)
+    tallies = {place: Tally() for place in places}
+    for place, found in committed_offsets(admin, group_id, places, timeout_s=timeout_s).items():
+        offsets[place] = found.offset
+        tallies[place] = Tally.from_note(found.note)
     return GroupState(plan, offsets, tallies)
-
-
-def live_lag(admin: AdminClient, group_id: str, topic: str, *, timeout_s: float) -> int | None:
-    """Return the records that a live group has not committed yet; None where it has never committed anything.
-
-    Raises:
-        KafkaException: the brokers do not answer.
-    """
-    asked = ConsumerGroupTopicPartitions(group_id)
-    (future,) = admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=timeout_s).values()
-    committed = {
-        TopicPartition(found.topic, found.partition): found.offset
-        for found in future.result().topic_partitions
-        if found.topic == topic and found.offset >= 0
-    }
-    if not committed:
-        return None
-    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    ends = admin.list_offsets(dict.fromkeys(committed, latest), request_timeout=timeout_s)
-    highs: dict[Partition, int] = {(end.topic, end.partition): answer.result().offset for end, answer in ends.items()}
-    lag = 0
-    for at, offset in committed.items():
-        lag += max(0, highs[at.topic, at.partition] - offset)
-    return lag

@@ -6,15 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import orjson
-import structlog
-from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from worker.kafka.errors import describe, kafka_error
+from worker.kafka.retry import asked_once
 from worker.replay.run.group_state import GroupState
-
-log = structlog.get_logger()
 
 _LOOK_EVERY_S: Final = 1.0
 _LINE_EVERY_S: Final = 5.0
@@ -110,7 +106,7 @@ class Monitor:
     """Looks at the group about once a second, from the loop.
 
     Args:
-        look: Reads the state; raises KafkaException where the brokers do not answer.
+        look: Reads the state; whether the brokers answer or not.
         display: Shows it.
         on_state: Told of every state.
         clock: Monotonic seconds.
@@ -135,10 +131,8 @@ class Monitor:
         if now - self._looked_at < _LOOK_EVERY_S:
             return
         self._looked_at = now
-        try:
-            state = self._look()
-        except KafkaException as error:
-            log.warning("replay_state_unknown", error=describe(kafka_error(error)))
+        state = asked_once("replay_state_unknown", self._look)
+        if state is None:
             return
         self._display.show(state)
         self._on_state(state)

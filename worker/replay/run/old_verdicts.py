@@ -10,8 +10,8 @@ from typing import Any, Final
 import orjson
 
 from schemas import CATEGORY_NAMES, CODES, Category, CategoryLabel, Decision, Standing
+from worker.kafka.partition_range import Partition, PartitionRange
 from worker.record import Place
-from worker.replay.plan.replay_plan import Partition, PartitionRange
 
 _DECISIONS: Final = tuple(Decision)
 _N_CODES: Final = len(CODES) * len(_DECISIONS)

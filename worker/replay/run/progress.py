@@ -10,9 +10,10 @@ Invariant: a mark is set in the loop's thread for each batch before its commit s
 from dataclasses import dataclass, field, replace
 
 from worker.errors import Fatal
+from worker.kafka.partition_range import Partition, PartitionRange
+from worker.moves.counts import Outcomes
 from worker.record import Record
-from worker.replay.plan.replay_plan import Partition, PartitionRange
-from worker.replay.report.tally import Outcomes, Reading, Tally
+from worker.replay.report.tally import Reading, Tally
 
 
 @dataclass

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from schemas import Standing, Verdict, VerdictChange, encode_verdict_change
 from worker.errors import BatchAborted
+from worker.kafka.partition_range import Partition
 from worker.kafka.publisher import GroupMember, Notes, Offsets, TransactionalPublisher
+from worker.moves.counts import Outcomes
 from worker.outcome_encoding import OutgoingMessage
-from worker.replay.plan.replay_plan import Partition
-from worker.replay.report.tally import Outcomes
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.progress import Progress
 

@@ -6,17 +6,19 @@ behind the end is fetched; offsets without a record, and records that are not as
 
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, Message, TopicPartition
 
 from worker.errors import Fatal
-from worker.kafka.consumer import RecordConsumer
+from worker.kafka.client import KafkaConsumer
+from worker.kafka.consumer import ReadHeaders, RecordConsumer
+from worker.kafka.fetch_control import FetchControl
+from worker.kafka.partition_range import Partition
+from worker.kafka.positions import Position
 from worker.record import Record
-from worker.replay.plan.replay_plan import Partition, ReplayPlan
+from worker.replay.plan.replay_plan import ReplayPlan
 from worker.replay.plan.selection import Selection, dead_letter_of, with_origin
 from worker.replay.report.tally import Tally
 from worker.replay.run.progress import PartitionProgress, Progress, mark_batch
@@ -35,7 +37,7 @@ class RangeConsumer(RecordConsumer):
     """A subscribed consumer that reads the ranges of a plan and nothing else.
 
     Args:
-        consumer: A confluent_kafka Consumer that reports the ends of partitions.
+        consumer: A client that reports the ends of partitions.
         plan: The ranges.
         selection: Which records are taken.
         progress: Owned partitions; shared with the publisher.
@@ -49,7 +51,7 @@ class RangeConsumer(RecordConsumer):
 
     def __init__(
         self,
-        consumer: Consumer,
+        consumer: KafkaConsumer,
         *,
         plan: ReplayPlan,
         selection: Selection,
@@ -70,9 +72,9 @@ class RangeConsumer(RecordConsumer):
         self._guard = guard
         self._stopping = stopping
         self._held = False
-        self._paused: set[Partition] = set()
-        self._ends: list[TopicPartition] = []
-        self._holes: list[TopicPartition] = []
+        self._fetching = FetchControl(consumer)
+        self._ends: list[tuple[Partition, int]] = []
+        self._holes: list[Partition] = []
         self._not_taken: set[tuple[str, int, int]] = set()
         self._committed_at = self._polled_at = time.monotonic()
         self._publisher = publisher
@@ -105,16 +107,16 @@ class RangeConsumer(RecordConsumer):
         mark_batch(self._progress, taken)
         return taken
 
-    def _record(self, message: Message) -> Record | None:
-        error = message.error()
-        if error is not None and error.code() in {KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET}:
-            place = TopicPartition(str(message.topic()), message.partition() or 0, message.offset() or 0)
-            (self._ends if error.code() == KafkaError._PARTITION_EOF else self._holes).append(place)
+    def _on_end(self, place: Partition, offset: int) -> None:
+        self._ends.append((place, offset))
+
+    def _on_hole(self, place: Partition, told: str) -> None:  # noqa: ARG002  the loss is noted with its offsets
+        self._holes.append(place)
+
+    def _taken(self, record: Record, read_headers: ReadHeaders) -> Record | None:
+        if (record.topic, record.partition) not in self._progress:
             return None
-        record = super()._record(message)
-        if record is None or (record.topic, record.partition) not in self._progress:
-            return None
-        letter = dead_letter_of(message) if self._plan.request.redrive else None
+        letter = dead_letter_of(read_headers() or ()) if self._plan.request.redrive else None
         if not self._selection.takes(record, letter):
             self._not_taken.add(record.place)
         return with_origin(record, letter)
@@ -131,19 +133,14 @@ class RangeConsumer(RecordConsumer):
         return taken
 
     def _pass_ends(self) -> None:
-        for end in self._ends:
-            if (one := self._progress.get((end.topic, end.partition))) is not None and end.offset >= one.span.end:
-                one.pass_to(end.offset)
-        for hole in self._holes:
-            if (one := self._progress.get((hole.topic, hole.partition))) is not None:
-                low, _ = self._patiently("reading offset limits", partial(self.client.get_watermark_offsets, hole))
-                self._note_loss(one, low)
-                # The client has stopped fetching the partition, and a seek does not start it again in every state.
-                start = TopicPartition(hole.topic, hole.partition, one.frontier)
-                self.client.incremental_unassign([start])
-                self.client.incremental_assign([start])
-                self._paused.discard(one.span.place)
-        self._pause_what_is_read()
+        for place, offset in self._ends:
+            if (one := self._progress.get(place)) is not None and offset >= one.span.end:
+                one.pass_to(offset)
+        for place in self._holes:
+            if (one := self._progress.get(place)) is not None:
+                self._note_loss(one, self._positions.limits(place)[0])
+                self._fetching.restart(place, one.frontier)
+        self._fetch_what_is_left()
 
     def _note_loss(self, one: PartitionProgress, low: int) -> None:
         span, start = one.span, one.frontier
@@ -170,60 +167,55 @@ class RangeConsumer(RecordConsumer):
             self._publisher.commit([], {one.span.place: one.frontier for one in open_}, self.group_member())
         self._committed_at = time.monotonic()
 
-    def _start_of(self, found: TopicPartition, low: int, high: int) -> int:
-        place = (found.topic, found.partition)
-        span = self._spans.get(place)
+    def _start_of(self, position: Position) -> int:
+        (topic, partition), committed = position.place, position.committed
+        span = self._spans.get(position.place)
         if span is None:
-            return high
-        if found.offset == OFFSET_INVALID:
+            return position.high
+        if committed is None:
             raise Fatal(
-                f"{found.topic}[{found.partition}]: group {self._settings.group_id} has lost its committed offset; "
-                "expected the one that was committed with the plan; judging from the start would repeat verdicts: "
-                "start a replay with a new id over the range that is left"
+                f"{topic}[{partition}]: group {self._settings.group_id} has lost its committed offset; expected the "
+                "one that was committed with the plan; judging from the start would repeat verdicts: start a "
+                "replay with a new id over the range that is left"
             )
-        if found.offset > high:
+        if committed > position.high:
             raise Fatal(
-                f"{found.topic}[{found.partition}]: committed offset {found.offset}, but the broker holds {low}..{high}"
-                "; expected all that was there when the range was fixed; the topic was truncated or made again"
+                f"{topic}[{partition}]: committed offset {committed}, but the broker holds "
+                f"{position.low}..{position.high}; expected all that was there when the range was fixed; the topic was "
+                "truncated or made again"
             )
-        one = PartitionProgress.resumed(span, found.offset, Tally.from_note(found.metadata))
-        self._note_loss(one, low)
-        self._progress[place] = one
-        return min(one.frontier, high)
+        one = PartitionProgress.resumed(span, committed, Tally.from_note(position.note))
+        self._note_loss(one, position.low)
+        self._progress[position.place] = one
+        return min(one.frontier, position.high)
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        super()._on_assign(consumer, partitions)
-        self._paused -= {(p.topic, p.partition) for p in partitions}
-        self._pause_what_is_read()
+    def _on_assigned(self, places: Sequence[Partition]) -> None:
+        self._fetching.forget(places)
+        self._fetch_what_is_left()
 
-    def _release(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        super()._release(consumer, partitions)
-        for p in partitions:
-            self._progress.pop((p.topic, p.partition), None)
-            self._paused.discard((p.topic, p.partition))
+    def _on_released(self, places: Sequence[Partition]) -> None:
+        for place in places:
+            self._progress.pop(place, None)
+        self._fetching.forget(places)
 
     def rewind(self) -> None:
         """Go back to the committed offsets of all owned partitions; see `RecordConsumer.rewind`."""
         super().rewind()
-        self._pause_what_is_read()
+        self._fetch_what_is_left()
 
     def _hold(self, hold: bool) -> None:
         if hold != self._held:
             self._held = hold
-            self._pause_what_is_read()
+            self._fetch_what_is_left()
 
-    def _pause_what_is_read(self) -> None:
-        """Pause and resume partitions so that only what is left of the ranges is fetched."""
-        wanted = {
+    def _fetch_what_is_left(self) -> None:
+        """Fetch only what is left of the ranges."""
+        held = {
             place
             for place in self._assigned
             if self._held or place not in self._progress or self._progress[place].is_read
         }
-        if added := wanted - self._paused:
-            self.client.pause([TopicPartition(*place) for place in added])
-        if removed := (self._paused - wanted) & self._assigned.keys():
-            self.client.resume([TopicPartition(*place) for place in removed])
-        self._paused = wanted
+        self._fetching.hold(held, self._assigned.keys())
 
     def lag_records(self) -> int:
         """Return the offsets left in the owned ranges."""

@@ -1,23 +1,23 @@
 """Run a replay to the end of its range and account for it."""
 
-import os
 import threading
 from contextlib import ExitStack
 from functools import partial
 
 import structlog
-from confluent_kafka import KafkaException
 
 from worker.errors import SettingsError
+from worker.kafka.committed import group_lag
 from worker.kafka.config import consumer_config
-from worker.kafka.errors import fatal, kafka_error
+from worker.kafka.errors import fatal_while
 from worker.kafka.topic_scan import scan
-from worker.replay.plan.plan_store import PlanStore
+from worker.process.tuning import go_behind_live_workers
+from worker.replay.plan.plan_store import PlanStore, open_plan_store
 from worker.replay.plan.planning import Planner
 from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.report.account import Report
 from worker.replay.run.assembly import Extras, Standing, build_loop
-from worker.replay.run.group_state import GroupState, finished_state, live_lag
+from worker.replay.run.group_state import GroupState, finished_state
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.publisher import Comparison
 from worker.replay.run.throttle import LagGuard, RateLimit
@@ -33,7 +33,7 @@ def run_replay(standing: Standing) -> Report:
         SettingsError: the replay id stands for another replay.
     """
     settings, choices = standing.settings, standing.choices
-    store = PlanStore(settings.kafka, transactional_id=f"{standing.live.kafka.group_id}.replay-plans")
+    store = open_plan_store(settings.kafka, transactional_id=f"{standing.live.kafka.group_id}.replay-plans")
     planner = Planner(
         standing.admin, store, old_verdict_topic=standing.live.kafka.verdict_topic, timeout_s=standing.timeout_s
     )
@@ -53,11 +53,8 @@ def run_replay(standing: Standing) -> Report:
 
 
 def _look(standing: Standing, plan: ReplayPlan) -> GroupState:
-    try:
+    with fatal_while(f"reading the replay's committed offsets, group {standing.settings.kafka.group_id}"):
         return standing.look(plan)
-    except KafkaException as error:
-        group = standing.settings.kafka.group_id
-        raise fatal(kafka_error(error), f"reading the replay's committed offsets, group {group}") from error
 
 
 def _finish(store: PlanStore, plan: ReplayPlan, state: GroupState) -> StoredReplay:
@@ -72,12 +69,12 @@ def _old_verdicts(standing: Standing, plan: ReplayPlan) -> OldVerdicts | None:
     """Read what the verdict topic said before the plan; None where the lifecycle says stop."""
     old = OldVerdicts(plan.ranges, plan.replay_id)
     config = consumer_config(standing.settings.kafka)
-    for messages in scan(config, plan.old_verdicts, timeout_s=standing.settings.kafka.unreachable_exit_s):
+    for records in scan(config, plan.old_verdicts, timeout_s=standing.settings.kafka.unreachable_exit_s):
         if standing.lifecycle.stopping.is_set():
             return None
         standing.lifecycle.beat()
-        for message in messages:
-            old.add(message.value())
+        for record in records:
+            old.add(record.value)
     log.info("old_verdicts_read", n_known=old.n_known)
     return old
 
@@ -86,20 +83,18 @@ def _guard(standing: Standing) -> LagGuard | None:
     if not standing.choices.low_priority:
         return None
     # On one machine the live workers go first; across machines the lag decides.
-    os.nice(10)
+    go_behind_live_workers()
     kafka = standing.live.kafka
 
     def lag() -> int | None:
-        return live_lag(standing.admin, kafka.group_id, kafka.input_topic, timeout_s=standing.timeout_s)
+        return group_lag(standing.admin, kafka.group_id, kafka.input_topic, timeout_s=standing.timeout_s)
 
-    try:
+    with fatal_while(f"reading the live workers' lag, group {kafka.group_id}"):
         if lag() is None:
             raise SettingsError(
                 f"--priority low: group {kafka.group_id} has never committed an offset of {kafka.input_topic}"
                 "; expected the live workers' group; check MODERATION_KAFKA__GROUP_ID and MODERATION_KAFKA__INPUT_TOPIC"
             )
-    except KafkaException as error:
-        raise fatal(kafka_error(error), f"reading the live workers' lag, group {kafka.group_id}") from error
     return LagGuard(lambda: lag() or 0, max_lag=standing.choices.max_live_lag)
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from confluent_kafka import KafkaException
 
-from worker.kafka.errors import describe, kafka_error
+from worker.kafka.retry import asked_once
 
 log = structlog.get_logger()
 
@@ -83,11 +82,9 @@ class LagGuard:
         if self._holding:
             self.held_s += now - self._read_at
         self._read_at = now
-        try:
-            lag = self._read_lag()
-        except KafkaException as error:
+        lag = asked_once("live_lag_unknown", self._read_lag)
+        if lag is None:
             # Brokers too busy to tell the lag are no reason to load them more.
-            log.warning("live_lag_unknown", error=describe(kafka_error(error)))
             self._holding = True
             return True
         hold = lag > (self._max_lag // 2 if self._holding else self._max_lag)

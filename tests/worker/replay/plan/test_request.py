@@ -3,7 +3,8 @@
 import pytest
 
 from worker.errors import SettingsError
-from worker.replay.plan.request import Span, chats_digest, parse_span
+from worker.kafka.partition_range import Span
+from worker.replay.plan.request import chats_digest, parse_span
 
 
 @pytest.mark.parametrize(

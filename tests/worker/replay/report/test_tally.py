@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import CODES
-from worker.replay.report.tally import MAX_NOTE_BYTES, Outcomes, Reading, Tally, total
+from worker.moves.counts import Outcomes
+from worker.replay.report.tally import MAX_NOTE_BYTES, Reading, Tally, total
 
 COUNTS = st.integers(min_value=0, max_value=2**40)
 

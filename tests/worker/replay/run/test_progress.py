@@ -4,8 +4,9 @@ import pytest
 
 from tests.worker.payloads import record
 from worker.errors import Fatal
-from worker.replay.plan.replay_plan import PartitionRange
-from worker.replay.report.tally import Outcomes, Reading, Tally
+from worker.kafka.partition_range import PartitionRange
+from worker.moves.counts import Outcomes
+from worker.replay.report.tally import Reading, Tally
 from worker.replay.run.progress import PartitionProgress, mark_batch
 
 PLACE = ("chat-events", 0)

@@ -7,16 +7,14 @@ gets the marker of its newest record: what is older in Redis goes; what that rec
 from collections.abc import Generator
 from typing import Any, Final
 
-from confluent_kafka import Message
-
 from schemas import CodecLimits, Source
+from worker.cache.chats import chat_of
 from worker.cache.entries import Entry, newest_entries
 from worker.cache.owed_entries import OwedRange, owed_entry
 from worker.kafka.config import consumer_config
-from worker.kafka.topic_scan import scan
-from worker.project.chats import chat_of
-from worker.replay.plan.replay_plan import PartitionRange
-from worker.settings.worker import KafkaSettings
+from worker.kafka.partition_range import PartitionRange
+from worker.kafka.topic_scan import ScannedRecord, scan
+from worker.settings.kafka import KafkaSettings
 
 _STEP_RECORDS: Final = 50
 """Records in memory at once beside the worker's own batch: a record may have megabytes."""
@@ -46,8 +44,8 @@ class OwedRangeReader:
             self._consumer_config(), [span], timeout_s=self._settings.unreachable_exit_s, step_records=_STEP_RECORDS
         )
         try:
-            for messages in steps:
-                yield newest_entries(filter(None, map(self._marker, messages)))
+            for records in steps:
+                yield newest_entries(filter(None, map(self._marker, records)))
         finally:
             steps.close()
 
@@ -59,14 +57,11 @@ class OwedRangeReader:
             "fetch.max.bytes": self._settings.prefetch_max_bytes,
         }
 
-    def _marker(self, message: Message) -> Entry | None:
-        chat_id = chat_of(message.key(), message.value(), self._limits)
+    def _marker(self, record: ScannedRecord) -> Entry | None:
+        chat_id = chat_of(record.key, record.value, self._limits)
         if chat_id is None:
             return None
         source = Source(
-            topic=str(message.topic()),
-            partition=message.partition() or 0,
-            offset=message.offset() or 0,
-            timestamp_ms=message.timestamp()[1],
+            topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
         )
         return owed_entry(chat_id, source)

@@ -1,0 +1,1 @@
+"""How verdicts moved between categories and between decisions: counts, and the tables that show them."""

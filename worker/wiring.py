@@ -1,0 +1,104 @@
+"""Parts that the live worker and its replays put together in the same way: cache, publisher and health port."""
+
+from contextlib import ExitStack
+from functools import partial
+
+import structlog
+
+from worker.cache.connection import connect
+from worker.cache.forged import HighWatermark
+from worker.cache.owing_cache import OwingCache
+from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
+from worker.kafka.client import KafkaConsumer, open_producer
+from worker.kafka.config import transactional_id_of
+from worker.kafka.consumer import RecordConsumer
+from worker.kafka.owed_range import OwedRangeReader
+from worker.kafka.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
+from worker.kafka.reachability import Reachability
+from worker.outcome_encoding import OutputTopics
+from worker.process.health import HealthServer
+from worker.process.lifecycle import Lifecycle
+from worker.process.metrics import Metrics
+from worker.settings.worker import WorkerSettings
+
+log = structlog.get_logger()
+
+
+def make_cache(settings: WorkerSettings, metrics: Metrics, high_watermark: HighWatermark | None = None) -> VerdictCache:
+    """Return the verdict cache, or its stand-in where no Redis is set."""
+    if settings.redis.url is None:
+        log.warning("cache_off", remedy="set MODERATION_REDIS__URL to keep verdicts")
+        return NoCache()
+    inner = RedisVerdictCache(connect(settings.redis), settings.redis, metrics, high_watermark)
+    cache = OwingCache(inner, settings.redis, metrics, OwedRangeReader(settings.kafka, settings.codec))
+    # A Redis that refuses the worker says so at its start and not with the first event.
+    cache.get_many([""])
+    return cache
+
+
+def make_publisher(
+    settings: WorkerSettings,
+    consumer: KafkaConsumer,
+    topics: OutputTopics,
+    reachability: Reachability,
+    *,
+    published: Published = lambda _duration_s, _n_messages: None,
+) -> Publisher:
+    """Return the publisher that the delivery setting asks for, initialised."""
+    kafka = settings.kafka
+    transactional_id = transactional_id_of(kafka)
+    make_producer = partial(
+        open_producer,
+        kafka,
+        transactional_id=transactional_id,
+        max_message_bytes=max(topics.verdict_max_bytes, topics.dead_letter_max_bytes),
+        on_error=reachability.on_error,
+    )
+    if transactional_id is None:
+        return AtLeastOncePublisher(
+            make_producer(), consumer, request_timeout_s=kafka.request_timeout_s, published=published
+        )
+    return TransactionalPublisher(
+        make_producer,
+        transaction_timeout_s=kafka.transaction_timeout_s,
+        request_timeout_s=kafka.request_timeout_s,
+        unreachable_exit_s=kafka.unreachable_exit_s,
+        published=published,
+        name=transactional_id,
+    )
+
+
+def serve_health(
+    *,
+    settings: WorkerSettings,
+    stack: ExitStack,
+    lifecycle: Lifecycle,
+    consumer: RecordConsumer,
+    reachability: Reachability,
+    metrics: Metrics,
+) -> None:
+    """Open the health port, where one is set, until the stack unwinds."""
+    if not settings.http.port:
+        return
+
+    def live() -> str | None:
+        silent_s = lifecycle.silent_s
+        limit_s = settings.http.stalled_after_s
+        return f"the loop has not come round for {silent_s:.0f} s" if silent_s > limit_s else None
+
+    def ready() -> str | None:
+        if lifecycle.stopping.is_set():
+            return "stopping"
+        if not reachability.reachable:
+            return "no Kafka broker is reachable"
+        return None if consumer.joined else "the consumer group has not assigned partitions yet"
+
+    server = HealthServer(
+        host=settings.http.host,
+        port=settings.http.port,
+        live=live,
+        ready=ready,
+        registry=metrics.registry,
+    )
+    stack.callback(server.close)
+    log.info("health_listening", host=settings.http.host, port=server.port)
