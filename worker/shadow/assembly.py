@@ -12,7 +12,7 @@ from worker.process.logs import librdkafka_logger
 from worker.process.metrics import Metrics
 from worker.reload.switch import PredictorSwitch, shown_in
 from worker.reload.watcher import Inbox, ReloadWatcher
-from worker.settings.worker import WorkerSettings
+from worker.settings.worker import ModelSettings, WorkerSettings
 from worker.shadow.publisher import ShadowPublisher, shadow_producer_config
 from worker.shadow.scorer import NICENESS, Shadow
 
@@ -31,21 +31,27 @@ def shadow_topics(settings: WorkerSettings) -> Uses:
     return {} if settings.shadow.model_path is None else {settings.kafka.shadow_topic: WRITE}
 
 
-def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -> RunningShadow | None:
-    """Start the shadow, where one is set, until the stack unwinds.
-
-    Its bundle is loaded in the background: one that is refused, or slow, holds nothing up. It follows its files as the
-    live one does.
-    """
+def shadow_model(settings: WorkerSettings) -> ModelSettings | None:
+    """Return the settings of the shadow's model, where one is set: those of the live one with its own files."""
     if settings.shadow.model_path is None:
         return None
-    model = settings.model.model_copy(
+    return settings.model.model_copy(
         update={
             "path": settings.shadow.model_path,
             "policy_path": settings.shadow.policy_path or settings.model.policy_path,
             "n_threads": 1,
         }
     )
+
+
+def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -> RunningShadow | None:
+    """Start the shadow, where one is set, until the stack unwinds.
+
+    Its bundle is loaded in the background: one that is refused, or slow, holds nothing up. It follows its files as the
+    live one does.
+    """
+    if (model := shadow_model(settings)) is None:
+        return None
     inbox: Inbox = queue.SimpleQueue()
     on_swap = shown_in(metrics, metrics.shadow_model_info, "shadow", inbox.put)
     switch: PredictorSwitch[None] = PredictorSwitch(None, on_swap)
