@@ -7,6 +7,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from schemas import CODES, Decision
 from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
@@ -143,11 +144,13 @@ def move_matrices(outcomes: Outcomes) -> list[Matrix]:
 
 
 def print_matrices(found: Iterable[Matrix], console: Console) -> None:
-    """Print matrices."""
+    """Print matrices; decisions stand in the order allow, review, block, so a move to the right is stricter."""
     for title, names, cells in found:
         table = Table("from \\ to", *names, title=title, title_justify="left")
-        for was, row in zip(names, cells, strict=True):
-            table.add_row(was, *(_shown(count) if count else "" for count in row))
+        for i, (was, row) in enumerate(zip(names, cells, strict=True)):
+            styles = [("green" if j > i else "red") if names == _DECISIONS else "" for j in range(len(row))]
+            shown = zip(row, styles, strict=True)
+            table.add_row(was, *(Text(_shown(count), style) if count else "" for count, style in shown))
         console.print(table)
 
 
