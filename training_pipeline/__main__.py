@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the data, the run or th
 """
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -28,7 +27,7 @@ from training_pipeline.recipe.commands import app as recipe_app
 from training_pipeline.release.commands import app as release_app
 from training_pipeline.report.commands import app as report_app
 from training_pipeline.train.commands import app as train_app
-from training_pipeline.train.run_folder import chosen_epoch, encoder_of
+from training_pipeline.train.run_folder import encoder_of
 
 EXIT_UNEXPECTED: Final = 1
 EXIT_REFUSED: Final = 3
@@ -119,35 +118,6 @@ def export(
     ref = load_bundle(out).ref
     Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
     _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
-
-
-@app.command(name="quantise-compare")
-def quantise_compare(
-    *,
-    run: RunOption,
-    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Labelled chats to compare on.")],
-    training: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Chats that static schemes observe.")],
-    epoch: EpochOption = 0,
-    encoder: EncoderOption = None,
-    threads: ThreadsOption = 0,
-    passes: Annotated[int, typer.Option(min=1, help="Interleaved timing passes.")] = 7,
-    chats: Annotated[int, typer.Option(min=1, help="Chats to compare on, from the start of the file.")] = 400,
-) -> None:
-    """Compare ways to quantise a checkpoint: speed, agreement with float, and dependence on neighbours."""
-    from training_pipeline.graph.quantise_compare import compare, print_comparison  # noqa: PLC0415
-
-    rows = compare(
-        run,
-        epoch or chosen_epoch(run),
-        _encoder(encoder) or encoder_of(run),
-        data,
-        training,
-        n_threads=threads or available_cpus(),
-        n_passes=passes,
-        n_chats=chats,
-    )
-    print_comparison(rows, Console(width=200))
-    _print_json({"schemes": [asdict(row) for row in rows]})
 
 
 app.add_typer(release_app)

@@ -86,7 +86,7 @@ class Graph:
 
 
 class Products(Protocol):
-    """How tables are looked up and matrices multiplied: in float, or in one of the quantised ways."""
+    """How tables are looked up and matrices multiplied: in float, or in INT8."""
 
     def look_up(self, graph: Graph, table: FloatMatrix, ids: str, site: str) -> str:
         """Emit rows of `table` at `ids`, float32 [..., columns]."""

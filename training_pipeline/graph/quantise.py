@@ -15,7 +15,6 @@ Source: per-token activation and per-channel weight scales as in Yao et al., Zer
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -53,46 +52,16 @@ def quantise_columns(
     return levels, scales
 
 
-class Int8Tables:
-    """Embedding tables in INT8 with one scale per row, widened after the look-up."""
+class PerTokenProducts:
+    """INT8 products with one activation scale per token; embedding tables with one scale per row. See `Products`."""
 
     def look_up(self, graph: Graph, table: FloatMatrix, ids: str, site: str) -> str:
-        """Emit rows of `table` at `ids`, float32 [..., columns]."""
+        """Emit rows of `table` at `ids`, float32 [..., columns], widened after the look-up."""
         levels, scales = quantise_columns(table.T)
         found = graph.node("Gather", [graph.constant(f"{site}.levels", levels.T), ids], f"{site}.found")
         scale = graph.node("Gather", [graph.constant(f"{site}.scales", scales[:, None]), ids], f"{site}.scale")
         widened = graph.node("Cast", [found], f"{site}.widened", to=TensorProto.FLOAT)
         return graph.node("Mul", [widened, scale], f"{site}.rows")
-
-
-@dataclass(frozen=True)
-class QuantisedActivations:
-    """Names of levels (uint8), their scale and their zero level in the graph."""
-
-    levels: str
-    scale: str
-    zero: str
-
-    def product(self, graph: Graph, weight: FloatMatrix, site: str, *, level_max: int) -> str:
-        """Emit the product with a weight that is quantised per column, float32."""
-        levels, scales = quantise_columns(weight, level_max=level_max)
-        weight_levels = graph.constant(f"{site}.levels", levels)
-        weight_scales = graph.constant(f"{site}.scales", scales)
-        inputs = [self.levels, weight_levels, self.scale, weight_scales, self.zero]
-        return graph.fused("MatMulIntegerToFloat", inputs, f"{site}.integer_product")
-
-
-@dataclass(frozen=True)
-class PerTokenProducts(Int8Tables):
-    """INT8 products with one activation scale per token.
-
-    Args:
-        activation_level_max: Largest distance of an activation level from the zero level.
-        weight_level_max: Largest magnitude of a weight level.
-    """
-
-    activation_level_max: int = INT8_LEVEL_MAX
-    weight_level_max: int = WEIGHT_LEVEL_MAX
 
     def multiply(
         self, graph: Graph, x: str, weights: Sequence[FloatMatrix], site: str, *, least: float | None = None
@@ -102,24 +71,33 @@ class PerTokenProducts(Int8Tables):
         step = graph.constant(f"activation.step.{n_above}", np.array(1 / n_above, dtype=np.float32))
         unit = graph.node("Div", [x, scale], f"{site}.unit")
         levels = graph.node("QuantizeLinear", [unit, step, zero], f"{site}.x_levels")
-        quantised = QuantisedActivations(levels, step, zero)
         outputs = []
         for i, weight in enumerate(weights):
-            product = quantised.product(graph, weight, f"{site}.{i}", level_max=self.weight_level_max)
+            weight_levels, weight_scales = quantise_columns(weight, level_max=WEIGHT_LEVEL_MAX)
+            inputs = [
+                levels,
+                graph.constant(f"{site}.{i}.levels", weight_levels),
+                step,
+                graph.constant(f"{site}.{i}.scales", weight_scales),
+                zero,
+            ]
+            product = graph.fused("MatMulIntegerToFloat", inputs, f"{site}.{i}.integer_product")
             outputs.append(graph.node("Mul", [product, scale], f"{site}.{i}.product"))
         return outputs
 
-    def _even(self, graph: Graph, x: str, site: str) -> tuple[str, str, int]:
+    @staticmethod
+    def _even(graph: Graph, x: str, site: str) -> tuple[str, str, int]:
         """Emit each token's largest magnitude; return it with the zero level and the levels above that."""
         magnitudes = graph.node("Abs", [x], f"{site}.magnitudes")
         largest = graph.node("ReduceMax", [magnitudes], f"{site}.largest", axes=[-1], keepdims=1)
         tiny = graph.constant("activation.tiny", np.array(_SMALLEST_MAGNITUDE, dtype=np.float32))
         zero = graph.constant("activation.zero", np.array(_ACTIVATION_ZERO, dtype=np.uint8))
-        return graph.node("Max", [largest, tiny], f"{site}.scale"), zero, self.activation_level_max
+        return graph.node("Max", [largest, tiny], f"{site}.scale"), zero, INT8_LEVEL_MAX
 
-    def _uneven(self, graph: Graph, x: str, site: str, least: float) -> tuple[str, str, int]:
+    @staticmethod
+    def _uneven(graph: Graph, x: str, site: str, least: float) -> tuple[str, str, int]:
         """Do the same where values reach far above zero and hardly below: most levels lie above."""
-        n_above = 2 * self.activation_level_max - _UNEVEN_ZERO
+        n_above = 2 * INT8_LEVEL_MAX - _UNEVEN_ZERO
         largest = graph.node("ReduceMax", [x], f"{site}.largest", axes=[-1], keepdims=1)
         # Below this scale the levels under zero would not reach down to `least`.
         smallest = -least * n_above / _UNEVEN_ZERO
