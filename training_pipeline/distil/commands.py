@@ -101,7 +101,6 @@ def distil(
     from training_pipeline.distil.student import StudentShape  # noqa: PLC0415
     from training_pipeline.distil.student_chats import Mixing  # noqa: PLC0415
     from training_pipeline.encoder.files import resolve_encoder  # noqa: PLC0415
-    from training_pipeline.train.tracking import Tracking  # noqa: PLC0415
 
     set_threads(threads)
     request = DistilRequest(
@@ -118,7 +117,7 @@ def distil(
         allow_seen_held_out=allow_seen_held_out,
         n_threads=threads or available_cpus(),
     )
-    finish(run(request, tracking=Tracking(cpu=cpu), progress=_soft_label_progress))
+    finish(run(request, cpu=cpu, progress=_soft_label_progress))
 
 
 @app.command(name="distil-report")

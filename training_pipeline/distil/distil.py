@@ -25,7 +25,6 @@ from training_pipeline.distil.student import StudentShape, write_student
 from training_pipeline.distil.student_chats import Mixing, write_student_chats
 from training_pipeline.distil.teachers import is_known_of_all, load_teacher, unseen_by_all
 from training_pipeline.train.config import TrainConfig
-from training_pipeline.train.tracking import Tracking
 from training_pipeline.train.train import run_training
 
 
@@ -53,14 +52,14 @@ class DistilRequest:
 def distil(
     request: DistilRequest,
     *,
-    tracking: Tracking = Tracking(),  # noqa: B008  (frozen)
+    cpu: bool = False,
     progress: Callable[[], AbstractContextManager[OnProgress | None]] = nullcontext,
 ) -> dict[str, Any]:
     """Make the student and return where it is and what it was made of.
 
     Args:
         request: What to distil from what.
-        tracking: What the student's training reports besides its log.
+        cpu: Train on the CPU even where there is a GPU.
         progress: Opens a display of how far the teachers' answers are; closed before training opens its own.
 
     Raises:
@@ -108,7 +107,7 @@ def distil(
     }
     (out / RECORD_NAME).write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
     checkpoint = run_training(
-        [out / CHATS_NAME], request.dev, out / RUN_NAME, config, encoder=out / STUDENT_NAME, tracking=tracking
+        [out / CHATS_NAME], request.dev, out / RUN_NAME, config, encoder=out / STUDENT_NAME, cpu=cpu
     )
     return {"checkpoint": str(checkpoint), "data": str(out / CHATS_NAME), "chats": counts, "student": student}
 

@@ -4,7 +4,7 @@ Speed does not depend on the weights, and none have to be fetched. The graph has
 transformer optimiser would put them in, and is then quantised by `quantize_dynamic` with its defaults.
 `python -m loadtest compare` runs this module, in an environment that has onnx and no torch.
 
-    python -m training_pipeline.reference_graph FILE
+    python -m training_pipeline.graph.reference_graph FILE
 """
 
 import sys

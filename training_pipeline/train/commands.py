@@ -92,13 +92,6 @@ def train(
     ] = None,
     seed: Annotated[int | None, _number("--seed", "Decides split, order and start.", default=_DEFAULTS.seed)] = None,
     split_seed: Annotated[int | None, _number("--split-seed", "Decides the split.", default="the seed")] = None,
-    tracker: Annotated[
-        list[str] | None, typer.Option("--tracker", help="mlflow or wandb (offline); needs the tracking extra.")
-    ] = None,
-    emissions: Annotated[
-        str | None,
-        typer.Option("--emissions", help="Measure energy and emissions with this country's power mix, such as DEU."),
-    ] = None,
     cpu: CpuOption = False,
     threads: ThreadsOption = 0,
 ) -> None:
@@ -130,7 +123,6 @@ def train(
     built = build_config(config, {**parse_fields(fields or []), **flags_given(flags)})
     from training_pipeline.encoder.files import resolve_encoder  # noqa: PLC0415  (torch takes seconds to import)
     from training_pipeline.train.run_folder import read_log  # noqa: PLC0415
-    from training_pipeline.train.tracking import Tracking  # noqa: PLC0415
     from training_pipeline.train.train import run_training  # noqa: PLC0415
 
     set_threads(threads)
@@ -141,7 +133,7 @@ def train(
         built,
         licence_classes=frozenset(licence_class or ()),
         encoder=None if encoder is None else resolve_encoder(encoder, allow_download=allow_download),
-        tracking=Tracking(trackers=tuple(tracker or ()), emissions_country=emissions, cpu=cpu),
+        cpu=cpu,
     )
     epoch = int(checkpoint.stem.rpartition("-")[2])
     finish({"checkpoint": str(checkpoint), "epoch": epoch, "n_epochs_done": len(read_log(out)), **read_log(out)[epoch]})

@@ -30,7 +30,7 @@ LossOfRows = Callable[[NDArray[np.int64]], torch.Tensor]
 """Mean loss of the chats at these positions, a scalar on the device."""
 
 
-def start_accelerator(config: TrainConfig, *, cpu: bool = False, trackers: tuple[str, ...] = ()) -> Accelerator:
+def start_accelerator(config: TrainConfig, *, cpu: bool = False) -> Accelerator:
     """Return the accelerator of this process: CPU, one GPU, or one of several under `accelerate launch`.
 
     Raises:
@@ -42,7 +42,7 @@ def start_accelerator(config: TrainConfig, *, cpu: bool = False, trackers: tuple
     # The precision of an earlier run in this process would otherwise hold for all later ones.
     AcceleratorState._reset_state()  # noqa: SLF001  (accelerate has no public way)
     precision = "fp16" if config.fp16 else "bf16" if config.bf16 else "no"
-    return Accelerator(cpu=cpu, mixed_precision=precision, log_with=list(trackers) or None)
+    return Accelerator(cpu=cpu, mixed_precision=precision)
 
 
 @dataclass(frozen=True)

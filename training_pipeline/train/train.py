@@ -6,7 +6,7 @@ of each step; the run's folder must then be visible to all of them.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,9 +42,10 @@ from training_pipeline.train.run_folder import (
     weights_path,
 )
 from training_pipeline.train.state import TrainingState, start_accelerator
-from training_pipeline.train.tracking import Tracking, tracked
 
 log = structlog.get_logger()
+
+OnEpoch = Callable[[Mapping[str, Any]], None]
 
 _BUCKET_BATCHES: Final = 24
 """Batches whose chats are sorted by length together: enough to save padding, few enough to keep batches random."""
@@ -74,7 +75,7 @@ def run_training(
     *,
     licence_classes: frozenset[str] = frozenset(),
     encoder: Path | None = None,
-    tracking: Tracking = Tracking(),  # noqa: B008  (frozen)
+    cpu: bool = False,
 ) -> Path:
     """Read the chats, hold the calibration part out, train on the rest and return the chosen checkpoint's path.
 
@@ -85,7 +86,7 @@ def run_training(
         config: Everything else that decides the run.
         licence_classes: Keep only chats of these classes; empty keeps all.
         encoder: Folder of the pretrained encoder; the packaged MiniLM where None.
-        tracking: What is reported besides the log.
+        cpu: Train on the CPU even where there is a GPU.
 
     Returns:
         The last epoch's weights, or the best one's where the run may stop early.
@@ -94,10 +95,9 @@ def run_training(
         ValueError: a file holds something else, the folder holds another run, or the encoder or the hardware cannot
             do what the configuration asks.
     """
-    tracking.check()
     encoder = encoder or default_encoder_path()
     check_encoder(encoder, max_tokens=config.windowing.max_tokens)
-    accelerator = start_accelerator(config, cpu=tracking.cpu)
+    accelerator = start_accelerator(config, cpu=cpu)
     chats = read_labelled_chats(data, config.windowing, licence_classes)
     dev_chats = None if dev is None else read_labelled_chats([dev], config.windowing, frozenset())
     with accelerator.main_process_first():
@@ -125,7 +125,7 @@ def run_training(
         config=config,
         folder=out,
         selection=chats.take(parts.selection),
-        tracking=tracking,
+        cpu=cpu,
     )
 
 
@@ -155,7 +155,8 @@ def train(
     config: TrainConfig,
     folder: Path,
     selection: LabelledChats | None = None,
-    tracking: Tracking = Tracking(),  # noqa: B008  (frozen)
+    cpu: bool = False,
+    on_epoch: OnEpoch | None = None,
 ) -> Path:
     """Train and return the path of the chosen epoch's weights: the last, or the best if the run may stop early.
 
@@ -167,30 +168,30 @@ def train(
         config: Everything that decides the run.
         folder: The run's folder.
         selection: Chats whose figures choose the epoch.
-        tracking: What is reported besides the log.
+        cpu: Train on the CPU even where there is a GPU.
+        on_epoch: Called with each epoch's figures; may raise to end the run.
     """
     if config.early_stopping_patience > 0 and selection is None:
         raise ValueError("early_stopping_patience is set; expected chats to select by")
     folder.mkdir(parents=True, exist_ok=True)
-    accelerator = start_accelerator(config, cpu=tracking.cpu, trackers=tracking.trackers)
+    accelerator = start_accelerator(config, cpu=cpu)
     rows = training.encode(tokenizer)
     reported = _Reported(dev, selection, tokenizer, config)
     n_steps = config.n_epochs * math.ceil(len(rows) / config.batch_rows)
     run = TrainingState.start(accelerator, model, config, n_steps=n_steps)
-    with tracked(accelerator, config, folder, tracking):
-        marker = run.resume(folder)
-        if marker["epoch"] and marker["epoch"] not in read_log(folder):
-            _report(run, reported, folder, marker, tracking)
-        for epoch in range(marker["epoch"] + 1, config.n_epochs + 1):
-            if is_stopped(folder, config):
-                log.info("stopped_early", n_epochs_done=epoch - 1)
-                break
-            # A seed per epoch: a resumed run sees the batches that an uninterrupted one would have seen.
-            torch.manual_seed(config.seed + epoch + _SEED_STRIDE * accelerator.process_index)
-            epoch_rows = augmented_rows(training, rows, tokenizer, config, epoch=epoch)
-            loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch)
-            run.save(folder, epoch, loss)
-            _report(run, reported, folder, {"epoch": epoch, "loss": loss}, tracking)
+    marker = run.resume(folder)
+    if marker["epoch"] and marker["epoch"] not in read_log(folder):
+        _report(run, reported, folder, marker, on_epoch)
+    for epoch in range(marker["epoch"] + 1, config.n_epochs + 1):
+        if is_stopped(folder, config):
+            log.info("stopped_early", n_epochs_done=epoch - 1)
+            break
+        # A seed per epoch: a resumed run sees the batches that an uninterrupted one would have seen.
+        torch.manual_seed(config.seed + epoch + _SEED_STRIDE * accelerator.process_index)
+        epoch_rows = augmented_rows(training, rows, tokenizer, config, epoch=epoch)
+        loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch)
+        run.save(folder, epoch, loss)
+        _report(run, reported, folder, {"epoch": epoch, "loss": loss}, on_epoch)
     best = best_epoch(folder, config) if config.early_stopping_patience > 0 else None
     return weights_path(folder, config.n_epochs if best is None else best.epoch)
 
@@ -261,7 +262,7 @@ def _banned_to_safe(logits: NDArray[np.float32], labels: NDArray[np.int64], temp
 
 
 def _report(
-    run: TrainingState, reported: _Reported, folder: Path, marker: Mapping[str, Any], tracking: Tracking
+    run: TrainingState, reported: _Reported, folder: Path, marker: Mapping[str, Any], on_epoch: OnEpoch | None
 ) -> None:
     """Measure the epoch and write its figures down; from the main process only."""
     if run.accelerator.is_main_process:
@@ -271,7 +272,6 @@ def _report(
         append_log(folder, row)
         record_best(folder, run.config)
         log.info("epoch_done", **row)
-        run.accelerator.log(row, step=row["epoch"])
-        if tracking.on_epoch is not None:
-            tracking.on_epoch(row)
+        if on_epoch is not None:
+            on_epoch(row)
     run.accelerator.wait_for_everyone()

@@ -32,7 +32,6 @@ from training_pipeline.encoder.classifier import EncoderClassifier
 from training_pipeline.encoder.files import TOKENIZER_FILE, check_encoder
 from training_pipeline.train.config import CONFIG_NAME, Figure, TrainConfig, build_config, nested_fields, read_options
 from training_pipeline.train.run_folder import chosen_epoch, read_log
-from training_pipeline.train.tracking import Tracking
 from training_pipeline.train.train import train
 
 JOURNAL_NAME: Final = "trials.journal"
@@ -184,7 +183,8 @@ def _run_trial(trial: optuna.Trial, request: TuneRequest) -> float:
         config=config,
         folder=folder,
         selection=compared,
-        tracking=Tracking(cpu=request.cpu, on_epoch=report),
+        cpu=request.cpu,
+        on_epoch=report,
     )
     value: float = read_log(folder)[chosen_epoch(folder)][request.figure]
     return value

@@ -3,7 +3,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import orjson
@@ -12,7 +11,6 @@ import pytest
 from training_pipeline.train import train
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.run_folder import BestEpoch, chosen_epoch, read_log
-from training_pipeline.train.tracking import Tracking
 from training_pipeline.train.train import run_training
 
 ROOT = Path(__file__).parents[3]
@@ -53,7 +51,7 @@ def test_two_processes_train_what_one_trains(
     (last,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
     assert orjson.loads(last)["epoch"] == 1
     config = TrainConfig(n_epochs=1, batch_rows=33, **STILL)
-    run_training([training], dev, tmp_path / "one", config, encoder=tiny_encoder, tracking=Tracking(cpu=True))
+    run_training([training], dev, tmp_path / "one", config, encoder=tiny_encoder, cpu=True)
     assert _figures(tmp_path / "two") == pytest.approx(_figures(tmp_path / "one"), rel=1e-3)
 
 
@@ -126,54 +124,5 @@ def test_float16_without_a_gpu_is_refused(
     """A CPU would train for hours on overflowed gradients, or crash."""
     config = TrainConfig(n_epochs=1, calibration_ratio=0.5, fp16=True)
     with pytest.raises(ValueError, match="expected a CUDA GPU"):
-        run_training(
-            [labelled_files[0]], None, tmp_path / "run", config, encoder=tiny_encoder, tracking=Tracking(cpu=True)
-        )
+        run_training([labelled_files[0]], None, tmp_path / "run", config, encoder=tiny_encoder, cpu=True)
     assert not (tmp_path / "run").exists()
-
-
-def test_what_a_run_cannot_report_to_is_refused_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not after the first epoch."""
-    with pytest.raises(ValueError, match="expected some of"):
-        Tracking(trackers=("a-diary",)).check()
-    monkeypatch.setattr("training_pipeline.train.tracking.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match="codecarbon: not installed"):
-        Tracking(emissions_country="DEU").check()
-    Tracking().check()
-
-
-def test_each_session_of_a_run_adds_its_energy_and_emissions(
-    tiny_encoder: Path, labelled_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Offline, by country; the meter itself is codecarbon's and stands in here as what it reports."""
-
-    class Meter:
-        def __init__(self, **options: Any) -> None:
-            self.options = options
-            self.final_emissions_data = SimpleNamespace(
-                duration=1.25, energy_consumed=0.5, emissions=0.2, country_iso_code=options["country_iso_code"],
-                cpu_model="some CPU", gpu_model=None, codecarbon_version="3",
-            )  # fmt: skip
-
-        def start(self) -> None:
-            assert self.options["save_to_file"] is False
-
-        def stop(self) -> None:
-            pass
-
-    module = ModuleType("codecarbon")
-    monkeypatch.setattr(module, "OfflineEmissionsTracker", Meter, raising=False)
-    monkeypatch.setitem(sys.modules, "codecarbon", module)
-    monkeypatch.setattr("training_pipeline.train.tracking.find_spec", lambda _: True)
-    config = TrainConfig(n_epochs=1, calibration_ratio=0.5)
-    for _ in range(2):
-        run_training(
-            [labelled_files[0]],
-            None,
-            tmp_path,
-            config,
-            encoder=tiny_encoder,
-            tracking=Tracking(emissions_country="DEU"),
-        )
-    rows = [orjson.loads(line) for line in (tmp_path / "emissions.jsonl").read_bytes().splitlines()]
-    assert [(row["energy_kwh"], row["country"]) for row in rows] == [(0.5, "DEU")] * 2
