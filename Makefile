@@ -81,7 +81,7 @@ PEERS_LOCK = grep -hE '^(numpy|onnx|onnxruntime|orjson|jiter|tokenizers)==' requ
 	$(subst pyproject.toml,,$(LOCK)) --constraint -
 
 lock: setup  ## pin the requirements again, with hashes
-	$(LOCK) -o requirements-serving.lock
+	$(LOCK) --extra signing -o requirements-serving.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
 	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock

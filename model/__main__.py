@@ -24,8 +24,6 @@ from model import (
     load_bundle,
     load_policy,
 )
-from model.bundle.registry import served_bundle
-from model.bundle.signature import verify as verify_signature
 from model.bundle.thresholds import thresholds_for
 from model.jsonl import classify_lines, judgement_fields
 from model.windowing import render
@@ -186,9 +184,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check a bundle or what a registry serves: digests, manifest, input and output names, thresholds, an inference."""
-    loaded = load_bundle(bundle)
-    if public_key is not None:
-        verify_signature(loaded.digest, served_bundle(bundle)[1].signature, public_key)
+    loaded = load_bundle(bundle, public_key=public_key)
     found = thresholds_for(loaded.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY)
     if found != loaded.manifest.thresholds:
         raise BundleError(

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from model import load_bundle
 from model.bundle.manifest import FIRST_STAGE_NAME, NETWORK_NAME
 from model.bundle.registry import POINTER_NAME, Registry, RegistryEntry
+from model.bundle.signature import sign
 
 
 def digest_of(content: bytes) -> str:
@@ -54,16 +57,27 @@ def endless_bundle(source: Path, target: Path, *, model: bytes) -> Path:
     return target
 
 
-def serve(registry: Path, location: str) -> str:
+def key_pair(folder: Path) -> tuple[Path, Path]:
+    """Write a fresh Ed25519 key pair, as openssl does; return the files of the private and the public key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = Ed25519PrivateKey.generate()
+    private, public = folder / "private.pem", folder / "public.pem"
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+def serve(registry: Path, location: str, *, sign_key: Path | None = None) -> str:
     """Let a registry serve the bundle in one of its folders, in one step as `promote` does; return its digest."""
     digest = digest_of((registry / location / "manifest.json").read_bytes())
-    point_to(registry, location, digest)
+    point_to(registry, location, digest, signature=None if sign_key is None else sign(digest, sign_key))
     return digest
 
 
-def point_to(registry: Path, location: str, digest: str) -> None:
+def point_to(registry: Path, location: str, digest: str, *, signature: str | None = None) -> None:
     """Set a registry's pointer, right or wrong."""
-    entry = RegistryEntry(location=location, digest=digest, set_at=datetime.now(UTC))
+    entry = RegistryEntry(location=location, digest=digest, set_at=datetime.now(UTC), signature=signature)
     staged = registry / f".{POINTER_NAME}"
     staged.write_text(Registry(current=entry).model_dump_json())
     staged.replace(registry / POINTER_NAME)

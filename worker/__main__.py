@@ -22,12 +22,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from model import BundleError, PolicyError, load_bundle, load_policy
+from model import BundleError, PolicyError
 from schemas import RejectionMarker
 from worker.app import run_worker
 from worker.cache.show import cached_outcome, print_verdict, rejection_text
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.kafka.config import unused_settings
+from worker.predictor import Loaded
 from worker.process import logs
 from worker.process.lifecycle import (
     EXIT_CACHE_AWAY,
@@ -44,6 +45,7 @@ from worker.replay.command import replay
 from worker.settings.options import ConfigOption
 from worker.settings.source import PREFIX, usable_settings
 from worker.settings.worker import WorkerSettings
+from worker.shadow.assembly import shadow_model
 from worker.shadow.command import shadow_report
 
 app = typer.Typer(
@@ -85,19 +87,19 @@ def run(*, config: ConfigOption = None) -> None:
 def check_config(*, config: ConfigOption = None) -> None:
     """Check the settings, bundles and policies, and print all settings, secrets masked. Connects to nothing."""
     settings = usable_settings(os.environ, config)
-    bundle = load_bundle(settings.model.path)
-    policy = load_policy(settings.model.policy_path)
-    bundle.risk_curves(policy)
-    if settings.shadow.model_path is not None:
-        shadow_policy = load_policy(settings.shadow.policy_path or settings.model.policy_path)
-        load_bundle(settings.shadow.model_path).risk_curves(shadow_policy)
+    live = Loaded.read(settings.model)
+    shadow = shadow_model(settings)
+    for loaded in (live, *([] if shadow is None else [Loaded.read(shadow)])):
+        loaded.bundle.risk_curves(loaded.policy)
     # A name or a path that is cut short is of no use: both are copied from here. Files and pipes have no width.
     table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), Column("meaning", overflow="fold"))
     _add_rows(table, settings, PREFIX)
     Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
     for name, instead in unused_settings(settings.kafka).items():
         typer.echo(f"unused: {PREFIX}KAFKA__{name.upper()}: with group_protocol=consumer {instead} counts")
-    typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under policy {policy.name} {policy.version}")
+    typer.echo(
+        f"ok: {live.bundle.ref.name} {live.bundle.ref.version} under policy {live.policy.name} {live.policy.version}"
+    )
 
 
 def _add_rows(table: Table, section: BaseModel, prefix: str) -> None:

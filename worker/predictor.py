@@ -6,7 +6,6 @@ holds the probabilities of one model under the name of another.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from model import Bundle, BundleError, Classification, Classifier, available_cpus, load_bundle, load_policy
@@ -54,13 +53,14 @@ class Loaded:
     policy: Policy
 
     @classmethod
-    def read(cls, path: Path, policy_path: Path | None) -> "Loaded":
-        """Read and verify both.
+    def read(cls, settings: ModelSettings) -> "Loaded":
+        """Read and verify both; the bundle's signature, too, where the settings name a key.
 
         Raises:
             BundleError, PolicyError: one of them is refused.
         """
-        return cls(load_bundle(path), load_policy(policy_path))
+        bundle = load_bundle(settings.path, public_key=settings.public_key_file)
+        return cls(bundle, load_policy(settings.policy_path))
 
 
 def build_predictor(loaded: Loaded, settings: ModelSettings, *, replay_id: str | None = None) -> Predictor:

@@ -26,6 +26,7 @@ from model.bundle.manifest import (
     Manifest,
 )
 from model.bundle.registry import POINTER_NAME, is_registry, served_bundle
+from model.bundle.signature import verify
 from model.calibration import FloatArray, RiskCurves, ScoreArray
 from model.cascade.averaging_network import read_network
 from model.cascade.first_stage import FirstStage, read_table
@@ -88,29 +89,36 @@ class Bundle:
             raise BundleError(f"policy {policy.name!r}: {error}") from error
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, *, public_key: Path | None = None) -> Bundle:
     """Read and verify the bundle in a folder, or the one that a registry serves.
 
     Args:
         path: The bundle's folder; or a registry's folder or its pointer file (`model.bundle.registry`).
+        public_key: Ed25519 key, PEM: only a registry's bundle is taken, and only signed. None asks for no signature.
 
     Raises:
-        BundleError: a file is missing, unknown, a link or altered, the manifest or the pointer is not understood, or
-            the pointer names another digest.
+        BundleError: a file is missing, unknown, a link or altered, the manifest or the pointer is not understood,
+            the pointer names another digest, or the signature is refused.
     """
     if not is_registry(path):
+        if public_key is not None:
+            raise BundleError(
+                f"{path}: holds a bundle and no signature, which {public_key} asks for; expected a registry, whose "
+                f"{POINTER_NAME} holds it; promote the bundle with --sign-key"
+            )
         return _load_folder(path)
     folder, entry = served_bundle(path)
-    bundle = _load_folder(folder)
-    if bundle.digest != entry.digest:
-        raise BundleError(
-            f"{folder}: digest is {bundle.digest[:19]}, {POINTER_NAME} says {entry.digest[:19]}; promote it again"
-        )
-    return bundle
+    if public_key is not None:
+        verify(entry.digest, entry.signature, public_key)
+    return _load_folder(folder, expected=entry.digest)
 
 
-def _load_folder(path: Path) -> Bundle:
+def _load_folder(path: Path, *, expected: str | None = None) -> Bundle:
     raw_manifest = _read(path, MANIFEST_NAME)
+    digest = sha256_of(raw_manifest)
+    # Before anything is parsed: what a signature was asked for must not be reached by bytes that nobody signed.
+    if expected is not None and digest != expected:
+        raise BundleError(f"{path}: digest is {digest[:19]}, {POINTER_NAME} says {expected[:19]}; promote it again")
     try:
         manifest = Manifest.model_validate_json(raw_manifest)
     except ValidationError as error:
@@ -127,7 +135,7 @@ def _load_folder(path: Path) -> Bundle:
     calibration = _calibration(path, contents[CALIBRATION_NAME], manifest.format_version)
     return Bundle(
         manifest=manifest,
-        digest=sha256_of(raw_manifest),
+        digest=digest,
         model=contents[MODEL_NAME],
         tokenizer_json=contents[TOKENIZER_NAME].decode(),
         calibration_probabilities=calibration.probabilities,

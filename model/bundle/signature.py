@@ -1,12 +1,12 @@
 """Ed25519 signatures over a bundle's digest, for registries that others can write to.
 
 Optional: needs the `signing` extra (cryptography). The digest covers every file, so signing its text signs the bundle.
+A signature does not say when: an older bundle that was signed is as good as the newest.
 Source: RFC 8032; keys are PEM files (PKCS #8 private, SubjectPublicKeyInfo public), as `openssl genpkey -algorithm
 ed25519` writes them.
 """
 
 import base64
-import binascii
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,15 +34,18 @@ def verify(digest: str, signature: str | None, public_key: Path) -> None:
             cryptography is not installed.
     """
     if signature is None:
-        raise BundleError(f"{digest[:19]}: not signed; expected a signature; promote with --sign-key")
-    key = _public_key(public_key)
+        raise BundleError(
+            f"{digest[:19]}: not signed; expected a signature that {public_key} verifies; promote it with --sign-key"
+        )
+    key = read_public_key(public_key)
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  (an optional package)
 
     try:
         key.verify(base64.b64decode(signature, validate=True), digest.encode())
-    except (InvalidSignature, binascii.Error) as error:
+    except (InvalidSignature, ValueError) as error:
         raise BundleError(
-            f"{digest[:19]}: the signature is not of this digest by {public_key}; promote again with its private key"
+            f"{digest[:19]}: the signature is not of this digest by the private key of {public_key}; expected one that "
+            "is; promote it with that --sign-key"
         ) from error
 
 
@@ -60,14 +63,20 @@ def _private_key(path: Path) -> "Ed25519PrivateKey":
     return key
 
 
-def _public_key(path: Path) -> "Ed25519PublicKey":
+def read_public_key(path: Path) -> "Ed25519PublicKey":
+    """Read an Ed25519 public key in PEM.
+
+    Raises:
+        BundleError: the file holds none, or cryptography is not installed.
+    """
     _require_cryptography()
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
 
     try:
         key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise BundleError(f"{path}: not a readable public key ({error}); expected an Ed25519 key in PEM") from error
     if not isinstance(key, Ed25519PublicKey):
         raise BundleError(f"{path}: holds a {type(key).__name__}; expected an Ed25519 public key in PEM")
@@ -76,4 +85,7 @@ def _public_key(path: Path) -> "Ed25519PublicKey":
 
 def _require_cryptography() -> None:
     if find_spec("cryptography") is None:
-        raise BundleError("signatures need the package cryptography; install the signing extra")
+        raise BundleError(
+            "the package cryptography is not installed; expected it, for signatures; run `pip install "
+            "'verdictstream[signing]'`"
+        )

@@ -10,7 +10,7 @@ import pytest
 from deploy.local.ports import free_ports
 from model import Classification, Classifier, load_bundle
 from schemas import DEFAULT_POLICY, Role, Turn
-from tests.bundles import bundle_variant, registry_of_two, serve
+from tests.bundles import bundle_variant, key_pair, registry_of_two, serve
 from tests.integration.conftest import StartWorker
 from tests.integration.ledger import Ledger
 from tests.integration.load import short_events
@@ -144,6 +144,38 @@ def test_a_broken_promotion_leaves_the_worker_at_work_until_it_is_put_right(
     assert (_failed(port), _digests_shown(port)) == (1, [old])
     assert {verdict.model.digest for verdict in ledger.verdicts().values()} == {old}
     serve(folder, "m/2")
+    _send_until(ledger, worker, events, "model_swapped")
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
+    assert (_failed(port), _digests_shown(port)) == (0, [new])
+    assert worker.stop() == 0
+
+
+def test_a_promotion_that_nobody_signed_leaves_the_worker_at_work(
+    *,
+    ledger: Ledger,
+    registry: tuple[Path, str, str],
+    tmp_path: Path,
+    start_worker: StartWorker,
+    sample_chats: list[dict[str, Any]],
+) -> None:
+    """F35: who can write the registry and holds no key puts no model into service; a worker does not start on it."""
+    folder, old, new = registry
+    private, public = key_pair(tmp_path / "keys")
+    settings = {"MODEL__PATH": str(folder), "MODEL__PUBLIC_KEY_FILE": str(public), "MODEL__RELOAD_INTERVAL_S": "0.1"}
+    unsigned = start_worker(**settings)
+    assert unsigned.wait_exit() == 3
+    assert "not signed" in unsigned.events("worker_fatal")[0]["error"]
+    serve(folder, "m/1", sign_key=private)
+    (port,) = free_ports(1)
+    worker = start_worker(**settings, HTTP__PORT=str(port))
+    events = short_events(sample_chats, 100_000, n_chats=40)
+    serve(folder, "m/2")
+    _send_until(ledger, worker, events, "reload_refused")
+    assert "not signed" in worker.wait_for("reload_refused")["error"]
+    ledger.wait_complete()
+    assert (_failed(port), _digests_shown(port)) == (1, [old])
+    serve(folder, "m/2", sign_key=private)
     _send_until(ledger, worker, events, "model_swapped")
     ledger.wait_complete()
     ledger.assert_exactly_once()

@@ -59,7 +59,8 @@ def gated_promotion(request: PromotionRequest, console: Console) -> RegistryEntr
     if (request.registry / POINTER_NAME).exists():
         current = load_bundle(request.registry)
         if current.digest == candidate.digest:
-            console.print(f"{request.registry} serves {candidate.digest[:19]} already; nothing was changed")
+            left = "nothing was changed" if request.sign_key is None else "only its signature is brought up to date"
+            console.print(f"{request.registry} serves {candidate.digest[:19]} already; {left}")
         elif not request.data and reason is None:
             raise GateRefused("--data: no labelled chats to compare with the bundle in service; name some, or --force")
         elif request.data:

@@ -36,7 +36,7 @@ def promote(
 ) -> RegistryEntry:
     """Copy a bundle into a registry and make it the one that is served.
 
-    A bundle that is served already is left as it is.
+    A bundle that is served already is left as it is, but gets the signature that is asked for.
 
     Args:
         bundle: Folder of the bundle.
@@ -52,8 +52,13 @@ def promote(
     registry.mkdir(parents=True, exist_ok=True)
     with _locked(registry):
         known = read_registry(registry) if (registry / POINTER_NAME).exists() else None
+        signature = None if sign_key is None else sign(loaded.digest, sign_key)
         if known is not None and known.current.digest == loaded.digest:
-            return known.current
+            if signature in (None, known.current.signature):
+                return known.current
+            entry = known.current.model_copy(update={"signature": signature})
+            _write_pointer(registry, known.model_copy(update={"current": entry}))
+            return entry
         location = _store(bundle, loaded, registry)
         entry = RegistryEntry(
             location=location,
@@ -61,7 +66,7 @@ def promote(
             set_at=datetime.now(UTC),
             reason=reason,
             gate=gate,
-            signature=None if sign_key is None else sign(loaded.digest, sign_key),
+            signature=signature,
         )
         _point_to(registry, entry, known)
     return entry
@@ -155,7 +160,11 @@ def _refuse_other(folder: Path, digest: str) -> None:
 
 def _point_to(registry: Path, entry: RegistryEntry, known: Registry | None) -> None:
     history = [] if known is None else [*known.history, known.current]
-    document = Registry(current=entry, history=history).model_dump_json(indent=2, exclude_none=True)
+    _write_pointer(registry, Registry(current=entry, history=history))
+
+
+def _write_pointer(registry: Path, content: Registry) -> None:
+    document = content.model_dump_json(indent=2, exclude_none=True)
     pointer = registry / POINTER_NAME
     part = pointer.with_name(f"{POINTER_NAME}.part")
     _write_durably(part, document.encode() + b"\n")

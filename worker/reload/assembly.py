@@ -19,7 +19,7 @@ def live_predictor(settings: ModelSettings, metrics: Metrics) -> tuple[Predictor
         BundleError, PolicyError: the bundle or the policy is refused.
     """
     seen = appearance(settings.path, settings.policy_path)
-    loaded = Loaded.read(settings.path, settings.policy_path)
+    loaded = Loaded.read(settings)
     predictor = build_predictor(loaded, settings)
     metrics.model_info.labels(*predictor.labels).set(1)
     inbox: Inbox = queue.SimpleQueue()

@@ -138,7 +138,7 @@ class ReloadWatcher:
         """Offer what the files hold where it is new; return what is wrong with it."""
         started = time.monotonic()
         try:
-            loaded = Loaded.read(self._settings.path, self._settings.policy_path)
+            loaded = Loaded.read(self._settings)
             found = (loaded.bundle.digest, loaded.policy)
             if found == self._in_use:
                 self._metrics.reloads.labels(self._role, "unchanged").inc()

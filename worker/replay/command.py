@@ -17,7 +17,7 @@ from schemas import RejectionReason
 from worker.errors import Fatal, SettingsError
 from worker.kafka.config import consumer_config
 from worker.kafka.topic_scan import scan
-from worker.predictor import Loaded, build_predictor
+from worker.predictor import build_predictor
 from worker.process import logs
 from worker.process.lifecycle import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, Lifecycle, exit_now
 from worker.process.metrics import Metrics
@@ -189,7 +189,7 @@ def _dry_run(standing: Standing) -> dict[str, Any]:
     counted, is_whole = count(steps, plan, selection, limit_s=_COUNT_S)
     metrics = Metrics()
     cache = make_cache(settings, metrics)
-    predictor = build_predictor(Loaded(standing.bundle, standing.policy), settings.model)
+    predictor = build_predictor(standing.loaded, settings.model)
     answer = estimate(
         counted,
         is_whole=is_whole,

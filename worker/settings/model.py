@@ -13,6 +13,11 @@ class ModelSettings(Section):
 
     path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder, or a registry.")
     policy_path: Path | None = Field(default=None, description="Policy file; by default the built-in policy.")
+    public_key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 public key, PEM: bundles, a shadow's and a replay's too, are loaded from registries only, "
+        "and only where its private key has signed them. Unset: no signature is asked for.",
+    )
     reload_interval_s: float = Field(
         default=5.0,
         ge=0,

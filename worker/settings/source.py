@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from worker.errors import SettingsError
-from worker.settings.tls import check_tls_files
+from worker.settings.tls import check_key_files
 from worker.settings.worker import WorkerSettings
 
 PREFIX: Final = "MODERATION_"
@@ -42,7 +42,7 @@ def usable_settings(environment: Mapping[str, str], config: Path | None) -> Work
         SettingsError: also for a certificate or key that cannot be used.
     """
     settings = read_settings(environment, config)
-    check_tls_files(settings)
+    check_key_files(settings)
     return settings
 
 

@@ -1,4 +1,4 @@
-"""Check certificates and keys at start, before a client library would say less about them.
+"""Check certificates and keys at start, before a client library would say less about them, or a bundle be blamed.
 
 librdkafka names no setting when a file is wrong, and redis-py says so at its first connection only, which the cache's
 circuit breaker would pass off as a Redis that is away.
@@ -10,15 +10,18 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from model import BundleError
+from model.bundle.signature import read_public_key
 from worker.errors import SettingsError
 from worker.settings.worker import WorkerSettings
 
 
-def check_tls_files(settings: WorkerSettings) -> None:
+def check_key_files(settings: WorkerSettings) -> None:
     """Read every certificate and key that the settings name.
 
     Raises:
-        SettingsError: one cannot be read, is no PEM, or a key does not open or belong to its certificate; names all.
+        SettingsError: one cannot be read, is no PEM, or a key does not open or belong to its certificate, or the extra
+            that checks signatures is not installed; names all.
     """
     problems = [
         *_problems(
@@ -36,6 +39,7 @@ def check_tls_files(settings: WorkerSettings) -> None:
             key=settings.redis.ssl_key_location,
             password=settings.redis.ssl_key_password,
         ),
+        *_bundle_key_problems("MODERATION_MODEL__PUBLIC_KEY_FILE", settings.model.public_key_file),
     ]
     if problems:
         raise SettingsError("\n".join(problems))
@@ -77,6 +81,15 @@ def _ca_problems(name: str, ca: Path | None) -> Iterator[str]:
         _context().load_verify_locations(cafile=ca)
     except ssl.SSLError as error:
         yield f"{name}: {ca} holds no certificate ({_reason(error)}); expected CA certificates as PEM"
+
+
+def _bundle_key_problems(name: str, path: Path | None) -> Iterator[str]:
+    if path is None:
+        return
+    try:
+        read_public_key(path)
+    except BundleError as error:
+        yield f"{name}: {error}"
 
 
 def _unreadable(name: str, path: Path) -> Iterator[str]:

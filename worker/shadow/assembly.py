@@ -23,21 +23,27 @@ def shadow_topics(settings: WorkerSettings) -> Uses:
     return {} if settings.shadow.model_path is None else {settings.kafka.shadow_topic: WRITE}
 
 
-def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack, *, follow: Follow) -> OnCommitted | None:
-    """Start the shadow, where one is set, until the stack unwinds; return what is told of every commit.
-
-    Its bundle is loaded in the background: one that is refused, or slow, holds nothing up. It follows its files as the
-    live one does.
-    """
+def shadow_model(settings: WorkerSettings) -> ModelSettings | None:
+    """Return the settings of the shadow's model, where one is set: those of the live one with its own files."""
     if settings.shadow.model_path is None:
         return None
-    model = settings.model.model_copy(
+    return settings.model.model_copy(
         update={
             "path": settings.shadow.model_path,
             "policy_path": settings.shadow.policy_path or settings.model.policy_path,
             "n_threads": 1,
         }
     )
+
+
+def start_shadow(settings: WorkerSettings, metrics: Metrics, stack: ExitStack, *, follow: Follow) -> OnCommitted | None:
+    """Start the shadow, where one is set, until the stack unwinds; return what is told of every commit.
+
+    Its bundle is loaded in the background: one that is refused, or slow, holds nothing up. It follows its files as the
+    live one does.
+    """
+    if (model := shadow_model(settings)) is None:
+        return None
     predictor = follow(model, NICENESS)
     producer = BestEffortProducer(open_best_effort_producer(settings.kafka))
     publisher = ShadowPublisher(producer, settings.kafka.shadow_topic, metrics)

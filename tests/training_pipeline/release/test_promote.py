@@ -6,8 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -15,6 +13,7 @@ from model import BundleError, load_bundle
 from model.bundle.manifest import MANIFEST_NAME
 from model.bundle.registry import POINTER_NAME, read_registry, served_bundle
 from model.bundle.signature import verify
+from tests.bundles import key_pair
 from training_pipeline.__main__ import app
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.release import promote as promotion
@@ -186,12 +185,7 @@ def test_force_needs_a_reason(exported: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def keys(tmp_path: Path) -> tuple[Path, Path]:
     """Return the files of a fresh key pair."""
-    key = Ed25519PrivateKey.generate()
-    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    private.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
-    public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
-    return private, public
+    return key_pair(tmp_path)
 
 
 def test_a_signature_is_of_one_bundle_by_one_key(bundles: list[Path], keys: tuple[Path, Path], tmp_path: Path) -> None:
@@ -208,3 +202,20 @@ def test_a_signature_is_of_one_bundle_by_one_key(bundles: list[Path], keys: tupl
     with pytest.raises(BundleError, match="not a readable private key"):
         promote(bundles[2], registry, sign_key=public)
     assert _served_version(registry) == "2"
+
+
+def test_a_bundle_in_service_is_signed_without_another_promotion(
+    bundles: list[Path], keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Workers are to ask for signatures from now on; a rollback must go to the bundle before and not to this one."""
+    private, public = keys
+    registry = tmp_path / "registry"
+    promote(bundles[0], registry, sign_key=private)
+    unsigned = promote(bundles[1], registry)
+    with pytest.raises(BundleError, match="not signed"):
+        load_bundle(registry, public_key=public)
+    signed = promote(bundles[1], registry, sign_key=private)
+    assert load_bundle(registry, public_key=public).digest == signed.digest == unsigned.digest
+    assert (signed.set_at, len(read_registry(registry).history)) == (unsigned.set_at, 1)
+    rollback(registry)
+    assert load_bundle(registry, public_key=public).manifest.version == "1"

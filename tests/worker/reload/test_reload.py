@@ -8,9 +8,9 @@ import orjson
 import pytest
 import structlog
 
-from model import Classification, InferenceStalled
+from model import BundleError, Classification, InferenceStalled
 from schemas import Decision, Role, Turn
-from tests.bundles import bundle_variant, point_to, registry_of_two, serve
+from tests.bundles import bundle_variant, key_pair, point_to, registry_of_two, serve
 from worker import predictor as predictor_module
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
@@ -162,6 +162,26 @@ def test_what_does_not_verify_leaves_the_old_model_in_use_and_is_told_once(
     rig.watcher.look()
     assert rig.in_use == rig.digests[1]
     assert rig.value("reload_failed", role="live") == 0
+
+
+def test_with_a_public_key_only_what_is_signed_takes_over(bundle_path: Path, tmp_path: Path) -> None:
+    """F35: whoever can write the registry and holds no key changes nothing, neither at the start nor later."""
+    registry, (private, public) = tmp_path / "registry", key_pair(tmp_path / "keys")
+    first, second = registry_of_two(bundle_path, registry)
+    settings, metrics = ModelSettings(path=registry, public_key_file=public, n_threads=1), Metrics()
+    with pytest.raises(BundleError, match="not signed"):
+        live_predictor(settings, metrics)
+    serve(registry, "m/1", sign_key=private)
+    rig = Rig(registry, tmp_path, (first, second), metrics, *live_predictor(settings, metrics))
+    for sign_key, said in ((None, "not signed"), (key_pair(tmp_path / "stranger")[0], "not of this digest")):
+        serve(registry, "m/2", sign_key=sign_key)
+        with structlog.testing.capture_logs() as lines:
+            rig.watcher.look()
+        assert said in lines[0]["error"]
+        assert (rig.in_use, rig.value("reload_failed", role="live")) == (first, 1)
+    serve(registry, "m/2", sign_key=private)
+    rig.watcher.look()
+    assert (rig.in_use, rig.value("reload_failed", role="live")) == (second, 0)
 
 
 def test_a_refused_bundle_is_tried_again_after_a_while(rig: Rig) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from model.bundle import signature
+from tests.bundles import key_pair
 from tests.integration.certificates import Certificates
 from worker.cache.connection import connect
 from worker.errors import SettingsError
@@ -176,6 +178,20 @@ def test_certificates_and_keys_that_do_not_fit_are_refused_by_the_names_of_their
     )
     redis = {"REDIS__URL": "rediss://c", "REDIS__SSL_CA_LOCATION": str(tmp_path / "nowhere")}
     assert "MODERATION_REDIS__SSL_CA_LOCATION" in refusal(redis)
+
+
+def test_a_public_key_that_cannot_check_anything_is_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package for it is not installed, too: the bundle is not to blame."""
+    private, public = key_pair(tmp_path)
+    assert usable_settings(environment({"MODEL__PUBLIC_KEY_FILE": str(public)}), None).model.public_key_file == public
+    for path in (private, tmp_path / "nowhere"):
+        text = refusal({"MODEL__PUBLIC_KEY_FILE": str(path)})
+        assert "MODERATION_MODEL__PUBLIC_KEY_FILE" in text
+        assert "expected an Ed25519 key in PEM" in text
+    monkeypatch.setattr(signature, "find_spec", lambda _: None)
+    assert "pip install 'verdictstream[signing]'" in refusal({"MODEL__PUBLIC_KEY_FILE": str(public)})
 
 
 def test_the_redis_client_checks_who_it_talks_to() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.bundles import key_pair, registry_of_two, serve
 from tests.command_line import run_main
 from worker.errors import SettingsError
 from worker.settings.kafka import Delivery
@@ -174,6 +175,24 @@ def test_check_config_ends_with_2_for_bad_settings_and_with_3_for_a_bad_bundle(t
     assert (no_bundle.returncode, "manifest.json" in no_bundle.stderr) == (3, True)
     no_file = check_config(MINIMAL, "--config", str(tmp_path / "nowhere.toml"))
     assert (no_file.returncode, "nowhere.toml" in no_file.stderr) == (2, True)
+
+
+def test_check_config_asks_for_the_signatures_that_the_worker_would_ask_for(bundle_path: Path, tmp_path: Path) -> None:
+    """Of the live bundle and of the shadow's; a key that is none is a wrong setting, not a bad bundle."""
+    registry, (private, public) = tmp_path / "registry", key_pair(tmp_path / "keys")
+    registry_of_two(bundle_path, registry)
+    environment = MINIMAL | {
+        "MODERATION_MODEL__PATH": str(registry),
+        "MODERATION_MODEL__PUBLIC_KEY_FILE": str(public),
+    }
+    unsigned = check_config(environment)
+    assert (unsigned.returncode, "not signed" in unsigned.stderr) == (3, True)
+    serve(registry, "m/1", sign_key=private)
+    assert check_config(environment).returncode == 0
+    shadow = check_config(environment | {"MODERATION_SHADOW__MODEL_PATH": str(bundle_path)})
+    assert (shadow.returncode, "expected a registry" in shadow.stderr) == (3, True)
+    wrong = check_config(environment | {"MODERATION_MODEL__PUBLIC_KEY_FILE": str(private)})
+    assert (wrong.returncode, "MODERATION_MODEL__PUBLIC_KEY_FILE" in wrong.stderr) == (2, True)
 
 
 def test_check_config_says_which_settings_the_consumer_protocol_leaves_unused(bundle_path: Path) -> None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from model import Bundle, load_bundle, load_policy
-from schemas import Policy
 from worker.batch_size import BatchSize
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
@@ -46,8 +44,7 @@ class Standing:
     live: WorkerSettings
     settings: WorkerSettings
     choices: Choices
-    bundle: Bundle
-    policy: Policy
+    loaded: Loaded
     request: ReplayRequest
     admin: KafkaAdmin
     topics: OutputTopics
@@ -80,15 +77,15 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
         SettingsError: the options contradict each other.
     """
     settings = replay_settings(live, choices)
-    bundle, policy = load_bundle(settings.model.path), load_policy(settings.model.policy_path)
-    request = build_request(live, settings, choices, bundle, policy)
+    loaded = Loaded.read(settings.model)
+    request = build_request(live, settings, choices, loaded.bundle, loaded.policy)
     admin = open_admin(settings.kafka)
     others = {settings.kafka.replay_topic: READ | WRITE}
     if request.changes_topic is not None:
         others |= {request.changes_topic: WRITE, live.kafka.verdict_topic: READ}
     topics = check_topics(admin, settings.kafka, inputs=request.topics, others=others)
     check_is_compacted(admin, settings.kafka.replay_topic, timeout_s=settings.kafka.request_timeout_s)
-    return Standing(live, settings, choices, bundle, policy, request, admin, topics, lifecycle, console)
+    return Standing(live, settings, choices, loaded, request, admin, topics, lifecycle, console)
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
     settings, lifecycle = standing.settings, standing.lifecycle
     metrics = Metrics()
     # The policy of the plan, whatever the file says by now.
-    predictor = build_predictor(Loaded(standing.bundle, standing.policy), settings.model, replay_id=plan.replay_id)
+    predictor = build_predictor(standing.loaded, settings.model, replay_id=plan.replay_id)
     metrics.model_info.labels(*predictor.labels).set(1)
     cache = make_cache(settings, metrics)
     stack.callback(cache.close)
