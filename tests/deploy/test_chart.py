@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from model import load_policy
+from model.bundle.signature import read_public_key
+from tests.bundles import key_pair
 from tests.deploy.chart import CHART, EXAMPLES, MINIMAL, Helm, environment, one, pod_specs
 from worker.settings.source import read_settings
 from worker.settings.worker import WorkerSettings
@@ -247,16 +250,16 @@ def test_pods_reach_dns_kafka_and_redis_and_nothing_else(helm: Helm) -> None:
     [
         pytest.param((), None, None, id="in the worker's image"),
         pytest.param(
-            ("model.bundle.bundle.source=image", "model.bundle.bundle.image=registry.example.com/bundle:2"),
+            ("model.bundle.source=image", "model.bundle.image=registry.example.com/bundle:2"),
             "/bundle",
             {"name": "bundle", "image": {"reference": "registry.example.com/bundle:2", "pullPolicy": "IfNotPresent"}},
             id="an image of its own",
         ),
         pytest.param(
             (
-                "model.bundle.bundle.source=volume",
-                "model.bundle.bundle.volume.hostPath.path=/models",
-                "model.bundle.bundle.subPath=two",
+                "model.bundle.source=volume",
+                "model.bundle.volume.hostPath.path=/models",
+                "model.bundle.subPath=two",
             ),
             "/bundle/two",
             {"name": "bundle", "hostPath": {"path": "/models"}},
@@ -282,3 +285,23 @@ def test_the_policy_file_reaches_the_worker_as_it_was_written(helm: Helm, tmp_pa
     changed = helm.render(EXAMPLES["production"], sets=("model.policy=name=1",))
     pods = [one(rendered, "Deployment")["spec"]["template"] for rendered in (manifests, changed)]
     assert len({pod["metadata"]["annotations"]["checksum/config"] for pod in pods}) == 2
+
+
+def test_the_public_key_reaches_workers_and_replays_as_it_was_written(helm: Helm, tmp_path: Any) -> None:
+    """A line end lost on the way would make it no PEM, and every bundle would be refused."""
+    _, public = key_pair(tmp_path / "keys")
+    values = tmp_path / "values.yaml"
+    model = {"publicKey": public.read_text(), "bundle": {"source": "volume", "volume": {"hostPath": {"path": "/m"}}}}
+    values.write_text(yaml.dump({"model": model}))
+    manifests = helm.render(values, sets=(*MINIMAL, "replay.enabled=true", "replay.name=x"))
+    config = one(manifests, "ConfigMap")
+    path = tmp_path / "public.pem"
+    path.write_text(config["data"]["public.pem"])
+    read_public_key(path)
+    pods = pod_specs(manifests)
+    assert len(pods) == 2
+    for pod in pods:
+        named = environment(pod)["MODERATION_MODEL__PUBLIC_KEY_FILE"]
+        folders = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+        volume = {"name": folders[named.removesuffix("/public.pem")], "configMap": {"name": config["metadata"]["name"]}}
+        assert volume in pod["volumes"]

@@ -62,9 +62,15 @@ from worker.settings.source import read_settings
             id="two racks",
         ),
         pytest.param(("settings.KAFKA__SASL_PASSWORD=x",), "KAFKA__SASL_PASSWORD", id="a secret among the settings"),
-        pytest.param(("model.bundle.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
+        pytest.param(("model.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
+        pytest.param(("model.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"),
         pytest.param(
-            ("model.bundle.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"
+            ("model.publicKey=-----BEGIN PUBLIC KEY-----\nx",), "holds no signature", id="a signature of nothing"
+        ),
+        pytest.param(
+            ("model.publicKey=-----BEGIN PRIVATE KEY-----\nx", "model.bundle.source=volume"),
+            "/model/publicKey",
+            id="a private key in a ConfigMap",
         ),
         pytest.param(("shadow.bundle.source=volume",), "without shadow.bundle.volume", id="a shadow from nowhere"),
         pytest.param(("shadow.bundle.source=image",), "without shadow.bundle.image", id="a shadow without a name"),

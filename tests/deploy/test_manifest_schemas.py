@@ -48,7 +48,7 @@ _VARIANTS = {
         "kafka.sasl.password=secret",
         "kafka.oauth.tokenUrl=https://issuer.example.com/token",
     ),
-    "a bundle from an image": ("model.bundle.bundle.source=image", "model.bundle.bundle.image=bundle:2"),
+    "a bundle from an image": ("model.bundle.source=image", "model.bundle.image=bundle:2"),
     "nothing optional": (
         "podDisruptionBudget.enabled=false",
         "networkPolicy.enabled=false",

@@ -1,32 +1,38 @@
 """Parts of a replay apart from Kafka: old verdicts, changes, throttles, progress lines, the report."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from confluent_kafka import KafkaError
+from rich.console import Console
 
+from model import BundleError
 from schemas import CODES, Category, Decision, PolicyRef, Source, Verdict, category_label, encode_verdict
+from tests.bundles import key_pair
 from tests.schemas.payloads import make_verdict
 from tests.worker.kafka.fake_kafka import kafka_failure
 from tests.worker.payloads import kafka_settings
 from worker.kafka.partition_range import PartitionRange
 from worker.moves.counts import Outcomes
 from worker.outcome_encoding import OutgoingMessage
-from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
+from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY, Lifecycle
 from worker.replay.plan.planning import Choices, redriven, replay_settings, writes_cache
 from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.plan.request import ReplayRequest, differences
 from worker.replay.report.account import Report
 from worker.replay.report.html import render_html
 from worker.replay.report.tally import Reading, Tally
+from worker.replay.run.assembly import prepare
 from worker.replay.run.group_state import GroupState, finished_state
 from worker.replay.run.monitor import Lines
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.publisher import Comparison
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.redis import OnRejected
+from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
 
 SPAN = PartitionRange(topic="chat-events", partition=0, start=10, end=20)
@@ -65,6 +71,15 @@ def plan(**fields: Any) -> ReplayPlan:
         "planned_at": datetime(2026, 1, 1, tzinfo=UTC),
     }
     return ReplayPlan.model_validate(complete | fields)
+
+
+def test_a_replay_asks_for_the_signature_that_the_live_worker_asks_for(bundle_path: Path, tmp_path: Path) -> None:
+    """With --bundle, too, and before it asks Kafka for anything."""
+    _, public = key_pair(tmp_path)
+    live = WorkerSettings(kafka=kafka_settings(), model=ModelSettings(public_key_file=public))
+    choices = Choices(replay_id="r1", bundle=bundle_path)
+    with pytest.raises(BundleError, match="expected a registry"):
+        prepare(live, choices, Lifecycle(grace_s=1), Console())
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,16 @@ from prometheus_client import CollectorRegistry
 from model import Classification, ClassifyStats, RowFailed
 from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdict, decode_verdict
 from tests.worker.loop_rig import Rig
-from tests.worker.payloads import classification, event, record
+from tests.worker.payloads import classification, event, kafka_settings, record
 from worker.errors import BatchAborted
 from worker.kafka.best_effort import BestEffortProducer
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.record import Event, Rejection, Row
+from worker.settings.model import ModelSettings
 from worker.settings.shadow import ShadowSettings
+from worker.settings.worker import WorkerSettings
+from worker.shadow.assembly import shadow_model
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
 from worker.shadow.scorer import Shadow
@@ -28,6 +32,15 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = PolicyRef(name="p", version="1")
 LIVE = VerdictBuilder(ModelRef(name="live", version="1", digest=f"sha256:{'ab' * 32}"), POLICY)
 SHADOW = VerdictBuilder(ModelRef(name="shadow", version="2", digest=f"sha256:{'cd' * 32}"), POLICY)
+
+
+def test_a_shadow_has_the_live_models_settings_but_for_its_files(tmp_path: Path) -> None:
+    """The key too: a bundle that is only watched runs in the same process."""
+    live = ModelSettings(public_key_file=tmp_path / "key.pem", policy_path=tmp_path / "policy.toml", timeout_s=2)
+    settings = WorkerSettings(kafka=kafka_settings(), model=live)
+    assert shadow_model(settings) is None
+    settings = settings.model_copy(update={"shadow": ShadowSettings(model_path=tmp_path / "bundle")})
+    assert shadow_model(settings) == live.model_copy(update={"path": tmp_path / "bundle", "n_threads": 1})
 
 
 class Model:

@@ -51,6 +51,9 @@
 {{- if and (eq $bundle.source "volume") (not $bundle.volume) -}}
 {{- fail "model.bundle.source is volume without model.bundle.volume; give a volume, for instance a persistentVolumeClaim" -}}
 {{- end -}}
+{{- if and .Values.model.publicKey (eq $bundle.source "builtin") -}}
+{{- fail "model.publicKey is set with model.bundle.source builtin, a bundle that holds no signature; expected image or volume with a registry in it; set one, or remove the key" -}}
+{{- end -}}
 {{- $shadow := .Values.shadow.bundle -}}
 {{- if and (eq $shadow.source "image") (not $shadow.image) -}}
 {{- fail "shadow.bundle.source is image without shadow.bundle.image; name the image that holds the bundle" -}}

@@ -87,6 +87,9 @@
 {{- if ne $.Values.model.bundle.source "builtin" }}
 - {name: MODERATION_MODEL__PATH, value: {{ printf "/bundle/%s" $.Values.model.bundle.subPath | trimSuffix "/" | quote }}}
 {{- end }}
+{{- if $.Values.model.publicKey }}
+- {name: MODERATION_MODEL__PUBLIC_KEY_FILE, value: /etc/verdictstream/bundle-key/public.pem}
+{{- end }}
 {{- if $.Values.model.policy }}
 - {name: MODERATION_MODEL__POLICY_PATH, value: /etc/verdictstream/policy/policy.toml}
 {{- end }}

@@ -4,6 +4,9 @@
 metadata:
   annotations:
     checksum/config: {{ include (print $.Template.BasePath "/policy.yaml") $ | sha256sum }}
+    {{- if $.Values.model.publicKey }}
+    checksum/bundle-key: {{ include (print $.Template.BasePath "/bundle-key.yaml") $ | sha256sum }}
+    {{- end }}
     checksum/secrets: {{ include (print $.Template.BasePath "/secrets.yaml") $ | sha256sum }}
     {{- with $.Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
@@ -112,6 +115,9 @@ spec:
 {{- if .Values.redis.tlsSecret }}
 - {name: redis-tls, mountPath: /etc/verdictstream/redis-tls, readOnly: true}
 {{- end }}
+{{- if .Values.model.publicKey }}
+- {name: bundle-key, mountPath: /etc/verdictstream/bundle-key, readOnly: true}
+{{- end }}
 {{- if .Values.model.policy }}
 - {name: policy, mountPath: /etc/verdictstream/policy, readOnly: true}
 {{- end }}
@@ -145,6 +151,10 @@ spec:
 {{- with .Values.redis.tlsSecret }}
 - name: redis-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- if .Values.model.publicKey }}
+- name: bundle-key
+  configMap: {name: {{ include "verdictstream.fullname" . }}-bundle-key}
 {{- end }}
 {{- if .Values.model.policy }}
 - name: policy
