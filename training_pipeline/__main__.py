@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final
 
-import orjson
 import typer
 from rich.console import Console
 
-from model import BundleError, PolicyError, available_cpus, load_bundle
+from model import BundleError, PolicyError, available_cpus
 from model.evidence.pieces import FEW_PIECES
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.bundle.scaling_fit import ScalingKind
@@ -22,6 +21,15 @@ from training_pipeline.distil.commands import app as distil_app
 from training_pipeline.encoder.files import resolve_encoder
 from training_pipeline.graph.parity import print_parity
 from training_pipeline.languages.files import DEFAULT_LANGUAGES
+from training_pipeline.options import (
+    BundleOutOption,
+    DataOption,
+    EvaluationOption,
+    ManifestProbesOption,
+    ThreadsOption,
+    print_bundle,
+    print_json,
+)
 from training_pipeline.probes.commands import app as probes_app
 from training_pipeline.recipe.commands import app as recipe_app
 from training_pipeline.release.commands import app as release_app
@@ -39,10 +47,6 @@ app = typer.Typer(
 app.add_typer(train_app)
 app.add_typer(distil_app)
 
-DataOption = Annotated[
-    list[Path],
-    typer.Option("--data", exists=True, dir_okay=False, help="Labelled chats, JSON lines; may be repeated."),
-]
 RunOption = Annotated[Path, typer.Option("--run", exists=True, file_okay=False, help="Folder that `train` wrote.")]
 EpochOption = Annotated[
     int, typer.Option("--epoch", min=0, help="Checkpoint to use; 0 takes the run's choice, see best.json.")
@@ -51,7 +55,6 @@ EncoderOption = Annotated[
     str | None,
     typer.Option("--encoder", help="Encoder of the run, as of `train`.", show_default="the run's own"),
 ]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
 
 
 @app.command()
@@ -61,7 +64,7 @@ def calibrate(*, run: RunOption, data: DataOption, encoder: EncoderOption = None
 
     rows = compare_checkpoints(run, data, _encoder(encoder) or encoder_of(run), n_threads=threads or available_cpus())
     print_checkpoints(rows, Console())
-    _print_json({"checkpoints": rows})
+    print_json({"checkpoints": rows})
 
 
 @app.command()
@@ -69,16 +72,11 @@ def export(
     *,
     run: RunOption,
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="Bundle folder to write; an existing one is replaced.")],
+    out: BundleOutOption,
     name: Annotated[str, typer.Option(help="Name of the bundle.")],
     version: Annotated[str, typer.Option(help="Dotted version of the bundle.")],
-    evaluation: Annotated[
-        list[Path] | None,
-        typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
-    ] = None,
-    probes: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes for the manifest and the card.")
-    ] = None,
+    evaluation: EvaluationOption = None,
+    probes: ManifestProbesOption = None,
     epoch: EpochOption = 0,
     encoder: EncoderOption = None,
     scaling: Annotated[
@@ -115,9 +113,7 @@ def export(
     )
     metrics = export_bundle(request)
     print_parity(metrics["parity"], Console(width=140))
-    ref = load_bundle(out).ref
-    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
-    _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
+    print_bundle(out, metrics)
 
 
 app.add_typer(release_app)
@@ -130,10 +126,6 @@ app.add_typer(probes_app)
 
 def _encoder(name: str | None) -> Path | None:
     return None if name is None else resolve_encoder(name)
-
-
-def _print_json(document: object) -> None:
-    typer.echo(orjson.dumps(document).decode())
 
 
 def main() -> None:

@@ -170,6 +170,8 @@ def test_a_promotion_that_nobody_signed_leaves_the_worker_at_work(
     (port,) = free_ports(1)
     worker = start_worker(**settings, HTTP__PORT=str(port))
     events = short_events(sample_chats, 100_000, n_chats=40)
+    ledger.send(next(events) for _ in range(20))
+    ledger.wait_complete()
     serve(folder, "m/2")
     _send_until(ledger, worker, events, "reload_refused")
     assert "not signed" in worker.wait_for("reload_refused")["error"]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import orjson
@@ -46,9 +46,6 @@ from training_pipeline.graph.parity import parity_report, runtime_logits
 from training_pipeline.graph.quantise import PerTokenProducts
 from training_pipeline.train.config import TrainConfig, read_config
 from training_pipeline.train.run_folder import chosen_epoch, encoder_of
-
-TEMPERATURE_RATIO: Final = 0.3
-"""Share of the held-out chats that fit the scaling; the others carry the guarantee."""
 
 
 @dataclass(frozen=True)

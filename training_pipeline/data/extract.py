@@ -19,7 +19,6 @@ from training_pipeline.data.resumable_output import ResumableOutput, read_checkp
 from training_pipeline.data.stage_files import StageReport, file_digest, finished_report
 
 STAGE: Final = "extract"
-DEFAULT_LAST_MESSAGES: Final = 12
 
 OnProgress = Callable[[int, int], None]
 """Called with how much is done and how much there is (bytes of files, or records of a topic)."""

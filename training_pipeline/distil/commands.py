@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 import typer
@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from model import available_cpus, load_policy
-from training_pipeline.train.config import Figure, TrainConfig, build_config
-from training_pipeline.train.options import (
+from training_pipeline.options import (
     ConfigOption,
     CpuOption,
     DataOption,
@@ -24,8 +23,10 @@ from training_pipeline.train.options import (
     ThreadsOption,
     finish,
     parse_fields,
+    print_json,
     set_threads,
 )
+from training_pipeline.train.config import Figure, TrainConfig, build_config
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -55,7 +56,7 @@ def train_linear(
         licence_classes=frozenset(licence_class or ()),
         watch=lambda parts: track(parts, description="fold", console=Console(stderr=True)),
     )
-    _print_json({"linear": str(out), "out_of_fold": figures})
+    print_json({"linear": str(out), "out_of_fold": figures})
 
 
 @app.command()
@@ -141,7 +142,7 @@ def distil_report(
     report.print_distil_report(rows, Console())
     if out is not None:
         out.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
-    _print_json({"data": [path.name for path in data], "bundles": rows})
+    print_json({"data": [path.name for path in data], "bundles": rows})
 
 
 @app.command()
@@ -180,7 +181,7 @@ def tune(
     )
     rows = search.trial_rows(search.tune(request))
     search.print_trials(rows, figure, Console())
-    _print_json({"figure": figure, "best": str(out / search.BEST_NAME), "trials": rows})
+    print_json({"figure": figure, "best": str(out / search.BEST_NAME), "trials": rows})
 
 
 @contextmanager
@@ -195,7 +196,3 @@ def _layers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise ValueError(f"--layers {text}: expected numbers by comma, such as 0,2,5") from error
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    typer.echo(orjson.dumps(document).decode())

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from model import DEFAULT_BUNDLE_PATH, Classifier, available_cpus, load_bundle, load_policy
+from training_pipeline.options import PolicyOption, ThreadsOption
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -35,10 +36,10 @@ def probes(
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder.", show_default="the shipped bundle")] = None,
     folder: ProbesOption = DEFAULT_PROBES,
     filler: FillerOption = None,
-    policy: Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.", show_default="the default")] = None,
+    policy: PolicyOption = None,
     out: Annotated[Path | None, typer.Option(help="Write the whole document here, JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report for people here: one HTML file.")] = None,
-    threads: Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+    threads: ThreadsOption = 0,
     seed: SeedOption = 0,
 ) -> None:
     """Measure a bundle on own probes: hidden in long messages, mixed, disguised, foreign, or only sounding bad.

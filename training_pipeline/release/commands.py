@@ -12,6 +12,14 @@ from model import DEFAULT_BUNDLE_PATH, available_cpus, load_bundle, load_policy
 from model.evidence.pieces import FEW_PIECES, PieceRule
 from schemas import CODES
 from training_pipeline.languages.files import DEFAULT_LANGUAGES
+from training_pipeline.options import (
+    BundleOutOption,
+    EvaluationOption,
+    ManifestProbesOption,
+    ThreadsOption,
+    print_bundle,
+    print_json,
+)
 from training_pipeline.train.config import TrainConfig
 
 EXIT_BROKEN_PROMISE: Final = 4
@@ -22,6 +30,14 @@ PIECES: Final = FEW_PIECES
 
 app = typer.Typer()
 
+RunChatsOption = Annotated[
+    list[Path],
+    typer.Option("--data", exists=True, dir_okay=False, help="The chats of its run, in order; may be repeated."),
+]
+VersionOption = Annotated[str, typer.Option(help="Dotted version of the new bundle.")]
+RatioOption = Annotated[float, typer.Option(help="Of the run.")]
+SeedOption = Annotated[int, typer.Option(help="Of the run.")]
+SplitSeedOption = Annotated[int | None, typer.Option(help="Of the run, where it had one.")]
 RegistryOption = Annotated[Path, typer.Option("--registry", help="Folder that workers read their bundle from.")]
 
 
@@ -29,19 +45,14 @@ RegistryOption = Annotated[Path, typer.Option("--registry", help="Folder that wo
 def add_exits(
     *,
     bundle: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Bundle without exits.")],
-    data: Annotated[
-        list[Path], typer.Option(exists=True, dir_okay=False, help="The chats of its run, in order; may be repeated.")
-    ],
-    out: Annotated[Path, typer.Option(help="Bundle folder to write; an existing one is replaced.")],
-    version: Annotated[str, typer.Option(help="Dotted version of the new bundle.")],
-    evaluation: Annotated[
-        list[Path] | None,
-        typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
-    ] = None,
-    calibration_ratio: Annotated[float, typer.Option(help="Of the run.")] = DEFAULTS["calibration_ratio"],
-    seed: Annotated[int, typer.Option(help="Of the run.")] = DEFAULTS["seed"],
-    split_seed: Annotated[int | None, typer.Option(help="Of the run, where it had one.")] = DEFAULTS["split_seed"],
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+    data: RunChatsOption,
+    out: BundleOutOption,
+    version: VersionOption,
+    evaluation: EvaluationOption = None,
+    calibration_ratio: RatioOption = DEFAULTS["calibration_ratio"],
+    seed: SeedOption = DEFAULTS["seed"],
+    split_seed: SplitSeedOption = DEFAULTS["split_seed"],
+    threads: ThreadsOption = 0,
 ) -> None:
     """Give a finished bundle's transformer exits between its layers; `export` does the same from a run.
 
@@ -60,10 +71,7 @@ def add_exits(
         evaluation=evaluation or (),
         n_threads=threads or available_cpus(),
     )
-    metrics = add(request)
-    ref = load_bundle(out).ref
-    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
-    _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
+    print_bundle(out, add(request))
 
 
 @app.command(name="bundle-to-encoder")
@@ -78,7 +86,7 @@ def bundle_to_encoder(
     from training_pipeline.encoder.from_bundle import write_encoder_of  # noqa: PLC0415
 
     loaded = load_bundle(bundle)
-    _print_json({"encoder": str(write_encoder_of(loaded, out)), "from": loaded.ref.model_dump()})
+    print_json({"encoder": str(write_encoder_of(loaded, out)), "from": loaded.ref.model_dump()})
 
 
 @app.command(name="fit-languages")
@@ -96,25 +104,20 @@ def fit_languages(
 
     detector, figures = fit(data, LanguageOptions())
     write_languages(out, Languages(detector, figures))
-    _print_json({"languages": str(out), "rule": detector.rule.model_dump(mode="json"), "figures": figures})
+    print_json({"languages": str(out), "rule": detector.rule.model_dump(mode="json"), "figures": figures})
 
 
 @app.command(name="add-pieces")
 def add_pieces(
     *,
     bundle: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Bundle without pieces (format 1).")],
-    data: Annotated[
-        list[Path], typer.Option(exists=True, dir_okay=False, help="The chats of its run, in order; may be repeated.")
-    ],
-    out: Annotated[Path, typer.Option(help="Bundle folder to write; an existing one is replaced.")],
-    version: Annotated[str, typer.Option(help="Dotted version of the new bundle.")],
-    evaluation: Annotated[
-        list[Path] | None,
-        typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
-    ] = None,
-    calibration_ratio: Annotated[float, typer.Option(help="Of the run.")] = DEFAULTS["calibration_ratio"],
-    seed: Annotated[int, typer.Option(help="Of the run.")] = DEFAULTS["seed"],
-    split_seed: Annotated[int | None, typer.Option(help="Of the run, where it had one.")] = DEFAULTS["split_seed"],
+    data: RunChatsOption,
+    out: BundleOutOption,
+    version: VersionOption,
+    evaluation: EvaluationOption = None,
+    calibration_ratio: RatioOption = DEFAULTS["calibration_ratio"],
+    seed: SeedOption = DEFAULTS["seed"],
+    split_seed: SplitSeedOption = DEFAULTS["split_seed"],
     piece_characters: Annotated[
         int, typer.Option(min=40, help="Longest part of a paragraph that is judged by itself.")
     ] = PIECES.piece_characters,
@@ -124,10 +127,8 @@ def add_pieces(
         typer.Option(help="A category's weight that is given and not fitted, as M=0.6; may be repeated."),
     ] = None,
     languages: Annotated[Path, typer.Option(file_okay=False, help="What `fit-languages` wrote.")] = DEFAULT_LANGUAGES,
-    probes: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes for the manifest and the card.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+    probes: ManifestProbesOption = None,
+    threads: ThreadsOption = 0,
 ) -> None:
     """Let a finished bundle read whole messages and whole chats, in pieces; `export` does the same from a run.
 
@@ -153,10 +154,7 @@ def add_pieces(
         probes=probes,
         n_threads=threads or available_cpus(),
     )
-    metrics = add(request)
-    ref = load_bundle(out).ref
-    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
-    _print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
+    print_bundle(out, add(request))
 
 
 @app.command(name="verify-guarantee")
@@ -173,7 +171,7 @@ def verify_guarantee(
     splits: Annotated[int, typer.Option(min=2, help="Random splits into a calibration and a fresh part.")] = 1000,
     seed: Annotated[int, typer.Option(help="Decides the splits.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the report here too, JSON.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+    threads: ThreadsOption = 0,
 ) -> None:
     """Check the conformal guarantee on the bundle's calibration chats and, with --data, on chats that chose nothing.
 
@@ -188,7 +186,7 @@ def verify_guarantee(
     print_guarantee(report, Console(width=160))
     if out is not None:
         out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
-    _print_json(report)
+    print_json(report)
     if not report["holds"]:
         raise typer.Exit(EXIT_BROKEN_PROMISE)
 
@@ -220,7 +218,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; needs --reason.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why it is forced; recorded in the registry.")] = None,
     sign_key: Annotated[Path | None, typer.Option(help="Ed25519 private key, PEM, that signs the digest.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 follows the CPU quota.")] = 0,
+    threads: ThreadsOption = 0,
 ) -> None:
     """Compare a bundle with the one in service on labelled chats and, if it is no worse, put it into the registry.
 
@@ -250,7 +248,7 @@ def promote(
         n_threads=threads or available_cpus(),
     )
     entry = gated_promotion(request, Console(width=160))
-    _print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
+    print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
 
 
 @app.command()
@@ -266,7 +264,7 @@ def rollback(
     from training_pipeline.release.promote import rollback as go_back  # noqa: PLC0415
 
     entry = go_back(registry, to=to, reason=reason)
-    _print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
+    print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})
 
 
 def _weights(given: Sequence[str]) -> dict[str, float]:
@@ -286,7 +284,3 @@ def _weights(given: Sequence[str]) -> dict[str, float]:
             raise typer.BadParameter(f"{one!r}; expected a category and a number from 0 to 1, as M=0.6")
         weights[code] = weight
     return weights
-
-
-def _print_json(document: object) -> None:
-    typer.echo(orjson.dumps(document).decode())

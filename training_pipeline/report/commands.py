@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from model import DEFAULT_BUNDLE_PATH, Classifier, available_cpus, load_bundle, load_policy
 from schemas import Policy
+from training_pipeline.options import DataOption, PolicyOption, ThreadsOption
 
 if TYPE_CHECKING:  # numpy, scipy and scikit-learn: seconds that --help does not need
     from training_pipeline.probes.document import ProbeReport
@@ -25,14 +26,8 @@ app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
-DataOption = Annotated[
-    list[Path],
-    typer.Option("--data", exists=True, dir_okay=False, help="Labelled chats, JSON lines; may be repeated."),
-]
-PolicyOption = Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.", show_default="the default")]
 OutOption = Annotated[Path | None, typer.Option(help="Write the whole document here, JSON.")]
 HtmlOption = Annotated[Path | None, typer.Option(help="Write a report for people here: one HTML file, plots inside.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
 ResamplesOption = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of the intervals; 0: none.")]
 TimedOption = Annotated[int, typer.Option("--timed-chats", min=0, help="Chats timed one by one; 0: no times.")]
 AttacksOption = Annotated[bool, typer.Option("--attacks/--no-attacks", help="Recall on disguised banned chats.")]

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from training_pipeline.train.config import TrainConfig, build_config
-from training_pipeline.train.options import (
+from training_pipeline.options import (
     ConfigOption,
     CpuOption,
     DataOption,
@@ -24,6 +23,7 @@ from training_pipeline.train.options import (
     parse_fields,
     set_threads,
 )
+from training_pipeline.train.config import TrainConfig, build_config
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None

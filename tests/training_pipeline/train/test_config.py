@@ -7,8 +7,8 @@ import pytest
 from schemas import CODES
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.chats.split import calibration_split, split_chats, split_parts
+from training_pipeline.options import parse_fields
 from training_pipeline.train.config import TrainConfig, build_config, read_config
-from training_pipeline.train.options import parse_fields
 
 FIRST_VERSION = {
     "windowing": {

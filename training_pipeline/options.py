@@ -1,4 +1,4 @@
-"""Options that the training commands share, and what each of them does before and after its work."""
+"""Options that several commands share, and what the training ones do before and after their work."""
 
 import os
 from collections.abc import Mapping
@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 import yaml
+from rich.console import Console
 
-from model import available_cpus
+from model import available_cpus, load_bundle
 from training_pipeline.train.config import nested_fields
 
 DataOption = Annotated[
@@ -47,6 +48,15 @@ EncoderOption = Annotated[
 ]
 DownloadOption = Annotated[bool, typer.Option("--allow-download", help="Fetch --encoder from the hub.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
+PolicyOption = Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.", show_default="the default")]
+BundleOutOption = Annotated[Path, typer.Option("--out", help="Bundle folder to write; an existing one is replaced.")]
+EvaluationOption = Annotated[
+    list[Path] | None,
+    typer.Option("--evaluate", exists=True, dir_okay=False, help="Labelled chats for the manifest's figures."),
+]
+ManifestProbesOption = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes for the manifest and the card.")
+]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
 
 
@@ -78,11 +88,23 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads or max(1, available_cpus() // n_here))
 
 
+def print_json(document: object) -> None:
+    """Print the JSON line, the last one of a command, for machines."""
+    typer.echo(orjson.dumps(document).decode())
+
+
+def print_bundle(out: Path, metrics: Mapping[str, Any]) -> None:
+    """Say which bundle was written, and print the JSON line."""
+    ref = load_bundle(out).ref
+    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
+    print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
+
+
 def finish(document: dict[str, Any]) -> None:
     """Print the JSON line of the main process, and leave the group of processes."""
     from accelerate.state import PartialState  # noqa: PLC0415  (imports torch)
 
     state = PartialState()
     if state.is_main_process:
-        typer.echo(orjson.dumps(document).decode())
+        print_json(document)
     state.destroy_process_group()
