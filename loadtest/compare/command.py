@@ -11,14 +11,6 @@ import typer
 
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.compare.baseline_session import BaselineSession
-from loadtest.compare.bundle_options import (
-    BundleOption,
-    PaddedTokensOption,
-    RowsOption,
-    ThreadsOption,
-    chosen_bundle,
-    chosen_threads,
-)
 from loadtest.compare.compare import Comparison, Others, Plan
 from loadtest.compare.padded_session import PaddedModel, PaddedSession
 from loadtest.compare.peer_environment import peer_python, versions
@@ -45,6 +37,15 @@ class _Size:
 _FULL: Final = _Size(5, 2_000, 40, 20_000, 200, 60.0)
 _QUICK: Final = _Size(3, 800, 16, 10_000, 50, 20.0)
 
+_DEFAULT_BUNDLE: Final = Path(__file__).parents[2] / "model" / "bundles" / "default"
+
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Inference threads; 0 takes one per usable CPU.")]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="Bundle folder.", show_default="MODERATION_MODEL__PATH, else the shipped bundle"),
+]
+PaddedTokensOption = Annotated[int, typer.Option(min=1, help="Padded tokens of one inference of the baseline session.")]
+RowsOption = Annotated[int, typer.Option(min=1, help="Rows of one inference of the baseline session.")]
 TextsOption = Annotated[Path, typer.Option(help="JSON lines of `python -m model render`.")]
 
 
@@ -93,14 +94,14 @@ def compare(
     """Compare the worker with its limits, the reference path and peers: same chats, interleaved pairs."""
     size = _QUICK if quick else _FULL
     plan = Plan(
-        bundle=chosen_bundle(bundle),
+        bundle=_chosen_bundle(bundle),
         n_pairs=pairs or size.n_pairs,
         n_judged_chats=judged_chats or size.n_judged_chats,
         n_padded_chats=padded_chats or size.n_padded_chats,
         n_hit_events=hit_events or size.n_hit_events,
         n_lone=lone or size.n_lone,
         half_load_s=half_load_s or size.half_load_s,
-        n_threads=chosen_threads(threads),
+        n_threads=_chosen_threads(threads),
         n_partitions=partitions,
         max_padded_tokens=max_padded_tokens,
         max_rows=max_rows,
@@ -129,7 +130,7 @@ def padded_session(
     threads: ThreadsOption = 0,
 ) -> None:
     """Time a model over padded texts, one at a time; `compare` starts it. Prints one JSON line."""
-    session = PaddedSession(PaddedModel(model, tokenizer, tokens), n_threads=chosen_threads(threads))
+    session = PaddedSession(PaddedModel(model, tokenizer, tokens), n_threads=_chosen_threads(threads))
     report.print_json_line(session.measure(_read_texts(texts)))
 
 
@@ -142,7 +143,7 @@ def baseline_session(
     max_rows: RowsOption = 64,
 ) -> None:
     """Time tokenizer and ONNX session alone over rendered texts; `compare` starts it. Prints one JSON line."""
-    session = BaselineSession(chosen_bundle(bundle), n_threads=chosen_threads(threads))
+    session = BaselineSession(_chosen_bundle(bundle), n_threads=_chosen_threads(threads))
     report.print_json_line(session.measure(_read_texts(texts), max_padded_tokens=max_padded_tokens, max_rows=max_rows))
 
 
@@ -172,3 +173,13 @@ def _read_texts(path: Path) -> list[str]:
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
+
+
+def _chosen_bundle(named: Path | None) -> Path:
+    """Return the named bundle folder, or the worker's, absolute."""
+    return (named or Path(os.environ.get("MODERATION_MODEL__PATH", _DEFAULT_BUNDLE))).resolve()
+
+
+def _chosen_threads(named: int) -> int:
+    """Return the named number of threads, or one per usable CPU."""
+    return named or len(os.sched_getaffinity(0))

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # numpy, scipy and scikit-learn: seconds that --help does not
     from training_pipeline.probes.document import ProbeReport
     from training_pipeline.quality.evaluate import OnProgress
     from training_pipeline.report.candidate import Candidate
+    from training_pipeline.report.document import Published
     from training_pipeline.report.measure import OnStep
 
 app = typer.Typer(
@@ -142,7 +144,6 @@ def compare(
     """
     from training_pipeline.report import html as page  # noqa: PLC0415
     from training_pipeline.report import measure, tables  # noqa: PLC0415
-    from training_pipeline.report.published import published_figures  # noqa: PLC0415
 
     chosen, prices, n_threads = load_policy(policy), _prices(price or []), threads or available_cpus()
     options = measure.Options(bootstrap, timed_chats, attacks, seed, prices)
@@ -157,7 +158,7 @@ def compare(
     _check_names(candidates, prices)
     with _steps() as on_step:
         test_set = measure.read_test_set(data, chosen, options)
-        document = measure.comparison(candidates, test_set, on_step, published_figures() if published else None)
+        document = measure.comparison(candidates, test_set, on_step, _published_figures() if published else None)
     tables.print_comparison(document, Console(width=None if Console().is_terminal else 200))
     whole = document.model_dump(mode="json")
     _write(out, whole)
@@ -249,3 +250,10 @@ def _steps() -> "Iterator[OnStep]":
             return lambda n_done: bars.update(task, completed=n_done)
 
         yield on_step
+
+
+def _published_figures() -> "Published":
+    """Return figures that others published, measured on another test set; shown beside ours under their own heading."""
+    from training_pipeline.report.document import Published  # noqa: PLC0415
+
+    return Published.model_validate_json(files("training_pipeline.report").joinpath("published.json").read_bytes())

@@ -5,6 +5,8 @@ An interrupted run continues after its last complete epoch. Under `accelerate la
 of each step; the run's folder must then be visible to all of them.
 """
 
+import ctypes
+import ctypes.util
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +31,6 @@ from training_pipeline.chats.split import split_parts
 from training_pipeline.encoder.classifier import EncoderClassifier, pad_batch
 from training_pipeline.encoder.files import check_encoder, default_encoder_path
 from training_pipeline.quality.metrics import banned_to_safe_at, safety_metrics
-from training_pipeline.train.allocator import keep_freed_memory
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.loss import class_weights_of, classification_loss
 from training_pipeline.train.run_folder import (
@@ -46,6 +47,9 @@ from training_pipeline.train.state import TrainingState, start_accelerator
 log = structlog.get_logger()
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
+
+_MALLOC_OPTIONS: Final = {-4: 0, -1: 2**31 - 1, -2: 256 * 2**20}
+"""M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD of malloc.h."""
 
 _BUCKET_BATCHES: Final = 24
 """Batches whose chats are sorted by length together: enough to save padding, few enough to keep batches random."""
@@ -112,7 +116,7 @@ def run_training(
     tokenizer = ConversationTokenizer(
         (encoder / "tokenizer.json").read_text(encoding="utf-8"), max_tokens=config.windowing.max_tokens
     )
-    keep_freed_memory()
+    _keep_freed_memory()
     torch.manual_seed(config.seed)
     model = EncoderClassifier.from_pretrained(
         encoder, dropout=config.dropout, encoder_dropout=config.encoder_dropout, pooling=config.pooling
@@ -275,3 +279,16 @@ def _report(
         if on_epoch is not None:
             on_epoch(row)
     run.accelerator.wait_for_everyone()
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep and reuse freed memory; other C libraries are left as they are.
+
+    A step allocates and frees gigabytes of activations. glibc gives large blocks back at once, and in the next step
+    every page is faulted in and zeroed again, which was most of a step's time (EXPERIMENTS.md, "Time per step").
+    """
+    name = ctypes.util.find_library("c")
+    mallopt = getattr(ctypes.CDLL(name), "mallopt", None) if name else None
+    if mallopt is not None:
+        for parameter, value in _MALLOC_OPTIONS.items():
+            mallopt(parameter, value)

@@ -31,7 +31,7 @@ from worker.replay.run.monitor import Monitor, display_for
 from worker.replay.run.progress import Progress
 from worker.replay.run.publisher import Comparison, ReplayPublisher
 from worker.replay.run.range_consumer import RangeConsumer
-from worker.replay.run.replay_cache import ReadOnlyCache, YoungRecordsCache
+from worker.replay.run.replay_cache import ReplayCache
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.worker import WorkerSettings
 from worker.wiring import make_cache, make_publisher, serve_health
@@ -63,9 +63,8 @@ class Standing:
 
 def _as_written(cache: VerdictCache, standing: Standing) -> VerdictCache:
     """Return the cache as the replay may write it."""
-    if not writes_cache(standing.live, standing.choices):
-        return ReadOnlyCache(cache)
-    return YoungRecordsCache(cache, standing.settings.redis.ttl_s)
+    is_written = writes_cache(standing.live, standing.choices)
+    return ReplayCache(cache, standing.settings.redis.ttl_s if is_written else None)
 
 
 def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, console: Console) -> Standing:

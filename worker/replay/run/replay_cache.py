@@ -13,35 +13,16 @@ from worker.cache.entries import Entry
 from worker.cache.verdict_cache import VerdictCache
 
 
-class ReadOnlyCache:
-    """A cache that is asked and never written."""
-
-    def __init__(self, inner: VerdictCache) -> None:
-        self._inner = inner
-
-    def get_many(self, chat_ids: Iterable[str]) -> dict[str, Verdict]:
-        """Look up."""
-        return self._inner.get_many(chat_ids)
-
-    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:  # noqa: ARG002
-        """Do nothing; nothing is left to be stored."""
-        return []
-
-    def close(self) -> None:
-        """Release connections."""
-        self._inner.close()
-
-
-class YoungRecordsCache:
-    """A cache that takes no outcome of a record older than the TTL.
+class ReplayCache:
+    """A cache that takes no outcome of a record older than the TTL, or none at all.
 
     Args:
-        inner: Where the others go.
-        ttl_s: How long a verdict stays, seconds.
+        inner: What is asked, and where the others go.
+        ttl_s: How long a verdict stays, seconds; None: nothing is written.
         now_s: Wall clock; record timestamps are wall-clock times. A record without a timestamp counts as young.
     """
 
-    def __init__(self, inner: VerdictCache, ttl_s: int, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, inner: VerdictCache, ttl_s: int | None, now_s: Callable[[], float] = time.time) -> None:
         self._inner = inner
         self._ttl_s = ttl_s
         self._now_s = now_s
@@ -50,11 +31,13 @@ class YoungRecordsCache:
         """Look up."""
         return self._inner.get_many(chat_ids)
 
-    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Store what is young enough; return what was not taken of it."""
-        oldest_ms = (self._now_s() - self._ttl_s) * 1_000
-        return self._inner.put_many(entry for entry in entries if not 0 <= entry.source.timestamp_ms < oldest_ms)
-
     def close(self) -> None:
         """Release connections."""
         self._inner.close()
+
+    def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Store what is young enough, if anything is to be; return what was not taken of it."""
+        if self._ttl_s is None:
+            return []
+        oldest_ms = (self._now_s() - self._ttl_s) * 1_000
+        return self._inner.put_many(entry for entry in entries if not 0 <= entry.source.timestamp_ms < oldest_ms)

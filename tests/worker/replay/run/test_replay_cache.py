@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from schemas import Source, Verdict
 from worker.cache.entries import Entry, marker_entry
-from worker.replay.run.replay_cache import YoungRecordsCache
+from worker.replay.run.replay_cache import ReplayCache
 
 TTL_S = 3_600
 NOW_S = 1_800_000_000.0
@@ -32,11 +32,18 @@ class Kept:
 def test_records_older_than_the_ttl_are_not_written() -> None:
     """The chat's newer outcome expired; the old one would be served for another TTL."""
     kept = Kept()
-    cache = YoungRecordsCache(kept, TTL_S, lambda: NOW_S)
+    cache = ReplayCache(kept, TTL_S, lambda: NOW_S)
     ages_s = {"young": 10.0, "at-the-edge": float(TTL_S), "old": TTL_S + 1.0}
     entries = [marker_entry(chat, _source(round((NOW_S - age_s) * 1_000)), "r") for chat, age_s in ages_s.items()]
     assert cache.put_many([*entries, marker_entry("untimed", _source(-1), "r")]) == []
     assert [entry.chat_id for entry in kept.entries] == ["young", "at-the-edge", "untimed"]
+
+
+def test_a_replay_that_is_to_leave_redis_alone_writes_nothing_and_owes_nothing() -> None:
+    """A trial of another model."""
+    kept = Kept()
+    assert ReplayCache(kept, None).put_many([marker_entry("young", _source(round(NOW_S * 1_000)), "r")]) == []
+    assert kept.entries == []
 
 
 def _source(timestamp_ms: int) -> Source:
