@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas import CODES
 from worker.moves.counts import DECISIONS, Outcomes
@@ -20,11 +21,13 @@ def move_matrices(outcomes: Outcomes) -> list[Matrix]:
 
 
 def print_matrices(found: Iterable[Matrix], console: Console) -> None:
-    """Print matrices."""
+    """Print matrices; decisions stand in the order allow, review, block, so a move to the right is stricter."""
     for title, names, cells in found:
         table = Table("from \\ to", *names, title=title, title_justify="left")
-        for was, row in zip(names, cells, strict=True):
-            table.add_row(was, *(shown(count) if count else "" for count in row))
+        for i, (was, row) in enumerate(zip(names, cells, strict=True)):
+            styles = [("green" if j > i else "red") if names == DECISIONS else "" for j in range(len(row))]
+            pairs = zip(row, styles, strict=True)
+            table.add_row(was, *(Text(shown(count), style) if count else "" for count, style in pairs))
         console.print(table)
 
 

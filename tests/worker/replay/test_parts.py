@@ -32,6 +32,7 @@ from worker.replay.run.monitor import Lines
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.publisher import Comparison
 from worker.replay.run.throttle import LagGuard, RateLimit
+from worker.settings.model import ModelSettings
 from worker.settings.redis import OnRejected
 from worker.settings.worker import ModelSettings, WorkerSettings
 
