@@ -100,6 +100,11 @@ class TrainConfig(BaseModel):
         default=None, description="Decides which chats are held out; null takes `seed`. Runs of one ensemble share it."
     )
 
+    @property
+    def seed_of_split(self) -> int:
+        """Return the seed that decides which chats are held out."""
+        return self.seed if self.split_seed is None else self.split_seed
+
     @field_validator("class_weights")
     @classmethod
     def _known_and_not_negative(cls, weights: str | dict[str, float]) -> str | dict[str, float]:
