@@ -18,7 +18,9 @@ _SAFE_MIXTURES: Final = ("mixture", "safe")
 
 def summary(report: ProbeReport) -> ProbeSummary:
     """Return the main figures of a report; families that it lacks are left out."""
-    rows = {(table.family, row.group): row for table in report.tables if table.axis == WHOLE for row in table.rows}
+    rows: dict[tuple[str, str], Row] = {
+        (table.family, row.group): row for table in report.tables if table.axis == WHOLE for row in table.rows
+    }
     figures = [
         _figure(title, rows[family, group].not_allowed, "high")
         for family, group, title in _NOT_ALLOWED
