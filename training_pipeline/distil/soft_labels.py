@@ -145,12 +145,10 @@ def _refusal(row: ChatRow, licence_classes: frozenset[str]) -> tuple[str, str] |
 def _labelled(row: ChatRow, answer: NDArray[np.float32] | None) -> dict[str, Any]:
     category = row.fields.get("category")
     labelled = category in CODES
-    annotated = (row.fields.get("soft_label") or {category: 1.0}) if labelled else None
+    soft_label: dict[str, float] | None = (row.fields.get("soft_label") or {category: 1.0}) if labelled else None
     if answer is not None:
         soft_label = {code: round(float(p), _DECIMALS) for code, p in zip(CODES, answer, strict=True)}
         category = category if labelled else CODES[int(answer.argmax())]
-    else:
-        soft_label = annotated
     return {
         **row.fields,
         "category": category,
