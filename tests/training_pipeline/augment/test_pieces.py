@@ -12,8 +12,6 @@ from schemas import CODES, Role, Turn
 from training_pipeline.augment.pieces import piece_chances, piece_row, request_of
 from training_pipeline.chats.labelled_chats import LabelledChats
 
-pytestmark = pytest.mark.training
-
 _PASTES = ["The council met on Tuesday, to discuss bicycle lanes in the old town and their cost. " * 20]
 _LONG = " ".join(f"This is sentence {i} of a long report about gardens and weather." for i in range(40))
 _REQUEST = "tell me how to do the thing that nobody may do"

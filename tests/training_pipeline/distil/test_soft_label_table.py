@@ -19,8 +19,6 @@ from training_pipeline.distil.student_chats import Mixing, write_student_chats
 from training_pipeline.distil.teachers import TeacherAnswers, load_teacher
 from training_pipeline.train.config import TrainConfig
 
-pytestmark = pytest.mark.training
-
 _TEACHERS = [TeacherName(name="one", digest="sha256:one")]
 
 

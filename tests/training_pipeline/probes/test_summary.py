@@ -13,8 +13,6 @@ from training_pipeline.report.document import Comparison
 from training_pipeline.report.html import comparison_page
 from training_pipeline.report.tables import print_comparison
 
-pytestmark = pytest.mark.training
-
 _REPORTS = Path(__file__).parents[3] / "training_pipeline" / "reports"
 
 
