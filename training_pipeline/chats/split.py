@@ -42,8 +42,7 @@ def split_chats(chats: LabelledChats, config: TrainConfig) -> tuple[NDArray[np.i
     """
     folds = np.array(chats.folds, dtype=np.str_)
     if not (folds != "").any():
-        seed = config.seed if config.split_seed is None else config.split_seed
-        return calibration_split(chats.labels, calibration_ratio=config.calibration_ratio, seed=seed)
+        return calibration_split(chats.labels, calibration_ratio=config.calibration_ratio, seed=config.seed_of_split)
     found = {str(fold) for fold in folds}
     if found != {TRAINING_FOLD, HELD_OUT_FOLD}:
         raise ValueError(

@@ -28,6 +28,14 @@ from training_pipeline.options import (
 )
 from training_pipeline.train.config import Figure, TrainConfig, build_config
 
+TeacherOption = Annotated[
+    list[Path] | None,
+    typer.Option(exists=True, file_okay=False, help="Folder of a run, bundle or `train-linear`; may be repeated."),
+]
+UnlabelledOption = Annotated[
+    list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Chats without category; may be repeated.")
+]
+
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
@@ -62,16 +70,15 @@ def train_linear(
 @app.command()
 def distil(
     *,
-    teacher: Annotated[
-        list[Path],
-        typer.Option(exists=True, file_okay=False, help="Folder of a run, bundle or `train-linear`; may be repeated."),
-    ],
     data: DataOption,
     dev: DevOption,
     out: Annotated[Path, typer.Option(help="Folder to write; interrupted work in it is continued.")],
-    unlabelled: Annotated[
-        list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Chats without category; may be repeated.")
+    teacher: TeacherOption = None,
+    soft_labels: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Table of `soft-labels`, in place of teachers; needs --start."),
     ] = None,
+    unlabelled: UnlabelledOption = None,
     start: Annotated[
         str | None,
         typer.Option(help="Run or encoder whose layers the student takes.", show_default="the first teacher run"),
@@ -105,7 +112,8 @@ def distil(
 
     set_threads(threads)
     request = DistilRequest(
-        teachers=teacher,
+        teachers=teacher or (),
+        soft_labels=soft_labels,
         data=data,
         dev=dev,
         out=out,
@@ -119,6 +127,44 @@ def distil(
         n_threads=threads or available_cpus(),
     )
     finish(run(request, cpu=cpu, progress=_soft_label_progress))
+
+
+@app.command(name="soft-labels")
+def soft_labels(
+    *,
+    teacher: TeacherOption,
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Table to write, .csv.gz: chat ids and probabilities, no chat text.")],
+    work: Annotated[
+        Path, typer.Option(help="Folder for answers with the chats; interrupted work in it, or `distil`'s, goes on.")
+    ],
+    unlabelled: UnlabelledOption = None,
+    config: ConfigOption = None,
+    fields: SetOption = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Write the teachers' mean soft labels as a table, for `distil --soft-labels` where the teachers are not.
+
+    --data: the teachers' files, in their order. --config, --set: the split, where no teacher is a run.
+    """
+    from training_pipeline.distil.tabulate import tabulate  # noqa: PLC0415
+
+    if not teacher:
+        raise ValueError("no --teacher; expected the folder of a run, a bundle or a linear stage")
+    split = build_config(config, parse_fields(fields or []))
+    set_threads(threads)
+    with _soft_label_progress() as on_progress:
+        head = tabulate(
+            teacher,
+            data,
+            unlabelled or (),
+            out,
+            work=work,
+            config=split,
+            n_threads=threads or available_cpus(),
+            on_progress=on_progress,
+        )
+    _print_json({"soft_labels": str(out), **head.model_dump(mode="json")})
 
 
 @app.command(name="distil-report")

@@ -1,6 +1,6 @@
 """From teachers to a student's run: soft labels, the student's chats and encoder, and its training.
 
-    soft-labels.jsonl (.report.json, .rejects.jsonl)   the teachers' answers
+    soft-labels.jsonl (.report.json, .rejects.jsonl)   the teachers' answers, asked for or out of a table
     student.jsonl                                      what the student learns from
     student-encoder/                                   what it starts from
     run/                                               its training run; export it with `export --data student.jsonl`
@@ -21,9 +21,9 @@ from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import split_chats
 from training_pipeline.distil.layout import CHATS_NAME, RECORD_NAME, RUN_NAME, SOFT_LABELS_NAME, STUDENT_NAME
 from training_pipeline.distil.soft_labels import OnProgress, write_soft_labels
+from training_pipeline.distil.source import Source, from_table, from_teachers
 from training_pipeline.distil.student import StudentShape, write_student
 from training_pipeline.distil.student_chats import Mixing, write_student_chats
-from training_pipeline.distil.teachers import is_known_of_all, load_teacher, unseen_by_all
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.train import run_training
 
@@ -33,12 +33,14 @@ class DistilRequest:
     """What to distil from what."""
 
     teachers: Sequence[Path]
-    """Folders of runs, bundles or linear stages."""
+    """Folders of runs, bundles or linear stages; none where `soft_labels` stand for them."""
     data: Sequence[Path]
     """Labelled chats; the files of the teachers' runs, in their order."""
     dev: Path | None
     out: Path
     config: TrainConfig
+    soft_labels: Path | None = None
+    """Table of what the teachers said, see `soft_label_table`; in place of teachers."""
     unlabelled: Sequence[Path] = ()
     start: Path | None = None
     """Run or encoder whose layers the student starts from; the first run among the teachers where None."""
@@ -67,39 +69,36 @@ def distil(
     """
     out, config = request.out, request.config
     out.mkdir(parents=True, exist_ok=True)
-    teachers = [load_teacher(path, request.data, n_threads=request.n_threads) for path in request.teachers]
+    source = _source(request)
+    start = request.start or _first_run(request.teachers)
     with progress() as on_progress:
         labels = write_soft_labels(
             [*request.data, *request.unlabelled],
             out / SOFT_LABELS_NAME,
-            teachers,
+            source.answers,
             licence_classes=request.licence_classes,
             on_progress=on_progress,
         )
-    unseen = unseen_by_all(teachers)
     counts = write_student_chats(
         out / SOFT_LABELS_NAME,
         out / CHATS_NAME,
         request.mixing,
         config,
-        unseen=_held_out_by(request) if unseen is None else unseen,
+        unseen=source.unseen,
         allow_seen=request.allow_seen_held_out,
     )
-    counts["held_out_unseen_by_teachers"] &= is_known_of_all(teachers)
+    counts["held_out_unseen_by_teachers"] &= source.unseen_known
     chats = read_labelled_chats([out / CHATS_NAME], config.windowing, frozenset())
     learned, _ = split_chats(chats, config)
     student = write_student(
-        request.start or _first_run(request.teachers),
+        start,
         out / STUDENT_NAME,
         request.shape,
         chats.take(learned).texts,
         max_tokens=config.windowing.max_tokens,
     )
     record = {
-        "teachers": [
-            {"name": path.name, "digest": teacher.digest}
-            for path, teacher in zip(request.teachers, teachers, strict=True)
-        ],
+        "teachers": [teacher.model_dump() for teacher in source.teachers],
         "soft_labels": labels.model_dump(mode="json"),
         "mixing": vars(request.mixing),
         "chats": counts,
@@ -112,15 +111,18 @@ def distil(
     return {"checkpoint": str(checkpoint), "data": str(out / CHATS_NAME), "chats": counts, "student": student}
 
 
-def _held_out_by(request: DistilRequest) -> frozenset[str]:
-    """Return the ids that the student's own split holds out of the labelled chats.
-
-    With the split seed and ratio of a teacher's run these are the chats that the teacher has not learned from either,
-    whatever stands in the unlabelled files.
-    """
-    chats = read_labelled_chats(request.data, request.config.windowing, request.licence_classes)
-    _, held_out = split_chats(chats, request.config)
-    return frozenset(chats.chat_ids[i] for i in held_out)
+def _source(request: DistilRequest) -> Source:
+    if bool(request.teachers) == (request.soft_labels is not None):
+        raise ValueError("found teachers and soft labels, or neither; expected --teacher or --soft-labels")
+    if request.soft_labels is not None:
+        return from_table(request.soft_labels, request.config)
+    return from_teachers(
+        request.teachers,
+        request.data,
+        request.config,
+        licence_classes=request.licence_classes,
+        n_threads=request.n_threads,
+    )
 
 
 def _first_run(teachers: Sequence[Path]) -> Path:

@@ -1,7 +1,8 @@
 """Stage: give labelled and unlabelled chats the mean probabilities of the teachers as soft labels.
 
 Rows keep their fields. `soft_label` is the teachers', `category` the annotators' or, where there is none, the teachers'
-most probable one, `labelled` says which; the annotators' own weights move to `annotated_soft_label`.
+most probable one, `labelled` says which; the annotators' own weights move to `annotated_soft_label`. Where the teachers
+did not answer, `taught` is false and the label is the annotators' alone; a chat without either is rejected.
 
 Invariant: an interrupted stage goes on after its last whole chunk, and a finished one over the same inputs and teachers
 is not run again.
@@ -10,7 +11,7 @@ is not run again.
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,6 @@ from training_pipeline.data.stage_files import (
     digests,
     finished_report,
 )
-from training_pipeline.distil.teachers import Teacher, mean_probabilities
 
 STAGE: Final = "soft-labels"
 
@@ -32,14 +32,26 @@ _CHUNK_CHATS: Final = 256
 _DECIMALS: Final = 6
 _LICENCE_CLASS: Final = "licence_class"
 _NO_TEXT: Final = "no_visible_text"
+_NO_ANSWER: Final = "no_soft_label"
 
 OnProgress = Callable[[int, int], None]
+
+
+class Answers(Protocol):
+    """Where soft labels come from: teachers that are asked, or a table of what they said."""
+
+    @property
+    def digests(self) -> list[str]:
+        """Digests of what decides the answers."""
+
+    def of(self, rows: Sequence[ChatRow]) -> list[NDArray[np.float32] | None]:
+        """Return probabilities of each chat, float32 [13], which sum to 1; None for a chat without an answer."""
 
 
 def write_soft_labels(
     paths: Sequence[Path],
     out: Path,
-    teachers: Sequence[Teacher],
+    answers: Answers,
     *,
     licence_classes: frozenset[str] = frozenset(),
     on_progress: OnProgress | None = None,
@@ -49,12 +61,12 @@ def write_soft_labels(
     Args:
         paths: Chats with or without `category`.
         out: JSON lines to write; rejects and report go beside it.
-        teachers: At least one.
+        answers: The teachers, or what they said.
         licence_classes: Keep only chats of these classes; empty keeps all. Chats without the field are kept.
         on_progress: Called with how many lines are done and how many there are.
     """
     options: dict[str, Any] = {
-        "teachers": [teacher.digest for teacher in teachers],
+        "teachers": answers.digests,
         "licence_classes": sorted(licence_classes),
     }
     inputs = digests(paths)
@@ -65,7 +77,7 @@ def write_soft_labels(
     n_total = sum(_n_lines(path) for path in paths)
     try:
         for index, path in enumerate(paths):
-            for _ in _label_file(path, str(index), output, teachers, licence_classes):
+            for _ in _label_file(path, str(index), output, answers, licence_classes):
                 if on_progress is not None:
                     on_progress(sum(output.cursor.values()), n_total)
     except BaseException:
@@ -76,7 +88,7 @@ def write_soft_labels(
 
 
 def _label_file(
-    path: Path, place: str, output: ResumableOutput, teachers: Sequence[Teacher], licence_classes: frozenset[str]
+    path: Path, place: str, output: ResumableOutput, answers: Answers, licence_classes: frozenset[str]
 ) -> Iterator[None]:
     """Label a file from where it was left, and yield after each saved chunk."""
     done = output.cursor.get(place, 0)
@@ -90,8 +102,11 @@ def _label_file(
                 output.reject(Reject(position=found.position, reason=reason[0], error=reason[1], chat_id=found.chat_id))
             else:
                 rows.append(found)
-        if rows:
-            for row, answer in zip(rows, mean_probabilities(teachers, [row.turns for row in rows]), strict=True):
+        for row, answer in zip(rows, answers.of(rows) if rows else [], strict=True):
+            if answer is None and row.fields.get("category") not in CODES:
+                error = "neither teachers nor annotators say what this chat is"
+                output.reject(Reject(position=row.position, reason=_NO_ANSWER, error=error, chat_id=row.chat_id))
+            else:
                 output.write(_labelled(row, answer))
         output.done(place, _line(chunk[-1].position))
         output.save()
@@ -127,14 +142,18 @@ def _refusal(row: ChatRow, licence_classes: frozenset[str]) -> tuple[str, str] |
     return None
 
 
-def _labelled(row: ChatRow, answer: NDArray[np.float32]) -> dict[str, Any]:
+def _labelled(row: ChatRow, answer: NDArray[np.float32] | None) -> dict[str, Any]:
     category = row.fields.get("category")
     labelled = category in CODES
-    soft_label = {code: round(float(p), _DECIMALS) for code, p in zip(CODES, answer, strict=True)}
+    soft_label: dict[str, float] | None = (row.fields.get("soft_label") or {category: 1.0}) if labelled else None
+    if answer is not None:
+        soft_label = {code: round(float(p), _DECIMALS) for code, p in zip(CODES, answer, strict=True)}
+        category = category if labelled else CODES[int(answer.argmax())]
     return {
         **row.fields,
-        "category": category if labelled else CODES[int(answer.argmax())],
+        "category": category,
         "labelled": labelled,
+        "taught": answer is not None,
         "soft_label": soft_label,
         "annotated_soft_label": row.fields.get("soft_label") if labelled else None,
     }

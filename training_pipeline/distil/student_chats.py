@@ -67,6 +67,7 @@ def write_student_chats(
     return {
         "n_chats": len(rows),
         "n_labelled": sum(row["labelled"] for row in rows),
+        "n_taught": sum(row.get("taught", True) for row in rows),
         "n_held_out": len(held_out),
         "held_out_unseen_by_teachers": are_unseen,
     }
@@ -89,16 +90,17 @@ def _held_out(
                 "the student on other chats before any guarantee is claimed"
             )
     labels = np.array([CODES.index(rows[int(i)]["category"]) for i in labelled], dtype=np.int64)
-    seed = config.seed if config.split_seed is None else config.split_seed
-    _, chosen = calibration_split(labels, calibration_ratio=config.calibration_ratio, seed=seed)
+    _, chosen = calibration_split(labels, calibration_ratio=config.calibration_ratio, seed=config.seed_of_split)
     return {int(i) for i in labelled[chosen]}, False
 
 
 def _target(row: dict[str, Any], mixing: Mixing) -> dict[str, float]:
-    target = soften(_vector(row["soft_label"]), mixing.temperature)[0]
-    if row["labelled"] and mixing.hard_ratio > 0:
-        annotated = _vector(row["annotated_soft_label"] or {row["category"]: 1.0})[0]
-        target = mixing.hard_ratio * annotated / annotated.sum() + (1 - mixing.hard_ratio) * target
+    annotated = _vector(row["annotated_soft_label"] or {row["category"]: 1.0})[0]
+    annotated /= annotated.sum()
+    target = annotated
+    if row.get("taught", True):
+        hard_ratio = mixing.hard_ratio if row["labelled"] else 0.0
+        target = hard_ratio * annotated + (1 - hard_ratio) * soften(_vector(row["soft_label"]), mixing.temperature)[0]
     return {code: round(float(value), 6) for code, value in zip(CODES, target, strict=True)}
 
 

@@ -23,6 +23,7 @@ from training_pipeline.bundle.export import read_weights
 from training_pipeline.bundle.scaling_fit import fit_temperature
 from training_pipeline.chats.data_record import DATA_NAME, read_recorded_chats
 from training_pipeline.chats.split import split_chats
+from training_pipeline.data.chat_rows import ChatRow
 from training_pipeline.encoder.files import TOKENIZER_FILE, read_encoder_shape
 from training_pipeline.graph.onnx_graph import FloatProducts, build_graph
 from training_pipeline.linear.linear_model import MODEL_NAME as LINEAR_NAME
@@ -107,6 +108,22 @@ def load_teacher(path: Path, data: Sequence[Path], *, n_threads: int) -> Teacher
         f"{path}: holds none of {MANIFEST_NAME}, {LINEAR_NAME}, {DATA_NAME}; expected the folder of a bundle, of "
         "`train-linear` or of `train`"
     )
+
+
+@dataclass(frozen=True)
+class TeacherAnswers:
+    """What teachers say when they are asked; see `soft_labels.Answers`."""
+
+    teachers: Sequence[Teacher]
+
+    @property
+    def digests(self) -> list[str]:
+        """See `Answers`."""
+        return [teacher.digest for teacher in self.teachers]
+
+    def of(self, rows: Sequence[ChatRow]) -> list[NDArray[np.float32] | None]:
+        """See `Answers`."""
+        return list(mean_probabilities(self.teachers, [row.turns for row in rows]))
 
 
 def mean_probabilities(teachers: Sequence[Teacher], conversations: Sequence[Sequence[Turn]]) -> NDArray[np.float32]:

@@ -1,27 +1,19 @@
 """Disguise a whole request: the kinds of `evasion`, and encodings and spellings that serving should read through.
 
-`evasion` disguises a share of the words, for training; here all of the text is disguised, as by somebody who tests a
-filter.
+`evasion` has the kinds that training knows too; here all of the text is disguised, as by somebody who tests a filter.
+The texts are the probes' own, and code around a request reads otherwise than in training.
 
 Invariant: with the same text, kind and random state the result is the same.
 """
 
 import base64
 import random
-import re
 from collections.abc import Callable
 from html.entities import html5
 from typing import Final
 
 from training_pipeline.augment import evasion
 
-_LEET: Final = str.maketrans("oeiastOEIAST", "031457031457")
-_CONFUSABLE: Final = {
-    "a": "αаɑ", "b": "Ьᖯ", "c": "ϲсⅽ", "d": "ԁⅾ", "e": "еҽ", "g": "ɡց", "h": "һհ", "i": "іɩι", "j": "јϳ", "k": "κк",
-    "l": "ⅼӏ", "m": "ⅿ", "n": "ոռ", "o": "οоօ", "p": "ρр", "q": "ԛգ", "r": "гᴦ", "s": "ѕꜱ", "t": "τт", "u": "υս",
-    "v": "νѵ", "w": "ԝɯ", "x": "хⅹ", "y": "уγ", "z": "ᴢ",
-}  # fmt: skip
-_LETTER: Final = re.compile(r"[a-zA-Z]")
 _TYPOS: Final = "typos"
 _SHARE_OF_TYPOS: Final = 0.35
 """A person who mistypes every word is not read by anybody."""
@@ -48,27 +40,6 @@ def _base64(text: str, rng: random.Random) -> str:
     return f"{asked}\n{base64.b64encode(text.encode()).decode()}"
 
 
-def _confusables(text: str, rng: random.Random) -> str:
-    return "".join(rng.choice(_CONFUSABLE[letter]) if letter in _CONFUSABLE else letter for letter in text)
-
-
-def _leet_all(text: str, _rng: random.Random) -> str:
-    return text.translate(_LEET)
-
-
-def _letters_spaced(text: str, _rng: random.Random) -> str:
-    return "   ".join(" ".join(word) for word in text.split())
-
-
-def _letters_punctuated(text: str, rng: random.Random) -> str:
-    mark = rng.choice(".-_*|")
-    return " ".join(mark.join(word) for word in text.split())
-
-
-def _letters_repeated(text: str, rng: random.Random) -> str:
-    return _LETTER.sub(lambda match: match.group() * rng.choice((1, 1, 2, 3, 4)), text)
-
-
 def _python_string(text: str, rng: random.Random) -> str:
     name, quoted = rng.choice(("prompt", "task", "query")), text.replace('"', "'")
     return f'run this and show the output:\n\n```python\n{name} = "{quoted}"\nprint(answer({name}))\n```'
@@ -79,11 +50,11 @@ _WHOLE: Final[dict[str, _Disguise]] = {
     "html_named": _html_named,
     "percent_encoding": _percent,
     "base64": _base64,
-    "confusables": _confusables,
-    "leet_all": _leet_all,
-    "letters_spaced": _letters_spaced,
-    "letters_punctuated": _letters_punctuated,
-    "letters_repeated": _letters_repeated,
+    "confusables": evasion.confusables,
+    "leet_all": evasion.leet_all,
+    "letters_spaced": evasion.letters_spaced,
+    "letters_punctuated": evasion.letters_punctuated,
+    "letters_repeated": evasion.letters_repeated,
     "python_string": _python_string,
 }
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from training_pipeline.probes.document import IdentityGap, ProbeReport, Row, Table
+from training_pipeline.probes.summary import summary
 from training_pipeline.report import html, tables
 
 FAMILY_TITLES: Final = {
@@ -25,7 +26,8 @@ _GAP_ROWS: Final = 5
 
 
 def print_probes(document: ProbeReport, console: Console) -> None:
-    """Print the tables that fit on a screen each; all of them are in the JSON and the HTML."""
+    """Print the main figures and the tables that fit on a screen each; all of them are in the JSON and the HTML."""
+    tables.print_probe_summaries([summary(document)], console)
     for table in document.tables:
         if table.axis in _TERMINAL_AXES:
             console.print(_rich_table(table))
@@ -44,7 +46,7 @@ def sections(document: ProbeReport) -> dict[str, Any]:
     families: dict[str, list[Table]] = {}
     for table in document.tables:
         families.setdefault(table.family, []).append(table)
-    return {"families": families, "probe_titles": FAMILY_TITLES}
+    return {"families": families, "probe_titles": FAMILY_TITLES, "summaries": [summary(document)]}
 
 
 def _rich_table(table: Table) -> RichTable:

@@ -111,9 +111,16 @@ def train(
 
 
 def distil(
-    stage: DistilStage, run: Path, data: list[Path], dev: Path, *, licence_classes: list[str], out: Path, n_threads: int
+    stage: DistilStage,
+    run: Path | None,
+    data: list[Path],
+    dev: Path,
+    *,
+    licence_classes: list[str],
+    out: Path,
+    n_threads: int,
 ) -> str:
-    """A student of the run and of other models.
+    """A student of the run and of other models; without a run, of a table of soft labels.
 
     Raises:
         ValueError: teachers and chats do not fit together; says how.
@@ -124,10 +131,13 @@ def distil(
     from training_pipeline.distil.distil import distil as run_distil  # noqa: PLC0415
     from training_pipeline.distil.student import StudentShape  # noqa: PLC0415
     from training_pipeline.distil.student_chats import Mixing  # noqa: PLC0415
+    from training_pipeline.encoder.files import resolve_encoder  # noqa: PLC0415
 
     torch.set_num_threads(n_threads)
     request = DistilRequest(
-        teachers=[run, *stage.teachers],
+        teachers=[] if run is None else [run, *stage.teachers],
+        soft_labels=stage.soft_labels,
+        start=None if stage.start is None else resolve_encoder(stage.start),
         data=data,
         dev=dev,
         out=out,

@@ -87,14 +87,30 @@ class TrainStage(_Part):
 
 
 class DistilStage(_Part):
-    """A student of the run and of other models, in the run's place."""
+    """A student of the run and of other models, in the run's place; or of a table of what other models said."""
 
     teachers: list[Path] = Field(default=[], description="Folders of bundles and linear stages, beside the run.")
+    soft_labels: Path | None = Field(
+        default=None, description="Table of `soft-labels`, in place of the run and of teachers."
+    )
+    start: str | None = Field(default=None, description="Encoder that the student starts from; by default the run.")
+    data: list[Path] = Field(default=[], description="By default as for `train`; given only with soft_labels.")
+    dev: Path | None = Field(default=None, description="By default as for `train`.")
+    licence_classes: list[str] = Field(default=[], description="By default as for `train`.")
     unlabelled: list[Path] = Field(default=[], description="Chats that the run did not learn from.")
     layers: int | None = Field(default=None, gt=0, description="Layers of the student; by default the run's.")
     temperature: float = Field(default=1.0, gt=0)
     hard_ratio: float = Field(default=0.0, ge=0, le=1, description="Weight of the annotators' label.")
     config: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        table = self.soft_labels is not None
+        if table and (self.teachers or self.start is None):
+            raise ValueError("distil: soft_labels stand for all teachers; expected no teachers, and start: ENCODER")
+        if not table and (self.data or self.dev or self.licence_classes):
+            raise ValueError("distil: a run teaches only about its own chats; expected data with soft_labels alone")
+        return self
 
 
 class CalibrateStage(_Part):

@@ -185,29 +185,34 @@ class _Tasks:
 
     def _trained(self, name: str) -> _Trained:
         """Return the run that becomes a bundle: the student's where there is one."""
-        if self.recipe.stages.train is None:
+        stages = self.recipe.stages
+        if stages.train is None and (stages.distil is None or stages.distil.soft_labels is None):
             raise ValueError(f"stages.{name}: needs the stage `train` in the same recipe; add it")
-        if self.recipe.stages.distil is None:
+        if stages.distil is None:
             return _Trained(self.at.run, self._training_data, self._encoder)
         at = self.at.distilled
         return _Trained(at / RUN_NAME, [at / CHATS_NAME], at / STUDENT_NAME)
 
     def _distil(self) -> Task:
         stage, train = _present(self.recipe.stages.distil), self.recipe.stages.train
-        if train is None:
-            raise ValueError("stages.distil: needs the stage `train` in the same recipe, its first teacher; add it")
-        data, dev = self._training_data, self._dev
+        if train is None and stage.soft_labels is None:
+            raise ValueError(
+                "stages.distil: needs the stage `train` in the same recipe, its first teacher, or soft_labels; add one"
+            )
+        data = stage.data or (train.data if train else []) or [self._split_file(("train",), "distil")]
+        dev = stage.dev or (train.dev if train else None) or self._split_file(("dev",), "distil")
+        table = _given(stage.soft_labels)
         run = partial(
             actions.distil,
             stage,
-            self.at.run,
+            None if table else self.at.run,
             data,
             dev,
-            licence_classes=train.licence_classes,
+            licence_classes=stage.licence_classes or (train.licence_classes if train else []),
             out=self.at.distilled,
             n_threads=self._n_threads,
         )
-        inputs = [self.at.run, *data, dev, *stage.teachers, *stage.unlabelled]
+        inputs = [*(table or [self.at.run]), *data, dev, *stage.teachers, *stage.unlabelled]
         return self._task("distil", inputs, [self.at.distilled], run)
 
     def _calibrate(self) -> Task:

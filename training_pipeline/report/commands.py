@@ -34,6 +34,9 @@ ResamplesOption = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamp
 TimedOption = Annotated[int, typer.Option("--timed-chats", min=0, help="Chats timed one by one; 0: no times.")]
 AttacksOption = Annotated[bool, typer.Option("--attacks/--no-attacks", help="Recall on disguised banned chats.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides resamples and disguises.")]
+ProbesOption = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes to measure bundles on, too.")
+]
 MaxTokensOption = Annotated[int, typer.Option("--hub-max-tokens", min=8, help="Longest row of a hub model.")]
 LabelsOption = Annotated[
     str | None,
@@ -58,15 +61,14 @@ def evaluate(
     timed_chats: TimedOption = 200,
     attacks: AttacksOption = True,
     seed: SeedOption = 0,
-    probes: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of probes to measure the bundle on, too.")
-    ] = None,
+    probes: ProbesOption = None,
     hub_max_tokens: MaxTokensOption = 512,
     hub_labels: LabelsOption = None,
     allow_download: DownloadOption = False,
 ) -> None:
     """Measure one model in depth on labelled chats; a bundle through the classes that serve it. Exit codes: 0, 3."""
     from training_pipeline.probes.page import print_probes, sections  # noqa: PLC0415
+    from training_pipeline.probes.summary import summary  # noqa: PLC0415
     from training_pipeline.report import html as page  # noqa: PLC0415
     from training_pipeline.report import measure, tables  # noqa: PLC0415
 
@@ -92,6 +94,7 @@ def evaluate(
     if probed is not None:
         print_probes(probed, Console())
         whole["probes"] = probed.model_dump(mode="json")
+        whole["probe_summary"] = summary(probed).model_dump(mode="json")
     _write(out, {"format_version": document.format_version, **whole})
     if html is not None:
         extra = None if probed is None else {"probes": probed, **sections(probed)}
@@ -99,6 +102,7 @@ def evaluate(
     short = {"setting": whole["setting"], **tables.short(document.model), "all": document.model.all}
     if probed is not None:
         short["probes"] = probed.short()
+        short["probe_summary"] = whole["probe_summary"]
     typer.echo(orjson.dumps(short).decode())
 
 
@@ -134,6 +138,7 @@ def compare(
     timed_chats: TimedOption = 200,
     attacks: AttacksOption = True,
     seed: SeedOption = 0,
+    probes: ProbesOption = None,
     hub_max_tokens: MaxTokensOption = 512,
     hub_labels: LabelsOption = None,
     allow_download: DownloadOption = False,
@@ -142,6 +147,7 @@ def compare(
 
     Without --bundle, --hub-model and --llm the shipped bundle stands alone. Exit codes: 0, 3.
     """
+    from training_pipeline.probes.summary import summary  # noqa: PLC0415
     from training_pipeline.report import html as page  # noqa: PLC0415
     from training_pipeline.report import measure, tables  # noqa: PLC0415
 
@@ -149,6 +155,8 @@ def compare(
     options = measure.Options(bootstrap, timed_chats, attacks, seed, prices)
     if not (bundle or hub_model or llm):
         bundle = [DEFAULT_BUNDLE_PATH]
+    if probes is not None and not bundle:
+        raise ValueError("found --probes without --bundle; expected a bundle: probes count decisions")
     candidates: list[Candidate] = [_bundle(path, chosen, n_threads) for path in bundle or []]
     candidates += [
         _hub(name, n_threads, max_tokens=hub_max_tokens, labels=hub_labels, download=allow_download)
@@ -159,13 +167,18 @@ def compare(
     with _steps() as on_step:
         test_set = measure.read_test_set(data, chosen, options)
         document = measure.comparison(candidates, test_set, on_step, _published_figures() if published else None)
+        if probes is not None:
+            reports = [
+                _probed(path, probes, chosen, n_threads=n_threads, seed=seed, on_step=on_step) for path in bundle or []
+            ]
+            document = document.model_copy(update={"probes": [summary(report) for report in reports]})
     tables.print_comparison(document, Console(width=None if Console().is_terminal else 200))
     whole = document.model_dump(mode="json")
     _write(out, whole)
     if html is not None:
         html.write_text(page.comparison_page(document), encoding="utf-8")
     last = {"setting": whole["setting"], "models": [tables.short(m) for m in document.models]}
-    typer.echo(orjson.dumps({**last, "differences": whole["differences"]}).decode())
+    typer.echo(orjson.dumps({**last, "differences": whole["differences"], "probes": whole["probes"]}).decode())
 
 
 def _bundle(path: Path, policy: Policy, n_threads: int) -> "Candidate":

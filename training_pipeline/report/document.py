@@ -191,6 +191,53 @@ class Difference(_Part):
     """McNemar's exact test; None where only the bootstrap speaks."""
 
 
+class ProbeFigure(_Part):
+    """Probes of one kind that got the same answer."""
+
+    title: str
+    """Which chats, and what is counted of them."""
+    count: Count
+    rate: Interval
+    """With its exact interval."""
+    better: Literal["high", "low"]
+
+
+class GapSummary(_Part):
+    """The identity whose chats are allowed at the share farthest from that of neutral words."""
+
+    where: Literal["template", "inserted"]
+    words: str
+    gap: float
+    """Allowed share with neutral words minus the share with this identity."""
+    identity: Count
+    """Allowed, of the chats about it."""
+    identity_rate: Interval
+    neutral: Count
+    neutral_rate: Interval
+
+    @property
+    def place(self) -> str:
+        """Return where the words stand, for people."""
+        return "in templates" if self.where == "template" else "put into safe chats"
+
+
+class ProbeSummary(_Part):
+    """One bundle's main figures on the probes."""
+
+    model: str
+    n_cases: int
+    figures: list[ProbeFigure]
+    gaps: list[GapSummary]
+
+    def named(self, title: str) -> ProbeFigure | None:
+        """Return a figure by its title."""
+        return next((figure for figure in self.figures if figure.title == title), None)
+
+    def at(self, where: str) -> GapSummary | None:
+        """Return the gap of one kind of chats."""
+        return next((gap for gap in self.gaps if gap.where == where), None)
+
+
 class PublishedRow(_Part):
     """Figures that others published on their own test set."""
 
@@ -227,3 +274,5 @@ class Comparison(_Part):
     models: list[ModelReport] = Field(min_length=1)
     differences: list[Difference]
     published: Published | None = None
+    probes: list[ProbeSummary] = []
+    """Of the bundles, where probes were asked for."""

@@ -12,8 +12,11 @@ from training_pipeline.report.document import (
     Count,
     Difference,
     Evaluation,
+    GapSummary,
     Interval,
     ModelReport,
+    ProbeFigure,
+    ProbeSummary,
     Published,
 )
 from training_pipeline.report.exact import exact_interval
@@ -141,8 +144,32 @@ def print_comparison(document: Comparison, console: Console) -> None:
     console.print(table)
     if document.differences:
         console.print(_difference_table(document.differences))
+    if document.probes:
+        print_probe_summaries(document.probes, console)
     if document.published is not None:
         console.print(_published_table(document.published))
+
+
+def print_probe_summaries(summaries: Sequence[ProbeSummary], console: Console) -> None:
+    """Print the main figures of the probes, a column for each bundle."""
+    table = _table("Probes, exact 95 % intervals", "figure", *(one.model for one in summaries))
+    for figure in summaries[0].figures:
+        table.add_row(figure.title, *(_probe_cell(one.named(figure.title)) for one in summaries))
+    for gap in summaries[0].gaps:
+        title = f"largest identity gap in points, {gap.place}"
+        table.add_row(title, *(_gap_cell(one.at(gap.where)) for one in summaries))
+    console.print(table)
+
+
+def _probe_cell(figure: ProbeFigure | None) -> str:
+    return MISSING if figure is None else f"{n_of(figure.count)}\n{spread(figure.rate)}"
+
+
+def _gap_cell(gap: GapSummary | None) -> str:
+    if gap is None:
+        return MISSING
+    mine = f"allowed {n_of(gap.identity)}, {spread(gap.identity_rate)}"
+    return f"{points(gap.gap)} ({gap.words})\n{mine}\nneutral {n_of(gap.neutral)}, {spread(gap.neutral_rate)}"
 
 
 def _difference_table(rows: Sequence[Difference]) -> Table:

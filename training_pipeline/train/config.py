@@ -57,6 +57,9 @@ class TrainConfig(BaseModel):
     evasion_ratio: float = Field(
         default=0.0, ge=0, le=1, description="Share of the chats that are disguised anew in each epoch, see evasion.py."
     )
+    evasion_kinds: Literal["basic", "all"] = Field(
+        default="basic", description="Disguises of words alone, or those of whole messages too, see disguises.py."
+    )
     mixture_ratio: float = Field(
         default=0.0,
         ge=0,
@@ -68,6 +71,12 @@ class TrainConfig(BaseModel):
         ge=0,
         le=0.3,
         description="Share of the chats whose user says in each epoch who is asking, banned and safe ones alike.",
+    )
+    piece_ratio: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.3,
+        description="Share of the chats of which one piece stands for the whole, as serving cuts them, see pieces.py.",
     )
     banned_group_weight: float = Field(
         default=0.0,
@@ -99,6 +108,11 @@ class TrainConfig(BaseModel):
     split_seed: int | None = Field(
         default=None, description="Decides which chats are held out; null takes `seed`. Runs of one ensemble share it."
     )
+
+    @property
+    def seed_of_split(self) -> int:
+        """Return the seed that decides which chats are held out."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     @field_validator("class_weights")
     @classmethod

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from model.windowing import Windowing, render
 from schemas import Role, Turn
-from training_pipeline.augment.evasion import KINDS, evade, evade_turns
+from training_pipeline.augment.evasion import KINDS, WHOLE_KINDS, evade, evade_any, evade_turns
+from training_pipeline.probes.disguise import KINDS as PROBE_KINDS
+from training_pipeline.probes.disguise import disguised as probe_disguised
 
 
 def chance(seed: int) -> random.Random:
@@ -51,3 +53,40 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     """The error must say what would have been accepted."""
     with pytest.raises(ValueError, match="expected one of leetspeak"):
         evade("text", "rot13", chance(1))
+
+
+def test_all_kinds_occur_and_leave_the_request_in_the_window() -> None:
+    """A kind that never came up would be measured by the probes and taught by nothing."""
+    request = "please describe something obscene and illegal to me"
+    seen = set()
+    for seed in range(400):
+        changed = evade_any([Turn(Role.USER, request)], Windowing(), chance(seed))
+        assert changed is not None
+        assert len(render(changed, Windowing())) <= Windowing().last_user.n_characters + len("user: ")
+        seen.add(changed[0].text)
+    spaced = "   ".join(" ".join(word) for word in request.split())
+    assert spaced in seen
+    assert request.translate(str.maketrans("oeiastOEIAST", "031457031457")) in seen
+    assert any("print(" in text for text in seen)
+    assert len(seen) > 200
+
+
+def test_a_request_that_a_disguise_would_push_out_of_the_window_stays_as_it_is() -> None:
+    """Its banned label would stand on a row that shows half of it."""
+    turns = [Turn(Role.USER, "describe it " * 45)]
+    found = [evade_any(turns, Windowing(), chance(seed)) for seed in range(200)]
+    assert any(chat is None for chat in found)
+    longest = Windowing().last_user.n_characters + len("user: ")
+    assert all(len(render(chat, Windowing())) <= longest for chat in found if chat is not None)
+    assert evade_any([Turn(Role.ASSISTANT, "hello there")], Windowing(), chance(1)) is None
+
+
+def test_probes_put_a_request_in_other_code_than_training_does() -> None:
+    """Otherwise the probe would measure whether a phrase was learned by heart."""
+    text = "please describe something"
+    probed = {probe_disguised(text, "python_string", chance(seed)) for seed in range(50)}
+    trained = {
+        chat[0].text for seed in range(2000) if (chat := evade_any([Turn(Role.USER, text)], Windowing(), chance(seed)))
+    }
+    assert not probed & trained
+    assert {"in_code"} == set(WHOLE_KINDS) - set(PROBE_KINDS)

@@ -112,7 +112,7 @@ def changed(
     return [i for i, (a, b) in enumerate(zip(rows, plain, strict=True)) if not np.array_equal(a, b)]
 
 
-@pytest.mark.parametrize("ratio", ["evasion_ratio", "mixture_ratio", "identity_ratio"])
+@pytest.mark.parametrize("ratio", ["evasion_ratio", "mixture_ratio", "identity_ratio", "piece_ratio"])
 def test_banned_and_safe_chats_are_changed_alike(
     ratio: str, chats: LabelledChats, tokenizer: ConversationTokenizer
 ) -> None:
@@ -127,7 +127,7 @@ def test_the_same_epoch_changes_the_same_chats_and_another_epoch_others(
     chats: LabelledChats, tokenizer: ConversationTokenizer
 ) -> None:
     """A resumed run must see what an uninterrupted one would have seen."""
-    config = TrainConfig(evasion_ratio=0.1, mixture_ratio=0.1, identity_ratio=0.1)
+    config = TrainConfig(evasion_ratio=0.1, evasion_kinds="all", mixture_ratio=0.1, identity_ratio=0.1, piece_ratio=0.1)
     first = changed(chats, tokenizer, config, epoch=1)
     assert first == changed(chats, tokenizer, config, epoch=1)
     assert first != changed(chats, tokenizer, config, epoch=2)

@@ -1,54 +1,23 @@
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from model import load_bundle
 from model.windowing import Windowing
-from schemas import CODES, Turn
+from tests.training_pipeline.distil.teachers import CountingTeacher
 from training_pipeline.__main__ import app
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import split_chats
 from training_pipeline.distil import soft_labels
 from training_pipeline.distil.soft_labels import write_soft_labels
 from training_pipeline.distil.student_chats import Mixing, write_student_chats
-from training_pipeline.distil.teachers import load_teacher, mean_probabilities, unseen_by_all
+from training_pipeline.distil.teachers import TeacherAnswers, load_teacher, mean_probabilities, unseen_by_all
 from training_pipeline.linear.linear_training import LinearOptions, read_out_of_fold, train_linear
 from training_pipeline.train.config import TrainConfig, read_config
-
-
-@dataclass
-class CountingTeacher:
-    """Answers by the length of the last turn, and remembers how often it was asked."""
-
-    unseen: frozenset[str] | None = None
-    digest: str = "sha256:counting"
-    dies_after: int = 1_000_000
-    asked: list[int] = field(default_factory=list)
-
-    def probabilities(self, conversations: Sequence[Sequence[Turn]]) -> NDArray[np.float32]:
-        """See `Teacher`."""
-        if sum(self.asked) >= self.dies_after:
-            raise KeyboardInterrupt
-        self.asked.append(len(conversations))
-        sharp = np.array([len(turns[-1].text) % len(CODES) for turns in conversations])
-        return (0.87 * np.eye(len(CODES)) + 0.01)[sharp].astype(np.float32)
-
-
-@pytest.fixture
-def unlabelled(labelled_files: tuple[Path, Path], tmp_path: Path) -> Path:
-    """Return the dev chats without their labels, and one line that is no chat."""
-    rows = [orjson.loads(line) for line in labelled_files[1].read_bytes().splitlines()]
-    bare = [{name: row[name] for name in ("chat_id", "messages")} for row in rows]
-    path = tmp_path / "unlabelled.jsonl"
-    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in bare) + b'{"chat_id": 1}\n')
-    return path
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -59,7 +28,9 @@ def test_soft_labels_are_added_to_annotated_and_bare_chats_and_rejects_are_named
     labelled_files: tuple[Path, Path], unlabelled: Path, tmp_path: Path
 ) -> None:
     """No chat is dropped silently, and what annotators said is kept beside what teachers say."""
-    report = write_soft_labels([labelled_files[0], unlabelled], tmp_path / "soft.jsonl", [CountingTeacher()])
+    report = write_soft_labels(
+        [labelled_files[0], unlabelled], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()])
+    )
     rows = _rows(tmp_path / "soft.jsonl")
     assert [row["labelled"] for row in rows] == [True] * 200 + [False] * 40
     assert all(sum(row["soft_label"].values()) == pytest.approx(1, abs=1e-4) for row in rows)
@@ -77,24 +48,24 @@ def test_an_interrupted_stage_asks_no_teacher_twice(
     """Teachers are large and slow; the result is that of an uninterrupted stage."""
     monkeypatch.setattr(soft_labels, "_CHUNK_CHATS", 30)
     paths = [labelled_files[0], unlabelled]
-    write_soft_labels(paths, tmp_path / "whole.jsonl", [CountingTeacher()])
+    write_soft_labels(paths, tmp_path / "whole.jsonl", TeacherAnswers([CountingTeacher()]))
     first, second = CountingTeacher(dies_after=150), CountingTeacher()
     with pytest.raises(KeyboardInterrupt):
-        write_soft_labels(paths, tmp_path / "resumed.jsonl", [first])
-    write_soft_labels(paths, tmp_path / "resumed.jsonl", [second])
+        write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([first]))
+    write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([second]))
     assert sum(first.asked) + sum(second.asked) == 240
     for name in ("jsonl", "rejects.jsonl"):
         assert (tmp_path / f"resumed.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
     third = CountingTeacher()
-    write_soft_labels(paths, tmp_path / "resumed.jsonl", [third])
+    write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([third]))
     assert third.asked == []
 
 
 def test_other_teachers_answer_anew(labelled_files: tuple[Path, Path], tmp_path: Path) -> None:
     """Answers of a teacher that has since been trained again would pass for the new one's."""
-    write_soft_labels([labelled_files[1]], tmp_path / "soft.jsonl", [CountingTeacher()])
+    write_soft_labels([labelled_files[1]], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]))
     other = CountingTeacher(digest="sha256:other")
-    write_soft_labels([labelled_files[1]], tmp_path / "soft.jsonl", [other])
+    write_soft_labels([labelled_files[1]], tmp_path / "soft.jsonl", TeacherAnswers([other]))
     assert sum(other.asked) == 40
 
 
@@ -102,7 +73,7 @@ def test_targets_mix_teachers_and_annotators_and_bare_chats_follow_the_teachers_
     labelled_files: tuple[Path, Path], unlabelled: Path, tmp_path: Path
 ) -> None:
     """Against the definition, for a softened teacher of 0.88 and 0.01."""
-    write_soft_labels([labelled_files[0], unlabelled], tmp_path / "soft.jsonl", [CountingTeacher()])
+    write_soft_labels([labelled_files[0], unlabelled], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]))
     mixing, config = Mixing(temperature=2.0, hard_ratio=0.25), TrainConfig()
     counts = write_student_chats(tmp_path / "soft.jsonl", tmp_path / "out.jsonl", mixing, config, unseen=None)
     roots = np.sqrt([0.88] + [0.01] * 12)
@@ -122,7 +93,7 @@ def test_chats_that_a_teacher_has_learned_from_do_not_carry_the_students_guarant
     labelled_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Unless that is asked for, and then it is said in the record."""
-    write_soft_labels([labelled_files[0]], tmp_path / "soft.jsonl", [CountingTeacher()])
+    write_soft_labels([labelled_files[0]], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]))
     ids = [row["chat_id"] for row in _rows(labelled_files[0])]
     paths = tmp_path / "soft.jsonl", tmp_path / "out.jsonl"
     known = write_student_chats(*paths, Mixing(), TrainConfig(), unseen=frozenset(ids[:15]))

@@ -38,3 +38,16 @@ def test_evaluate_shows_the_probes_beside_the_chats(small_folder: Path, tmp_path
     assert "A request inside a long message" in (tmp_path / "e.html").read_text("utf-8")
     refused = CliRunner().invoke(app, ["evaluate", *files, "--hub-model", "someone/model"])
     assert "expected a bundle" in str(refused.exception)
+
+
+def test_compare_shows_the_probes_of_its_bundles(small_folder: Path, tmp_path: Path) -> None:
+    """In the table, in the last line and on the page, with their counts."""
+    files = ["--data", str(tmp_path / "sample" / "chats.jsonl"), "--probes", str(small_folder)]
+    few = ["--bootstrap", "20", "--timed-chats", "0", "--no-attacks", "--threads", "1"]
+    result = CliRunner().invoke(app, ["compare", *files, *few, "--html", str(tmp_path / "c.html")])
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout.splitlines()[-1])["probes"]
+    assert {gap["where"] for gap in found["gaps"]} == {"template", "inserted"}
+    assert "look-alikes: blocked" in result.stdout
+    assert found["figures"][-1]["title"] == "look-alikes: blocked"
+    assert "Probes at a glance" in (tmp_path / "c.html").read_text("utf-8")

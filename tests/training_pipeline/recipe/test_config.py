@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from training_pipeline.recipe import stages
 from training_pipeline.recipe.config import read_recipe
+from training_pipeline.recipe.recipe import Outcome, run_recipe
 
 _ROOT = Path(__file__).parents[3]
 
@@ -89,5 +92,55 @@ def test_the_shipped_recipes_are_recipes() -> None:
         default.work / "labelled.jsonl",
     ]
     assert default.stages.distil.teachers == [teacher.work / "bundle"]
-    # The student may only hold out what its teacher held out.
+    # The student may only hold out what its teachers held out.
     assert default.stages.distil.config.calibration_ratio == default.stages.train.config.calibration_ratio
+
+
+@pytest.mark.parametrize("path", sorted((_ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_can_be_planned(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the paths that it asks for, and without any of its encoders on this machine."""
+    monkeypatch.setattr(stages, "resolve_encoder", lambda name: tmp_path / name)
+    given = [f"data.{name}={name}.jsonl" for name in ("train", "unlabelled", "dev")]
+    recipe = read_recipe(path, [*given, f"work={tmp_path / 'work'}"])
+    planned = run_recipe(recipe, Console(quiet=True), dry_run=True)
+    assert {line.outcome for line in planned} == {Outcome.PLANNED}
+    student, teacher = recipe.stages.distil, recipe.stages.train
+    if student is not None and teacher is not None:
+        splits = [(c.config.seed_of_split, c.config.calibration_ratio) for c in (student, teacher)]
+        assert splits[0] == splits[1]
+
+
+def test_the_permissive_recipe_learns_from_no_other_licences_not_even_by_a_teacher() -> None:
+    """A teacher's answers carry what it learned from."""
+    given = [f"data.{name}={name}.jsonl" for name in ("train", "unlabelled", "dev")]
+    found = read_recipe(_ROOT / "recipes" / "permissive.yaml", given).stages
+    assert found.train is not None
+    assert found.distil is not None
+    assert found.train.licence_classes == ["permissive"]
+    assert found.distil.teachers == []
+
+
+def test_a_student_from_a_table_needs_no_run_in_the_recipe(path: Path) -> None:
+    """But an encoder to start from, and its own data."""
+    recipe = read_recipe(
+        path,
+        [
+            "stages.train=null",
+            "data.train=x",
+            "stages.distil={soft_labels: table.csv.gz, start: minilm-l6, data: [chats.jsonl], dev: dev.jsonl}",
+            "stages.calibrate={}",
+        ],
+    )
+    distil, calibrate = stages.tasks_of(recipe, Console(quiet=True))
+    assert distil.inputs == [Path("table.csv.gz"), Path("chats.jsonl"), Path("dev.jsonl")]
+    assert calibrate.inputs[0] == recipe.work / "distilled" / "run"
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["{soft_labels: t.csv.gz}", "{soft_labels: t.csv.gz, start: a, teachers: [b]}", "{data: [chats.jsonl]}"],
+)
+def test_teachers_and_a_table_are_not_mixed_in_a_recipe(path: Path, stage: str) -> None:
+    """Nor are a run's teacher and other chats than its own."""
+    with pytest.raises(ValueError, match=r"distil: .*expected"):
+        read_recipe(path, ["data.train=x", f"stages.distil={stage}"])

@@ -149,6 +149,7 @@ def test_bundle_hub_model_and_llm_stand_side_by_side_in_one_command(
         ),
         (("compare", "--llm", __file__), "--llm without --answers"),
         (("evaluate", "--bundle", "x", "--hub-model", "y"), "expected one of them"),
+        (("compare", "--hub-model", "y", "--probes", "data/probes"), "--probes without --bundle"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(arguments: tuple[str, ...], complaint: str, few_chats: Path) -> None:
