@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from model import Classification, ClassifyStats, RowFailed
 from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdict, decode_verdict
+from tests.brokers import Broker
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import classification, event, record
 from worker.errors import BatchAborted
@@ -128,7 +129,7 @@ def test_what_the_live_model_classified_is_judged_published_and_compared() -> No
     assert rig.counts() == {"published": 2}
 
 
-def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() -> None:
+def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else(broker: Broker) -> None:
     """No cache hit, no dead letter, and nothing of a batch that was aborted."""
     shadow, shadowed = ShadowRig(), list[tuple[list[int], list[int]]]()
 
@@ -140,7 +141,7 @@ def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() ->
 
     same: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
     batches = [[record(0, **same)], [record(1, **same), record(2), record(3, value=b"{")]]
-    rig = Rig(*batches, failures=[BatchAborted("no")], on_committed=on_committed, in_background=False)
+    rig = Rig(broker, *batches, failures=[BatchAborted("no")], on_committed=on_committed, in_background=False)
     rig.loop.run()
     # The first batch was cached before its commit failed, so that it is a hit when it comes again.
     assert shadowed == [([], [0]), ([2], [1, 2, 3])]
