@@ -85,10 +85,6 @@ class TwinConsumer:
         self._fetches.clear()
         self.incremental_assign(partitions)
 
-    def unassign(self) -> None:
-        """Fetch nothing."""
-        self._fetches.clear()
-
     def incremental_assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch these partitions too."""
         with self._broker.lock:
@@ -100,10 +96,6 @@ class TwinConsumer:
         for partition in partitions:
             self._fetches.pop((partition.topic, partition.partition), None)
 
-    def assignment(self) -> list[TopicPartition]:
-        """Return what is fetched."""
-        return [TopicPartition(*place) for place in sorted(self._fetches)]
-
     def seek(self, partition: TopicPartition) -> None:
         """Go on fetching at another offset."""
         if (partition.topic, partition.partition) not in self._fetches:
@@ -112,13 +104,15 @@ class TwinConsumer:
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch these no further for now."""
-        for partition in partitions:
-            self._fetches[partition.topic, partition.partition].paused = True
+        self._set_paused(partitions, is_paused=True)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch these again."""
+        self._set_paused(partitions, is_paused=False)
+
+    def _set_paused(self, partitions: Iterable[TopicPartition], *, is_paused: bool) -> None:
         for partition in partitions:
-            self._fetches[partition.topic, partition.partition].paused = False
+            self._fetches[partition.topic, partition.partition].paused = is_paused
 
     def position(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
         """Return the offsets behind the last messages handed out."""

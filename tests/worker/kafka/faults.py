@@ -1,10 +1,11 @@
 """Faults of Kafka's clients, laid over a client of either broker: errors that no healthy broker gives."""
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
+
+Failures = dict[str, list[BaseException | None]]
 
 
 def kafka_failure(code: int, *, fatal: bool = False, requires_abort: bool = False) -> KafkaException:
@@ -18,10 +19,10 @@ class FaultyClient:
 
     Args:
         client: A producer or a consumer.
-        failures: Method name to the errors of its next calls, in order.
+        failures: Method name to the errors of its next calls, in order; None where a call goes through.
     """
 
-    def __init__(self, client: Any, failures: Mapping[str, list[BaseException]] | None = None) -> None:
+    def __init__(self, client: Any, failures: Failures | None = None) -> None:
         self.failures = failures or {}
         self.calls: list[str] = []
         self._client = client
@@ -39,8 +40,9 @@ class FaultyClient:
     def before(self, name: str) -> None:
         """Note a call, and fail where it is to."""
         self.calls.append(name)
-        if self.failures.get(name):
-            raise self.failures[name].pop(0)
+        failure = self.failures[name].pop(0) if self.failures.get(name) else None
+        if failure is not None:
+            raise failure
 
 
 class FaultyProducer(FaultyClient):
@@ -56,19 +58,19 @@ class FaultyProducer(FaultyClient):
     def __init__(
         self,
         client: Producer,
-        failures: Mapping[str, list[BaseException]] | None = None,
+        failures: Failures | None = None,
         *,
         delivery_error: KafkaError | None = None,
         n_unacknowledged: int = 0,
     ) -> None:
         super().__init__(client, failures)
-        self._delivery_error = delivery_error
+        self.delivery_error = delivery_error
         self._n_unacknowledged = n_unacknowledged
 
     def produce(self, topic: str, *, on_delivery: Any = None, **message: Any) -> None:
         """Take a message, and report on it in its own way."""
         self.before("produce")
-        told = None if on_delivery is None else lambda error, m: on_delivery(self._delivery_error or error, m)
+        told = None if on_delivery is None else lambda error, m: on_delivery(self.delivery_error or error, m)
         self._client.produce(topic, on_delivery=told, **message)
 
     def flush(self, timeout_s: float) -> int:

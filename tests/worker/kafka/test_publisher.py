@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from tests.brokers import Broker, read, unique
-from tests.worker.kafka.faults import FaultyClient, FaultyProducer, StuckClient, kafka_failure
+from tests.worker.kafka.faults import Failures, FaultyClient, FaultyProducer, StuckClient, kafka_failure
 from worker.errors import BatchAborted, Fatal
 from worker.kafka.publisher import AtLeastOncePublisher, GroupMember, Published, TransactionalPublisher
 from worker.outcome_encoding import OutgoingMessage
@@ -36,7 +36,7 @@ class Desk:
         """The consumer's group metadata."""
         return self.consumer.consumer_group_metadata()
 
-    def producer(self, failures: dict[str, list[BaseException]] | None = None) -> FaultyProducer:
+    def producer(self, failures: Failures | None = None) -> FaultyProducer:
         """Return a transactional producer that fails so."""
         return FaultyProducer(self._broker.producer({"transactional.id": self._id}), failures)
 

@@ -18,21 +18,24 @@ from worker.batch_size import BatchSize
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
 from worker.kafka.config import consumer_config, producer_config
+from worker.kafka.partition_range import PartitionRange
 from worker.kafka.publisher import TransactionalPublisher
 from worker.kafka.reachability import Reachability
 from worker.loop import WorkerLoop
+from worker.moves.counts import Outcomes
 from worker.outcome_encoding import OutputTopics
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.record import Record
-from worker.replay.plan.replay_plan import PartitionRange, ReplayPlan
+from worker.replay.plan.replay_plan import ReplayPlan
 from worker.replay.plan.request import ReplayRequest
 from worker.replay.plan.selection import Selection
-from worker.replay.report.tally import Outcomes, Reading, Tally
+from worker.replay.report.tally import Reading, Tally
 from worker.replay.run.progress import Progress
 from worker.replay.run.publisher import ReplayPublisher
 from worker.replay.run.range_consumer import RangeConsumer
-from worker.settings.worker import BatchSettings, KafkaSettings
+from worker.settings.batch import BatchSettings
+from worker.settings.kafka import KafkaSettings
 from worker.verdict_builder import VerdictBuilder
 
 POLICY = PolicyRef(name="p", version="1")
@@ -53,7 +56,7 @@ class ReplayRig:
         self.client = broker.consumer(consumer_config(self.settings) | {"enable.partition.eof": True})
         self.metrics = Metrics()
         self.progress = Progress()
-        self.commit_failures: list[BaseException] = []
+        self.commit_failures: list[BaseException | None] = []
         self.on_turn: Callable[[], None] = lambda: None
 
     def write(self, records: Iterable[Record], *, in_transaction: bool = False, aborts: bool = False) -> None:
