@@ -3,6 +3,7 @@
 Rebalances are cooperative, and their callbacks are served by `poll`, `consume` and `close`.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ from tests.broker_twin.partition_log import Place
 
 if TYPE_CHECKING:
     from tests.broker_twin.broker import TwinBroker
+
+_EMPTY_POLL_S = 0.001
+"""How long a poll waits that brings nothing: long enough for a commit in another thread to go on."""
 
 Callback = Callable[[Any, list[TopicPartition]], None]
 
@@ -67,7 +71,7 @@ class TwinConsumer:
         found = self.consume(1, timeout)
         return found[0] if found else None
 
-    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:  # noqa: ARG002
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
         """Serve the callbacks and return the next messages, those of each partition in order."""
         self._serve_group()
         found: list[Message] = []
@@ -78,6 +82,8 @@ class TwinConsumer:
             if found and self._fetches:
                 first = next(iter(self._fetches))
                 self._fetches[first] = self._fetches.pop(first)
+        if not found and timeout:
+            time.sleep(_EMPTY_POLL_S)
         return found
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
