@@ -48,6 +48,8 @@ class TwinConsumer:
         self._topics: tuple[str, ...] = ()
         self._callbacks: dict[str, Callback | None] = {}
         self._member_id = ""
+        self._max_poll_interval_s = config.get("max.poll.interval.ms", 300_000) / 1_000
+        self._polled_at = time.monotonic()
         self._leaving = False
         self._fetches: dict[Place, Fetch] = {}
 
@@ -105,7 +107,7 @@ class TwinConsumer:
     def seek(self, partition: TopicPartition) -> None:
         """Go on fetching at another offset."""
         if (partition.topic, partition.partition) not in self._fetches:
-            raise failure(KafkaError._STATE, "the partition is not fetched")
+            raise failure(KafkaError._UNKNOWN_PARTITION, "the partition is not fetched")
         self.incremental_assign([partition])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -191,11 +193,15 @@ class TwinConsumer:
             self._give_up()
         if not self._topics:
             return
+        now = time.monotonic()
+        is_late = now - self._polled_at > self._max_poll_interval_s
+        self._polled_at = now
         with self._broker.lock:
             is_member = self._group.polled(self._member_id)
         if not is_member:
+            # A client that was late has left by itself; a member that the coordinator drops has not.
             if self._fetches:
-                self._call("lost", set(self._fetches))
+                self._call("revoke" if is_late else "lost", set(self._fetches))
             self._join()
         with self._broker.lock:
             revoked = self._group.to_revoke(self._member_id)
@@ -206,9 +212,8 @@ class TwinConsumer:
         self._take()
 
     def _join(self) -> None:
-        interval_s = self._config.get("max.poll.interval.ms", 300_000) / 1_000
         with self._broker.lock:
-            self._member_id = self._group.join(self._topics, max_poll_interval_s=interval_s)
+            self._member_id = self._group.join(self._topics, max_poll_interval_s=self._max_poll_interval_s)
             nothing_yet = not self._group.to_assign(self._member_id)
         if nothing_yet:
             self._call("assign", set())

@@ -115,12 +115,12 @@ def test_a_consumer_goes_back_where_it_is_told_to(broker: Broker, topic: str) ->
     assert values(take(consumer, 2)) == [b"1", b"2"]
 
 
-def test_a_partition_that_is_not_fetched_cannot_be_gone_back_in(broker: Broker, topic: str) -> None:
-    """A partition that is being taken away."""
+def test_a_partition_that_was_never_fetched_cannot_be_gone_back_in(broker: Broker, topic: str) -> None:
+    """Who seeks must own it."""
     consumer = consumer_of(broker)
     with pytest.raises(KafkaException) as refused:
         consumer.seek(TopicPartition(topic, 0, 0))
-    assert refused.value.args[0].code() == KafkaError._STATE
+    assert refused.value.args[0].code() == KafkaError._UNKNOWN_PARTITION
 
 
 def test_a_paused_partition_gives_nothing_until_it_is_resumed(broker: Broker, topic: str) -> None:

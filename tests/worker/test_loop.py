@@ -1,4 +1,7 @@
-"""The loop over a broker: what it hands on, in which order, and what it does when a commit fails."""
+"""The loop over a broker: what it hands on, in which order, and what it does when a commit fails.
+
+Where the broker has a part in it, a test runs on the real one too; what concerns cache, model and numbers does not.
+"""
 
 import time
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ import pytest
 import structlog
 
 from schemas import RejectionReason
+from tests.broker_twin.broker import TwinBroker
 from tests.brokers import Broker
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import record, tombstone
@@ -73,9 +77,11 @@ def test_the_last_commit_is_waited_for_and_its_failure_is_no_crash(broker: Broke
     assert rig.consumer.n_rewinds == 0
 
 
-def test_many_aborts_in_a_row_neither_crash_nor_wait_for_ever(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_aborts_in_a_row_neither_crash_nor_wait_for_ever(
+    twin: TwinBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pause that doubles without end does not fit a float after a thousand aborts."""
-    rig, n_aborts, pauses_s = Rig(broker), 1_200, list[float]()
+    rig, n_aborts, pauses_s = Rig(twin), 1_200, list[float]()
 
     def abort(**_: int) -> list[Record]:
         if len(pauses_s) == n_aborts - 1:
@@ -90,10 +96,10 @@ def test_many_aborts_in_a_row_neither_crash_nor_wait_for_ever(broker: Broker, mo
     assert set(pauses_s[7:]) == {5.0}
 
 
-def test_the_same_text_twice_in_a_batch_is_classified_once_and_answered_twice(broker: Broker) -> None:
+def test_the_same_text_twice_in_a_batch_is_classified_once_and_answered_twice(twin: TwinBroker) -> None:
     """F32: an upstream retry costs nothing, and both records get the same verdict."""
     same: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
-    rig = Rig(broker, [record(0, **same), record(1, **same), record(2, chat_id="d", messages=same["messages"])])
+    rig = Rig(twin, [record(0, **same), record(1, **same), record(2, chat_id="d", messages=same["messages"])])
     rig.loop.run()
     assert len(rig.model.asked) == 1
     first, again, other_chat = rig.verdicts
@@ -101,22 +107,22 @@ def test_the_same_text_twice_in_a_batch_is_classified_once_and_answered_twice(br
     assert [verdict.source.offset for verdict in rig.verdicts] == [0, 1, 2]
 
 
-def test_what_the_cache_knows_is_not_classified(broker: Broker) -> None:
+def test_what_the_cache_knows_is_not_classified(twin: TwinBroker) -> None:
     """And a grown chat is."""
     short: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
     grown: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi again"}]}
     batches = [[record(offset, **chat)] for offset, chat in enumerate([short, short, grown, grown, short])]
     # In the foreground, so that each batch finds what the one before it has left.
-    rig = Rig(broker, *batches, in_background=False)
+    rig = Rig(twin, *batches, in_background=False)
     rig.loop.run()
     assert [verdict.cache_hit for verdict in rig.verdicts] == [False, True, False, True, False]
     assert len(rig.model.asked) == 3
 
 
-def test_a_row_that_fails_is_dead_lettered_and_its_neighbours_are_judged(broker: Broker) -> None:
+def test_a_row_that_fails_is_dead_lettered_and_its_neighbours_are_judged(twin: TwinBroker) -> None:
     """F30."""
     poison = [{"role": "user", "content": f"poison {CANARY}"}]
-    rig = Rig(broker, [record(0), record(1, messages=poison), record(2)])
+    rig = Rig(twin, [record(0), record(1, messages=poison), record(2)])
     rig.loop.run()
     assert rig.reasons == [RejectionReason.CLASSIFICATION_FAILED.value]
     assert [verdict.source.offset for verdict in rig.verdicts] == [0, 2]
@@ -178,10 +184,10 @@ def test_a_tombstone_takes_the_verdicts_place_and_is_dead_lettered(broker: Broke
     ],
 )
 def test_a_rejected_event_takes_the_verdict_of_its_chat_out_of_the_cache(
-    broker: Broker, later: Record, reason: str
+    twin: TwinBroker, later: Record, reason: str
 ) -> None:
     """What was said of the chat before it changed does not hold of what it is now, whenever the rejection is found."""
-    rig = Rig(broker, [record(0, chat_id="c")], [later])
+    rig = Rig(twin, [record(0, chat_id="c")], [later])
     rig.loop.run()
     assert rig.cache.stored == {}
     source = later._replace(topic=rig.events).source
@@ -189,20 +195,20 @@ def test_a_rejected_event_takes_the_verdict_of_its_chat_out_of_the_cache(
     assert rig.reasons == [reason]
 
 
-def test_a_verdict_that_its_topic_refuses_leaves_a_marker_too(broker: Broker) -> None:
+def test_a_verdict_that_its_topic_refuses_leaves_a_marker_too(twin: TwinBroker) -> None:
     """It is decided last, when the verdict is encoded."""
-    rig = Rig(broker, [record(0, chat_id="c")], verdict_max_bytes=5_100)
+    rig = Rig(twin, [record(0, chat_id="c")], verdict_max_bytes=5_100)
     rig.loop.run()
     assert rig.cache.markers["c"].rejected == "verdict_too_large"
     assert rig.reasons == ["verdict_too_large"]
 
 
-def test_how_a_record_ends_is_decided_once_and_all_that_is_said_of_it_agrees(broker: Broker) -> None:
+def test_how_a_record_ends_is_decided_once_and_all_that_is_said_of_it_agrees(twin: TwinBroker) -> None:
     """A verdict that is too large is a dead letter to message, cache, metrics, log line and whoever hears of it."""
     told: list[Sequence[Row]] = []
     long = "c" * 256
     batch = [record(0, chat_id="a"), record(1, chat_id=long), record(2, value=b"{"), record(3, chat_id="b")]
-    rig = Rig(broker, batch, on_committed=told.append, verdict_max_bytes=5_950)
+    rig = Rig(twin, batch, on_committed=told.append, verdict_max_bytes=5_950)
     with structlog.testing.capture_logs() as lines:
         rig.loop.run()
     (rows,) = told
@@ -220,7 +226,7 @@ def test_how_a_record_ends_is_decided_once_and_all_that_is_said_of_it_agrees(bro
 
 
 def test_a_step_that_answers_a_record_twice_ends_the_loop_with_nothing_committed(
-    broker: Broker,
+    twin: TwinBroker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """I1: the check stands behind all steps, whichever of them is wrong."""
@@ -230,27 +236,27 @@ def test_a_step_that_answers_a_record_twice_ends_the_loop_with_nothing_committed
         misses[0][0].rejection = Rejection(RejectionReason.SCHEMA_ERROR, "found x; expected y")
 
     monkeypatch.setattr("worker.loop.fill_misses", fill_and_reject)
-    rig = Rig(broker, [record(0), record(1)])
+    rig = Rig(twin, [record(0), record(1)])
     with pytest.raises(Fatal, match=r"\[0\]@0 has two outcomes; expected exactly one"):
         rig.loop.run()
     assert (rig.verdicts, rig.offsets, rig.cache.stored) == ([], {}, {})
 
 
 def test_a_step_that_forgets_a_record_ends_the_loop_with_nothing_committed(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch
+    twin: TwinBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I1: its offset would be committed with the others'."""
     monkeypatch.setattr("worker.loop.misses_of", lambda rows: misses_of(rows)[1:])
-    rig = Rig(broker, [record(0), record(1)])
+    rig = Rig(twin, [record(0), record(1)])
     with pytest.raises(Fatal, match=r"\[0\]@0 has no outcomes; expected exactly one"):
         rig.loop.run()
     assert (rig.verdicts, rig.offsets, rig.cache.stored) == ([], {}, {})
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"k" * 257])
-def test_a_rejected_event_of_no_readable_chat_leaves_the_cache_alone(broker: Broker, key: bytes | None) -> None:
+def test_a_rejected_event_of_no_readable_chat_leaves_the_cache_alone(twin: TwinBroker, key: bytes | None) -> None:
     """A guessed chat_id would take another chat's verdict away."""
-    rig = Rig(broker, [record(0, value=b"{")._replace(key=key)])
+    rig = Rig(twin, [record(0, value=b"{")._replace(key=key)])
     rig.loop.run()
     assert (rig.cache.markers, rig.reasons) == ({}, ["decode_error"])
 
@@ -262,10 +268,10 @@ def test_an_empty_poll_commits_nothing(broker: Broker) -> None:
     assert (rig.offsets, rig.publisher.commits) == ({}, [])
 
 
-def test_the_log_of_a_batch_is_one_line_of_numbers(broker: Broker) -> None:
+def test_the_log_of_a_batch_is_one_line_of_numbers(twin: TwinBroker) -> None:
     """Habit 8: few events, many fields, and never chat text."""
     texts = [{"role": "user", "content": f"{CANARY} poison"}]
-    rig = Rig(broker, [record(0, query=CANARY), record(1, value=CANARY.encode()), record(2, messages=texts)])
+    rig = Rig(twin, [record(0, query=CANARY), record(1, value=CANARY.encode()), record(2, messages=texts)])
     with structlog.testing.capture_logs() as lines:
         rig.loop.run()
     assert [line["event"] for line in lines] == ["batch_done"]
@@ -273,9 +279,9 @@ def test_the_log_of_a_batch_is_one_line_of_numbers(broker: Broker) -> None:
     assert CANARY not in str(lines)
 
 
-def test_a_stage_counts_once_for_its_batch_and_once_for_each_record_in_it(broker: Broker) -> None:
+def test_a_stage_counts_once_for_its_batch_and_once_for_each_record_in_it(twin: TwinBroker) -> None:
     """The first is what a stage costs, the second how much of a chat's latency it is; a sizing needs both."""
-    rig = Rig(broker, [record(0), record(1), record(2)])
+    rig = Rig(twin, [record(0), record(1), record(2)])
     rig.loop.run()
     read = rig.metrics.registry.get_sample_value
     for stage in ("decode", "cache_get", "commit_wait", "cache_put"):
@@ -286,21 +292,21 @@ def test_a_stage_counts_once_for_its_batch_and_once_for_each_record_in_it(broker
     assert transaction == pytest.approx(3 * (read("moderation_commit_duration_seconds_sum") or 0.0))
 
 
-def test_the_wait_of_a_record_runs_from_its_timestamp_to_its_batch(broker: Broker) -> None:
+def test_the_wait_of_a_record_runs_from_its_timestamp_to_its_batch(twin: TwinBroker) -> None:
     """Under a backlog it is nearly all of the latency, and no stage of the worker shows it."""
     old = [record(i)._replace(timestamp_ms=round(1_000 * (time.time() - 100))) for i in range(2)]
-    rig = Rig(broker, old)
+    rig = Rig(twin, old)
     rig.loop.run()
     assert (
         rig.metrics.registry.get_sample_value("moderation_record_stage_seconds_total", {"stage": "wait"}) or 0
     ) > 199
 
 
-def test_slow_commits_do_not_shrink_the_batches(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_commits_do_not_shrink_the_batches(twin: TwinBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit costs the same whatever it holds; at a second each, batches had gone down to one record a second."""
     now_s = [0.0]
     monkeypatch.setattr("worker.loop.time.perf_counter", lambda: now_s[0])
-    rig = Rig(broker, *([record(offset)] for offset in range(20)))
+    rig = Rig(twin, *([record(offset)] for offset in range(20)))
     before = rig.batch_size.limit()
     commit = rig.publisher.commit
 

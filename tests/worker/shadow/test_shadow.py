@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from model import Classification, ClassifyStats, RowFailed
 from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdict, decode_verdict
 from tests.broker_twin.broker import TwinBroker
-from tests.brokers import Broker, read
+from tests.brokers import read
 from tests.worker.kafka.faults import FaultyProducer
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import classification, event, record
@@ -61,7 +61,8 @@ class ShadowRig:
         self._broker.create_topics({TOPIC: 1})
         self.producer = FaultyProducer(self._broker.producer({}), {"produce": []})
         self.predictor: Predictor | None = Predictor(self.model, SHADOW)  # type: ignore[arg-type]
-        publisher = ShadowPublisher(self.producer, TOPIC, self.metrics)  # type: ignore[arg-type]
+        producer = BestEffortProducer(self.producer)  # type: ignore[arg-type]
+        publisher = ShadowPublisher(producer, TOPIC, self.metrics)
         self.shadow = Shadow(
             ShadowSettings(**settings), predictor=lambda: self.predictor, publisher=publisher, metrics=self.metrics
         )
@@ -112,7 +113,7 @@ def test_what_the_live_model_classified_is_judged_published_and_compared() -> No
     assert rig.counts() == {"published": 2}
 
 
-def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else(broker: Broker) -> None:
+def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else(twin: TwinBroker) -> None:
     """No cache hit, no dead letter, and nothing of a batch that was aborted."""
     shadow, shadowed = ShadowRig(), list[tuple[list[int], list[int]]]()
 
@@ -124,7 +125,7 @@ def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else(brok
 
     same: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
     batches = [[record(0, **same)], [record(1, **same), record(2), record(3, value=b"{")]]
-    rig = Rig(broker, *batches, failures=[BatchAborted("no")], on_committed=on_committed, in_background=False)
+    rig = Rig(twin, *batches, failures=[BatchAborted("no")], on_committed=on_committed, in_background=False)
     rig.loop.run()
     # The first batch was cached before its commit failed, so that it is a hit when it comes again.
     assert shadowed == [([], [0]), ([2], [1, 2, 3])]
