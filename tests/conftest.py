@@ -1,5 +1,6 @@
-"""Fixtures of every folder: the shipped bundle and the shipped sample chats; kinds of tests, profiles of Hypothesis."""
+"""Fixtures of every folder: bundle, sample chats, brokers; kinds of tests, profiles of Hypothesis."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, settings
 
+from deploy.local import BrokerOptions, LocalStack
 from model import DEFAULT_BUNDLE_PATH
+from tests.broker_twin.broker import TwinBroker
+from tests.brokers import QUICK_SESSIONS, Broker, RealBroker
 from tests.markers import mark_all
 
 SAMPLE_PATH = Path(__file__).parents[1] / "data" / "sample" / "chats.jsonl"
@@ -35,3 +39,27 @@ def sample_chats() -> list[dict[str, Any]]:
     """Return the shipped sample chats as upstream would send them: chat_id and messages."""
     rows = [orjson.loads(line) for line in SAMPLE_PATH.read_bytes().splitlines()]
     return [{"chat_id": row["chat_id"], "messages": row["messages"]} for row in rows]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """One broker and one Redis for all tests, which use topics and groups of their own."""
+    with LocalStack(broker_options=BrokerOptions(settings=QUICK_SESSIONS)) as running:
+        yield running
+
+
+@pytest.fixture
+def twin() -> TwinBroker:
+    """Return a broker in memory."""
+    return TwinBroker()
+
+
+@pytest.fixture(params=["twin", pytest.param("kafka", marks=pytest.mark.services)])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Return a broker: the test runs once in memory and once on the real one."""
+    if request.param == "twin":
+        yield TwinBroker()
+        return
+    real = RealBroker(request.getfixturevalue("stack").bootstrap_servers)
+    yield real
+    real.close()

@@ -16,6 +16,7 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
     path: frozenset(kinds.split())
     for path, kinds in {
         "*.py": "unit",
+        "broker_twin": "unit",
         "consumers": "services",
         "deploy": "unit",
         "deploy/go_tools": "services",

@@ -11,6 +11,7 @@ import redis
 
 from deploy.local import BrokerOptions, LocalStack
 from deploy.local.redis_server import bundled_redis_server, redis_servers
+from tests.brokers import QUICK_SESSIONS
 from tests.integration.certificates import Certificates
 from tests.integration.ledger import Ledger, Topics
 from tests.integration.replay_rig import ReplayRig
@@ -30,25 +31,7 @@ every_redis = (
 )
 """Marks tests that are run on the bundled Redis and, where PATH has one, on another Redis and on a Valkey."""
 
-QUICK_SESSIONS = {
-    # A killed worker's partitions are free after 3 s; Kafka's own lower limit of 6 s would double the tests' time.
-    "group.min.session.timeout.ms": "1000",
-    # The same for the consumer protocol (KIP-848), whose sessions are the broker's business; Kafka: 45 s and 5 s.
-    "group.consumer.min.session.timeout.ms": "1000",
-    "group.consumer.session.timeout.ms": "3000",
-    "group.consumer.min.heartbeat.interval.ms": "100",
-    "group.consumer.heartbeat.interval.ms": "500",
-}
-"""Broker settings under which a dead member is noticed soon."""
-
 StartWorker = Callable[..., WorkerProcess]
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[LocalStack]:
-    """One broker and one Redis for all tests, which use topics and groups of their own."""
-    with LocalStack(broker_options=BrokerOptions(settings=QUICK_SESSIONS)) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,19 @@
 """The notes beside the offsets: a debt is in the note of its own commit, and idle turns keep the notes right."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
 
-from tests.worker.kafka.fake_kafka import MEMBER, FakeConsumer, FakeProducer
-from tests.worker.loop_rig import Cache, Publisher, Rig
+from tests.brokers import Broker, unique
+from tests.worker.loop_rig import Cache, Commit, Rig
 from tests.worker.payloads import record
 from worker.cache.entries import Entry
 from worker.cache.owed_entries import OwedRange, Partition
-from worker.cache.owed_notes import OwedNotes, from_note, to_note
-from worker.kafka.publisher import AtLeastOncePublisher, TransactionalPublisher
-from worker.outcome_encoding import OutgoingMessage
-
-P0 = ("chat-events", 0)
+from worker.cache.owed_notes import from_note, to_note
+from worker.kafka.publisher import AtLeastOncePublisher, Publisher, TransactionalPublisher
 
 
 @dataclass
@@ -40,37 +37,26 @@ class RefusingCache(Cache):
         """Nothing is taken over here."""
 
 
-@dataclass
-class NotingPublisher(Publisher):
-    """Keeps the notes of each commit."""
-
-    commits: list[tuple[int, dict[Partition, int], dict[Partition, str]]] = field(default_factory=list)
-
-    def commit(self, messages: Sequence[OutgoingMessage], offsets: Any, member: object, notes: Any = None) -> None:
-        """Commit, or raise."""
-        super().commit(messages, offsets, member)
-        self.commits.append((len(messages), dict(offsets), dict(notes)))
-
-
 @pytest.fixture
 def cache() -> RefusingCache:
     """Return the cache."""
     return RefusingCache()
 
 
-def rig_with(cache: RefusingCache, *batches: list[Any]) -> Rig:
-    """Return a loop over these batches that keeps notes."""
-    return Rig(*batches, cache=cache, publisher=NotingPublisher(), notes=OwedNotes(cache))
+def noted_from(rig: Rig, partition: int = 0) -> int | None:
+    """Return from which offset on the cache is owed records, as the note beside the committed offset says."""
+    (found,) = rig.consumer.client.committed([TopicPartition(rig.events, partition)], timeout=30)
+    return from_note(found.metadata)
 
 
-def test_a_write_that_fails_before_the_commit_is_in_the_note_of_that_commit(cache: RefusingCache) -> None:
+def test_a_write_that_fails_before_the_commit_is_in_the_note_of_that_commit(
+    broker: Broker, cache: RefusingCache
+) -> None:
     """Else a worker killed right after it would leave an old `allow` that nobody knows of."""
-    rig = rig_with(cache, [record(5), record(6)], [record(7)])
+    rig = Rig(broker, [record(0), record(1)], [record(2)], cache=cache, keeps_notes=True)
     rig.loop.run()
-    assert rig.publisher.commits == [  # type: ignore[attr-defined]
-        (2, {P0: 7}, {P0: to_note(5)}),
-        (1, {P0: 8}, {P0: to_note(5)}),
-    ]
+    assert rig.publisher.commits == [Commit(2, {0: 2}, {0: to_note(0)}), Commit(1, {0: 3}, {0: to_note(0)})]
+    assert noted_from(rig) == 0
 
 
 class LosingCache(RefusingCache):
@@ -78,24 +64,24 @@ class LosingCache(RefusingCache):
 
     def put_many(self, entries: Iterable[Entry]) -> list[Entry]:
         """Write; owe what was lost."""
-        if any(entry.source.partition == 1 for entry in entries):
-            self.owed[P0] = 5
+        for entry in entries:
+            if entry.source.partition == 1:
+                self.owed[entry.source.topic, 0] = 0
         return []
 
 
-def test_a_debt_of_a_quiet_partition_is_noted_with_the_commit_of_a_busy_one() -> None:
+def test_a_debt_of_a_quiet_partition_is_noted_with_the_commit_of_a_busy_one(broker: Broker) -> None:
     """No turn is idle while other partitions have records, and a worker may be killed all that time."""
-    rig = rig_with(LosingCache(), [record(5)], [record(7)._replace(partition=1)])
+    batches = [[record(0)], [record(0, chat_id="other", partition=1)]]
+    rig = Rig(broker, *batches, cache=LosingCache(), keeps_notes=True)
     rig.loop.run()
-    assert rig.publisher.commits == [  # type: ignore[attr-defined]
-        (1, {P0: 6}, {}),
-        (1, {P0: 6, ("chat-events", 1): 8}, {P0: to_note(5)}),
-    ]
+    assert rig.publisher.commits == [Commit(1, {0: 1}), Commit(1, {0: 1, 1: 1}, {0: to_note(0)})]
+    assert [noted_from(rig, partition) for partition in range(2)] == [0, None]
 
 
-def test_an_idle_turn_takes_the_note_away_once_the_debt_is_paid(cache: RefusingCache) -> None:
+def test_an_idle_turn_takes_the_note_away_once_the_debt_is_paid(broker: Broker, cache: RefusingCache) -> None:
     """A successor would read again what Redis has long had."""
-    rig = rig_with(cache, [record(5)], [], [])
+    rig = Rig(broker, [record(0)], [], [], cache=cache, keeps_notes=True)
     polled = rig.consumer.poll_batch
 
     def poll_batch(**limits: Any) -> Any:
@@ -108,46 +94,28 @@ def test_an_idle_turn_takes_the_note_away_once_the_debt_is_paid(cache: RefusingC
 
     rig.consumer.poll_batch = poll_batch  # type: ignore[method-assign]
     rig.loop.run()
-    assert rig.publisher.commits == [  # type: ignore[attr-defined]
-        (1, {P0: 6}, {P0: to_note(5)}),
-        (0, {P0: 6}, {}),
-    ]
+    assert rig.publisher.commits == [Commit(1, {0: 1}, {0: to_note(0)}), Commit(0, {0: 1})]
+    assert noted_from(rig) is None
 
 
-class NotingProducer(FakeProducer):
-    """A producer that keeps the metadata of offsets."""
-
-    metadata: tuple[str, ...] = ()
-
-    def send_offsets_to_transaction(self, offsets: list[TopicPartition], member: object, timeout_s: float) -> None:
-        """Keep what stands beside the offsets."""
-        super().send_offsets_to_transaction(offsets, member, timeout_s)
-        self.metadata = tuple(place.metadata for place in offsets)
-
-
-class NotingConsumer(FakeConsumer):
-    """The same for a consumer."""
-
-    metadata: tuple[str, ...] = ()
-
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
-        """Keep what stands beside the offsets."""
-        self.metadata = tuple(place.metadata for place in offsets)
-        return super().commit(offsets=offsets, asynchronous=asynchronous)
-
-
-def test_both_publishers_commit_the_note_with_the_offset() -> None:
+@pytest.mark.parametrize("is_transactional", [True, False])
+def test_both_publishers_commit_the_note_with_the_offset(broker: Broker, is_transactional: bool) -> None:
     """An offset without its note, or the other way round, would let a debt go."""
-    producer = NotingProducer()
-    transactional = TransactionalPublisher(
-        lambda: producer,  # type: ignore[arg-type,return-value]
-        transaction_timeout_s=60,
-        request_timeout_s=1,
-        unreachable_exit_s=0,
+    events = unique("chat-events")
+    broker.create_topics({events: 2})
+    consumer = broker.consumer({"group.id": unique("group"), "enable.auto.commit": False})
+    publisher: Publisher = AtLeastOncePublisher(
+        broker.producer({"enable.idempotence": True}), consumer, request_timeout_s=30
     )
-    consumer = NotingConsumer()
-    at_least_once = AtLeastOncePublisher(FakeProducer(), consumer, request_timeout_s=1)  # type: ignore[arg-type]
-    for publisher in (transactional, at_least_once):
-        publisher.commit([], {P0: 9, ("chat-events", 1): 4}, MEMBER, {P0: to_note(7)})
-    assert [from_note(note) for note in producer.metadata] == [7, None]
-    assert consumer.metadata == producer.metadata
+    if is_transactional:
+        publisher = TransactionalPublisher(
+            lambda: broker.producer({"transactional.id": unique("id")}),
+            transaction_timeout_s=60,
+            request_timeout_s=30,
+            unreachable_exit_s=30,
+        )
+    places = [(events, 0), (events, 1)]
+    member = consumer.consumer_group_metadata()
+    publisher.commit([], dict(zip(places, (9, 4), strict=True)), member, {places[0]: to_note(7)})
+    found = consumer.committed([TopicPartition(*place) for place in places], timeout=30)
+    assert [(one.offset, from_note(one.metadata)) for one in found] == [(9, 7), (4, None)]

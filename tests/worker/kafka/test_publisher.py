@@ -1,68 +1,122 @@
 """What Kafka answers decides what happens: abort and read again, throw the producer away, or stop."""
 
-import threading
+from collections.abc import Callable
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, TopicPartition
 
-from tests.worker.kafka.fake_kafka import MEMBER, FakeConsumer, FakeProducer, kafka_failure
+from tests.brokers import Broker, read, unique
+from tests.worker.kafka.faults import Failures, FaultyClient, FaultyProducer, StuckClient, kafka_failure
 from worker.errors import BatchAborted, Fatal
-from worker.kafka.publisher import AtLeastOncePublisher, TransactionalPublisher
+from worker.kafka.publisher import AtLeastOncePublisher, GroupMember, Published, TransactionalPublisher
 from worker.outcome_encoding import OutgoingMessage
 
-MESSAGES = [
-    OutgoingMessage("verdicts", b"k", b"1", [], ("chat-events", 0, 6)),
-    OutgoingMessage("dlq", None, None, [("reason", b"x")], ("chat-events", 3, 0)),
-]
-OFFSETS = {("chat-events", 0): 7, ("chat-events", 3): 1}
-ENDS = [("chat-events", 0, 7), ("chat-events", 3, 1)]
 
-
-class Factory:
-    """Hands out the producers of a test, in order."""
-
-    def __init__(self, *producers: FakeProducer) -> None:
-        self.waiting = list(producers)
-
-    def __call__(self) -> FakeProducer:
-        """Make a producer."""
-        return self.waiting.pop(0)
-
-
-class StuckProducer(FakeProducer):
-    """A producer that does not come back from one call.
+class Desk:
+    """Topics on a broker, a consumer whose group's offsets are committed, and publishers.
 
     Args:
-        step: Name of the call.
+        broker: The broker.
     """
 
-    def __init__(self, step: str) -> None:
-        super().__init__()
-        self._step = step
-        self.released = threading.Event()
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._id = unique("id")
+        self.events, self.verdicts, self.letters = unique("chat-events"), unique("verdicts"), unique("dlq")
+        broker.create_topics({self.events: 4, self.verdicts: 1, self.letters: 1})
+        self.consumer = broker.consumer({"group.id": unique("group"), "enable.auto.commit": False})
+        self.messages = [
+            OutgoingMessage(self.verdicts, b"k", b"1", [], (self.events, 0, 6)),
+            OutgoingMessage(self.letters, None, None, [("reason", b"x")], (self.events, 3, 0)),
+        ]
+        self.offsets = {(self.events, 0): 7, (self.events, 3): 1}
 
-    def _note(self, call: str) -> None:
-        super()._note(call)
-        if call == self._step:
-            self.released.wait()
+    @property
+    def member(self) -> GroupMember:
+        """The consumer's group metadata."""
+        return self.consumer.consumer_group_metadata()
+
+    def producer(self, failures: Failures | None = None) -> FaultyProducer:
+        """Return a transactional producer that fails so."""
+        return FaultyProducer(self._broker.producer({"transactional.id": self._id}), failures)
+
+    def stuck_producer(self, step: str) -> StuckClient:
+        """Return a transactional producer that does not come back from a step."""
+        return StuckClient(self._broker.producer({"transactional.id": self._id}), step)
+
+    def plain_producer(self, **faults: object) -> FaultyProducer:
+        """Return a producer without transactions."""
+        return FaultyProducer(self._broker.producer({"enable.idempotence": True}), **faults)  # type: ignore[arg-type]
+
+    def transactional(
+        self,
+        *producers: FaultyClient,
+        transaction_timeout_s: float = 60.0,
+        request_timeout_s: float = 10.0,
+        unreachable_exit_s: float = 0.0,
+        published: Published = lambda _duration_s, _n_messages: None,
+    ) -> TransactionalPublisher:
+        """Return a publisher over these producers; the first is in use."""
+        waiting = list(producers)
+        make: Callable[[], object] = lambda: waiting.pop(0)  # noqa: E731
+        return TransactionalPublisher(
+            make,  # type: ignore[arg-type]
+            transaction_timeout_s=transaction_timeout_s,
+            request_timeout_s=request_timeout_s,
+            unreachable_exit_s=unreachable_exit_s,
+            published=published,
+        )
+
+    def at_least_once(
+        self,
+        producer: FaultyProducer,
+        consumer: object = None,
+        published: Published = lambda _duration_s, _n_messages: None,
+    ) -> AtLeastOncePublisher:
+        """Return a publisher without transactions."""
+        return AtLeastOncePublisher(
+            producer,  # type: ignore[arg-type]
+            consumer or self.consumer,  # type: ignore[arg-type]
+            request_timeout_s=10.0,
+            published=published,
+        )
+
+    def assert_committed_once(self) -> None:
+        """All of the batch is there, once."""
+        assert [(m.key(), m.value(), m.headers()) for m in read(self._broker, self.verdicts)] == [(b"k", b"1", None)]
+        assert [(m.key(), m.value(), m.headers()) for m in read(self._broker, self.letters)] == [
+            (None, None, [("reason", b"x")])
+        ]
+        assert self.committed() == self.offsets
+
+    def assert_nothing_committed(self) -> None:
+        """Nothing of the batch is there for a downstream reader."""
+        assert read(self._broker, self.verdicts) == read(self._broker, self.letters) == []
+        assert self.committed() == {}
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """Return the offsets that the group has committed."""
+        found = self.consumer.committed([TopicPartition(*place) for place in self.offsets], timeout=10)
+        return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
 
-def transactional(*producers: FakeProducer, transaction_timeout_s: float = 60.0) -> TransactionalPublisher:
-    """Return a publisher over these producers; the first is in use."""
-    return TransactionalPublisher(
-        Factory(*producers),  # type: ignore[arg-type]
-        transaction_timeout_s=transaction_timeout_s,
-        request_timeout_s=1.0,
-        unreachable_exit_s=0.0,
-    )
+@pytest.fixture
+def desk(broker: Broker) -> Desk:
+    """Return a desk on the broker of the test."""
+    return Desk(broker)
 
 
-def test_messages_and_offsets_commit_in_one_transaction() -> None:
+@pytest.fixture
+def twin_desk(twin: Broker) -> Desk:
+    """Return a desk in memory: where the fault leaves the broker nothing to do, or has no time to lose."""
+    return Desk(twin)
+
+
+def test_messages_and_offsets_commit_in_one_transaction(desk: Desk) -> None:
     """All of it or nothing."""
-    producer = FakeProducer()
-    transactional(producer).commit(MESSAGES, OFFSETS, MEMBER)
-    assert producer.produced == [("verdicts", b"1"), ("dlq", None)]
-    assert producer.offsets == ENDS
+    producer = desk.producer()
+    desk.transactional(producer).commit(desk.messages, desk.offsets, desk.member)
+    desk.assert_committed_once()
     assert [call for call in producer.calls if call != "poll"] == [
         "init_transactions",
         "begin_transaction",
@@ -74,15 +128,16 @@ def test_messages_and_offsets_commit_in_one_transaction() -> None:
 
 
 @pytest.mark.parametrize("step", ["send_offsets_to_transaction", "commit_transaction"])
-def test_a_client_that_does_not_return_is_left_behind_with_its_producer(step: str) -> None:
+def test_a_client_that_does_not_return_is_left_behind_with_its_producer(twin_desk: Desk, step: str) -> None:
     """F8: the client's own time-out was seen not to fire; the worker would stand still for ever."""
-    stuck, fresh = StuckProducer(step), FakeProducer()
-    publisher = transactional(stuck, fresh)
+    desk = twin_desk
+    stuck, fresh = desk.stuck_producer(step), desk.producer()
+    publisher = desk.transactional(stuck, fresh, request_timeout_s=0.1)
     with pytest.raises(BatchAborted, match="did not return") as aborted:
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert aborted.value.in_doubt == (step == "commit_transaction")
-    publisher.commit(MESSAGES, OFFSETS, MEMBER)
-    assert fresh.offsets == ENDS
+    publisher.commit(desk.messages, desk.offsets, desk.member)
+    desk.assert_committed_once()
     assert "abort_transaction" not in stuck.calls
     stuck.released.set()
 
@@ -96,194 +151,200 @@ def test_a_client_that_does_not_return_is_left_behind_with_its_producer(step: st
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     ],
 )
-def test_an_error_that_no_retry_can_help_ends_the_process(step: str, code: int) -> None:
+def test_an_error_that_no_retry_can_help_ends_the_process(twin_desk: Desk, step: str, code: int) -> None:
     """F13 and F19: fenced or not authorised; the text says what to do."""
-    producer = FakeProducer({step: [kafka_failure(code, fatal=True)]})
+    producer = twin_desk.producer({step: [kafka_failure(code, fatal=True)]})
     with pytest.raises(Fatal, match=r"another worker|grant"):
-        transactional(producer).commit(MESSAGES, OFFSETS, MEMBER)
+        twin_desk.transactional(producer).commit(twin_desk.messages, twin_desk.offsets, twin_desk.member)
     assert "abort_transaction" not in producer.calls
 
 
+def test_a_second_publisher_of_the_same_id_ends_the_first(desk: Desk) -> None:
+    """F13: two workers with one transactional id; nothing of the first one's batch is seen."""
+    first = desk.transactional(desk.producer())
+    second = desk.transactional(desk.producer())
+    with pytest.raises(Fatal, match="another worker"):
+        first.commit(desk.messages, desk.offsets, desk.member)
+    desk.assert_nothing_committed()
+    second.commit(desk.messages, desk.offsets, desk.member)
+    desk.assert_committed_once()
+
+
 @pytest.mark.parametrize("step", ["send_offsets_to_transaction", "commit_transaction"])
-def test_an_abortable_error_aborts_the_transaction(step: str) -> None:
+def test_an_abortable_error_aborts_the_transaction(desk: Desk, step: str) -> None:
     """F7: the group has moved on; the batch is read again by whoever owns it now."""
-    producer = FakeProducer({step: [kafka_failure(KafkaError.ILLEGAL_GENERATION, requires_abort=True)]})
-    publisher = transactional(producer)
+    producer = desk.producer({step: [kafka_failure(KafkaError.ILLEGAL_GENERATION, requires_abort=True)]})
+    publisher = desk.transactional(producer)
     with pytest.raises(BatchAborted) as caught:
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert not caught.value.in_doubt
     assert producer.calls[-1] == "abort_transaction"
-    publisher.commit(MESSAGES, OFFSETS, MEMBER)
+    desk.assert_nothing_committed()
+    publisher.commit(desk.messages, desk.offsets, desk.member)
     assert producer.calls.count("init_transactions") == 1
+    desk.assert_committed_once()
 
 
 def test_a_topic_unknown_for_a_moment_aborts_and_one_that_stays_unknown_ends_the_process(
-    monkeypatch: pytest.MonkeyPatch,
+    twin_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker that comes back may not know it yet; a topic that was deleted does not come back by itself."""
+    desk = twin_desk
     unknown = kafka_failure(KafkaError.UNKNOWN_TOPIC_OR_PART, requires_abort=True)
-    producer = FakeProducer({"commit_transaction": [unknown, unknown]})
-    publisher = transactional(producer)
+    producer = desk.producer({"commit_transaction": [unknown, unknown]})
+    publisher = desk.transactional(producer)
     with pytest.raises(BatchAborted):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert producer.calls[-1] == "abort_transaction"
     monkeypatch.setattr("worker.kafka.retry.PATIENCE_S", 0.0)
     with pytest.raises(Fatal, match="create the topic"):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
 
 
-def test_a_commit_without_an_answer_is_never_repeated() -> None:
+def test_a_commit_without_an_answer_is_never_repeated(desk: Desk) -> None:
     """F11: the producer is thrown away, a new one fences it, and the committed offsets will tell what happened."""
-    old = FakeProducer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})
-    new = FakeProducer()
-    publisher = transactional(old, new)
+    old = desk.producer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})
+    new = desk.producer()
+    publisher = desk.transactional(old, new)
     with pytest.raises(BatchAborted) as caught:
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert caught.value.in_doubt
     assert old.calls.count("commit_transaction") == 1
     assert "abort_transaction" not in old.calls
     assert new.calls == ["init_transactions"]
-    publisher.commit(MESSAGES, OFFSETS, MEMBER)
+    publisher.commit(desk.messages, desk.offsets, desk.member)
     assert new.calls.count("commit_transaction") == 1
+    desk.assert_committed_once()
 
 
 @pytest.mark.parametrize("step", ["begin_transaction", "send_offsets_to_transaction"])
-def test_a_transaction_that_gets_no_answer_is_left_to_the_broker(step: str) -> None:
+def test_a_transaction_that_gets_no_answer_is_left_to_the_broker(desk: Desk, step: str) -> None:
     """F8: a client that lost its broker in the middle of a transaction is not trusted with the next one."""
-    old, new = FakeProducer({step: [kafka_failure(KafkaError._TIMED_OUT)]}), FakeProducer()
-    publisher = transactional(old, new)
+    old, new = desk.producer({step: [kafka_failure(KafkaError._TIMED_OUT)]}), desk.producer()
+    publisher = desk.transactional(old, new)
     with pytest.raises(BatchAborted):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert "commit_transaction" not in old.calls
-    publisher.commit(MESSAGES, OFFSETS, MEMBER)
+    publisher.commit(desk.messages, desk.offsets, desk.member)
     assert "commit_transaction" in new.calls
+    desk.assert_committed_once()
 
 
-def test_an_abort_without_an_answer_throws_the_producer_away() -> None:
+def test_an_abort_without_an_answer_throws_the_producer_away(desk: Desk) -> None:
     """It is as open as a commit without one."""
-    old = FakeProducer(
+    old = desk.producer(
         {
             "send_offsets_to_transaction": [kafka_failure(KafkaError.UNKNOWN_MEMBER_ID, requires_abort=True)],
             "abort_transaction": [kafka_failure(KafkaError._TIMED_OUT)],
         }
     )
-    new = FakeProducer()
-    publisher = transactional(old, new)
+    new = desk.producer()
+    publisher = desk.transactional(old, new)
     with pytest.raises(BatchAborted):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert old.calls[-1] == "purge"
     assert new.calls == ["init_transactions"]
+    desk.assert_nothing_committed()
 
 
-def test_a_transaction_that_the_broker_timed_out_does_not_end_the_process() -> None:
+def test_a_transaction_that_the_broker_timed_out_does_not_end_the_process(twin_desk: Desk) -> None:
     """F12: a stalled worker is fenced by its own timeout, not by a second worker; it goes on with a new producer."""
-    old = FakeProducer({"commit_transaction": [kafka_failure(KafkaError._FENCED, fatal=True)]})
-    publisher = transactional(old, FakeProducer(), transaction_timeout_s=0.0)
+    desk = twin_desk
+    old = desk.producer({"commit_transaction": [kafka_failure(KafkaError._FENCED, fatal=True)]})
+    publisher = desk.transactional(old, desk.producer(), transaction_timeout_s=0.0)
     with pytest.raises(BatchAborted):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
 
 
-def test_a_full_queue_is_waited_for() -> None:
+def test_a_full_queue_is_waited_for(desk: Desk) -> None:
     """F15: backpressure, nothing dropped, nothing sent twice."""
-    producer = FakeProducer({"produce": [BufferError("full"), BufferError("full")]})
-    transactional(producer).commit(MESSAGES, OFFSETS, MEMBER)
-    assert producer.produced == [("verdicts", b"1"), ("dlq", None)]
+    producer = desk.producer({"produce": [BufferError("full"), BufferError("full")]})
+    desk.transactional(producer).commit(desk.messages, desk.offsets, desk.member)
+    desk.assert_committed_once()
     assert producer.calls.count("poll") >= 2
 
 
-def test_a_queue_that_stays_full_aborts_the_batch() -> None:
+def test_a_queue_that_stays_full_aborts_the_batch(twin_desk: Desk) -> None:
     """A broker that takes nothing must not hold the worker for ever."""
-    producer = FakeProducer({"produce": [BufferError("full")] * 100_000})
-    publisher = transactional(producer)
-    publisher._request_timeout_s = 0.0
+    desk = twin_desk
+    producer = desk.producer({"produce": [BufferError("full")] * 100_000})
+    publisher = desk.transactional(producer, request_timeout_s=0.0)
     with pytest.raises(BatchAborted, match="stayed full"):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert "abort_transaction" in producer.calls
     assert "commit_transaction" not in producer.calls
+    desk.assert_nothing_committed()
 
 
-def test_a_producer_that_cannot_be_replaced_ends_the_process_and_can_still_be_closed() -> None:
+def test_a_producer_that_cannot_be_replaced_ends_the_process_and_can_still_be_closed(twin_desk: Desk) -> None:
     """Law 4: past a stated time the process exits; taking it apart must not hide the reason."""
-    old = FakeProducer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})
-    new = FakeProducer({"init_transactions": [kafka_failure(KafkaError._TIMED_OUT)] * 3})
-    publisher = transactional(old, new)
+    desk = twin_desk
+    old = desk.producer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})
+    new = desk.producer({"init_transactions": [kafka_failure(KafkaError._TIMED_OUT)] * 3})
+    publisher = desk.transactional(old, new)
     with pytest.raises(Fatal, match="no success within"):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     publisher.close()
 
 
-def test_callbacks_are_served_while_a_new_producer_waits_for_its_broker() -> None:
+def test_callbacks_are_served_while_a_new_producer_waits_for_its_broker(twin_desk: Desk) -> None:
     """F16: the loop waits meanwhile, and readiness hears of an absent broker through the error callback."""
-    old = FakeProducer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})
-    new = FakeProducer({"init_transactions": [kafka_failure(KafkaError._TIMED_OUT)]})
-    publisher = transactional(old, new)
-    publisher._unreachable_exit_s = 60.0
+    desk = twin_desk
+    old = desk.producer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})
+    new = desk.producer({"init_transactions": [kafka_failure(KafkaError._TIMED_OUT)]})
+    publisher = desk.transactional(old, new, unreachable_exit_s=60.0)
     with pytest.raises(BatchAborted):
-        publisher.commit(MESSAGES, OFFSETS, MEMBER)
+        publisher.commit(desk.messages, desk.offsets, desk.member)
     assert new.calls == ["init_transactions", "poll", "init_transactions"]
 
 
-def at_least_once(producer: FakeProducer, consumer: FakeConsumer) -> AtLeastOncePublisher:
-    """Return a publisher without transactions."""
-    return AtLeastOncePublisher(producer, consumer, request_timeout_s=1.0)  # type: ignore[arg-type]
-
-
-def test_offsets_commit_after_every_message_is_acknowledged() -> None:
+def test_offsets_commit_after_every_message_is_acknowledged(desk: Desk) -> None:
     """At least once: verdicts first, offsets second."""
-    producer, consumer = FakeProducer(), FakeConsumer()
-    at_least_once(producer, consumer).commit(MESSAGES, OFFSETS, MEMBER)
+    producer = desk.plain_producer()
+    desk.at_least_once(producer).commit(desk.messages, desk.offsets, desk.member)
     assert producer.calls[-1] == "flush"
-    assert consumer.committed == ENDS
+    desk.assert_committed_once()
 
 
-def test_nothing_is_committed_when_a_verdict_is_not_delivered() -> None:
+def test_nothing_is_committed_when_a_verdict_is_not_delivered(desk: Desk) -> None:
     """An unacknowledged verdict leaves the offset where it was."""
-    producer, consumer = FakeProducer(), FakeConsumer()
-    producer.delivery_error = KafkaError(KafkaError._MSG_TIMED_OUT)
+    producer = desk.plain_producer(delivery_error=KafkaError(KafkaError._MSG_TIMED_OUT))
     with pytest.raises(BatchAborted, match="publishing"):
-        at_least_once(producer, consumer).commit(MESSAGES, OFFSETS, MEMBER)
-    assert consumer.committed == []
+        desk.at_least_once(producer).commit(desk.messages, desk.offsets, desk.member)
+    assert desk.committed() == {}
 
 
-def test_nothing_is_committed_while_acknowledgements_are_missing() -> None:
+def test_nothing_is_committed_while_acknowledgements_are_missing(desk: Desk) -> None:
     """And what was not acknowledged is not sent behind the back of the batch that is read again."""
-    producer, consumer = FakeProducer(), FakeConsumer()
-    producer.n_unacknowledged = 1
+    producer = desk.plain_producer(n_unacknowledged=1)
     with pytest.raises(BatchAborted, match="1 of 2 messages"):
-        at_least_once(producer, consumer).commit(MESSAGES, OFFSETS, MEMBER)
-    assert consumer.committed == []
+        desk.at_least_once(producer).commit(desk.messages, desk.offsets, desk.member)
+    assert desk.committed() == {}
     assert producer.calls[-1] == "purge"
 
 
-def test_a_group_that_refuses_the_offsets_has_the_batch_read_again() -> None:
+def test_a_group_that_refuses_the_offsets_has_the_batch_read_again(desk: Desk) -> None:
     """The partitions are somebody else's now."""
-    consumer = FakeConsumer(kafka_failure(KafkaError.ILLEGAL_GENERATION))
+    consumer = FaultyClient(desk.consumer, {"commit": [kafka_failure(KafkaError.ILLEGAL_GENERATION)]})
     with pytest.raises(BatchAborted, match="committing offsets"):
-        at_least_once(FakeProducer(), consumer).commit(MESSAGES, OFFSETS, MEMBER)
+        desk.at_least_once(desk.plain_producer(), consumer).commit(desk.messages, desk.offsets, desk.member)
 
 
-def test_a_refused_topic_ends_the_process_in_this_mode_too() -> None:
+def test_a_refused_topic_ends_the_process_in_this_mode_too(twin_desk: Desk) -> None:
     """F19."""
-    producer = FakeProducer()
-    producer.delivery_error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    desk = twin_desk
+    producer = desk.plain_producer(delivery_error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     with pytest.raises(Fatal, match="grant Read"):
-        at_least_once(producer, FakeConsumer()).commit(MESSAGES, OFFSETS, MEMBER)
+        desk.at_least_once(producer).commit(desk.messages, desk.offsets, desk.member)
 
 
-def test_the_time_to_hand_messages_over_is_told_apart_from_the_commit() -> None:
+def test_the_time_to_hand_messages_over_is_told_apart_from_the_commit(twin_desk: Desk) -> None:
     """So that a load test can say whether the producer or the transaction is slow."""
-    told: list[int] = []
-    TransactionalPublisher(
-        Factory(FakeProducer()),  # type: ignore[arg-type]
-        transaction_timeout_s=60.0,
-        request_timeout_s=1.0,
-        unreachable_exit_s=0.0,
-        published=lambda _duration_s, n_messages: told.append(n_messages),
-    ).commit(MESSAGES, OFFSETS, MEMBER)
-    AtLeastOncePublisher(
-        FakeProducer(),  # type: ignore[arg-type]
-        FakeConsumer(),  # type: ignore[arg-type]
-        request_timeout_s=1.0,
-        published=lambda _duration_s, n_messages: told.append(n_messages),
-    ).commit(MESSAGES, OFFSETS, MEMBER)
+    desk, told = twin_desk, []
+
+    def published(_duration_s: float, n_messages: int) -> None:
+        told.append(n_messages)
+
+    desk.transactional(desk.producer(), published=published).commit(desk.messages, desk.offsets, desk.member)
+    desk.at_least_once(desk.plain_producer(), published=published).commit(desk.messages, desk.offsets, desk.member)
     assert told == [2, 2]

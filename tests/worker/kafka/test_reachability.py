@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from tests.worker.kafka.fake_kafka import kafka_failure
+from tests.worker.kafka.faults import kafka_failure
 from worker.errors import Fatal
 from worker.kafka.errors import is_refusal
 from worker.kafka.reachability import Reachability

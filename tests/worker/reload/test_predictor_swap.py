@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from model import Classification, Classifier, load_bundle
 from schemas import DEFAULT_POLICY, Decision, Policy, Role, Turn, Verdict
+from tests.broker_twin.broker import TwinBroker
 from tests.bundles import bundle_variant
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import record
@@ -90,7 +91,7 @@ def test_every_verdict_names_one_judge_and_says_what_that_judge_says(
             # A chat for each text, so that a text that comes again may be answered from the cache.
             records[-1].append(record(place, chat_id=f"chat-{number}", messages=[message]))
             place += 1
-    rig = Rig(*records, predictor=switch.take)
+    rig = Rig(TwinBroker(), *records, predictor=switch.take)
     rig.cache.on_look_up = lambda: None if (at := next(offers)) is None else switch.offer(predictors[at])
     rig.loop.run()
     in_use, verdicts = predictors[0], iter(rig.verdicts)
@@ -109,12 +110,14 @@ def test_every_verdict_names_one_judge_and_says_what_that_judge_says(
     assert next(verdicts, None) is None
 
 
-def test_what_the_old_judge_left_in_the_cache_is_judged_again(predictors: tuple[Predictor, ...]) -> None:
+def test_what_the_old_judge_left_in_the_cache_is_judged_again(
+    twin: TwinBroker, predictors: tuple[Predictor, ...]
+) -> None:
     """F25: same chat, same text; a hit before the swap, none after it, a hit again after that."""
     switch: PredictorSwitch[Predictor] = PredictorSwitch(predictors[0], lambda _old, _new: None)
     batches = [[record(offset, chat_id="c", messages=[{"role": "user", "content": "hello"}])] for offset in range(4)]
     # In the foreground, so that each batch finds what the one before it has left.
-    rig = Rig(*batches, predictor=switch.take, in_background=False)
+    rig = Rig(twin, *batches, predictor=switch.take, in_background=False)
     looks = iter(range(4))
     rig.cache.on_look_up = lambda: switch.offer(predictors[1]) if next(looks) == 1 else None
     rig.loop.run()
@@ -123,11 +126,11 @@ def test_what_the_old_judge_left_in_the_cache_is_judged_again(predictors: tuple[
     assert rig.verdicts[1].verdict_id != rig.verdicts[2].verdict_id
 
 
-def test_an_idle_worker_takes_the_new_judge_too(predictors: tuple[Predictor, ...]) -> None:
+def test_an_idle_worker_takes_the_new_judge_too(twin: TwinBroker, predictors: tuple[Predictor, ...]) -> None:
     """Or it would keep two models in memory until the next event."""
     swaps: list[tuple[Predictor | None, Predictor]] = []
     switch: PredictorSwitch[Predictor] = PredictorSwitch(predictors[0], lambda old, new: swaps.append((old, new)))
     switch.offer(predictors[2])
     switch.offer(predictors[1])
-    Rig([], predictor=switch.take).loop.run()
+    Rig(twin, [], predictor=switch.take).loop.run()
     assert swaps == [(predictors[0], predictors[1])]

@@ -14,7 +14,7 @@ from model import BundleError
 from schemas import CODES, Category, Decision, PolicyRef, Source, Verdict, category_label, encode_verdict
 from tests.bundles import key_pair
 from tests.schemas.payloads import make_verdict
-from tests.worker.kafka.fake_kafka import kafka_failure
+from tests.worker.kafka.faults import kafka_failure
 from tests.worker.payloads import kafka_settings
 from worker.kafka.partition_range import PartitionRange
 from worker.moves.counts import Outcomes

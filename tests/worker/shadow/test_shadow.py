@@ -12,6 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from model import Classification, ClassifyStats, RowFailed
 from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdict, decode_verdict
+from tests.broker_twin.broker import TwinBroker
+from tests.brokers import read
+from tests.worker.kafka.faults import FaultyProducer
 from tests.worker.loop_rig import Rig
 from tests.worker.payloads import classification, event, kafka_settings, record
 from worker.errors import BatchAborted
@@ -28,6 +31,7 @@ from worker.shadow.sample import is_sampled
 from worker.shadow.scorer import Shadow
 from worker.verdict_builder import VerdictBuilder
 
+TOPIC = "verdicts-shadow"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = PolicyRef(name="p", version="1")
 LIVE = VerdictBuilder(ModelRef(name="live", version="1", digest=f"sha256:{'ab' * 32}"), POLICY)
@@ -62,43 +66,16 @@ class Model:
         return [RowFailed("NaN") if "poison" in turns[0].text else answer for turns in conversations], ClassifyStats()
 
 
-class Producer:
-    """A client that keeps what it is given, until it is full."""
-
-    def __init__(self) -> None:
-        self.room = 1_000
-        self.error: KafkaError | None = None
-        self.taken: list[tuple[str, Verdict]] = []
-        self._callbacks: list[Any] = []
-
-    def produce(self, topic: str, *, value: bytes, key: bytes, on_delivery: Any) -> None:
-        """Take a message."""
-        if len(self.taken) >= self.room:
-            raise BufferError
-        assert key == decode_verdict(value).chat_id.encode()
-        self.taken.append((topic, decode_verdict(value)))
-        self._callbacks.append(on_delivery)
-
-    def poll(self, _: float) -> None:
-        """Acknowledge, or say why not."""
-        for callback in self._callbacks:
-            callback(self.error, None)
-        self._callbacks = []
-
-    def flush(self, timeout_s: float) -> int:
-        """Do the same."""
-        self.poll(timeout_s)
-        return 0
-
-
 class ShadowRig:
     """A shadow without its thread."""
 
     def __init__(self, **settings: Any) -> None:
-        self.metrics, self.model, self.producer = Metrics(CollectorRegistry()), Model(), Producer()
+        self.metrics, self.model, self._broker = Metrics(CollectorRegistry()), Model(), TwinBroker()
+        self._broker.create_topics({TOPIC: 1})
+        self.producer = FaultyProducer(self._broker.producer({}), {"produce": []})
         self.predictor: Predictor | None = Predictor(self.model, SHADOW)  # type: ignore[arg-type]
         producer = BestEffortProducer(self.producer)  # type: ignore[arg-type]
-        publisher = ShadowPublisher(producer, "verdicts-shadow", self.metrics)
+        publisher = ShadowPublisher(producer, TOPIC, self.metrics)
         self.shadow = Shadow(
             ShadowSettings(**settings), predictor=lambda: self.predictor, publisher=publisher, metrics=self.metrics
         )
@@ -115,6 +92,14 @@ class ShadowRig:
             self.shadow._classify_all(self.shadow._next(), self.shadow._predictor())
             self.shadow._publisher.poll()
 
+    @property
+    def published(self) -> list[Verdict]:
+        """The verdicts on the shadow's topic, which are keyed by chat."""
+        messages = read(self._broker, TOPIC)
+        verdicts = [decode_verdict(message.value() or b"") for message in messages]
+        assert [message.key() for message in messages] == [verdict.chat_id.encode() for verdict in verdicts]
+        return verdicts
+
     def counts(self) -> dict[str, float]:
         """Return what became of the chats."""
         return {
@@ -130,8 +115,8 @@ def test_what_the_live_model_classified_is_judged_published_and_compared() -> No
     rig = ShadowRig()
     rig.offer([event(0), event(1)])
     rig.work()
-    assert [topic for topic, _ in rig.producer.taken] == ["verdicts-shadow"] * 2
-    for offset, (_, verdict) in enumerate(rig.producer.taken):
+    assert len(rig.published) == 2
+    for offset, verdict in enumerate(rig.published):
         assert (verdict.model, verdict.source.offset, verdict.cache_hit) == (SHADOW.model, offset, False)
         assert (verdict.category.code.value, verdict.decision) == ("J", Decision.REVIEW)
     value = rig.metrics.registry.get_sample_value
@@ -141,7 +126,7 @@ def test_what_the_live_model_classified_is_judged_published_and_compared() -> No
     assert rig.counts() == {"published": 2}
 
 
-def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() -> None:
+def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else(twin: TwinBroker) -> None:
     """No cache hit, no dead letter, and nothing of a batch that was aborted."""
     shadow, shadowed = ShadowRig(), list[tuple[list[int], list[int]]]()
 
@@ -153,7 +138,7 @@ def test_the_loop_offers_what_was_classified_and_committed_and_nothing_else() ->
 
     same: dict[str, Any] = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
     batches = [[record(0, **same)], [record(1, **same), record(2), record(3, value=b"{")]]
-    rig = Rig(*batches, failures=[BatchAborted("no")], on_committed=on_committed, in_background=False)
+    rig = Rig(twin, *batches, failures=[BatchAborted("no")], on_committed=on_committed, in_background=False)
     rig.loop.run()
     # The first batch was cached before its commit failed, so that it is a hit when it comes again.
     assert shadowed == [([], [0]), ([2], [1, 2, 3])]
@@ -165,7 +150,7 @@ def test_a_dead_letter_of_the_live_model_is_not_offered() -> None:
     letter = Rejection(RejectionReason.CLASSIFICATION_FAILED, "NaN")
     rig.shadow.on_committed([Row(event(0).record, event(0), rejection=letter)])
     rig.work()
-    assert rig.producer.taken == []
+    assert rig.published == []
 
 
 @pytest.mark.parametrize("limit", [{"queue_records": 3}, {"queue_max_bytes": 1_000_000}])
@@ -187,7 +172,7 @@ def test_a_share_is_judged_and_it_is_the_same_share_everywhere() -> None:
     events = [event(offset) for offset in range(400)]
     rig.offer(events)
     rig.work()
-    judged = [verdict.source.offset for _, verdict in rig.producer.taken]
+    judged = [verdict.source.offset for verdict in rig.published]
     assert judged == [one.record.offset for one in events if is_sampled(one.fingerprint, 0.25)]
     assert 60 < len(judged) < 140
     assert all(is_sampled(one.fingerprint, 1.0) for one in events)
@@ -229,8 +214,8 @@ def test_a_shadow_that_breaks_loses_only_its_own_verdicts() -> None:
 def test_what_kafka_does_not_take_is_counted_and_told_once() -> None:
     """A full client, and a topic that is not there."""
     rig = ShadowRig()
-    rig.producer.room = 1
-    rig.producer.error = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    rig.producer.failures["produce"] += [None, BufferError(), BufferError()]
+    rig.producer.delivery_error = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
     with structlog.testing.capture_logs() as lines:
         rig.offer([event(0), event(1), event(2)])
         rig.work()
