@@ -164,7 +164,7 @@ def soft_labels(
             n_threads=threads or available_cpus(),
             on_progress=on_progress,
         )
-    _print_json({"soft_labels": str(out), **head.model_dump(mode="json")})
+    print_json({"soft_labels": str(out), **head.model_dump(mode="json")})
 
 
 @app.command(name="distil-report")

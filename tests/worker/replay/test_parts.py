@@ -34,7 +34,7 @@ from worker.replay.run.publisher import Comparison
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.model import ModelSettings
 from worker.settings.redis import OnRejected
-from worker.settings.worker import ModelSettings, WorkerSettings
+from worker.settings.worker import WorkerSettings
 
 SPAN = PartitionRange(topic="chat-events", partition=0, start=10, end=20)
 
