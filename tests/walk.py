@@ -1,6 +1,6 @@
 """One cache miss through the worker's own code, traced: which files its batch passes through between poll and commit.
 
-Kafka's clients, Redis' client and the model are stand-ins; all else is what `worker run` puts together.
+The Kafka broker is one in memory, Redis' client and the model are stand-ins; the rest is what `worker run` builds.
 """
 
 import sys
@@ -11,11 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from confluent_kafka import TopicPartition
-
 from schemas import CodecLimits, ModelRef, PolicyRef
-from tests.worker.kafka.fake_kafka import MEMBER, FakeProducer
-from tests.worker.kafka.test_consumer_batches import OneMessage
+from tests.broker_twin.broker import TwinBroker
+from tests.worker.kafka.faults import FaultyClient
 from tests.worker.loop_rig import Model
 from tests.worker.payloads import TOPICS, record
 from worker.batch_size import BatchSize
@@ -23,6 +21,7 @@ from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.commit_pipeline import CommitPipeline
+from worker.kafka.config import consumer_config, producer_config
 from worker.kafka.consumer import RecordConsumer
 from worker.kafka.publisher import TransactionalPublisher
 from worker.kafka.reachability import Reachability
@@ -39,48 +38,26 @@ _ROOT: Final = Path(__file__).parents[1]
 _WORKER: Final = f"{_ROOT / 'worker'}/"
 
 
-class _Kafka:
-    """A consumer's client with two records of two chats, of which each poll gives one."""
+class _OneAPoll(FaultyClient):
+    """A consumer's client that finds one record of a chat of its own in each poll, and two in all."""
 
-    def __init__(self, stopping: threading.Event, on_second: Callable[[], None]) -> None:
+    def __init__(
+        self, broker: TwinBroker, client: Any, stopping: threading.Event, on_second: Callable[[], None]
+    ) -> None:
+        super().__init__(client)
+        self._producer = broker.producer({})
         self._stopping, self._on_second = stopping, on_second
-        self._records = [OneMessage(offset, record(offset).value) for offset in range(2)]
-        self._on_assign: Callable[[Any, list[TopicPartition]], None] | None = None
+        self._records = [record(offset) for offset in range(2)]
 
-    def subscribe(self, _topics: list[str], *, on_assign: Callable[..., None], **_: Callable[..., None]) -> None:
-        self._on_assign = on_assign
-
-    def poll(self, _: float) -> OneMessage | None:
-        if self._on_assign is not None:
-            self._on_assign(self, [TopicPartition("chat-events", 0)])
-            self._on_assign = None
+    def poll(self, timeout_s: float) -> Any:
         if not self._records:
             self._stopping.set()
             return None
         if len(self._records) == 1:
             self._on_second()
-        return self._records.pop(0)
-
-    def consume(self, _n_records: int, *, timeout: float) -> list[OneMessage]:  # noqa: ARG002
-        return []
-
-    def committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:  # noqa: ARG002
-        return [TopicPartition(place.topic, place.partition, 0) for place in partitions]
-
-    def get_watermark_offsets(self, _place: TopicPartition, **_: object) -> tuple[int, int]:
-        return 0, 2
-
-    def incremental_assign(self, _: list[TopicPartition]) -> None:
-        pass
-
-    def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        return [TopicPartition(place.topic, place.partition, 2) for place in partitions]
-
-    def consumer_group_metadata(self) -> object:
-        return MEMBER
-
-    def memberid(self) -> str:
-        return "member"
+        one = self._records.pop(0)
+        self._producer.produce(one.topic, value=one.value, key=one.key)
+        return self._client.poll(timeout_s)
 
 
 class _Redis:
@@ -132,13 +109,16 @@ def _name(path: str) -> str:
 
 def _run(on_second: Callable[[], None]) -> None:
     stopping, metrics = threading.Event(), Metrics()
-    settings = KafkaSettings(bootstrap_servers="broker:9092")
+    broker, settings = TwinBroker(), KafkaSettings(bootstrap_servers=TwinBroker.bootstrap_servers)
+    broker.create_topics(dict.fromkeys([settings.input_topic, TOPICS.verdicts, TOPICS.dead_letters], 1))
+    client = broker.consumer(consumer_config(settings))
+    of_producer = producer_config(settings, transactional_id="id", max_message_bytes=TOPICS.verdict_max_bytes)
     reachability = Reachability(exit_after_s=60.0, metrics=metrics, probe=lambda: None)
     redis_settings = RedisSettings(url="redis://cache:6379/0")
     cache = OwingCache(RedisVerdictCache(_Redis(), redis_settings, metrics), redis_settings, metrics)  # type: ignore[arg-type]
     notes, commits = OwedNotes(cache), CommitPipeline(background=True)
     consumer = RecordConsumer(
-        _Kafka(stopping, on_second),  # type: ignore[arg-type]
+        _OneAPoll(broker, client, stopping, on_second),  # type: ignore[arg-type]
         settings,
         metrics,
         reachability,
@@ -146,7 +126,7 @@ def _run(on_second: Callable[[], None]) -> None:
         notes=notes,
     )
     publisher = TransactionalPublisher(
-        FakeProducer,  # type: ignore[arg-type]
+        lambda: broker.producer(of_producer),
         transaction_timeout_s=10.0,
         request_timeout_s=5.0,
         unreachable_exit_s=5.0,
