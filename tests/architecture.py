@@ -3,8 +3,8 @@
     python -m tests.architecture      # writes the page's diagram anew
 
 A node is a package, a room of the worker, or one of the four parts that stand directly in `worker/`: what puts a
-worker together (`app`, `__main__`), what its replays put together in the same way (`wiring`), the words that all of it shares (`record`, `errors`), and what every batch passes
-through.
+worker together (`app`, `__main__`), what its replays put together in the same way (`wiring`), the words that all of it
+shares (`record`, `errors`), and what every batch passes through.
 """
 
 import re
