@@ -2,9 +2,9 @@
 
     python -m tests.architecture      # writes the page's diagram anew
 
-A node is a package, a room of the worker, or one of the four parts that stand directly in `worker/`: what starts a
-worker (`app`, `__main__`), what both commands put together (`wiring`), the words that all of it shares (`record`,
-`errors`), and what every batch passes through.
+A node is a package, a room of the worker, or one of the four parts that stand directly in `worker/`: what puts a
+worker together (`app`, `__main__`), what its replays put together in the same way (`wiring`), the words that all of it
+shares (`record`, `errors`), and what every batch passes through.
 """
 
 import re
