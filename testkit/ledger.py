@@ -149,7 +149,7 @@ class Ledger:
     @property
     def n_duplicated(self) -> int:
         """Outcomes beyond the first of their record."""
-        return self._n_outcomes.total() - len(self._n_outcomes)
+        return sum(n - 1 for place, n in self._n_outcomes.items() if place in self.sent)
 
     @property
     def n_out_of_order(self) -> int:
@@ -157,6 +157,8 @@ class Ledger:
         latest: dict[tuple[str, bytes | None], int] = {}
         n_found = 0
         for place, source in self._sources.items():
+            if source not in self.sent:
+                continue
             chat = place.topic, self._seen[place].key
             n_found += source.offset < latest.get(chat, -1)
             latest[chat] = source.offset
@@ -200,11 +202,13 @@ class Ledger:
         twice = [place for place, count in counts.items() if count > 1]
         assert not twice, f"I2: {len(twice)} more than once: {sorted(twice)[:10]}"
         for record in records:
-            sent = self.sent[origin(record, self.topics)]
+            place = origin(record, self.topics)
+            sent = self.sent[place]
             if record.topic == self.topics.verdicts:
-                assert orjson.loads(record.value or b"")["chat_id"] == orjson.loads(sent.value or b"")["chat_id"]
+                chat_id = orjson.loads(record.value or b"")["chat_id"]
+                assert chat_id == orjson.loads(sent.value or b"")["chat_id"], f"I1: a verdict of {chat_id} at {place}"
             else:
-                assert (record.key, record.value) == (sent.key, sent.value)
+                assert (record.key, record.value) == (sent.key, sent.value), f"I1: not the event that lies at {place}"
 
     def _assert_order(self, records: list[OutputRecord]) -> None:
         latest: dict[tuple[str, bytes | None], int] = {}
@@ -217,7 +221,7 @@ class Ledger:
 def origin(record: OutputRecord, topics: Topics) -> Place:
     """Return the input record that an output record answers; fail where it is of another topic."""
     place = answered_place(record, topics)
-    assert place.topic == topics.events
+    assert place.topic == topics.events, f"{place} lies in another topic than {topics.events}"
     return place
 
 
