@@ -19,7 +19,7 @@ from loadtest.compare.bundle_options import (
     chosen_bundle,
     chosen_threads,
 )
-from loadtest.compare.compare import Comparison, Others, Plan
+from loadtest.compare.compare import Others, PairedRuns, Plan
 from loadtest.compare.padded_session import PaddedModel, PaddedSession
 from loadtest.compare.peer_environment import peer_python, versions
 from loadtest.compare.peer_run import PEERS, PeerSetup
@@ -116,7 +116,7 @@ def compare(
     beside = _others(plan) if others else None
     facts = report.machine()
     with services(bootstrap_servers, redis_url) as addresses:
-        result = Comparison(addresses, pool, plan, beside, say=_say).run()
+        result = PairedRuns(addresses, pool, plan, beside, say=_say).run()
     _print({**result, **quality, "machine": facts, "onnxruntime": version("onnxruntime")})
 
 

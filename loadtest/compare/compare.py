@@ -64,7 +64,7 @@ class Others:
 
 
 @dataclass
-class Comparison:
+class PairedRuns:
     """Takes the timed runs of a comparison.
 
     Args:
