@@ -14,7 +14,7 @@ _LOOK_CLOSELY_S: Final = 0.005
 def wait_until(
     condition: Callable[[], T | None],
     *,
-    timeout_s: float,
+    timeout_s: float = 30.0,
     what: Callable[[], str] = lambda: "no answer was true",
     every_s: float = 0.02,
 ) -> T:

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 from confluent_kafka import Message, Producer
 
 from loadtest.errors import LoadTestError
 from loadtest.hostile.records import KINDS, HostileKind
 from loadtest.run.measured_worker import MeasuredWorker
 from loadtest.services import Services
+from testkit.ledger import answered_place
 from testkit.reader import BackgroundReader
+from testkit.records import OutputRecord, Place
 from testkit.sender import producer_config
 from testkit.topics import Topics
 from testkit.waiting import wait_with_progress
@@ -37,18 +38,13 @@ class _Outcomes:
     """Counts outcomes, each of an input record once."""
 
     def __init__(self, topics: Topics) -> None:
-        self._verdicts = topics.verdicts
-        self.by_place: dict[tuple[int, int], str] = {}
+        self._topics = topics
+        self.by_place: dict[Place, str] = {}
 
     def take(self, messages: Sequence[Message], _now_s: float) -> None:
-        for message in messages:
-            if message.topic() == self._verdicts:
-                source = orjson.loads(message.value() or b"")["source"]
-                self.by_place[source["partition"], source["offset"]] = "verdict"
-            else:
-                headers = {str(name): bytes(value or b"").decode() for name, value in message.headers() or []}  # type: ignore[str-unpack,arg-type]
-                place = int(headers["origin_partition"]), int(headers["origin_offset"])
-                self.by_place[place] = headers["reason"]
+        for record in map(OutputRecord.of, messages):
+            is_verdict = record.topic == self._topics.verdicts
+            self.by_place[answered_place(record, self._topics)] = "verdict" if is_verdict else record.headers["reason"]
 
 
 @dataclass(frozen=True)
