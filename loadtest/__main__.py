@@ -21,7 +21,6 @@ from loadtest.capacity.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.compare.baseline_loop import BaselineLoop
 from loadtest.compare.command import baseline_session, compare, padded_session
-from loadtest.errors import LoadTestError
 from loadtest.exit_codes import EXIT_NOT_TAKEN, EXIT_WRONG_ANSWERS
 from loadtest.hostile.command import hostile
 from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
@@ -35,7 +34,8 @@ from loadtest.scale.replay_demo import ReplayPlan, run_replay_demo
 from loadtest.services import services
 from loadtest.soak.command import soak
 from loadtest.sweep.command import sweep
-from loadtest.topics import Topics
+from testkit.errors import HarnessError
+from testkit.topics import Topics
 
 app = typer.Typer(
     help=__doc__,
@@ -143,7 +143,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_NOT_TAKEN))
     try:
         app()
-    except LoadTestError as error:
+    except HarnessError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(EXIT_NOT_TAKEN)
 

@@ -9,12 +9,13 @@ import random
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import orjson
 
 from loadtest.errors import LoadTestError
 from schemas import CodecLimits, RecordRejected, content_fingerprint, conversation_turns, decode_chat_event
+from testkit.records import InputRecord
 
 SAMPLE_CHATS: Final = Path(__file__).parents[1] / "data" / "sample" / "chats.jsonl"
 
@@ -25,13 +26,6 @@ _REPEAT_WINDOW_CHATS: Final = 10_000
 def new_run_id() -> str:
     """Return a prefix for the ids of one measurement."""
     return f"lt{uuid.uuid4().hex[:8]}"
-
-
-class Outgoing(NamedTuple):
-    """One chat event as it goes on the wire."""
-
-    key: bytes
-    value: bytes
 
 
 class ChatPool:
@@ -69,7 +63,7 @@ class ChatPool:
     def __len__(self) -> int:
         return len(self.conversations)
 
-    def outgoing(self, number: int, sequence: int, *, event_run_id: str | None = None) -> Outgoing:
+    def outgoing(self, number: int, sequence: int, *, event_run_id: str | None = None) -> InputRecord:
         """Return the event of chat `number`, carrying `sequence` in its event id.
 
         `event_run_id` takes the place of the pool's run id in the event id only: the same chat, booked apart.
@@ -83,7 +77,7 @@ class ChatPool:
             messages = [*messages[:-1], {**last, "content": f"{last['content']} ({round_number})"}]
         chat_id = f"{self.run_id}-{number}"
         value = {"chat_id": chat_id, "event_id": f"{event_run_id or self.run_id}:{sequence}", "messages": messages}
-        return Outgoing(chat_id.encode(), orjson.dumps(value))
+        return InputRecord(chat_id.encode(), orjson.dumps(value))
 
 
 def _add(conversations: dict[str, list[dict[str, Any]]], line: bytes) -> None:

@@ -1,5 +1,7 @@
 """Why a measurement ends without a number."""
 
+from testkit.errors import HarnessError
 
-class LoadTestError(Exception):
+
+class LoadTestError(HarnessError):
     """The measurement cannot be taken or would not mean anything; holds found, expected and remedy."""

@@ -5,12 +5,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from loadtest.errors import LoadTestError
+from testkit.topics import Topics, fresh_topics
 
 _START_TIMEOUT_S: Final = 300.0
 """The first start downloads Kafka's jars."""
@@ -26,6 +27,12 @@ class Services:
     redis_url: str | None = field(repr=False)
     kafka_properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Further properties of every Kafka client, such as TLS and SASL."""
+
+    def fresh_topics(self, *, n_partitions: int) -> AbstractContextManager[Topics]:
+        """Create the topics of one measurement; they go when the block ends."""
+        return fresh_topics(
+            self.bootstrap_servers, prefix="loadtest", n_partitions=n_partitions, properties=self.kafka_properties
+        )
 
 
 @contextmanager

@@ -34,6 +34,7 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
         "loadtest": "unit",
         "model": "unit",
         "schemas": "unit",
+        "testkit": "unit",
         "training_pipeline": "training",
         "worker": "unit",
     }.items()

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from deploy.demo.account import DemoAccount
 from deploy.demo.errors import DemoError
 from deploy.demo.events import Phase, Plan, Publication
-from deploy.demo.ledger import Ledger
 from deploy.demo.live_table import LiveTable
-from deploy.demo.publisher import EventPublisher
 from deploy.demo.verdict_stream import VerdictStream
+from testkit.records import InputRecord
+from testkit.sender import Sender
 
 _WAIT_S: Final = 0.05
 """Longest single wait for an answer: bounds how late anything else is noticed."""
@@ -23,11 +24,11 @@ class Exchange:
     """Events out, answers in.
 
     Args:
-        publisher: Takes the events.
+        sender: Takes the events.
         stream: Gives the answers.
-        ledger: Takes in both.
+        account: Takes in both.
         table: Shows the answers.
-        check_worker: Raises DemoError when the worker has ended.
+        check_worker: Raises HarnessError when the worker has ended.
         events_per_s: Pace of the last phase.
         stall_timeout_s: Without any answer for longer, the run has failed.
 
@@ -37,18 +38,18 @@ class Exchange:
 
     def __init__(
         self,
-        publisher: EventPublisher,
+        sender: Sender,
         stream: VerdictStream,
-        ledger: Ledger,
+        account: DemoAccount,
         table: LiveTable,
         *,
         check_worker: Callable[[], None],
         events_per_s: float,
         stall_timeout_s: float,
     ) -> None:
-        self._publisher = publisher
+        self._sender = sender
         self._stream = stream
-        self._ledger = ledger
+        self._account = account
         self._table = table
         self._check_worker = check_worker
         self._interval_s = 1 / events_per_s
@@ -60,7 +61,7 @@ class Exchange:
         """Publish everything and wait for all answers.
 
         Raises:
-            DemoError: No answer came for too long, the worker has ended, or Kafka refused something.
+            HarnessError: No answer came for too long, the worker has ended, or Kafka refused something.
         """
         self._last_answer = time.monotonic()
         self._table.stage("worker starts; one event waits for it")
@@ -74,7 +75,7 @@ class Exchange:
     def _at_once(self, publications: Sequence[Publication], phase: Phase) -> float:
         started = time.perf_counter()
         for publication in publications:
-            self._publisher.publish(publication, phase)
+            self._publish(publication, phase)
             self._take(0, draw=True)
         self._wait_for_answers(draw=True)
         return time.perf_counter() - started
@@ -83,21 +84,28 @@ class Exchange:
         started = time.perf_counter()
         for n, publication in enumerate(publications):
             while (early_s := started + n * self._interval_s - time.perf_counter()) > 0:
-                self._take(min(early_s, _WAIT_S), draw=self._ledger.n_open == 0)
-            self._publisher.publish(publication, Phase.PACED)
+                self._take(min(early_s, _WAIT_S), draw=self._account.n_open == 0)
+            self._publish(publication, Phase.PACED)
         self._wait_for_answers(draw=False)
         return time.perf_counter() - started
 
+    def _publish(self, publication: Publication, phase: Phase) -> None:
+        self._account.hand_over()
+        self._sender.send(
+            InputRecord(publication.key, publication.value),
+            on_place=lambda place: self._account.acknowledge(place, publication, phase),
+        )
+
     def _wait_for_answers(self, *, draw: bool) -> None:
-        while self._ledger.n_open:
+        while self._account.n_open:
             self._take(_WAIT_S, draw=draw)
 
     def _take(self, timeout_s: float, *, draw: bool) -> None:
         """Take in one answer, if one comes in time."""
-        self._publisher.serve()
+        self._sender.serve()
         answer = self._stream.poll(timeout_s)
         if answer is not None:
-            self._ledger.answer(answer)
+            self._account.answer(answer)
             self._table.add(answer)
             self._last_answer = time.monotonic()
         else:
@@ -107,10 +115,10 @@ class Exchange:
             self._table.draw()
 
     def _check_stall(self) -> None:
-        if not self._ledger.n_open:
+        if not self._account.n_open:
             self._last_answer = time.monotonic()
         elif time.monotonic() - self._last_answer > self._stall_timeout_s:
             raise DemoError(
-                f"no answer for {self._stall_timeout_s:g} s while {self._ledger.n_open} events wait for theirs; "
+                f"no answer for {self._stall_timeout_s:g} s while {self._account.n_open} events wait for theirs; "
                 "expected a verdict or a dead letter for each; the worker's log says more"
             )

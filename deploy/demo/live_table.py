@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.ledger import Answer, VerdictSeen
+from deploy.demo.account import Answer, VerdictSeen
 from schemas import Decision
 
 _N_ROWS: Final = 12

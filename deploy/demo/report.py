@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.ledger import Problems
 from deploy.demo.live_table import STYLES
 from deploy.demo.summary import LabelAgreement, Latency, Summary
 from schemas import CATEGORY_NAMES, DEFAULT_BANNED, Decision, Verdict
+from testkit.ledger import Faults
 
 _MOST_PLACES: Final = 10
 _DIGITS: Final = 4
@@ -28,7 +28,7 @@ def print_summary(console: Console, summary: Summary, example: Verdict | None) -
         _print_example(console, example)
 
 
-def print_problems(console: Console, problems: Problems) -> None:
+def print_problems(console: Console, problems: Faults) -> None:
     """Name the records whose account does not balance."""
     for text, places in (
         ("published but never answered", problems.missing),

@@ -2,11 +2,16 @@
 
 Invariant: whatever happens, the worker, the broker and Redis have ended when `run_session` returns or raises. The
 worker's log is kept where the run failed, and removed where it did not.
+
+The worker never outlives the demo. It joins the process group of the stack's watchdog, which kills the group when this
+process dies; it is not the terminal's group either, so Ctrl-C reaches the demo alone, and the demo stops the rest.
 """
 
+import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,30 +19,36 @@ from typing import Final
 
 from rich.console import Console
 
+from deploy.demo.account import DemoAccount
 from deploy.demo.errors import DemoError
 from deploy.demo.events import Plan
 from deploy.demo.exchange import Exchange
-from deploy.demo.ledger import Ledger, Problems
 from deploy.demo.live_table import LiveTable
-from deploy.demo.publisher import EventPublisher
 from deploy.demo.summary import Durations, Summary, summarise
 from deploy.demo.verdict_stream import VerdictStream
-from deploy.demo.worker_process import WorkerProcess
 from deploy.local import LocalStack
+from deploy.local.kafka_config import MESSAGE_MAX_BYTES
 from deploy.local.service_process import log_tail
 from schemas import Verdict
+from testkit.errors import HarnessError
+from testkit.ledger import Faults
+from testkit.sender import Sender
+from testkit.topics import Topics
+from testkit.worker_process import PREFIX, WorkerProcess, child_environment
 
-INPUT_TOPIC: Final = "chat-events"
-VERDICT_TOPIC: Final = "verdicts"
-DEAD_LETTER_TOPIC: Final = "chat-events.dlq"
 N_PARTITIONS: Final = 3
 """Of each topic: more than one, so that chats are spread as in production; one worker reads them all."""
 
-_WORKER_SETTINGS: Final = {
-    "KAFKA__INPUT_TOPIC": INPUT_TOPIC,
-    "KAFKA__VERDICT_TOPIC": VERDICT_TOPIC,
-    "KAFKA__DEAD_LETTER_TOPIC": DEAD_LETTER_TOPIC,
+_STOP_GRACE_S: Final = 15.0
+_SENDING: Final = {
+    "compression.type": "lz4",
+    "linger.ms": 5,
+    "message.max.bytes": MESSAGE_MAX_BYTES,
+    # What matters of the client's log is raised; the rest would be drawn across the live table.
+    "log_level": 2,
 }
+_NO_TELEMETRY: Final = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime (1.29 and later) would write a device id and an event queue into the home and temporary folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class Result:
     """What a run came to."""
 
     summary: Summary
-    problems: Problems
+    problems: Faults
     example: Verdict | None
     failure: str | None
     """Why the run failed, the end of the worker's log included; None where all is well."""
@@ -72,7 +83,7 @@ def run_session(plan: Plan, options: Options, console: Console) -> Result:
     log_path = folder / "worker.log"
     try:
         result = _Session(plan, options, console, log_path).run()
-    except DemoError as error:
+    except HarnessError as error:
         raise DemoError(f"{error}\n{log_tail(log_path)}") from error
     except BaseException:
         shutil.rmtree(folder)
@@ -91,7 +102,6 @@ class _Session:
         self._options = options
         self._console = console
         self._log_path = log_path
-        self._ledger = Ledger()
 
     def run(self) -> Result:
         """Start everything, publish everything, stop everything; what was started last stops first."""
@@ -99,37 +109,37 @@ class _Session:
             self._console.print("starting Kafka and Redis", highlight=False)
             started = time.perf_counter()
             stack = cleanup.enter_context(LocalStack())
-            stack.kafka.create_topics({VERDICT_TOPIC: N_PARTITIONS, DEAD_LETTER_TOPIC: N_PARTITIONS})
-            # The broker stamps each event when it appends it: latency counts from there.
-            stack.kafka.create_topics({INPUT_TOPIC: N_PARTITIONS}, config={"message.timestamp.type": "LogAppendTime"})
+            topics = _topics(stack)
             stack_start_s = time.perf_counter() - started
-            stream = cleanup.enter_context(closing(_stream(stack)))
-            publisher = cleanup.enter_context(
-                closing(EventPublisher(stack.bootstrap_servers, topic=INPUT_TOPIC, ledger=self._ledger))
-            )
-            worker = cleanup.enter_context(WorkerProcess(stack, _WORKER_SETTINGS, self._log_path))
-            exchange, failure = self._exchange(publisher, stream, worker)
-            exit_code = worker.stop()
+            account = DemoAccount(topics)
+            stream = cleanup.enter_context(closing(VerdictStream(topics)))
+            sender = cleanup.enter_context(closing(Sender(topics.bootstrap_servers, topics.events, _SENDING)))
+            worker = _start_worker(stack, topics, self._log_path)
+            cleanup.callback(worker.stop, grace_s=_STOP_GRACE_S)
+            exchange, failure = self._exchange(account, sender, stream, worker)
+            exit_code = worker.stop(grace_s=_STOP_GRACE_S)
             # Nobody writes any more: a second answer to any event would be found now.
             for answer in stream.read_to_end():
-                self._ledger.answer(answer)
+                account.answer(answer)
         durations = Durations(
             stack_start_s=round(stack_start_s, 3),
             worker_start_s=round(exchange.first_s, 3),
             backlog_s=round(exchange.backlog_s, 3),
             paced_s=round(exchange.paced_s, 3),
         )
-        return self._result(summarise(self._ledger, durations), stream.example, exit_code, failure)
+        summary = summarise(account, durations)
+        failure = failure or _wrong(summary, exit_code)
+        return Result(summary, account.problems(), stream.example, failure)
 
     def _exchange(
-        self, publisher: EventPublisher, stream: VerdictStream, worker: WorkerProcess
+        self, account: DemoAccount, sender: Sender, stream: VerdictStream, worker: WorkerProcess
     ) -> tuple[Exchange, str | None]:
         """Return the exchange after its end, and why it ended early where it did."""
         with LiveTable(self._console, n_events=self._plan.n_events) as table:
             exchange = Exchange(
-                publisher,
+                sender,
                 stream,
-                self._ledger,
+                account,
                 table,
                 check_worker=worker.check,
                 events_per_s=self._options.events_per_s,
@@ -137,22 +147,44 @@ class _Session:
             )
             try:
                 exchange.run(self._plan)
-            except DemoError as error:
+            except HarnessError as error:
                 return exchange, str(error)
         return exchange, None
 
-    def _result(self, summary: Summary, example: Verdict | None, exit_code: int, failure: str | None) -> Result:
-        if failure is None and not summary.balanced:
-            failure = "the account does not balance; expected exactly one verdict or dead letter for each event"
-        if failure is None and exit_code != 0:
-            failure = f"the worker ended with exit code {exit_code} when it was asked to stop; expected 0"
-        return Result(summary, self._ledger.problems(), example, failure)
+
+def _wrong(summary: Summary, exit_code: int) -> str | None:
+    """Say what is wrong with a run that went to its end; None where all is well."""
+    if not summary.balanced:
+        return "the account does not balance; expected exactly one verdict or dead letter for each event"
+    if exit_code != 0:
+        return f"the worker ended with exit code {exit_code} when it was asked to stop; expected 0"
+    return None
 
 
-def _stream(stack: LocalStack) -> VerdictStream:
-    return VerdictStream(
-        stack.bootstrap_servers,
-        verdict_topic=VERDICT_TOPIC,
-        dead_letter_topic=DEAD_LETTER_TOPIC,
-        n_partitions=N_PARTITIONS,
+def _topics(stack: LocalStack) -> Topics:
+    """Create the topics."""
+    topics = Topics(
+        stack.bootstrap_servers, "chat-events", "verdicts", "chat-events.dlq", "verdictstream", N_PARTITIONS
     )
+    stack.kafka.create_topics(dict.fromkeys(topics.outputs, N_PARTITIONS))
+    # The broker stamps each event when it appends it: latency counts from there.
+    stack.kafka.create_topics({topics.events: N_PARTITIONS}, config={"message.timestamp.type": "LogAppendTime"})
+    return topics
+
+
+def _start_worker(stack: LocalStack, topics: Topics, log_path: Path) -> WorkerProcess:
+    broker_pid = stack.kafka.processes[0].pid
+    if broker_pid is None:
+        raise DemoError("the broker has ended; expected it to run as long as the demo; start again")
+    settings = {**topics.worker_settings(), f"{PREFIX}REDIS__URL": stack.redis_url}
+    return WorkerProcess(worker_environment(os.environ, settings), log_path, process_group=os.getpgid(broker_pid))
+
+
+def worker_environment(environment: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the worker's environment.
+
+    Args:
+        environment: Ours. Of its worker settings only the model's are kept: the rest is about another Kafka.
+        settings: What the demo sets.
+    """
+    return child_environment(environment, {**_NO_TELEMETRY, **settings}, keep=(f"{PREFIX}MODEL__",))

@@ -1,4 +1,4 @@
-"""The numbers of a run, computed from the ledger. Pure."""
+"""The numbers of a run, computed from its account. Pure."""
 
 import math
 from collections import Counter
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from deploy.demo.account import DeadLetterSeen, DemoAccount, Entry, VerdictSeen
 from deploy.demo.events import Kind, Phase
-from deploy.demo.ledger import DeadLetterSeen, Entry, Ledger, VerdictSeen
 from schemas import CODES, DEFAULT_BANNED, Decision
 
 
@@ -86,22 +86,22 @@ class Summary:
         return {"balanced": self.balanced, **asdict(self)}
 
 
-def summarise(ledger: Ledger, durations: Durations) -> Summary:
+def summarise(account: DemoAccount, durations: Durations) -> Summary:
     """Compute the summary of a run.
 
     Args:
-        ledger: The account, with all answers in.
+        account: With all answers in.
         durations: How long the parts took.
     """
-    closed = list(ledger.closed())
+    closed = list(account.closed())
     verdicts = [(entry, answer) for entry, answer in closed if isinstance(answer, VerdictSeen)]
     letters = [answer for _, answer in closed if isinstance(answer, DeadLetterSeen)]
     paced = [(entry, answer) for entry, answer in verdicts if entry.phase is Phase.PACED]
     n_backlog = sum(entry.phase is Phase.BACKLOG for entry, _ in closed)
-    problems = ledger.problems()
+    problems = account.problems()
     return Summary(
-        n_events=ledger.n_published,
-        n_by_kind={kind.value: ledger.n_of_kind(kind) for kind in Kind},
+        n_events=account.n_published,
+        n_by_kind={kind.value: account.n_of_kind(kind) for kind in Kind},
         n_verdicts=len(verdicts),
         n_by_category_and_decision=_by_category_and_decision(answer for _, answer in verdicts),
         n_by_decision=_by_decision(answer for _, answer in verdicts),

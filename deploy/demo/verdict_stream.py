@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Message
 from pydantic import ValidationError
 
+from deploy.demo.account import Answer, DeadLetterSeen, VerdictSeen
 from deploy.demo.errors import DemoError
-from deploy.demo.ledger import Answer, DeadLetterSeen, Place, VerdictSeen
 from schemas import DeadLetter, Decision, Verdict, decode_verdict
+from testkit.reader import Reader
+from testkit.records import Place, place_of
+from testkit.topics import Topics
 
 _END_TIMEOUT_S: Final = 30.0
 """Longest wait for the end of the topics once nobody writes to them any more."""
@@ -23,91 +26,43 @@ class VerdictStream:
     """A read_committed reader of both output topics.
 
     Args:
-        bootstrap_servers: Kafka's address.
-        verdict_topic: Where verdicts come from.
-        dead_letter_topic: Where dead letters come from.
-        n_partitions: Partitions of each of the two.
+        topics: Where the answers come from.
 
     Attributes:
         example: One verdict as it was on the wire, a blocking one where there is any; None before the first.
     """
 
-    def __init__(
-        self, bootstrap_servers: str, *, verdict_topic: str, dead_letter_topic: str, n_partitions: int
-    ) -> None:
-        self._dead_letter_topic = dead_letter_topic
-        self._next = {
-            (topic, partition): 0 for topic in (verdict_topic, dead_letter_topic) for partition in range(n_partitions)
-        }
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                # Partitions are assigned by hand; the client wants a name all the same.
-                "group.id": "verdictstream-demo",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                # What matters of it is raised here; the rest would be drawn across the live table.
-                "log_level": 2,
-            }
-        )
-        self._assign()
+    def __init__(self, topics: Topics) -> None:
+        self._dead_letter_topic = topics.dead_letters
+        # What matters of the client's log is raised here; the rest would be drawn across the live table.
+        self._reader = Reader(topics.bootstrap_servers, topics.outputs, properties={"log_level": 2})
         self.example: Verdict | None = None
 
     def poll(self, timeout_s: float) -> Answer | None:
         """Wait for the next answer; None when none came in time.
 
         Raises:
-            DemoError: Kafka cannot be read, or a record is no verdict or dead letter of the contract.
+            HarnessError: Kafka cannot be read, or a record is no verdict or dead letter of the contract.
         """
-        message = self._consumer.poll(timeout_s)
+        message = self._reader.poll(timeout_s)
         # Both clocks are this machine's: the broker stamps the record when it appends it.
-        now_ms = time.time() * 1_000
-        if message is None or _at_end(message) is not None:
-            return None
-        return self._answer(message, now_ms)
+        return None if message is None else self._answer(message, time.time() * 1_000)
 
     def read_to_end(self) -> Iterator[Answer]:
         """Yield what is left, up to the end of every partition; for the time when the worker has stopped.
 
         Raises:
-            DemoError: As `poll`, or the end did not come in time.
+            HarnessError: As `poll`, or the end did not come in time.
         """
-        # A new assignment, because the end of a partition is told only once to each.
-        self._assign()
-        waiting = set(self._next)
-        deadline = time.monotonic() + _END_TIMEOUT_S
-        while waiting:
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"the end of {len(waiting)} partitions was not reached within {_END_TIMEOUT_S:.0f} s; expected "
-                    "no open transaction after the worker's end; see the worker's log"
-                )
-            message = self._consumer.poll(0.5)
-            if message is None:
-                continue
-            ended = _at_end(message)
-            if ended is not None:
-                waiting.discard(ended)
-            else:
-                yield self._answer(message, time.time() * 1_000)
+        for message in self._reader.read_to_end(timeout_s=_END_TIMEOUT_S):
+            yield self._answer(message, time.time() * 1_000)
 
     def close(self) -> None:
         """Disconnect."""
-        self._consumer.close()
-
-    def _assign(self) -> None:
-        self._consumer.assign(
-            [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._next.items()]
-        )
+        self._reader.close()
 
     def _answer(self, message: Message, now_ms: float) -> Answer:
-        error = message.error()
-        if error is not None:
-            raise DemoError(f"the answers cannot be read: {error.str()}; expected a running broker")
-        place = _place(message)
-        self._next[place.topic, place.partition] = place.offset + 1
+        place = place_of(message)
         try:
             if place.topic == self._dead_letter_topic:
                 return _dead_letter_seen(message, now_ms)
@@ -122,22 +77,10 @@ class VerdictStream:
         return _verdict_seen(verdict, now_ms)
 
 
-def _at_end(message: Message) -> tuple[str, int] | None:
-    """Return the partition that this message says is read to its end."""
-    error = message.error()
-    if error is None or error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it
-        return None
-    return str(message.topic()), int(message.partition() or 0)
-
-
-def _place(message: Message) -> Place:
-    return Place(str(message.topic()), int(message.partition() or 0), int(message.offset() or 0))
-
-
 def _verdict_seen(verdict: Verdict, now_ms: float) -> VerdictSeen:
     source = verdict.source
     return VerdictSeen(
-        place=Place(source.topic, source.partition, source.offset),
+        place=Place.of(source),
         latency_ms=now_ms - source.timestamp_ms,
         chat_id=verdict.chat_id,
         category=verdict.category,

@@ -14,8 +14,8 @@ import redis
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from loadtest.errors import LoadTestError
-from loadtest.sender import producer_config
-from loadtest.topics import Topics
+from testkit.sender import producer_config
+from testkit.topics import Topics
 
 _POLL_RECORDS: Final = 500
 _POLL_S: Final = 0.05

@@ -11,7 +11,7 @@ import typer
 
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.compare.baseline_session import BaselineSession
-from loadtest.compare.compare import Comparison, Others, Plan
+from loadtest.compare.compare import Others, PairedRuns, Plan
 from loadtest.compare.padded_session import PaddedModel, PaddedSession
 from loadtest.compare.peer_environment import peer_python, versions
 from loadtest.compare.peer_run import PEERS, PeerSetup
@@ -117,7 +117,7 @@ def compare(
     beside = _others(plan) if others else None
     facts = report.machine()
     with services(bootstrap_servers, redis_url) as addresses:
-        result = Comparison(addresses, pool, plan, beside, say=_say).run()
+        result = PairedRuns(addresses, pool, plan, beside, say=_say).run()
     _print({**result, **quality, "machine": facts, "onnxruntime": version("onnxruntime")})
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from loadtest.chats import ChatPool, Outgoing, round_robin
+from loadtest.chats import ChatPool, round_robin
 from loadtest.compare.pair import Pair, figures, peer_figures
 from loadtest.compare.peer_run import Peer, PeerSetup, time_peer
 from loadtest.compare.reference_model import REFERENCE_TOKENS
@@ -23,6 +23,7 @@ from loadtest.errors import LoadTestError
 from loadtest.run.open_loop import Load, bench, run_load, run_lone
 from loadtest.run.schedule import Schedule
 from loadtest.services import Services
+from testkit.records import InputRecord
 
 _N_WARM_UP: Final = 64
 _N_HIT_WARM_UP: Final = 2_000
@@ -63,7 +64,7 @@ class Others:
 
 
 @dataclass
-class Comparison:
+class PairedRuns:
     """Takes the timed runs of a comparison.
 
     Args:
@@ -104,13 +105,13 @@ class Comparison:
     def _without_cache(self) -> Services:
         return replace(self.services, redis_url=None)
 
-    def _miss_events(self, run_id: str) -> list[Outgoing]:
+    def _miss_events(self, run_id: str) -> list[InputRecord]:
         pool = ChatPool(
             evenly_spaced(self.pool.conversations, self.plan.n_judged_chats), f"{self.pool.run_id}-{run_id}"
         )
         return [pool.outgoing(number, number) for number in range(len(pool))]
 
-    def _warm_up(self, run_id: str) -> list[Outgoing]:
+    def _warm_up(self, run_id: str) -> list[InputRecord]:
         pool = ChatPool(self.pool.conversations[:_N_WARM_UP], f"{self.pool.run_id}-{run_id}-warm")
         return [pool.outgoing(number, number) for number in range(len(pool))]
 
@@ -157,7 +158,7 @@ class Comparison:
         return time_peer(
             peer,
             setup,
-            self.services.bootstrap_servers,
+            self.services,
             self._miss_events(name),
             self._warm_up(name),
             run_id=f"{self.pool.run_id}-{name}",
@@ -177,12 +178,14 @@ class Comparison:
         warm_up = self._hit_events(_N_HIT_WARM_UP, "warm")
         return time_baseline_loop(self.services, self._hit_events(), warm_up, n_partitions=self.plan.n_partitions)
 
-    def _hit_events(self, n_events: int | None = None, event_run_id: str | None = None) -> list[Outgoing]:
+    def _hit_events(self, n_events: int | None = None, event_run_id: str | None = None) -> list[InputRecord]:
         pool = ChatPool(self.pool.conversations, f"{self.pool.run_id}-hit")
         numbers = round_robin(n_events or self.plan.n_hit_events, len(pool))
         return [pool.outgoing(number, sequence, event_run_id=event_run_id) for sequence, number in enumerate(numbers)]
 
-    def _worker(self, services: Services, events: list[Outgoing], warm_up: list[Outgoing], run_id: str) -> TimedRun:
+    def _worker(
+        self, services: Services, events: list[InputRecord], warm_up: list[InputRecord], run_id: str
+    ) -> TimedRun:
         return time_worker(
             services,
             events,

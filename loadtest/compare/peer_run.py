@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.chats import Outgoing
-from loadtest.compare.timed_run import TimedRun, accounted, pass_through
+from loadtest.compare.timed_run import Collected, TimedRun, accounted, pass_through
 from loadtest.errors import LoadTestError
-from loadtest.reader import Collected, VerdictReader
-from loadtest.topics import Topics, fresh_topics
+from loadtest.services import Services
+from testkit.errors import HarnessError
+from testkit.reader import BackgroundReader
+from testkit.records import InputRecord
+from testkit.topics import Topics
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 _STOP_TIMEOUT_S: Final = 20.0
@@ -60,9 +62,9 @@ class PeerSetup:
 def time_peer(
     peer: Peer,
     setup: PeerSetup,
-    bootstrap_servers: str,
-    events: Sequence[Outgoing],
-    warm_up: Sequence[Outgoing],
+    services: Services,
+    events: Sequence[InputRecord],
+    warm_up: Sequence[InputRecord],
     *,
     run_id: str,
 ) -> TimedRun:
@@ -71,7 +73,7 @@ def time_peer(
     Args:
         peer: Which application.
         setup: How it is run.
-        bootstrap_servers: Kafka's addresses.
+        services: Addresses.
         events: In sequence order, from 0, under `run_id`.
         warm_up: At least one event under another run id; its verdicts show that the application is running.
         run_id: The run id of `events`.
@@ -81,9 +83,9 @@ def time_peer(
     """
     collected = Collected()
     with (
-        fresh_topics(bootstrap_servers, n_partitions=setup.n_partitions) as topics,
+        services.fresh_topics(n_partitions=setup.n_partitions) as topics,
         _running(peer, setup, topics) as check,
-        VerdictReader(topics, collected.take) as reader,
+        BackgroundReader(topics, collected.take) as reader,
     ):
         pass_through(topics, warm_up, reader, collected, check)
         elapsed_s = pass_through(topics, events, reader, collected, check)
@@ -112,7 +114,7 @@ def _running(peer: Peer, setup: PeerSetup, topics: Topics) -> Iterator[Callable[
 
         try:
             yield check
-        except LoadTestError as error:
+        except HarnessError as error:
             if process.poll() is None:
                 raise LoadTestError(f"{peer.name}: {error}; its last lines:\n{_tail(log)}") from error
             raise

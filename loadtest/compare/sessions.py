@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from loadtest.chats import Outgoing
 from loadtest.errors import LoadTestError
+from testkit.records import InputRecord
 
 _T = TypeVar("_T")
 
@@ -30,13 +30,13 @@ class Sessions:
         self._chats = folder / "chats.jsonl"
         self._threads = ["--threads", str(n_threads)]
 
-    def render(self, events: Sequence[Outgoing], *, n_padded_chats: int) -> None:
+    def render(self, events: Sequence[InputRecord], *, n_padded_chats: int) -> None:
         """Keep the texts that the classifier reads of these events; padded sessions get so many of them.
 
         Raises:
             LoadTestError: not every event has a text.
         """
-        self._chats.write_bytes(b"".join(event.value + b"\n" for event in events))
+        self._chats.write_bytes(b"".join((event.value or b"") + b"\n" for event in events))
         texts = _output_of("model", ["render", "--jsonl", str(self._chats), "--bundle", str(self._bundle)])
         lines = texts.splitlines()
         if len(lines) != len(events):

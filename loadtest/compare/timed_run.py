@@ -7,22 +7,28 @@ Records are only kept while the clock runs, and booked afterwards.
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
+from confluent_kafka import Message, Producer
 
-from loadtest.chats import Outgoing
 from loadtest.errors import LoadTestError
-from loadtest.ledger import Ledger
-from loadtest.reader import Collected, VerdictReader, into_ledger
-from loadtest.sender import release_at_once, wait_for
+from loadtest.run.compact_ledger import CompactLedger
+from loadtest.run.measured_worker import MeasuredWorker
 from loadtest.services import Services
-from loadtest.topics import Topics, fresh_topics
-from loadtest.worker_process import WorkerProcess
+from testkit.reader import BackgroundReader, Take
+from testkit.records import InputRecord
+from testkit.sender import producer_config
+from testkit.topics import Topics
+from testkit.waiting import wait_with_progress
 
 _QUIET_S: Final = 120.0
+_FLUSH_S: Final = 60.0
+_BACKPRESSURE_S: Final = 0.01
 _STOP_TIMEOUT_S: Final = 30.0
 
 
@@ -46,10 +52,57 @@ class TimedRun:
         return self.n_events / self.elapsed_s
 
 
+class Collected:
+    """Keeps records unread while the clock runs, so that the generator takes no CPU from what it measures."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[Sequence[Message], float]] = []
+        self.last_s = 0.0
+
+    def take(self, messages: Sequence[Message], now_s: float) -> None:
+        """Keep one step of records."""
+        self._steps.append((messages, now_s))
+        self.last_s = now_s
+
+    def book(self, take: Take) -> None:
+        """Hand everything on, with the times at which it was seen."""
+        for messages, now_s in self._steps:
+            take(messages, now_s)
+
+    def messages(self) -> Iterator[Message]:
+        """Yield the records kept, in the order in which they were seen."""
+        for messages, _ in self._steps:
+            yield from messages
+
+
+def release_at_once(bootstrap_servers: str, topic: str, events: Iterable[InputRecord]) -> float:
+    """Write events in one transaction and commit it: a read_committed reader sees none of them, then all of them.
+
+    Returns:
+        When the commit was asked for, monotonic seconds. From then on the topic is full for its readers, and this
+        process produces nothing more.
+    """
+    producer = Producer(producer_config(bootstrap_servers) | {"transactional.id": f"loadtest-{uuid.uuid4().hex}"})
+    producer.init_transactions(_FLUSH_S)
+    producer.begin_transaction()
+    for event in events:
+        while True:
+            try:
+                producer.produce(topic, event.value, event.key)
+                break
+            except BufferError:
+                producer.poll(_BACKPRESSURE_S)
+    if producer.flush(_FLUSH_S):
+        raise LoadTestError(f"{topic}: the brokers did not take the events within {_FLUSH_S} s; check them")
+    released_s = time.perf_counter()
+    producer.commit_transaction(_FLUSH_S)
+    return released_s
+
+
 def pass_through(
     topics: Topics,
-    events: Sequence[Outgoing],
-    reader: VerdictReader,
+    events: Sequence[InputRecord],
+    reader: BackgroundReader,
     collected: Collected,
     check: Callable[[], None],
 ) -> float:
@@ -66,7 +119,7 @@ def pass_through(
         return reader.n_read >= n_expected
 
     released_s = release_at_once(topics.bootstrap_servers, topics.events, events)
-    if not wait_for(done, progress=lambda: reader.n_read, quiet_s=_QUIET_S):
+    if not wait_with_progress(done, progress=lambda: reader.n_read, quiet_s=_QUIET_S):
         raise LoadTestError(
             f"{topics.verdicts}: {n_expected - reader.n_read} of {len(events)} verdicts are missing and none came for "
             f"{_QUIET_S:.0f} s; look at the worker's log"
@@ -76,8 +129,8 @@ def pass_through(
 
 def time_worker(
     services: Services,
-    events: Sequence[Outgoing],
-    warm_up: Sequence[Outgoing],
+    events: Sequence[InputRecord],
+    warm_up: Sequence[InputRecord],
     run_id: str,
     *,
     n_threads: int,
@@ -98,9 +151,9 @@ def time_worker(
     """
     collected = Collected()
     with (
-        fresh_topics(services.bootstrap_servers, n_partitions=n_partitions) as topics,
-        WorkerProcess(topics, services, n_threads=n_threads) as worker,
-        VerdictReader(topics, collected.take) as reader,
+        services.fresh_topics(n_partitions=n_partitions) as topics,
+        MeasuredWorker(topics, services, n_threads=n_threads) as worker,
+        BackgroundReader(topics, collected.take) as reader,
     ):
         if warm_up:
             pass_through(topics, warm_up, reader, collected, worker.check)
@@ -122,10 +175,10 @@ def accounted(collected: Collected, topics: Topics, run_id: str, *, n_events: in
     Raises:
         LoadTestError: an event was lost, duplicated or dead-lettered: such a timed run has no meaningful time.
     """
-    ledger = Ledger(run_id, n_events)
+    ledger = CompactLedger(topics, run_id, n_events)
     for sequence in range(n_events):
-        ledger.sent(sequence, collected.last_s - elapsed_s)
-    collected.book(into_ledger(ledger, topics))
+        ledger.handed_over(sequence, collected.last_s - elapsed_s)
+    collected.book(ledger.take)
     if ledger.n_lost or ledger.n_duplicated or ledger.n_dead_letters:
         raise LoadTestError(f"a timed run ended with {ledger.summary()}; expected one verdict for each event, no more")
     return TimedRun(
@@ -148,7 +201,7 @@ def _categories(collected: Collected, run_id: str, topics: Topics, n_events: int
 
 
 def time_baseline_loop(
-    services: Services, events: Sequence[Outgoing], warm_up: Sequence[Outgoing], *, n_partitions: int
+    services: Services, events: Sequence[InputRecord], warm_up: Sequence[InputRecord], *, n_partitions: int
 ) -> TimedRun:
     """Time one run of the baseline loop, in its own process, over topics like the worker's.
 
@@ -158,13 +211,13 @@ def time_baseline_loop(
     if services.redis_url is None:
         raise LoadTestError("the baseline loop reads verdicts from Redis and none is given; name one with --redis-url")
     collected = Collected()
-    with fresh_topics(services.bootstrap_servers, n_partitions=n_partitions) as topics:
+    with services.fresh_topics(n_partitions=n_partitions) as topics:
         command = [sys.executable, "-m", "loadtest", "bare-loop", "--n-events", str(len(warm_up) + len(events))]
         command += ["--bootstrap-servers", topics.bootstrap_servers, "--redis-url", services.redis_url]
         command += ["--events-topic", topics.events, "--verdict-topic", topics.verdicts]
         with (
             subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loop,  # noqa: S603  our own command line
-            VerdictReader(topics, collected.take) as reader,
+            BackgroundReader(topics, collected.take) as reader,
         ):
             try:
                 # One line says that the group has given the loop its partitions.

@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 from confluent_kafka import Message, Producer
 
 from loadtest.errors import LoadTestError
 from loadtest.hostile.records import KINDS, HostileKind
-from loadtest.reader import VerdictReader
-from loadtest.sender import producer_config, wait_for
+from loadtest.run.measured_worker import MeasuredWorker
 from loadtest.services import Services
-from loadtest.topics import Topics, fresh_topics
-from loadtest.worker_process import WorkerProcess
+from testkit.ledger import answered_place
+from testkit.reader import BackgroundReader
+from testkit.records import OutputRecord, Place
+from testkit.sender import producer_config
+from testkit.topics import Topics
+from testkit.waiting import wait_with_progress
 
 LIMIT_MB: Final = 100.0
 """How far above the memory of a ready worker hostile records may take it."""
@@ -36,18 +38,13 @@ class _Outcomes:
     """Counts outcomes, each of an input record once."""
 
     def __init__(self, topics: Topics) -> None:
-        self._verdicts = topics.verdicts
-        self.by_place: dict[tuple[int, int], str] = {}
+        self._topics = topics
+        self.by_place: dict[Place, str] = {}
 
     def take(self, messages: Sequence[Message], _now_s: float) -> None:
-        for message in messages:
-            if message.topic() == self._verdicts:
-                source = orjson.loads(message.value() or b"")["source"]
-                self.by_place[source["partition"], source["offset"]] = "verdict"
-            else:
-                headers = {str(name): bytes(value or b"").decode() for name, value in message.headers() or []}  # type: ignore[str-unpack,arg-type]
-                place = int(headers["origin_partition"]), int(headers["origin_offset"])
-                self.by_place[place] = headers["reason"]
+        for record in map(OutputRecord.of, messages):
+            is_verdict = record.topic == self._topics.verdicts
+            self.by_place[answered_place(record, self._topics)] = "verdict" if is_verdict else record.headers["reason"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class _Bench:
     """A worker over topics of its own, and the outcomes that it writes."""
 
     topics: Topics
-    worker: WorkerProcess
-    reader: VerdictReader
+    worker: MeasuredWorker
+    reader: BackgroundReader
     outcomes: _Outcomes = field(repr=False)
 
     def peak_rss_mb(self) -> float:
@@ -75,7 +72,7 @@ class _Bench:
             self.reader.check()
             return len(self.outcomes.by_place) >= n_records
 
-        if not wait_for(done, progress=lambda: len(self.outcomes.by_place), quiet_s=_QUIET_S):
+        if not wait_with_progress(done, progress=lambda: len(self.outcomes.by_place), quiet_s=_QUIET_S):
             raise LoadTestError(
                 f"{len(self.outcomes.by_place)} of {n_records} records have an outcome and none came for "
                 f"{_QUIET_S:.0f} s; expected one for each; the worker's last lines:\n{self.worker.log_tail()}"
@@ -106,14 +103,12 @@ def run_hostile(services: Services, *, n_records: int, kinds: Sequence[HostileKi
 
 
 def _bench(stack: ExitStack, services: Services, *, waiting: Sequence[HostileKind] = (), n_records: int = 0) -> _Bench:
-    topics = stack.enter_context(
-        fresh_topics(services.bootstrap_servers, n_partitions=1, properties=services.kafka_properties)
-    )
+    topics = stack.enter_context(services.fresh_topics(n_partitions=1))
     for kind in waiting:
         _send(topics, kind, n_records)
     outcomes = _Outcomes(topics)
-    reader = stack.enter_context(VerdictReader(topics, outcomes.take))
-    return _Bench(topics, stack.enter_context(WorkerProcess(topics, services)), reader, outcomes)
+    reader = stack.enter_context(BackgroundReader(topics, outcomes.take))
+    return _Bench(topics, stack.enter_context(MeasuredWorker(topics, services)), reader, outcomes)
 
 
 def _one_kind(kind: HostileKind, n_records: int, bench: _Bench, ready_mb: float) -> dict[str, Any]:

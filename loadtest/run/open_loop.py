@@ -1,22 +1,25 @@
 """`run`: an open-loop load, or lone events on an idle worker, and what a subscriber of the verdict topic sees of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtest.chats import ChatPool, Outgoing, chat_numbers
+from loadtest.chats import ChatPool, chat_numbers
 from loadtest.errors import LoadTestError
-from loadtest.ledger import Ledger
-from loadtest.reader import VerdictReader, into_ledger
+from loadtest.run.compact_ledger import CompactLedger
+from loadtest.run.latency import LatencyHistogram
+from loadtest.run.measured_worker import MeasuredWorker
 from loadtest.run.readings import Reading, series, taken
 from loadtest.run.schedule import Schedule
 from loadtest.run.timeline import recovery, timeline
-from loadtest.sender import Sender, wait_for
 from loadtest.services import Services
-from loadtest.topics import Topics, fresh_topics
-from loadtest.worker_process import WorkerProcess
+from testkit.reader import BackgroundReader
+from testkit.records import InputRecord
+from testkit.sender import Sender
+from testkit.topics import Topics
+from testkit.waiting import wait_with_progress
 
 QUIET_S: Final = 60.0
 """A measurement whose answers stop for this long is over; what has not come counts as lost."""
@@ -51,16 +54,16 @@ class Bench:
     """Everything that stands while measurements run: topics, warm workers, and both ends of the load."""
 
     topics: Topics
-    workers: list[WorkerProcess]
+    workers: list[MeasuredWorker]
     sender: Sender
-    reader: VerdictReader
+    reader: BackgroundReader
     pool: ChatPool
 
-    def book_into(self, ledger: Ledger) -> None:
+    def book_into(self, ledger: CompactLedger) -> None:
         """Let the reader book what comes from now on."""
-        self.reader.take = into_ledger(ledger, self.topics)
+        self.reader.take = ledger.take
 
-    def all_answered(self, ledger: Ledger) -> bool:
+    def all_answered(self, ledger: CompactLedger) -> bool:
         """Wait until every sent event has its answer; return False when none came for QUIET_S.
 
         Raises:
@@ -71,7 +74,7 @@ class Bench:
             self.check()
             return ledger.n_lost == 0
 
-        return wait_for(done, progress=lambda: ledger.n_answered, quiet_s=QUIET_S)
+        return wait_with_progress(done, progress=lambda: ledger.n_answered, quiet_s=QUIET_S)
 
     def check(self) -> None:
         """Raise LoadTestError where a worker or the reader has ended."""
@@ -102,18 +105,15 @@ def bench(
     Raises:
         LoadTestError: a part of it does not start, or the warm-up is not answered.
     """
-    properties = services.kafka_properties
-    topics = stack.enter_context(
-        fresh_topics(services.bootstrap_servers, n_partitions=n_partitions, properties=properties)
-    )
-    workers = [stack.enter_context(WorkerProcess(topics, services, settings=settings)) for _ in range(n_workers)]
+    topics = stack.enter_context(services.fresh_topics(n_partitions=n_partitions))
+    workers = [stack.enter_context(MeasuredWorker(topics, services, settings=settings)) for _ in range(n_workers)]
     warm_up = ChatPool(pool.conversations, f"{pool.run_id}-warm")
-    ledger = Ledger(warm_up.run_id, _N_WARM_UP)
-    reader = stack.enter_context(VerdictReader(topics, into_ledger(ledger, topics)))
-    sender = Sender(services.bootstrap_servers, topics.events, properties)
-    stack.callback(sender.close)
+    ledger = CompactLedger(topics, warm_up.run_id, _N_WARM_UP)
+    reader = stack.enter_context(BackgroundReader(topics, ledger.take))
+    sender = stack.enter_context(closing(Sender(topics.bootstrap_servers, topics.events, topics.properties)))
     standing = Bench(topics, workers, sender, reader, pool)
-    standing.sender.send_on_schedule(
+    send_on_schedule(
+        standing.sender,
         ((sequence, warm_up.outgoing(sequence, sequence)) for sequence in range(_N_WARM_UP)),
         (sequence * _WARM_UP_GAP_S for sequence in range(_N_WARM_UP)),
         ledger,
@@ -127,8 +127,42 @@ def bench(
     return standing
 
 
+def send_on_schedule(
+    sender: Sender,
+    events: Iterable[tuple[int, InputRecord]],
+    due_s: Iterable[float],
+    ledger: CompactLedger,
+    *,
+    is_over: Callable[[], bool] = lambda: False,
+) -> LatencyHistogram:
+    """Send (sequence, event) pairs when they are due, seconds from now; never waits for an answer.
+
+    Args:
+        sender: Sends them.
+        events: What is sent, in order.
+        due_s: When each is due, as many as events.
+        ledger: Where they are booked.
+        is_over: Asked before each event; the rest is not sent once it is true.
+
+    Returns:
+        How long after its intended time each event was handed to the client: the generator's own delay.
+    """
+    lateness = LatencyHistogram()
+    start = time.perf_counter()
+    for (sequence, event), due in zip(events, due_s, strict=True):
+        if is_over():
+            break
+        intended = start + due
+        while (early_s := intended - time.perf_counter()) > 0:
+            time.sleep(early_s)
+        ledger.handed_over(sequence, intended)
+        sender.send(event)
+        lateness.record(time.perf_counter() - intended)
+    return lateness
+
+
 def run_load(
-    standing: Bench, load: Load, *, is_over: Callable[[Ledger], bool] = lambda _ledger: False
+    standing: Bench, load: Load, *, is_over: Callable[[CompactLedger], bool] = lambda _ledger: False
 ) -> dict[str, Any]:
     """Send on a schedule and return rates, latencies, counts, the run second by second and what the workers took.
 
@@ -138,12 +172,16 @@ def run_load(
         is_over: Asked before each event; the rest is not sent once it is true.
     """
     n_events = len(load.schedule)
-    ledger = Ledger(standing.pool.run_id, n_events)
+    ledger = CompactLedger(standing.topics, standing.pool.run_id, n_events)
     standing.book_into(ledger)
     before = [Reading.of(worker) for worker in standing.workers]
     started = time.perf_counter()
-    lateness = standing.sender.send_on_schedule(
-        _events(standing.pool, n_events, load), load.schedule.due_s, ledger, is_over=lambda: is_over(ledger)
+    lateness = send_on_schedule(
+        standing.sender,
+        _events(standing.pool, n_events, load),
+        load.schedule.due_s,
+        ledger,
+        is_over=lambda: is_over(ledger),
     )
     sent_s = time.perf_counter() - started
     standing.sender.flush()
@@ -164,7 +202,7 @@ def run_load(
     }
 
 
-def _over_time(standing: Bench, load: Load, ledger: Ledger, started: float) -> dict[str, Any]:
+def _over_time(standing: Bench, load: Load, ledger: CompactLedger, started: float) -> dict[str, Any]:
     due_s, answered_s = ledger.times()
     due_s, answered_s = due_s - started, answered_s - started
     found: dict[str, Any] = {"timeline": timeline(due_s, answered_s, series(standing.workers, started))}
@@ -173,7 +211,7 @@ def _over_time(standing: Bench, load: Load, ledger: Ledger, started: float) -> d
     return found
 
 
-def _events(pool: ChatPool, n_events: int, load: Load) -> Iterator[tuple[int, Outgoing]]:
+def _events(pool: ChatPool, n_events: int, load: Load) -> Iterator[tuple[int, InputRecord]]:
     numbers = chat_numbers(n_events, repeat_ratio=load.repeat_ratio, seed=load.seed)
     return ((sequence, pool.outgoing(number, sequence)) for sequence, number in enumerate(numbers))
 
@@ -181,11 +219,11 @@ def _events(pool: ChatPool, n_events: int, load: Load) -> Iterator[tuple[int, Ou
 def run_lone(standing: Bench, *, n_events: int, gap_s: float) -> dict[str, Any]:
     """Send new chats one at a time: each after the verdict on the one before, at least `gap_s` after it was sent."""
     pool = ChatPool(standing.pool.conversations, f"{standing.pool.run_id}-lone")
-    ledger = Ledger(pool.run_id, n_events)
+    ledger = CompactLedger(standing.topics, pool.run_id, n_events)
     standing.book_into(ledger)
     for sequence in range(n_events):
         due_s = time.perf_counter()
-        ledger.sent(sequence, due_s)
+        ledger.handed_over(sequence, due_s)
         standing.sender.send(pool.outgoing(sequence, sequence))
         if not standing.all_answered(ledger):
             break

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from loadtest.ledger import Ledger
+from loadtest.run.compact_ledger import CompactLedger
+from loadtest.run.measured_worker import MeasuredWorker, Usage
 from loadtest.run.timeline import WorkerSeries
 from loadtest.run.worker_metrics import WorkerCounters, cost_us, latency_ms
-from loadtest.worker_process import Usage, WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Reading:
     counters: WorkerCounters
 
     @classmethod
-    def of(cls, worker: WorkerProcess) -> Self:
+    def of(cls, worker: MeasuredWorker) -> Self:
         """Read it now."""
         return cls(worker.usage(), worker.counters())
 
 
-def taken(before: list[Reading], after: list[Reading], ledger: Ledger, *, elapsed_s: float) -> dict[str, Any]:
+def taken(before: list[Reading], after: list[Reading], ledger: CompactLedger, *, elapsed_s: float) -> dict[str, Any]:
     """Return what all workers together took between two readings.
 
     Args:
@@ -49,7 +49,7 @@ def taken(before: list[Reading], after: list[Reading], ledger: Ledger, *, elapse
     }
 
 
-def series(workers: list[WorkerProcess], started_s: float) -> list[WorkerSeries]:
+def series(workers: list[MeasuredWorker], started_s: float) -> list[WorkerSeries]:
     """Return what each worker took over time since `started_s`, monotonic seconds."""
     found = []
     for worker in workers:

@@ -7,16 +7,18 @@ of a chat in a phase is its longest wait among the events sent in that phase.
 One thread sends, one thread answers; phases are marked by a third.
 """
 
+import math
 import statistics
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from confluent_kafka import Message
 
-from loadtest.topics import Topics
+from loadtest.run.compact_ledger import CompactLedger
+from testkit.topics import Topics
 
 
 @dataclass(frozen=True)
@@ -36,30 +38,25 @@ class ScaleAccount:
     """
 
     def __init__(self, run_id: str, topics: Topics) -> None:
-        self._prefix = f"{run_id}:"
-        self._topics = topics
-        self._sent: list[tuple[float, int]] = []
-        self._answered: dict[int, float] = {}
-        self._newest_offset: dict[str, int] = {}
+        self._run_id = run_id
+        self._ledger = CompactLedger(topics, run_id)
+        self._chats = array("q")
         self.marks: list[PhaseMark] = []
-        self.n_duplicated = 0
-        self.n_out_of_order = 0
-        self.n_dead_letters = 0
 
     @property
     def n_sent(self) -> int:
         """Events handed to the producer so far."""
-        return len(self._sent)
+        return self._ledger.n_sent
 
     @property
     def n_answered(self) -> int:
         """Events with an outcome so far."""
-        return len(self._answered)
+        return self._ledger.n_answered
 
     @property
     def n_lost(self) -> int:
         """Events without an outcome so far."""
-        return self.n_sent - self.n_answered
+        return self._ledger.n_lost
 
     def begin(self, name: str) -> None:
         """Begin a phase."""
@@ -67,37 +64,23 @@ class ScaleAccount:
 
     def sent(self, chat: int) -> str:
         """Note the next event of a chat and return its event id; call it before sending."""
-        self._sent.append((time.perf_counter(), chat))
-        return f"{self._prefix}{len(self._sent) - 1}"
+        sequence = self._ledger.n_sent
+        self._chats.append(chat)
+        self._ledger.handed_over(sequence, time.perf_counter())
+        return f"{self._run_id}:{sequence}"
 
     def take(self, messages: Sequence[Message], now_s: float) -> None:
         """Book outcomes that a read_committed reader has seen at `now_s`, monotonic seconds."""
-        for message in messages:
-            content = orjson.loads(message.value() or b"{}")
-            event_id = str(content.get("event_id"))
-            if not event_id.startswith(self._prefix):
-                continue
-            sequence = int(event_id.removeprefix(self._prefix))
-            self.n_duplicated += sequence in self._answered
-            self._answered.setdefault(sequence, now_s)
-            if message.topic() == self._topics.verdicts:
-                self._check_order(content["chat_id"], content["source"]["offset"])
-            else:
-                self.n_dead_letters += 1
-
-    def _check_order(self, chat_id: str, offset: int) -> None:
-        # A chat's events and verdicts lie in one partition each, so that the reader's order is the topic's.
-        self.n_out_of_order += offset < self._newest_offset.get(chat_id, -1)
-        self._newest_offset[chat_id] = offset
+        self._ledger.take(messages, now_s)
 
     def summary(self) -> dict[str, Any]:
         """Return the counts and the phases."""
         return {
             "n_sent": self.n_sent,
             "n_lost": self.n_lost,
-            "n_duplicated": self.n_duplicated,
-            "n_out_of_order": self.n_out_of_order,
-            "n_dead_letters": self.n_dead_letters,
+            "n_duplicated": self._ledger.n_duplicated,
+            "n_out_of_order": self._ledger.n_out_of_order,
+            "n_dead_letters": self._ledger.n_dead_letters,
             "phases": self.phases(),
         }
 
@@ -107,12 +90,12 @@ class ScaleAccount:
         pauses: list[dict[int, float]] = [{} for _ in self.marks]
         counts = [0] * len(self.marks)
         phase = 0
-        for sequence, (sent_s, chat) in enumerate(self._sent):
+        for sent_s, answered_s, chat in zip(*self._ledger.times(), self._chats, strict=True):
             while sent_s >= ends[phase]:
                 phase += 1
             counts[phase] += 1
-            if (answered_s := self._answered.get(sequence)) is not None:
-                pauses[phase][chat] = max(pauses[phase].get(chat, 0.0), answered_s - sent_s)
+            if not math.isnan(answered_s):
+                pauses[phase][chat] = max(pauses[phase].get(chat, 0.0), float(answered_s - sent_s))
         return [
             {
                 "name": mark.name,

@@ -16,14 +16,16 @@ from typing import Any, Final, Self
 import orjson
 
 from deploy.local import BrokerOptions, LocalStack, LocalStackError
-from loadtest.chats import ChatPool, Outgoing
+from loadtest.chats import ChatPool
 from loadtest.errors import LoadTestError
-from loadtest.reader import VerdictReader
+from loadtest.run.measured_worker import MeasuredWorker
 from loadtest.scale.account import ScaleAccount
-from loadtest.sender import Sender, wait_for
 from loadtest.services import Services
-from loadtest.topics import Topics, fresh_topics
-from loadtest.worker_process import WorkerProcess
+from testkit.reader import BackgroundReader
+from testkit.records import InputRecord
+from testkit.sender import Sender
+from testkit.topics import Topics
+from testkit.waiting import wait_with_progress
 
 SESSION_TIMEOUT_S: Final = 10.0
 TRANSACTION_TIMEOUT_S: Final = 10.0
@@ -96,7 +98,7 @@ class _Stream:
             self._sender.send(self._event(chat, version))
             sequence += 1
 
-    def _event(self, chat: int, version: int) -> Outgoing:
+    def _event(self, chat: int, version: int) -> InputRecord:
         chat_id = f"{self._run_id}-{chat}"
         content = f"{self._texts[chat % len(self._texts)]} {chat} {version}"
         value = {
@@ -104,7 +106,7 @@ class _Stream:
             "event_id": self._account.sent(chat),
             "messages": [{"role": "user", "content": content}],
         }
-        return Outgoing(chat_id.encode(), orjson.dumps(value))
+        return InputRecord(chat_id.encode(), orjson.dumps(value))
 
 
 class _Fleet:
@@ -120,13 +122,13 @@ class _Fleet:
             "MODERATION_SHUTDOWN_GRACE_S": str(GRACE_S),
         }
         self._n_started = 0
-        self.running: list[WorkerProcess] = []
+        self.running: list[MeasuredWorker] = []
 
     def grow(self, n_workers: int) -> None:
         """Start workers in the same instant until so many run, and wait until the group has taken them in."""
         new = [self._next() for _ in range(n_workers - len(self.running))]
         with ThreadPoolExecutor(max(1, len(new))) as pool:
-            self.running += pool.map(WorkerProcess.__enter__, new)
+            self.running += pool.map(MeasuredWorker.__enter__, new)
 
     def shrink(self, n_workers: int) -> None:
         """Ask all but so many to stop in the same instant, as an autoscaler does."""
@@ -156,14 +158,14 @@ class _Fleet:
         for worker in self.running:
             worker.kill()
 
-    def _next(self) -> WorkerProcess:
+    def _next(self) -> MeasuredWorker:
         rack = _RACKS[self._n_started % len(_RACKS)]
         self._n_started += 1
         settings = self._settings | {"MODERATION_KAFKA__CLIENT_RACK": rack}
-        return WorkerProcess(self._topics, self._services, n_threads=1, settings=settings)
+        return MeasuredWorker(self._topics, self._services, n_threads=1, settings=settings)
 
 
-def _stop(worker: WorkerProcess) -> None:
+def _stop(worker: MeasuredWorker) -> None:
     worker.__exit__(None, None, None)
 
 
@@ -193,16 +195,16 @@ def run_scale_demo(cluster: LocalStack, pool: ChatPool, plan: ScalePlan, group_p
     """
     services = Services(cluster.bootstrap_servers, cluster.redis_url)
     with ExitStack() as stack:
-        topics = stack.enter_context(fresh_topics(services.bootstrap_servers, n_partitions=plan.n_partitions))
+        topics = stack.enter_context(services.fresh_topics(n_partitions=plan.n_partitions))
         account = ScaleAccount(pool.run_id, topics)
-        reader = stack.enter_context(VerdictReader(topics, account.take))
+        reader = stack.enter_context(BackgroundReader(topics, account.take))
         fleet = _Fleet(topics, services, group_protocol)
         stack.callback(fleet.close)
         fleet.grow(1)
         sender = Sender(services.bootstrap_servers, topics.events)
         with _Stream(sender, account, pool, plan):
             _go_through(cluster, fleet, account, plan)
-        wait_for(lambda: account.n_lost == 0, progress=lambda: account.n_answered, quiet_s=_QUIET_S)
+        wait_with_progress(lambda: account.n_lost == 0, progress=lambda: account.n_answered, quiet_s=_QUIET_S)
         time.sleep(_SETTLE_S)
         reader.check()
         fleet.check()
@@ -217,7 +219,7 @@ def _go_through(cluster: LocalStack, fleet: _Fleet, account: ScaleAccount, plan:
         cluster.kafka.start_broker(1)
 
     def warm_up() -> None:
-        if not wait_for(
+        if not wait_with_progress(
             lambda: account.n_answered >= plan.n_chats, progress=lambda: account.n_answered, quiet_s=_QUIET_S
         ):
             raise LoadTestError(f"{account.n_answered} of {account.n_sent} events have a verdict; expected all of them")

@@ -8,35 +8,32 @@
    reader, and no cached verdict ever went back.
 """
 
-import json
 import os
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 import orjson
 import redis
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from loadtest.chats import ChatPool
 from loadtest.errors import LoadTestError
+from loadtest.run.measured_worker import worker_environment
 from loadtest.run.open_loop import Bench, Load, run_load
 from loadtest.run.schedule import Schedule
 from loadtest.services import Services
 from loadtest.soak.soak import SoakPlan, run_soak
-from loadtest.topics import Topics
-from loadtest.worker_process import worker_environment
+from testkit.reader import Reader
+from testkit.topics import Topics, created
+from testkit.worker_process import WorkerProcess
 
 _TIMEOUT_S: Final = 1_800.0
 _KILL_AFTER_RATIO: Final = (0.15, 0.35, 0.5, 0.6)
@@ -93,56 +90,13 @@ class _CacheWatch:
             self.n_looks += 1
 
 
-class _ReplayProcess:
-    """One `python -m worker replay`."""
-
-    def __init__(self, environment: Mapping[str, str], options: list[str]) -> None:
-        self._log = tempfile.NamedTemporaryFile(prefix="verdictstream-replay-", suffix=".log")  # noqa: SIM115
-        self.process = subprocess.Popen(  # noqa: S603  this project's own command line
-            [sys.executable, "-m", "worker", "replay", *options],
-            env=dict(environment),
-            stdout=self._log,
-            stderr=self._log,
-        )
-
-    def lines(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines of one kind that the process has printed."""
-        found = []
-        for line in Path(self._log.name).read_bytes().split(b"\n"):
-            # A killed process may leave half a line.
-            with suppress(json.JSONDecodeError):
-                if line.startswith(b"{") and f'"{event}"'.encode() in line:
-                    found.append(orjson.loads(line))
-        return found
-
-    def tail(self) -> str:
-        """Return the end of what it printed."""
-        return Path(self._log.name).read_text("utf-8", "replace")[-2_000:]
-
-    def close(self) -> None:
-        """End it."""
-        self.process.kill()
-        self.process.wait()
-        self._log.close()
-
-
-@contextmanager
-def _more_topics(topics: Topics) -> Iterator[dict[str, str]]:
-    """Create what a replay needs besides the measurement's topics; yield names by use."""
-    admin = AdminClient({"bootstrap.servers": topics.bootstrap_servers, "log_level": 5})
-    names = {use: f"{topics.events}-{use}" for use in ("replays", "changes", "replayed")}
-    new = [
-        NewTopic(names["replays"], num_partitions=1, config={"cleanup.policy": "compact"}),
-        NewTopic(names["changes"], num_partitions=1),
-        NewTopic(names["replayed"], num_partitions=topics.n_partitions),
-    ]
-    for future in admin.create_topics(new, operation_timeout=30).values():
-        future.result(30)
-    try:
-        yield names
-    finally:
-        for future in admin.delete_topics(list(names.values())).values():
-            future.exception(30)
+def _more_topics(topics: Topics) -> dict[str, NewTopic]:
+    """Return what a replay needs besides the measurement's topics, by use."""
+    return {
+        "replays": NewTopic(f"{topics.events}-replays", num_partitions=1, config={"cleanup.policy": "compact"}),
+        "changes": NewTopic(f"{topics.events}-changes", num_partitions=1),
+        "replayed": NewTopic(f"{topics.events}-replayed", num_partitions=topics.n_partitions),
+    }
 
 
 def run_replay_demo(standing: Bench, services: Services, plan: ReplayPlan) -> dict[str, Any]:
@@ -154,36 +108,40 @@ def run_replay_demo(standing: Bench, services: Services, plan: ReplayPlan) -> di
     history = run_soak(standing, SoakPlan(n_events=plan.n_events))
     before = [_stretch(standing, plan, part) for part in range(plan.n_baseline_stretches)]
     with ExitStack() as stack:
-        names = stack.enter_context(_more_topics(standing.topics))
+        more = _more_topics(standing.topics)
+        stack.enter_context(created(standing.topics, list(more.values())))
         watch = None
         if services.redis_url is not None:
             keys = [f"verdict:{standing.pool.run_id}-{number}" for number in range(min(_WATCHED, len(standing.pool)))]
             watch = stack.enter_context(_CacheWatch(redis.Redis.from_url(services.redis_url), keys))
         environment = worker_environment(os.environ, standing.topics, services, http_port=0) | {
-            "MODERATION_KAFKA__REPLAY_TOPIC": names["replays"],
-            "MODERATION_KAFKA__CHANGES_TOPIC": names["changes"],
+            "MODERATION_KAFKA__REPLAY_TOPIC": more["replays"].topic,
+            "MODERATION_KAFKA__CHANGES_TOPIC": more["changes"].topic,
             # Where one is killed, the others wait for no longer than this.
             "MODERATION_KAFKA__SESSION_TIMEOUT_S": "6",
         }
-        options = ["--replay-id", f"demo-{uuid.uuid4().hex[:6]}", "--verdict-topic", names["replayed"]]
+        options = ["replay", "--replay-id", f"demo-{uuid.uuid4().hex[:6]}", "--verdict-topic", more["replayed"].topic]
         options += ["--priority", "low", "--rate", str(plan.replay_rate_per_s)]
         started = time.perf_counter()
-        processes = [_ReplayProcess(environment, options) for _ in range(plan.n_processes)]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verdictstream-replay-")))
+        processes = [
+            WorkerProcess(environment, folder / f"{number}.log", options) for number in range(plan.n_processes)
+        ]
         for process in processes:
-            stack.callback(process.close)
+            stack.callback(process.kill)
         beside = _beside(standing, plan, processes)
         elapsed_s = time.perf_counter() - started
-        ended = [process.lines("replay_ended")[-1] for process in processes[plan.n_killed :]]
-        counts = _count(standing.topics, names["replayed"])
+        ended = [process.events("replay_ended")[-1] for process in processes[plan.n_killed :]]
+        counts = _count(standing.topics, more["replayed"].topic)
         return {
             "n_history": history["n_sent"],
             "history_events_per_s": history["events_per_s"],
             "n_processes": plan.n_processes,
-            "n_killed": sum(process.process.returncode == -signal.SIGKILL for process in processes),
+            "n_killed": sum(process.exit_code == -signal.SIGKILL for process in processes),
             "elapsed_s": round(elapsed_s, 1),
             "replayed_per_s": round(ended[0]["n_read"] / elapsed_s, 1),
             **{name: ended[0][name] for name in ("complete", "n_read", "n_verdicts", "n_dead_letters", "n_lost")},
-            "exit_codes": [process.process.returncode for process in processes],
+            "exit_codes": [process.exit_code for process in processes],
             **counts,
             "cache_looks": watch.n_looks if watch else 0,
             "cache_went_back": watch.n_went_back if watch else 0,
@@ -213,57 +171,42 @@ def _stretch(standing: Bench, plan: ReplayPlan, part: int) -> dict[str, Any]:
     )
 
 
-def _beside(standing: Bench, plan: ReplayPlan, processes: list[_ReplayProcess]) -> list[dict[str, Any]]:
+def _beside(standing: Bench, plan: ReplayPlan, processes: list[WorkerProcess]) -> list[dict[str, Any]]:
     """Run the live load until the replay has ended, killing processes on the way; return every stretch of it."""
     deadline = time.monotonic() + _TIMEOUT_S
     killer = threading.Thread(target=_kill_on_the_way, args=(processes, plan.n_killed), daemon=True)
     killer.start()
     stretches: list[dict[str, Any]] = []
-    while any(process.process.poll() is None for process in processes[plan.n_killed :]):
+    while any(process.exit_code is None for process in processes[plan.n_killed :]):
         if time.monotonic() > deadline:
             raise LoadTestError(f"the replay did not end within {_TIMEOUT_S:.0f} s:\n{processes[-1].tail()}")
         stretches.append(_stretch(standing, plan, plan.n_baseline_stretches + len(stretches)))
     for process in processes:
-        process.process.wait(_TIMEOUT_S)
-    failed = [process for process in processes[plan.n_killed :] if process.process.returncode]
+        process.wait_exit(timeout_s=_TIMEOUT_S)
+    failed = [process for process in processes[plan.n_killed :] if process.exit_code]
     if failed:
-        raise LoadTestError(f"a replay ended with {failed[0].process.returncode}:\n{failed[0].tail()}")
+        raise LoadTestError(f"a replay ended with {failed[0].exit_code}:\n{failed[0].tail()}")
     return stretches
 
 
-def _kill_on_the_way(processes: list[_ReplayProcess], n_killed: int) -> None:
+def _kill_on_the_way(processes: list[WorkerProcess], n_killed: int) -> None:
     for victim, after in zip(processes[:n_killed], _KILL_AFTER_RATIO, strict=False):
         done = 0.0
-        while done <= after and victim.process.poll() is None:
-            told = [line for process in processes for line in process.lines("replay_progress")]
+        while done <= after and victim.exit_code is None:
+            told = [line for process in processes for line in process.events("replay_progress")]
             done = max((line["n_done"] / line["n_offsets"] for line in told), default=0.0)
             time.sleep(_LOOK_EVERY_S)
-        victim.process.kill()
+        victim.kill()
 
 
 def _count(topics: Topics, replayed: str) -> dict[str, int]:
     """Return how many replayed verdicts a read_committed reader sees, and how many records have two."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": topics.bootstrap_servers,
-            "group.id": f"{replayed}-count",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "enable.auto.commit": False,
-        }
-    )
-    consumer.assign([TopicPartition(replayed, partition, OFFSET_BEGINNING) for partition in range(topics.n_partitions)])
     seen: set[tuple[int, int]] = set()
-    n_ended = n_duplicated = 0
-    while n_ended < topics.n_partitions:
-        for message in consumer.consume(1_000, timeout=1.0):
-            error = message.error()
-            if error is not None:
-                n_ended += error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes
-                continue
+    n_duplicated = 0
+    with closing(Reader(topics.bootstrap_servers, [replayed], properties=topics.properties)) as reader:
+        for message in reader.read_to_end():
             source = orjson.loads(message.value() or b"")["source"]
             place = (source["partition"], source["offset"])
             n_duplicated += place in seen
             seen.add(place)
-    consumer.close()
     return {"n_replayed_seen": len(seen), "n_duplicated": n_duplicated}

@@ -14,7 +14,7 @@ from statistics import linear_regression
 from typing import Any, Final
 
 from loadtest.errors import LoadTestError
-from loadtest.ledger import Ledger
+from loadtest.run.compact_ledger import CompactLedger
 from loadtest.run.open_loop import QUIET_S, Bench
 
 _IN_FLIGHT: Final = 20_000
@@ -94,7 +94,7 @@ def run_soak(standing: Bench, plan: SoakPlan) -> dict[str, Any]:
         LoadTestError: answers stopped coming, or a worker ended.
     """
     (worker,) = standing.workers
-    ledger = Ledger(standing.pool.run_id)
+    ledger = CompactLedger(standing.topics, standing.pool.run_id)
     standing.book_into(ledger)
     samples = [Sample(0, worker.usage().rss_mb)]
     started = time.perf_counter()
@@ -107,7 +107,7 @@ def run_soak(standing: Bench, plan: SoakPlan) -> dict[str, Any]:
                 samples.append(Sample(ledger.n_answered, worker.usage().rss_mb, elapsed_s))
         if sequence - ledger.n_answered >= plan.most_in_flight:
             _wait_for_room(standing, ledger, plan.most_in_flight)
-        ledger.sent(sequence, time.perf_counter())
+        ledger.handed_over(sequence, time.perf_counter())
         standing.sender.send(standing.pool.outgoing(number, sequence))
     standing.sender.flush()
     standing.all_answered(ledger)
@@ -125,7 +125,7 @@ def run_soak(standing: Bench, plan: SoakPlan) -> dict[str, Any]:
     }
 
 
-def _wait_for_room(standing: Bench, ledger: Ledger, in_flight: int) -> None:
+def _wait_for_room(standing: Bench, ledger: CompactLedger, in_flight: int) -> None:
     seen, since = ledger.n_answered, time.monotonic()
     while ledger.n_lost > in_flight * 3 // 4:
         standing.check()

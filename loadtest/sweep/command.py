@@ -10,7 +10,6 @@ import typer
 from loadtest.capacity.plan import Sizing
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
 from loadtest.exit_codes import EXIT_WRONG_ANSWERS
-from loadtest.ledger import Ledger
 from loadtest.options import (
     BootstrapOption,
     ConfigOption,
@@ -24,6 +23,7 @@ from loadtest.options import (
 )
 from loadtest.report import report
 from loadtest.report.report import machine
+from loadtest.run.compact_ledger import CompactLedger
 from loadtest.run.kafka_properties import read_properties
 from loadtest.run.open_loop import Bench, Load, bench, run_load
 from loadtest.run.schedule import Schedule
@@ -53,7 +53,7 @@ class Trials:
         pool = ChatPool(standing.pool.conversations, f"{standing.pool.run_id}-trial{number}")
         schedule = Schedule.constant(rate_per_s=rate_per_s, duration_s=self.duration_s)
 
-        def hopeless(ledger: Ledger) -> bool:
+        def hopeless(ledger: CompactLedger) -> bool:
             return is_hopeless(
                 n_unanswered=ledger.n_lost, rate_per_s=rate_per_s, n_events=len(schedule), p99_ms=self.p99_ms
             )

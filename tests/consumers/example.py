@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
+from testkit.waiting import wait_until
 from tests.consumers.readme import REPOSITORY, commands
-from tests.integration.polling import wait_until
 
 BUILD_LIMIT_S = 900
 STOP_LIMIT_S = 30

@@ -16,12 +16,13 @@ import redis
 from deploy.local import LocalStack
 from deploy.local.ports import LOOPBACK, free_ports
 from schemas import Decision, PolicyRef, Verdict, encode_verdict
+from testkit.records import InputRecord
+from testkit.waiting import wait_until
 from tests.consumers.conftest import StartExample
 from tests.consumers.example import Example, build
 from tests.consumers.readme import REPOSITORY
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger, Sent
-from tests.integration.polling import wait_until
+from tests.integration.ledger import LiveLedger
 from tests.schemas.payloads import make_verdict
 
 pytestmark = [pytest.mark.services, pytest.mark.consumers, pytest.mark.timeout(1_200)]
@@ -103,7 +104,7 @@ def store(cache: "redis.Redis", chat_id: str, **fields: Any) -> None:
     cache.set(f"verdict:{chat_id}", encode_verdict(verdict))
 
 
-def judged(ledger: Ledger, cache: "redis.Redis", chats: list[dict[str, Any]]) -> dict[str, Verdict]:
+def judged(ledger: LiveLedger, cache: "redis.Redis", chats: list[dict[str, Any]]) -> dict[str, Verdict]:
     """Have a worker judge these chats; return its verdicts once Redis has them."""
     ledger.send(chats)
     ledger.wait_complete()
@@ -114,7 +115,7 @@ def judged(ledger: Ledger, cache: "redis.Redis", chats: list[dict[str, Any]]) ->
 
 def test_an_ad_is_served_on_the_workers_allow_for_this_event_under_this_policy_and_not_otherwise(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     cache: "redis.Redis",
     start_worker: StartWorker,
     serve: Serve,
@@ -142,7 +143,11 @@ def test_an_ad_is_served_on_the_workers_allow_for_this_event_under_this_policy_a
 
 
 def test_an_event_that_was_rejected_gets_no_ad(
-    ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker, serve: Serve, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger,
+    cache: "redis.Redis",
+    start_worker: StartWorker,
+    serve: Serve,
+    sample_chats: list[dict[str, Any]],
 ) -> None:
     """What could not be judged may be anything; the chat's earlier allow says nothing about it."""
     start_worker()
@@ -151,14 +156,18 @@ def test_an_event_that_was_rejected_gets_no_ad(
     ads = serve()
     assert ads(chat_id, 1) == AD
     rejected = {"chat_id": chat_id, "event_id": 2, "messages": [{"role": "nobody", "content": 7}]}
-    ledger.send_raw([Sent(chat_id.encode(), orjson.dumps(rejected))])
+    ledger.send_raw([InputRecord(chat_id.encode(), orjson.dumps(rejected))])
     ledger.wait_complete()
     assert len(ledger.dead_letters()) == 1
     assert not ads(chat_id, 2)["serve"]
 
 
 def test_a_verdict_that_comes_while_the_ad_server_waits_is_taken(
-    ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker, serve: Serve, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger,
+    cache: "redis.Redis",
+    start_worker: StartWorker,
+    serve: Serve,
+    sample_chats: list[dict[str, Any]],
 ) -> None:
     """A request that overtakes its event would never see an ad otherwise. The time is the test's, not the default."""
     worker = start_worker()

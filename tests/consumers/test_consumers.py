@@ -11,14 +11,14 @@ import pytest
 
 from deploy.local import LocalStack
 from schemas import decode_verdict
+from testkit.reader import BackgroundReader, read_all
+from testkit.topics import Topics
+from testkit.waiting import wait_until
 from tests.consumers.conftest import StartExample
 from tests.consumers.example import Example, build, require
 from tests.consumers.readme import REPOSITORY, commands
 from tests.consumers.verdict_topic import ROWS, Row, VerdictTopic, expected_account, expected_lines
-from tests.integration.ledger import Topics
-from tests.integration.polling import wait_until
-from tests.integration.topic_reader import TopicReader, read_all
-from tests.integration.worker_process import WorkerProcess
+from tests.integration.workers import worker_process
 
 pytestmark = [pytest.mark.services, pytest.mark.consumers, pytest.mark.timeout(1_200)]
 
@@ -44,23 +44,23 @@ def verdicts(
 ) -> VerdictTopic:
     """Return a topic with a real worker's verdicts on the sample chats, and with what only time brings."""
     mark = uuid4().hex[:8]
-    topics = Topics(f"chat-events-{mark}", f"verdicts-{mark}", f"chat-events.dlq-{mark}")
-    stack.kafka.create_topics(dict.fromkeys(topics, N_PARTITIONS))
+    topics = Topics(
+        stack.bootstrap_servers,
+        f"chat-events-{mark}",
+        f"verdicts-{mark}",
+        f"chat-events.dlq-{mark}",
+        f"group-{mark}",
+        N_PARTITIONS,
+    )
+    stack.kafka.create_topics(dict.fromkeys(topics.names, N_PARTITIONS))
     send_chats(stack, topics.events)
-    settings = {
-        "MODERATION_KAFKA__BOOTSTRAP_SERVERS": stack.bootstrap_servers,
-        "MODERATION_KAFKA__INPUT_TOPIC": topics.events,
-        "MODERATION_KAFKA__VERDICT_TOPIC": topics.verdicts,
-        "MODERATION_KAFKA__DEAD_LETTER_TOPIC": topics.dead_letters,
-        "MODERATION_KAFKA__GROUP_ID": f"group-{mark}",
-        "MODERATION_MODEL__PATH": str(bundle_path),
-    }
-    worker = WorkerProcess(settings, tmp_path_factory.mktemp("worker") / "worker.log")
-    reader = TopicReader(stack.bootstrap_servers, topics.outputs)
+    settings = {**topics.worker_settings(), "MODERATION_MODEL__PATH": str(bundle_path)}
+    worker = worker_process(settings, tmp_path_factory.mktemp("worker") / "worker.log")
+    reader = BackgroundReader(topics, lambda *_: None)
     wait_until(
-        lambda: reader.n_records >= len(sample_chats),
+        lambda: reader.n_read >= len(sample_chats),
         timeout_s=120,
-        what=lambda: f"{reader.n_records} of {len(sample_chats)} verdicts: {worker.tail()}",
+        what=lambda: f"{reader.n_read} of {len(sample_chats)} verdicts: {worker.tail()}",
     )
     reader.close()
     assert worker.stop() == 0

@@ -11,12 +11,14 @@ import redis
 
 from deploy.local import BrokerOptions, LocalStack
 from deploy.local.redis_server import bundled_redis_server, redis_servers
+from testkit.topics import Topics
+from testkit.worker_process import WorkerProcess
 from tests.brokers import QUICK_SESSIONS
 from tests.integration.certificates import Certificates
-from tests.integration.ledger import Ledger, Topics
+from tests.integration.ledger import LiveLedger
 from tests.integration.replay_rig import ReplayRig
 from tests.integration.secured_kafka import SecuredKafka, broker_options, token_server
-from tests.integration.worker_process import WorkerProcess
+from tests.integration.workers import worker_process
 
 Settings = dict[str, str]
 
@@ -63,15 +65,22 @@ def n_partitions() -> int:
 def topics(stack: LocalStack, n_partitions: int) -> Topics:
     """Create topics that no other test knows."""
     mark = uuid4().hex[:8]
-    names = Topics(f"chat-events-{mark}", f"verdicts-{mark}", f"chat-events.dlq-{mark}")
-    stack.kafka.create_topics(dict.fromkeys(names, n_partitions))
-    return names
+    found = Topics(
+        stack.bootstrap_servers,
+        f"chat-events-{mark}",
+        f"verdicts-{mark}",
+        f"chat-events.dlq-{mark}",
+        f"group-{mark}",
+        n_partitions,
+    )
+    stack.kafka.create_topics(dict.fromkeys(found.names, n_partitions))
+    return found
 
 
 @pytest.fixture
-def ledger(stack: LocalStack, topics: Topics) -> Iterator[Ledger]:
+def ledger(topics: Topics) -> Iterator[LiveLedger]:
     """Return the oracle of this test."""
-    book = Ledger(stack.bootstrap_servers, topics)
+    book = LiveLedger(topics)
     yield book
     book.close()
 
@@ -118,11 +127,7 @@ def settings(
 ) -> Settings:
     """Return the settings of this test's workers: topics and group of their own, an empty cache, the shipped bundle."""
     return {
-        "MODERATION_KAFKA__BOOTSTRAP_SERVERS": stack.bootstrap_servers,
-        "MODERATION_KAFKA__INPUT_TOPIC": topics.events,
-        "MODERATION_KAFKA__VERDICT_TOPIC": topics.verdicts,
-        "MODERATION_KAFKA__DEAD_LETTER_TOPIC": topics.dead_letters,
-        "MODERATION_KAFKA__GROUP_ID": f"group-{uuid4().hex[:8]}",
+        **topics.worker_settings(),
         "MODERATION_KAFKA__GROUP_PROTOCOL": group_protocol,
         "MODERATION_KAFKA__SESSION_TIMEOUT_S": "3",
         "MODERATION_KAFKA__TRANSACTION_TIMEOUT_S": "3",
@@ -139,7 +144,7 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
 
     def start(**overrides: str) -> WorkerProcess:
         changed = {f"MODERATION_{name}": value for name, value in overrides.items()}
-        worker = WorkerProcess(settings | changed, tmp_path / f"worker-{len(started)}.log")
+        worker = worker_process(settings | changed, tmp_path / f"worker-{len(started)}.log")
         started.append(worker)
         return worker
 

@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 import redis
 
-from tests.integration.ledger import Ledger, Place
-from tests.integration.polling import wait_until
+from testkit.records import Place
+from testkit.waiting import wait_until
+from tests.integration.ledger import LiveLedger
 from worker.cache.values import cache_key
 
 ALLOWED = "Help me plan a picnic in the park with sandwiches and lemonade"
@@ -21,7 +22,7 @@ def chats(n_chats: int, text: str) -> list[dict[str, Any]]:
     return [{"chat_id": f"chat-{i}", "messages": [{"role": "user", "content": text}]} for i in range(n_chats)]
 
 
-def newest_outcomes(ledger: Ledger) -> dict[str, Shown]:
+def newest_outcomes(ledger: LiveLedger) -> dict[str, Shown]:
     """Return what the topics say of each chat's newest record."""
     found: dict[str, Shown] = {}
     outcomes: dict[Place, tuple[str, str]] = {
@@ -29,7 +30,7 @@ def newest_outcomes(ledger: Ledger) -> dict[str, Shown]:
     }
     outcomes |= {place: ((letter.key or b"").decode(), "none") for place, letter in ledger.dead_letters().items()}
     for place, (chat_id, decision) in sorted(outcomes.items()):
-        found[chat_id] = (*place, decision)
+        found[chat_id] = (place.partition, place.offset, decision)
     return found
 
 
@@ -45,7 +46,7 @@ def shown(cache: "redis.Redis") -> dict[str, Shown]:
     return found
 
 
-def wait_until_redis_shows_the_newest(cache: "redis.Redis", ledger: Ledger, *, timeout_s: float) -> None:
+def wait_until_redis_shows_the_newest(cache: "redis.Redis", ledger: LiveLedger, *, timeout_s: float) -> None:
     """Wait until every chat's key shows the outcome of its newest record."""
     expected = newest_outcomes(ledger)
     seen: dict[str, Shown] = {}
@@ -62,7 +63,7 @@ def wait_until_redis_shows_the_newest(cache: "redis.Redis", ledger: Ledger, *, t
     wait_until(is_right, timeout_s=timeout_s, what=what)
 
 
-def stale(cache: "redis.Redis", ledger: Ledger) -> dict[str, tuple[Shown, Shown]]:
+def stale(cache: "redis.Redis", ledger: LiveLedger) -> dict[str, tuple[Shown, Shown]]:
     """Return the chats whose key shows an older record than the newest, or another decision: found and expected."""
     expected = newest_outcomes(ledger)
     return {

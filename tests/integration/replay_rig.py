@@ -10,10 +10,12 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from deploy.local import LocalStack
 from schemas import Verdict, decode_verdict
-from tests.integration.ledger import Place, Topics
-from tests.integration.polling import wait_until
-from tests.integration.topic_reader import ReadRecord, read_all
-from tests.integration.worker_process import WorkerProcess
+from testkit.reader import read_all
+from testkit.records import OutputRecord, Place
+from testkit.topics import Topics
+from testkit.waiting import wait_until
+from testkit.worker_process import WorkerProcess
+from tests.integration.workers import worker_process
 
 TIMEOUT_S = 90.0
 
@@ -55,7 +57,7 @@ class ReplayRig:
                 # What a replay for good does to the cache is looked at here; a trial by itself leaves it alone.
                 arguments.append("--cache-write")
         log_path = self._folder / f"replay-{len(self._started)}.log"
-        process = WorkerProcess(self.settings | changed, log_path, arguments)
+        process = worker_process(self.settings | changed, log_path, arguments)
         self._started.append(process)
         return process
 
@@ -67,17 +69,17 @@ class ReplayRig:
         told = process.events("replay_ended") + process.events("replay_dry_run")
         return told[-1] if told else {"log": process.log_path.read_text()}
 
-    def records(self, topic: str | None = None) -> list[ReadRecord]:
+    def records(self, topic: str | None = None) -> list[OutputRecord]:
         """Return the committed records of a topic, by default of the replay's verdicts."""
         return read_all(self._servers, [topic or self.verdicts])
 
     def judged(self) -> dict[Place, Verdict]:
         """Return the replayed verdict of each record; fail where there are two."""
         verdicts = [decode_verdict(record.value or b"") for record in self.records()]
-        places = Counter(Place(verdict.source.partition, verdict.source.offset) for verdict in verdicts)
+        places = Counter(Place.of(verdict.source) for verdict in verdicts)
         assert all(count == 1 for count in places.values()), places.most_common(5)
         assert all(verdict.replay_id is not None for verdict in verdicts)
-        return {Place(verdict.source.partition, verdict.source.offset): verdict for verdict in verdicts}
+        return {Place.of(verdict.source): verdict for verdict in verdicts}
 
     def wait_judged(self, n_records: int) -> None:
         """Wait until a replay has committed so many verdicts."""

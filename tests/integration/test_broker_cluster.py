@@ -11,10 +11,11 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.local import LocalStack
 from deploy.local.ports import free_ports
+from testkit.topics import Topics
+from testkit.waiting import wait_until
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger, Topics
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
-from tests.integration.polling import wait_until
 from tests.integration.probes import samples, status_of
 
 pytestmark = pytest.mark.services
@@ -27,7 +28,7 @@ def stack(cluster: LocalStack) -> LocalStack:
 
 
 def test_any_one_of_three_brokers_is_killed_under_load_and_comes_back(
-    stack: LocalStack, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    stack: LocalStack, ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F8 and F9: leaders and both coordinators move, mid-transaction as it happens; the same worker process goes on."""
     worker = start_worker(KAFKA__REQUEST_TIMEOUT_S="5", BATCH__MAX_RECORDS="20")
@@ -41,7 +42,7 @@ def test_any_one_of_three_brokers_is_killed_under_load_and_comes_back(
         finally:
             stack.kafka.start_broker(broker)
     ledger.wait_complete()
-    assert worker.process.poll() is None, worker.tail()
+    assert worker.exit_code is None, worker.tail()
     assert worker.stop() == 0
     ledger.assert_exactly_once()
 
@@ -61,7 +62,7 @@ def leaders(stack: LocalStack, topic: str) -> dict[str, int]:
 def test_a_worker_reads_from_the_copy_in_its_own_rack_and_from_the_leaders_where_that_is_gone(
     *,
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
@@ -90,7 +91,7 @@ def test_a_worker_reads_from_the_copy_in_its_own_rack_and_from_the_leaders_where
 def test_a_worker_in_a_rack_without_a_broker_reads_from_the_leaders(
     *,
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],

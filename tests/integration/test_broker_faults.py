@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local import BrokerOptions, LocalStack
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
 
 pytestmark = pytest.mark.services
@@ -23,7 +23,7 @@ def stack() -> Iterator[LocalStack]:
 
 
 def test_a_stop_that_outlasts_the_grace_time_is_cut_and_what_was_in_hand_is_read_again(
-    stack: LocalStack, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    stack: LocalStack, ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F3: exit code 4 tells an orchestrator that the end was not in order, and nothing is lost or doubled by it."""
     worker = start_worker(SHUTDOWN_GRACE_S="2", BATCH__MAX_RECORDS="20")
@@ -43,7 +43,7 @@ def test_a_stop_that_outlasts_the_grace_time_is_cut_and_what_was_in_hand_is_read
 
 
 def test_the_only_broker_dies_and_comes_back_and_the_same_worker_goes_on(
-    stack: LocalStack, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    stack: LocalStack, ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F16: nothing needs a restart, and nothing is lost or doubled.
 
@@ -65,6 +65,6 @@ def test_the_only_broker_dies_and_comes_back_and_the_same_worker_goes_on(
     worker.send(signal.SIGCONT)
     stack.kafka.start_broker(0)
     ledger.wait_complete()
-    assert worker.process.poll() is None, worker.tail()
+    assert worker.exit_code is None, worker.tail()
     assert worker.stop() == 0
     ledger.assert_exactly_once()

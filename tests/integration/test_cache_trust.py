@@ -11,11 +11,13 @@ import redis
 
 from deploy.local.ports import free_ports
 from schemas import Verdict, encode_verdict
+from testkit.records import InputRecord
+from testkit.waiting import wait_until
+from testkit.worker_process import WorkerProcess
 from tests.integration.conftest import Settings, StartWorker
-from tests.integration.ledger import Ledger, Sent
-from tests.integration.polling import wait_until
+from tests.integration.ledger import LiveLedger
 from tests.integration.probes import samples
-from tests.integration.worker_process import WorkerProcess, run_command
+from tests.integration.workers import run_command
 from worker.cache.values import cache_key
 
 pytestmark = pytest.mark.services
@@ -30,7 +32,7 @@ def port() -> int:
     return free_ports(1)[0]
 
 
-def judged(ledger: Ledger, chat: dict[str, Any]) -> Verdict:
+def judged(ledger: LiveLedger, chat: dict[str, Any]) -> Verdict:
     """Send one chat and return the verdict on it."""
     before = ledger.sent.keys() | set()
     ledger.send([chat])
@@ -56,7 +58,7 @@ def forged(verdict: Verdict, **fields: Any) -> bytes:
 
 
 def test_what_somebody_else_wrote_into_redis_is_not_published(
-    ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker, sample_chats: list[dict[str, Any]], port: int
+    ledger: LiveLedger, cache: "redis.Redis", start_worker: StartWorker, sample_chats: list[dict[str, Any]], port: int
 ) -> None:
     """An `allow` under an own name, another decision, another category: each is judged again, and said so."""
     # Nothing kept decoded: each value is read as another worker's.
@@ -100,7 +102,7 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
     ],
 )
 def test_a_key_cannot_be_frozen(  # noqa: PLR0917  fixtures
-    ledger: Ledger,
+    ledger: LiveLedger,
     cache: "redis.Redis",
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
@@ -119,14 +121,14 @@ def test_a_key_cannot_be_frozen(  # noqa: PLR0917  fixtures
 
 
 def test_values_of_8_megabytes_do_not_grow_the_worker(
-    ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker, sample_chats: list[dict[str, Any]], port: int
+    ledger: LiveLedger, cache: "redis.Redis", start_worker: StartWorker, sample_chats: list[dict[str, Any]], port: int
 ) -> None:
     """One batch would have copied and parsed 320 MB."""
     worker = start_worker(HTTP__PORT=str(port), REDIS__TIMEOUT_S="5")
     chats = [sample_chats[0] | {"chat_id": f"chat-{number}"} for number in range(40)]
     ledger.send(chats)
     ledger.wait_complete()
-    memory = psutil.Process(worker.process.pid)
+    memory = psutil.Process(worker.pid)
     before = memory.memory_info().rss
     for chat in chats:
         cache.set(cache_key(chat["chat_id"]), b"x" * 8 * MEGABYTE)
@@ -138,7 +140,7 @@ def test_values_of_8_megabytes_do_not_grow_the_worker(
 
 
 def test_with_a_signing_key_a_consistent_forgery_is_a_miss_too(  # noqa: PLR0917  fixtures
-    ledger: Ledger,
+    ledger: LiveLedger,
     cache: "redis.Redis",
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
@@ -179,7 +181,7 @@ def test_with_a_signing_key_a_consistent_forgery_is_a_miss_too(  # noqa: PLR0917
 
 @pytest.mark.parametrize("how", ["its value names the chat", "only its key does", "it is a tombstone"])
 def test_a_chat_whose_newest_event_was_rejected_has_no_verdict_until_the_next_one(  # noqa: PLR0917  fixtures
-    ledger: Ledger,
+    ledger: LiveLedger,
     cache: "redis.Redis",
     start_worker: StartWorker,
     settings: Settings,
@@ -192,9 +194,9 @@ def test_a_chat_whose_newest_event_was_rejected_has_no_verdict_until_the_next_on
     before = judged(ledger, chat)
     key = before.chat_id.encode()
     raw = {
-        "its value names the chat": Sent(key, orjson.dumps(chat | {"messages": 5})),
-        "only its key does": Sent(key, b"\xff"),
-        "it is a tombstone": Sent(key, None),
+        "its value names the chat": InputRecord(key, orjson.dumps(chat | {"messages": 5})),
+        "only its key does": InputRecord(key, b"\xff"),
+        "it is a tombstone": InputRecord(key, None),
     }[how]
     ledger.send_raw([raw])
     ledger.wait_complete()

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from deploy.kafka.rights import bindings, rights_by_role
 from deploy.kafka.topics import topics_of
 from tests.integration.secured_kafka import SECRET, SecuredKafka, kafka_settings
-from tests.integration.worker_process import run_command
+from tests.integration.workers import run_command
 from worker.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.services

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from testkit.records import Place
+from testkit.waiting import wait_until
 from tests.integration.conftest import StartWorker, both_group_protocols
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import repeated_events, short_events
-from tests.integration.polling import wait_until
 
 pytestmark = pytest.mark.services
 
@@ -25,7 +26,7 @@ def n_partitions() -> int:
 
 @both_group_protocols
 def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """The promise of the service: a crash in the middle of a batch neither loses nor repeats a verdict."""
     doomed, survivor = start_worker(), start_worker()
@@ -46,7 +47,7 @@ def test_5000_events_end_exactly_once_while_workers_are_killed_and_join(
 
 @both_group_protocols
 def test_workers_killed_at_random_points_lose_and_repeat_nothing(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], group_protocol: str
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], group_protocol: str
 ) -> None:
     """F1 and F2: between produce and commit, between cache write and commit; small batches make many commits."""
     chance = random.Random(20_26)  # noqa: S311  chooses moments, no secret
@@ -70,7 +71,7 @@ def test_workers_killed_at_random_points_lose_and_repeat_nothing(
 
 @both_group_protocols
 def test_a_frozen_worker_that_wakes_up_repeats_nothing(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F4: the group has given its partitions away; what the zombie still holds must be fenced."""
     zombie, heir = start_worker(BATCH__MAX_RECORDS="40"), start_worker(BATCH__MAX_RECORDS="40")
@@ -91,7 +92,7 @@ def test_a_frozen_worker_that_wakes_up_repeats_nothing(
 
 
 def test_a_second_worker_with_the_same_transactional_id_ends_the_first(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F13: two pods with one id are a deployment error; the older must stop, not fight."""
     name = f"{ledger.topics.events}-shared"
@@ -108,7 +109,7 @@ def test_a_second_worker_with_the_same_transactional_id_ends_the_first(
 
 @both_group_protocols
 def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F5 and F7: members join while transactions are open and leave in order; what they had in hand ends once."""
     workers = [start_worker(BATCH__MAX_RECORDS="40") for _ in range(2)]
@@ -130,7 +131,7 @@ def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
 
 @both_group_protocols
 def test_at_least_once_delivery_loses_nothing_when_a_worker_is_killed(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Verdicts may come twice in this mode, but never under two ids, so that a reader can drop repeats."""
     doomed = start_worker(KAFKA__DELIVERY="at_least_once", BATCH__MAX_RECORDS="40")
@@ -140,7 +141,7 @@ def test_at_least_once_delivery_loses_nothing_when_a_worker_is_killed(
     start_worker(KAFKA__DELIVERY="at_least_once")
     ledger.wait_complete()
     ledger.assert_nothing_lost()
-    ids: dict[tuple[int, int], set[str]] = {}
+    ids: dict[Place, set[str]] = {}
     for place, verdict in ledger.all_verdicts():
         ids.setdefault(place, set()).add(verdict.verdict_id)
     assert all(len(found) == 1 for found in ids.values())

@@ -7,9 +7,10 @@ import pytest
 
 from deploy.local.ports import free_ports
 from model import load_bundle
+from testkit.records import InputRecord
 from tests.bundles import endless_bundle
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger, Sent
+from tests.integration.ledger import LiveLedger
 from tests.integration.probes import samples
 from worker.process.lifecycle import EXIT_FATAL
 
@@ -28,20 +29,20 @@ def endless(bundle_path: Path, tmp_path: Path) -> str:
     return str(endless_bundle(bundle_path, tmp_path / "endless", model=endless_model(load_bundle(bundle_path))))
 
 
-def sent(name: str, word: str) -> Sent:
+def sent(name: str, word: str) -> InputRecord:
     """Return a short chat with a word in it."""
     chat = {"chat_id": name, "messages": [{"role": "user", "content": f"tell me about the {word} of {name}"}]}
-    return Sent(name.encode(), orjson.dumps(chat))
+    return InputRecord(name.encode(), orjson.dumps(chat))
 
 
-def batch(*bad: str) -> list[Sent]:
+def batch(*bad: str) -> list[InputRecord]:
     """Return chats to be read at once: the bad ones between good ones."""
     records = [sent(f"good-{number}", "garden") for number in range(6)]
     records[3:3] = [sent(f"bad-{number}", word) for number, word in enumerate(bad)]
     return records
 
 
-def assert_only_the_bad_are_dead_letters(ledger: Ledger) -> None:
+def assert_only_the_bad_are_dead_letters(ledger: LiveLedger) -> None:
     """Every chat has its one outcome, and the right one."""
     ledger.assert_exactly_once()
     letters = ledger.dead_letters()
@@ -55,7 +56,7 @@ def assert_only_the_bad_are_dead_letters(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("n_threads", ["1", "2"])
 def test_a_chat_that_the_model_loops_on_costs_no_neighbour_its_verdict(
-    ledger: Ledger, endless: str, start_worker: StartWorker, n_threads: str
+    ledger: LiveLedger, endless: str, start_worker: StartWorker, n_threads: str
 ) -> None:
     """F30: ended by its flag, tried once more alone, dead-lettered; and the worker goes on."""
     (port,) = free_ports(1)
@@ -71,7 +72,7 @@ def test_a_chat_that_the_model_loops_on_costs_no_neighbour_its_verdict(
 
 
 def test_a_batch_of_chats_that_the_model_loops_on_is_worked_off_one_by_one(
-    ledger: Ledger, endless: str, start_worker: StartWorker
+    ledger: LiveLedger, endless: str, start_worker: StartWorker
 ) -> None:
     """F12: it takes longer than the worker may be away, so it is read again in smaller batches."""
     ledger.send_raw(batch(*[LOOPING] * 7), partition=0)
@@ -83,7 +84,7 @@ def test_a_batch_of_chats_that_the_model_loops_on_is_worked_off_one_by_one(
 
 
 def test_a_model_that_no_flag_ends_is_left_behind_and_the_worker_ends_after_its_commit(
-    ledger: Ledger, endless: str, start_worker: StartWorker
+    ledger: LiveLedger, endless: str, start_worker: StartWorker
 ) -> None:
     """The next worker must not meet the same chat: it would end like the first, and so on."""
     ledger.send_raw(batch(STUCK), partition=0)

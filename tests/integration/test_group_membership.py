@@ -13,11 +13,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from deploy.local import LocalStack
+from testkit.waiting import wait_until
+from testkit.worker_process import WorkerProcess
 from tests.integration.conftest import Settings, StartWorker, both_group_protocols
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
-from tests.integration.polling import wait_until
-from tests.integration.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.services
 
@@ -40,7 +40,7 @@ def owned(worker: WorkerProcess) -> set[int]:
 
 @both_group_protocols
 def test_workers_that_start_in_the_same_instant_share_the_partitions_evenly(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """A Deployment starts all its pods at once; none is fenced, none idles, nothing is judged twice meanwhile."""
     ledger.send(short_events(sample_chats, 600, n_chats=300))
@@ -59,7 +59,7 @@ def test_workers_that_start_in_the_same_instant_share_the_partitions_evenly(
 
 @both_group_protocols
 def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], group_protocol: str
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], group_protocol: str
 ) -> None:
     """The classic protocol lets the newer one in, KIP-848 the older one stay; neither may stay on as a ghost."""
     older = start_worker(KAFKA__GROUP_INSTANCE_ID="pod-0")
@@ -72,14 +72,14 @@ def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(
     assert "another worker runs with the same group instance id" in loser.events("worker_fatal")[0]["error"]
     ledger.send(short_events(sample_chats, 100, n_chats=50))
     ledger.wait_complete()
-    assert winner.process.poll() is None
+    assert winner.exit_code is None
     ledger.assert_exactly_once()
 
 
 @both_group_protocols
 def test_a_static_member_that_comes_back_in_time_moves_no_partition(
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     settings: Settings,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
@@ -107,7 +107,7 @@ def test_a_static_member_that_comes_back_in_time_moves_no_partition(
 
 
 def test_a_change_of_the_group_protocol_and_back_loses_and_repeats_nothing(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """All workers of one protocol stop before the first of the other starts: the offsets are the group's, and stay."""
     events = short_events(sample_chats, 600, n_chats=300)

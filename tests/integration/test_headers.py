@@ -7,11 +7,13 @@ import pytest
 
 from deploy.local import LocalStack
 from schemas import DeadLetter
+from testkit.ledger import origin
+from testkit.records import InputRecord, OutputRecord
+from testkit.topics import Topics
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger, Sent, Topics, origin
+from tests.integration.ledger import LiveLedger
 from tests.integration.raw_headers import send_with_raw_headers
 from tests.integration.replay_rig import ReplayRig
-from tests.integration.topic_reader import ReadRecord
 
 pytestmark = pytest.mark.services
 
@@ -24,14 +26,14 @@ def trace_of(i: int) -> str:
     return f"00-{i:032x}-00f067aa0ba902b7-01"
 
 
-def traced(chat: dict[str, Any], i: int, *more: tuple[str, bytes | None]) -> Sent:
+def traced(chat: dict[str, Any], i: int, *more: tuple[str, bytes | None]) -> InputRecord:
     """Return an event with a trace of its own and more headers; every third cannot be read."""
     value = NO_EVENT if i % 3 == 2 else orjson.dumps({**chat, "event_id": i})
     headers = (("traceparent", trace_of(i).encode()), ("x-tenant", b"t1"), ("authorization", b"secret"), *more)
-    return Sent(chat["chat_id"].encode(), value, headers)
+    return InputRecord(chat["chat_id"].encode(), value, headers)
 
 
-def forwarded(record: ReadRecord) -> dict[str, str]:
+def forwarded(record: OutputRecord) -> dict[str, str]:
     """Return the headers of an outcome without those that a dead letter has of its own."""
     return {name: value for name, value in record.headers.items() if name not in OWN}
 
@@ -40,7 +42,7 @@ def forwarded(record: ReadRecord) -> dict[str, str]:
 def test_an_outcome_carries_the_trace_of_its_event(
     *,
     delivery: str,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     start_worker: StartWorker,
     replays: ReplayRig,
@@ -74,7 +76,7 @@ def test_an_outcome_carries_the_trace_of_its_event(
 def test_no_header_stops_a_worker_or_harms_a_neighbour(
     *,
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
@@ -99,7 +101,7 @@ def test_no_header_stops_a_worker_or_harms_a_neighbour(
         {},
     ]
     records = [
-        Sent(chat["chat_id"].encode(), value, headers)
+        InputRecord(chat["chat_id"].encode(), value, headers)
         for chat, headers in zip(sample_chats, hostile, strict=False)
         for value in (orjson.dumps(chat), NO_EVENT)
     ]

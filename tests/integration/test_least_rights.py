@@ -7,11 +7,12 @@ import pytest
 
 from deploy.kafka.rights import Right, bindings, rights_by_role
 from deploy.local import LocalStack
+from testkit.records import InputRecord
 from tests.integration.conftest import Settings, StartWorker
-from tests.integration.ledger import Ledger, Sent
+from tests.integration.ledger import LiveLedger
 from tests.integration.replay_rig import ReplayRig
 from tests.integration.secured_kafka import Connection, SecuredKafka, kafka_settings, role_rights
-from tests.integration.worker_process import run_command
+from tests.integration.workers import run_command
 from worker.kafka.probe import open_admin
 from worker.settings.kafka import KafkaSettings
 
@@ -74,7 +75,7 @@ def test_the_worker_does_without_the_optional_rights(  # noqa: PLR0917  fixtures
     secured: SecuredKafka,
     user: Connection,
     settings: Settings,
-    ledger: Ledger,
+    ledger: LiveLedger,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
 ) -> None:
@@ -93,10 +94,10 @@ def test_a_projection_works_with_its_rights(
     secured: SecuredKafka,
     user: Connection,
     settings: Settings,
-    ledger: Ledger,
+    ledger: LiveLedger,
 ) -> None:
     """It reads what was published, and joins no group."""
-    ledger.send_raw([Sent(b"chat-1", b"{}")])
+    ledger.send_raw([InputRecord(b"chat-1", b"{}")])
     secured.allow(bindings(role_rights(settings, "project"), user.principal))
     changed = {f"MODERATION_{name}": value for name, value in user.settings.items()}
     done = run_command("project", settings=settings | changed)
@@ -112,7 +113,7 @@ def test_a_member_may_ask_what_its_coordinator_has_told_it(
     secured.allow(bindings([right for right in rights if right.optional is None], user.principal))
     worker = start_worker(**user.settings, KAFKA__GROUP_PROTOCOL="consumer")
     worker.wait_until_it_owns_partitions()
-    admin, group = open_admin(kafka_settings(worker.settings)), settings["MODERATION_KAFKA__GROUP_ID"]
+    admin, group = open_admin(kafka_settings(worker.environment)), settings["MODERATION_KAFKA__GROUP_ID"]
     (member,) = admin.describe_consumer_groups([group])[group].result(20).members
     assert len(member.target_assignment.topic_partitions) == worker.events("partitions_changed")[-1]["n_assigned"]
     assert worker.stop() == 0
@@ -122,7 +123,7 @@ def test_a_right_that_is_taken_away_ends_the_worker_with_its_name(  # noqa: PLR0
     secured: SecuredKafka,
     user: Connection,
     settings: Settings,
-    ledger: Ledger,
+    ledger: LiveLedger,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
 ) -> None:
@@ -147,7 +148,7 @@ def test_a_replay_a_comparison_and_a_redrive_work_with_the_least_rights(  # noqa
     secured: SecuredKafka,
     user: Connection,
     settings: Settings,
-    ledger: Ledger,
+    ledger: LiveLedger,
     start_worker: StartWorker,
     replays: ReplayRig,
     sample_chats: list[dict[str, Any]],
@@ -157,7 +158,7 @@ def test_a_replay_a_comparison_and_a_redrive_work_with_the_least_rights(  # noqa
     secured.allow(bindings(role_rights(settings, "worker"), live.principal))
     worker = start_worker(**live.settings)
     ledger.send(sample_chats[:20])
-    ledger.send_raw([Sent(b"bad", b"{")])
+    ledger.send_raw([InputRecord(b"bad", b"{")])
     ledger.wait_complete()
     secured.allow(bindings(replay_rights(replays), user.principal))
     into_live = ("--verdict-topic", ledger.topics.verdicts)
@@ -171,10 +172,10 @@ def test_a_replay_a_comparison_and_a_redrive_work_with_the_least_rights(  # noqa
 
 @pytest.mark.parametrize("index", range(len(needed("replay"))), ids=map(label, needed("replay")))
 def test_a_right_that_a_replay_lacks_is_named(
-    index: int, secured: SecuredKafka, user: Connection, ledger: Ledger, replays: ReplayRig
+    index: int, secured: SecuredKafka, user: Connection, ledger: LiveLedger, replays: ReplayRig
 ) -> None:
     """One try of each kind that needs the right, until it is told of."""
-    ledger.send_raw([Sent(b"bad", b"{")])
+    ledger.send_raw([InputRecord(b"bad", b"{")])
     left, missing = without(replay_rights(replays), index)
     secured.allow(bindings(left, user.principal))
     into_live = ("--verdict-topic", ledger.topics.verdicts)

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.local import LocalStack
 from tests.integration.conftest import StartWorker, both_group_protocols
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
 
 pytestmark = pytest.mark.services
@@ -31,7 +31,7 @@ def coordinator_of(stack: LocalStack, group_id: str) -> int:
 
 @both_group_protocols
 def test_partitions_change_hands_though_the_answer_that_took_them_was_lost(
-    *, stack: LocalStack, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    *, stack: LocalStack, ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """The coordinator notes what the first member must give up, and waits for a frozen broker before it says so."""
     events = list(short_events(sample_chats, 400, n_chats=200))
@@ -39,7 +39,7 @@ def test_partitions_change_hands_though_the_answer_that_took_them_was_lost(
     first.wait_until_it_owns_partitions()
     ledger.send(events[:200])
     ledger.wait_complete()
-    frozen = (coordinator_of(stack, first.settings["MODERATION_KAFKA__GROUP_ID"]) + 1) % stack.kafka.n_brokers
+    frozen = (coordinator_of(stack, first.environment["MODERATION_KAFKA__GROUP_ID"]) + 1) % stack.kafka.n_brokers
     second = start_worker()
     second.wait_for("worker_started")
     stack.kafka.pause_broker(frozen)

@@ -9,9 +9,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas import decode_verdict
+from testkit.ledger import origin
+from testkit.records import InputRecord
+from testkit.topics import Topics
 from tests.bad_inputs import bad_inputs
 from tests.integration.conftest import Settings, StartWorker, both_group_protocols
-from tests.integration.ledger import Ledger, Sent, Topics, origin
+from tests.integration.ledger import LiveLedger
 
 pytestmark = pytest.mark.services
 
@@ -33,13 +36,13 @@ def committed_offsets(settings: Settings, topics: Topics, n_partitions: int) -> 
 
 
 def test_every_bad_input_ends_with_its_reason_and_its_neighbours_with_verdicts(
-    ledger: Ledger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """I1 for the whole list of bad input, F26 to F31: one bad record must not cost its batch anything."""
     neighbours = sample_chats[: len(bad_inputs()) + 1]
-    records = [Sent(b"neighbour-0", orjson.dumps(neighbours[0]))]
+    records = [InputRecord(b"neighbour-0", orjson.dumps(neighbours[0]))]
     for bad, neighbour in zip(bad_inputs(), neighbours[1:], strict=True):
-        records += [Sent(b"bad", bad.value), Sent(neighbour["chat_id"].encode(), orjson.dumps(neighbour))]
+        records += [InputRecord(b"bad", bad.value), InputRecord(neighbour["chat_id"].encode(), orjson.dumps(neighbour))]
     # One partition, so that bad and good share their batches.
     ledger.send_raw(records, partition=0)
     start_worker()
@@ -61,7 +64,7 @@ def test_every_bad_input_ends_with_its_reason_and_its_neighbours_with_verdicts(
 
 
 def test_a_verdict_is_what_the_published_schema_promises(
-    ledger: Ledger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Other teams read verdicts by the JSON Schema, keyed by chat; no chat text may stand in one."""
     ledger.send({**chat, "event_id": i} for i, chat in enumerate(sample_chats[:20]))
@@ -83,7 +86,7 @@ def test_a_verdict_is_what_the_published_schema_promises(
 @both_group_protocols
 def test_sigterm_commits_the_batch_in_hand_and_leaves_the_group(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     settings: Settings,
     n_partitions: int,

@@ -13,13 +13,15 @@ from confluent_kafka.admin import AdminClient
 from deploy.local import LocalStack
 from deploy.local.ports import LOOPBACK, free_ports
 from schemas import encode_verdict
+from testkit.records import InputRecord, Place
+from testkit.topics import Topics
+from testkit.waiting import wait_until
 from tests.bad_inputs import bad_inputs
 from tests.integration.conftest import Settings, StartWorker
-from tests.integration.ledger import Ledger, Place, Sent, Topics
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
-from tests.integration.polling import wait_until
 from tests.integration.probes import samples, status_of
-from tests.integration.worker_process import run_command
+from tests.integration.workers import run_command
 from tests.schemas.payloads import make_verdict
 from worker.cache.values import cache_key
 from worker.kafka.retry import PATIENCE_S
@@ -34,7 +36,7 @@ def port() -> int:
 
 
 def test_a_second_run_over_the_same_events_is_served_from_the_cache(
-    ledger: Ledger, settings: Settings, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, settings: Settings, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """A new group reads everything again, and nothing is classified twice."""
     ledger.send(sample_chats[:100])
@@ -55,10 +57,10 @@ def test_a_second_run_over_the_same_events_is_served_from_the_cache(
 
 
 def _lose_records(
-    stack: LocalStack, ledger: Ledger, topics: Topics, start_worker: StartWorker, chats: list[dict[str, Any]]
+    stack: LocalStack, ledger: LiveLedger, topics: Topics, start_worker: StartWorker, chats: list[dict[str, Any]]
 ) -> int:
     """Let a worker commit 30 records of a partition, write 30 more, delete 20 of them unread; return what is left."""
-    records = [Sent(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in chats[:60]]
+    records = [InputRecord(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in chats[:60]]
     ledger.send_raw(records[:30], partition=0)
     worker = start_worker()
     ledger.wait_complete()
@@ -68,12 +70,12 @@ def _lose_records(
     (deleted,) = admin.delete_records([TopicPartition(topics.events, 0, 50)]).values()
     deleted.result(timeout=20)
     for offset in range(30, 50):
-        del ledger.sent[Place(0, offset)]
+        del ledger.sent[Place(topics.events, 0, offset)]
     return 20
 
 
 def test_a_lost_offset_range_stops_the_worker_and_says_how_many_records_are_gone(
-    stack: LocalStack, ledger: Ledger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    stack: LocalStack, ledger: LiveLedger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F20: retention overtook the worker; a silent jump would leave chats without a verdict and nobody would know."""
     n_lost = _lose_records(stack, ledger, topics, start_worker, sample_chats)
@@ -88,7 +90,7 @@ def test_a_lost_offset_range_stops_the_worker_and_says_how_many_records_are_gone
 def test_an_accepted_loss_is_counted_and_the_rest_is_judged(
     *,
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
@@ -111,7 +113,12 @@ def test_a_missing_topic_ends_the_start_and_is_named(start_worker: StartWorker, 
 
 
 def test_a_topic_deleted_under_a_worker_ends_it_and_is_named(
-    *, stack: LocalStack, topics: Topics, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    *,
+    stack: LocalStack,
+    topics: Topics,
+    ledger: LiveLedger,
+    start_worker: StartWorker,
+    sample_chats: list[dict[str, Any]],
 ) -> None:
     """Not at once, because brokers that come back say the same; but long before Kafka would count as away."""
     worker = start_worker()
@@ -136,7 +143,7 @@ def test_a_broker_that_is_not_there_ends_the_start_with_the_address_and_the_reme
 
 
 def test_a_broker_that_stays_away_ends_the_worker_after_the_stated_time(
-    stack: LocalStack, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    stack: LocalStack, ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Law 4: past a stated time the process exits non-zero, so that somebody else may try or look."""
     worker = start_worker(KAFKA__UNREACHABLE_EXIT_S="3", KAFKA__REQUEST_TIMEOUT_S="2", BATCH__MAX_RECORDS="40")
@@ -151,13 +158,13 @@ def test_a_broker_that_stays_away_ends_the_worker_after_the_stated_time(
 
 
 def test_probes_and_metrics_tell_what_became_of_the_records(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], port: int
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], port: int
 ) -> None:
     """I6: every rejection is counted under its reason; alerts and autoscaling stand on these numbers."""
     worker = start_worker(HTTP__PORT=str(port))
     bad = [one for one in bad_inputs() if one.reason is not None]
     ledger.send(sample_chats[:10])
-    ledger.send_raw(Sent(b"bad", one.value) for one in bad)
+    ledger.send_raw(InputRecord(b"bad", one.value) for one in bad)
     ledger.wait_complete()
     expected: dict[tuple[tuple[str, str], ...], float] = {}
     for one in bad:
@@ -174,7 +181,7 @@ def test_probes_and_metrics_tell_what_became_of_the_records(
 
 @pytest.mark.parametrize("n_partitions", [1])
 def test_a_worker_without_partitions_is_ready(
-    ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], n_partitions: int
+    ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]], n_partitions: int
 ) -> None:
     """A spare worker is no broken worker: a rollout must not wait for it for ever."""
     ports = free_ports(n_partitions + 1)
@@ -187,7 +194,7 @@ def test_a_worker_without_partitions_is_ready(
 
 
 def test_show_prints_the_cached_verdict(
-    ledger: Ledger, settings: Settings, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, settings: Settings, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Whoever asks why a chat got no ad needs the answer in one command."""
     chat_id = sample_chats[0]["chat_id"]
@@ -228,7 +235,7 @@ def test_show_says_that_redis_is_away(settings: Settings) -> None:
     assert "hunter2" not in answer.stdout + answer.stderr
 
 
-def test_logs_hold_no_chat_text(ledger: Ledger, start_worker: StartWorker) -> None:
+def test_logs_hold_no_chat_text(ledger: LiveLedger, start_worker: StartWorker) -> None:
     """Logs are read by many and kept for long; chat text stays in the topics."""
     canary = "zanzibar-canary-7f3a"
     events = [
@@ -237,7 +244,7 @@ def test_logs_hold_no_chat_text(ledger: Ledger, start_worker: StartWorker) -> No
     ]
     ledger.send(events)
     ledger.send_raw(
-        Sent(b"bad", one.value.replace(b"phone", canary.encode()))
+        InputRecord(b"bad", one.value.replace(b"phone", canary.encode()))
         for one in bad_inputs()
         if one.value is not None and len(one.value) < 10_000
     )

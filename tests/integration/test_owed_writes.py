@@ -15,8 +15,9 @@ import redis
 from deploy.local import LocalStack
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.redis_server import bundled_redis_server, find_redis_server
+from testkit.waiting import wait_until
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.outcomes import (
     ALLOWED,
     BANNED,
@@ -24,7 +25,6 @@ from tests.integration.outcomes import (
     stale,
     wait_until_redis_shows_the_newest,
 )
-from tests.integration.polling import wait_until
 from tests.integration.probes import samples
 
 pytestmark = pytest.mark.services
@@ -91,14 +91,14 @@ def _replicate(replica: "redis.Redis", master: "redis.Redis") -> None:
     wait_until(lambda: replica.dbsize() == master.dbsize(), timeout_s=10, what=lambda: "the replica is not in step")
 
 
-def turn(ledger: Ledger, text: str) -> None:
+def turn(ledger: LiveLedger, text: str) -> None:
     """Let every chat say this, and wait until the topics hold what came of it."""
     ledger.send(chats(N_CHATS, text))
     ledger.wait_complete()
 
 
 def test_writes_that_a_pause_of_redis_has_timed_out_are_made_up_for(
-    ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker, port: int
+    ledger: LiveLedger, cache: "redis.Redis", start_worker: StartWorker, port: int
 ) -> None:
     """One put that times out opens no breaker; without a debt the old `allow` would stay for the TTL, seven days."""
     start_worker(HTTP__PORT=str(port))
@@ -120,7 +120,7 @@ def test_writes_that_a_pause_of_redis_has_timed_out_are_made_up_for(
 
 @pytest.mark.usefixtures("redis_back")
 def test_a_redis_that_was_killed_is_filled_with_what_it_missed_and_lost(
-    stack: LocalStack, ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker
+    stack: LocalStack, ledger: LiveLedger, cache: "redis.Redis", start_worker: StartWorker
 ) -> None:
     """It comes back empty: what it had acknowledged within the last minute is written again too."""
     start_worker()
@@ -140,7 +140,7 @@ def test_a_redis_that_was_killed_is_filled_with_what_it_missed_and_lost(
 
 @pytest.mark.usefixtures("redis_back")
 def test_a_replica_that_refuses_writes_is_noticed_and_gets_them_when_it_is_promoted(
-    ledger: Ledger, cache: "redis.Redis", other_redis: "redis.Redis", start_worker: StartWorker, port: int
+    ledger: LiveLedger, cache: "redis.Redis", other_redis: "redis.Redis", start_worker: StartWorker, port: int
 ) -> None:
     """It answers every read: with one breaker for both, each good read would say that the cache is up."""
     start_worker(HTTP__PORT=str(port))
@@ -170,7 +170,7 @@ def test_a_replica_that_refuses_writes_is_noticed_and_gets_them_when_it_is_promo
 
 @pytest.mark.usefixtures("redis_back")
 def test_what_a_promoted_replica_never_got_is_written_again(
-    ledger: Ledger, cache: "redis.Redis", other_redis: "redis.Redis", start_worker: StartWorker
+    ledger: LiveLedger, cache: "redis.Redis", other_redis: "redis.Redis", start_worker: StartWorker
 ) -> None:
     """Replication is asynchronous: the old master had acknowledged the `block`, the new one has the `allow` before."""
     start_worker()
@@ -190,7 +190,7 @@ def test_what_a_promoted_replica_never_got_is_written_again(
 
 @pytest.mark.usefixtures("redis_back")
 def test_a_full_redis_gets_what_it_refused_once_it_has_room(
-    ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker, port: int
+    ledger: LiveLedger, cache: "redis.Redis", start_worker: StartWorker, port: int
 ) -> None:
     """`noeviction` refuses every write and answers every read."""
     start_worker(HTTP__PORT=str(port))
@@ -210,7 +210,7 @@ def test_a_full_redis_gets_what_it_refused_once_it_has_room(
 @pytest.mark.usefixtures("redis_back")
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
 def test_a_worker_that_is_killed_while_it_owes_leaves_no_stale_verdict(
-    ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker, delivery: str
+    ledger: LiveLedger, cache: "redis.Redis", start_worker: StartWorker, delivery: str
 ) -> None:
     """The debt dies with its memory; the note beside the committed offset tells the successor where it begins."""
     doomed = start_worker(KAFKA__DELIVERY=delivery)

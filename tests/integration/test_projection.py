@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from deploy.local import LocalStack
 from schemas import ModelRef, PolicyRef, Source, encode_verdict
+from testkit.records import InputRecord
 from tests.integration.conftest import Settings, StartWorker
-from tests.integration.ledger import Ledger, Sent
+from tests.integration.ledger import LiveLedger
 from tests.integration.outcomes import (
     ALLOWED,
     BANNED,
@@ -22,7 +23,7 @@ from tests.integration.outcomes import (
     shown,
     wait_until_redis_shows_the_newest,
 )
-from tests.integration.worker_process import run_command
+from tests.integration.workers import run_command
 from tests.schemas.payloads import make_verdict
 from worker.cache.connection import connect
 from worker.cache.entries import Entry, marker_entry
@@ -46,15 +47,17 @@ def project(settings: Settings, *options: str, code: int = 0, **overrides: str) 
 
 
 @pytest.fixture
-def judged(ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker) -> None:
+def judged(ledger: LiveLedger, cache: "redis.Redis", start_worker: StartWorker) -> None:
     """Let a worker judge three turns of the chats: allowed, then two thirds of them banned, rejected or erased."""
     worker = start_worker()
     ledger.send(chats(N_CHATS, ALLOWED))
     ledger.send(chats(N_CHATS // 3, BANNED))
     rejected = [f"chat-{i}" for i in range(N_CHATS // 3, N_CHATS // 2)]
-    ledger.send_raw(Sent(chat.encode(), orjson.dumps({"chat_id": chat, "messages": "no list"})) for chat in rejected)
+    ledger.send_raw(
+        InputRecord(chat.encode(), orjson.dumps({"chat_id": chat, "messages": "no list"})) for chat in rejected
+    )
     erased = [f"chat-{i}" for i in range(N_CHATS // 2, 2 * N_CHATS // 3)]
-    ledger.send_raw(Sent(chat.encode(), None) for chat in erased)
+    ledger.send_raw(InputRecord(chat.encode(), None) for chat in erased)
     ledger.wait_complete()
     wait_until_redis_shows_the_newest(cache, ledger, timeout_s=5)
     assert worker.stop() == 0
@@ -62,7 +65,7 @@ def judged(ledger: Ledger, cache: "redis.Redis", start_worker: StartWorker) -> N
 
 @pytest.mark.usefixtures("judged")
 def test_an_empty_redis_is_filled_and_a_stale_one_repaired(
-    settings: Settings, ledger: Ledger, cache: "redis.Redis"
+    settings: Settings, ledger: LiveLedger, cache: "redis.Redis"
 ) -> None:
     """A lost Redis would cost each chat its verdict until the chat grows; a stale one costs worse."""
     expected = newest_outcomes(ledger)
@@ -111,7 +114,7 @@ def test_a_verdict_keeps_the_time_that_it_had_left(settings: Settings, cache: "r
 
 @pytest.mark.usefixtures("judged")
 def test_a_start_before_deleted_dead_letters_is_refused(
-    stack: LocalStack, settings: Settings, ledger: Ledger, cache: "redis.Redis"
+    stack: LocalStack, settings: Settings, ledger: LiveLedger, cache: "redis.Redis"
 ) -> None:
     """The rejected chats' older verdicts would come back, each an `allow` on what nobody judged."""
     began = datetime.now(UTC) - timedelta(hours=1)

@@ -9,9 +9,9 @@ import redis
 from deploy.local import LocalStack
 from deploy.local.ports import free_ports
 from schemas import Verdict
+from testkit.waiting import wait_until
 from tests.integration.conftest import StartWorker, every_redis
-from tests.integration.ledger import Ledger
-from tests.integration.polling import wait_until
+from tests.integration.ledger import LiveLedger
 from tests.integration.probes import samples, status_of
 
 pytestmark = [pytest.mark.services, *every_redis]
@@ -40,7 +40,7 @@ def redis_back(stack: LocalStack) -> Iterator[None]:
     stack.redis.resume()
 
 
-def wave(ledger: Ledger, chats: list[dict[str, Any]]) -> dict[str, Verdict]:
+def wave(ledger: LiveLedger, chats: list[dict[str, Any]]) -> dict[str, Verdict]:
     """Send every chat once and return the verdicts on this wave."""
     before = ledger.sent.keys() | set()
     ledger.send(chats)
@@ -59,7 +59,7 @@ def assert_same_judgements(found: dict[str, Verdict], expected: dict[str, Verdic
 
 @pytest.mark.usefixtures("redis_back")
 def test_killing_redis_changes_no_verdict_and_hits_resume_after_it_returns(
-    stack: LocalStack, ledger: Ledger, start_worker: StartWorker, chats: list[dict[str, Any]], port: int
+    stack: LocalStack, ledger: LiveLedger, start_worker: StartWorker, chats: list[dict[str, Any]], port: int
 ) -> None:
     """The cache is a convenience: without it the worker is slower, and nothing else."""
     start_worker(HTTP__PORT=str(port))
@@ -86,7 +86,7 @@ def test_killing_redis_changes_no_verdict_and_hits_resume_after_it_returns(
 
 @pytest.mark.usefixtures("redis_back")
 def test_a_redis_that_does_not_answer_changes_no_verdict(
-    stack: LocalStack, ledger: Ledger, start_worker: StartWorker, chats: list[dict[str, Any]], port: int
+    stack: LocalStack, ledger: LiveLedger, start_worker: StartWorker, chats: list[dict[str, Any]], port: int
 ) -> None:
     """Slow is worse than gone: connections stay open, and only short timeouts and the breaker keep the loop moving."""
     start_worker(HTTP__PORT=str(port))
@@ -100,7 +100,7 @@ def test_a_redis_that_does_not_answer_changes_no_verdict(
 
 
 def test_a_full_redis_changes_no_verdict(
-    ledger: Ledger,
+    ledger: LiveLedger,
     cache: "redis.Redis",
     start_worker: StartWorker,
     chats: list[dict[str, Any]],

@@ -10,13 +10,13 @@ import pytest
 from deploy.local.ports import free_ports
 from model import Classification, Classifier, load_bundle
 from schemas import DEFAULT_POLICY, Role, Turn
+from testkit.waiting import wait_until
+from testkit.worker_process import WorkerProcess
 from tests.bundles import bundle_variant, key_pair, registry_of_two, serve
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
-from tests.integration.polling import wait_until
 from tests.integration.probes import samples
-from tests.integration.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.services
 
@@ -35,7 +35,7 @@ def _failed(port: int) -> float:
     return samples(port, "moderation_reload_failed")[(("role", "live"),)]
 
 
-def _send_until(ledger: Ledger, worker: WorkerProcess, events: Any, event: str) -> None:
+def _send_until(ledger: LiveLedger, worker: WorkerProcess, events: Any, event: str) -> None:
     """Keep a little traffic flowing until the worker has logged an event."""
 
     def sent_and_seen() -> bool:
@@ -45,7 +45,7 @@ def _send_until(ledger: Ledger, worker: WorkerProcess, events: Any, event: str) 
     wait_until(sent_and_seen, timeout_s=60, what=worker.tail)
 
 
-def _assert_each_says_what_the_model_it_names_says(ledger: Ledger, bundles: dict[str, Classifier]) -> None:
+def _assert_each_says_what_the_model_it_names_says(ledger: LiveLedger, bundles: dict[str, Classifier]) -> None:
     verdicts = ledger.verdicts()
     asked = {place: str(_content(ledger.sent[place].value)) for place in verdicts}
     for digest, classifier in bundles.items():
@@ -63,7 +63,7 @@ def _content(value: bytes | None) -> Any:
 
 
 def test_a_promotion_under_traffic_loses_and_mixes_nothing(
-    ledger: Ledger, registry: tuple[Path, str, str], start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, registry: tuple[Path, str, str], start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F35: exactly once over the swap; every verdict before it is the old model's, every later one the new model's."""
     folder, old, new = registry
@@ -86,7 +86,7 @@ def test_a_promotion_under_traffic_loses_and_mixes_nothing(
     assert worker.stop() == 0
 
 
-def _assert_one_change_per_partition(ledger: Ledger, old: str, new: str) -> None:
+def _assert_one_change_per_partition(ledger: LiveLedger, old: str, new: str) -> None:
     named: dict[int, list[str]] = {}
     for place, verdict in sorted(ledger.verdicts().items()):
         named.setdefault(place.partition, []).append(verdict.model.digest)
@@ -96,7 +96,7 @@ def _assert_one_change_per_partition(ledger: Ledger, old: str, new: str) -> None
 
 
 def test_the_same_chat_is_judged_anew_after_a_promotion(
-    ledger: Ledger, registry: tuple[Path, str, str], start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, registry: tuple[Path, str, str], start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F25: what the old model left in Redis is a miss for the new one; SIGHUP takes the promotion over at once."""
     folder, old, new = registry
@@ -118,7 +118,7 @@ def test_the_same_chat_is_judged_anew_after_a_promotion(
 
 def test_a_broken_promotion_leaves_the_worker_at_work_until_it_is_put_right(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     registry: tuple[Path, str, str],
     bundle_path: Path,
     start_worker: StartWorker,
@@ -153,7 +153,7 @@ def test_a_broken_promotion_leaves_the_worker_at_work_until_it_is_put_right(
 
 def test_a_promotion_that_nobody_signed_leaves_the_worker_at_work(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     registry: tuple[Path, str, str],
     tmp_path: Path,
     start_worker: StartWorker,

@@ -11,8 +11,10 @@ import pytest
 import redis
 
 from schemas import decode_verdict
+from testkit.records import Place
+from testkit.topics import Topics
 from tests.integration.conftest import StartWorker, both_group_protocols
-from tests.integration.ledger import Ledger, Place
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import repeated_events, short_events
 from tests.integration.replay_rig import TIMEOUT_S, ReplayRig
 from worker.cache.values import cache_key
@@ -59,7 +61,7 @@ def n_partitions(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def judged_live(ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]) -> None:
+def judged_live(ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]) -> None:
     """Send 60 chats and let a live worker judge them; it is gone when the test begins."""
     ledger.send(sample_chats[:60])
     worker = start_worker()
@@ -72,7 +74,7 @@ def judged_live(ledger: Ledger, start_worker: StartWorker, sample_chats: list[di
 @pytest.mark.chaos
 def test_a_replay_whose_processes_are_killed_beside_a_live_worker_is_complete_and_repeats_nothing(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     cache: "redis.Redis",
     start_worker: StartWorker,
     replays: ReplayRig,
@@ -111,7 +113,7 @@ def test_a_replay_whose_processes_are_killed_beside_a_live_worker_is_complete_an
 
 
 def test_a_replay_that_is_stopped_goes_on_where_it_was_and_a_finished_one_does_nothing(
-    ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Exit code 7 tells an orchestrator to start it again; the same id and options are all it takes."""
     ledger.send(short_events(sample_chats, 600, n_chats=50))
@@ -131,7 +133,7 @@ def test_a_replay_that_is_stopped_goes_on_where_it_was_and_a_finished_one_does_n
 
 
 def test_a_replay_takes_the_offsets_partitions_times_and_chats_that_are_asked_for(
-    ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]], tmp_path: Path
+    ledger: LiveLedger, topics: Topics, replays: ReplayRig, sample_chats: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     """Each option names a set of records; what is passed over is counted and committed, too."""
     ledger.send(sample_chats[:40])
@@ -142,7 +144,8 @@ def test_a_replay_takes_the_offsets_partitions_times_and_chats_that_are_asked_fo
         "by-partition": (("--partition", "1"), {place for place in ledger.sent if place.partition == 1}),
         "by-offset": (
             ("--offsets", "0:2-4", "--offsets", "3:1-"),
-            {Place(0, 2), Place(0, 3)} | {place for place in ledger.sent if place.partition == 3 and place.offset > 0},
+            {Place(topics.events, 0, 2), Place(topics.events, 0, 3)}
+            | {place for place in ledger.sent if place.partition == 3 and place.offset > 0},
         ),
         "until": (("--to-time", cut.isoformat()), early),
         "since": (("--from-time", cut.isoformat()), ledger.sent.keys() - early),
@@ -162,13 +165,13 @@ def test_a_replay_takes_the_offsets_partitions_times_and_chats_that_are_asked_fo
     found: dict[str, set[Place]] = {}
     for record in replays.records():
         verdict = decode_verdict(record.value or b"")
-        found.setdefault(str(verdict.replay_id), set()).add(Place(verdict.source.partition, verdict.source.offset))
+        found.setdefault(str(verdict.replay_id), set()).add(Place.of(verdict.source))
     assert found == expected
 
 
 @pytest.mark.usefixtures("judged_live")
 def test_another_policy_is_compared_with_the_old_verdicts_and_each_change_is_published(
-    ledger: Ledger, replays: ReplayRig, tmp_path: Path
+    ledger: LiveLedger, replays: ReplayRig, tmp_path: Path
 ) -> None:
     """A backfill after a change of policy: the ad pipeline acts on the changes, people read the report."""
     policy = tmp_path / "strict.toml"
@@ -183,7 +186,7 @@ def test_another_policy_is_compared_with_the_old_verdicts_and_each_change_is_pub
     assert moved
     assert all(new[place].policy.name == "strict" for place in new)
     changes = {
-        Place(change["source"]["partition"], change["source"]["offset"]): (record.key, change)
+        Place(*(change["source"][name] for name in Place._fields)): (record.key, change)
         for record in replays.records(replays.changes)
         for change in [orjson.loads(record.value or b"")]
     }
@@ -222,7 +225,7 @@ def test_a_replay_without_cache_writes_leaves_the_cache_alone(
 
 
 def test_a_dry_run_counts_and_estimates_and_changes_nothing(
-    ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Whoever plans a backfill wants to know its size first."""
     ledger.send(sample_chats[:80])
@@ -235,7 +238,7 @@ def test_a_dry_run_counts_and_estimates_and_changes_nothing(
 
 
 def test_a_replay_of_low_priority_waits_until_the_live_group_has_caught_up(
-    ledger: Ledger, start_worker: StartWorker, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, start_worker: StartWorker, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Live traffic goes first: the lag that autoscaling looks at decides, not a guess."""
     ledger.send(sample_chats[:20])
@@ -267,7 +270,7 @@ def test_a_replay_of_low_priority_waits_until_the_live_group_has_caught_up(
     ],
 )
 def test_options_that_cannot_be_followed_are_named_and_end_with_code_2(
-    ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]], options: tuple[str, ...], expected: str
+    ledger: LiveLedger, replays: ReplayRig, sample_chats: list[dict[str, Any]], options: tuple[str, ...], expected: str
 ) -> None:
     """A typo in a backfill must not judge a million records."""
     ledger.send(sample_chats[:5])
@@ -275,7 +278,7 @@ def test_options_that_cannot_be_followed_are_named_and_end_with_code_2(
 
 
 def test_an_id_that_stands_for_another_replay_is_refused(
-    ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Two pods of one Job with different options would tear the range apart."""
     ledger.send(sample_chats[:5])

@@ -11,9 +11,11 @@ from confluent_kafka import Producer
 
 from deploy.local import LocalStack
 from schemas import decode_verdict
+from testkit.records import InputRecord
+from testkit.topics import Topics
 from tests.bad_inputs import bad_inputs
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger, Sent, Topics
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
 from tests.integration.replay_rig import ReplayRig
 from worker.cache.values import cache_key
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.services
 def test_gaps_tombstones_and_transaction_markers_are_passed_and_the_account_still_balances(
     *,
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     replays: ReplayRig,
     cache: "redis.Redis",
@@ -44,7 +46,7 @@ def test_gaps_tombstones_and_transaction_markers_are_passed_and_the_account_stil
     transaction(sample_chats[:5], commit=True)
     transaction(sample_chats[5:9], commit=False)
     erased = sample_chats[0]["chat_id"]
-    ledger.send_raw([Sent(erased.encode(), None)], partition=0)
+    ledger.send_raw([InputRecord(erased.encode(), None)], partition=0)
     transaction(sample_chats[9:12], commit=True)
     transaction(sample_chats[12:14], commit=False)
     ended = replays.run()
@@ -57,7 +59,7 @@ def test_gaps_tombstones_and_transaction_markers_are_passed_and_the_account_stil
 
 
 def test_offsets_that_compaction_took_are_passed(
-    *, stack: LocalStack, ledger: Ledger, topics: Topics, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    *, stack: LocalStack, ledger: LiveLedger, topics: Topics, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """A compacted topic keeps the last record of a key; what is gone was replaced, not lost."""
     compacted = f"{topics.events}-compacted"
@@ -87,10 +89,12 @@ def test_offsets_that_compaction_took_are_passed(
 
 
 def test_offsets_that_retention_deleted_are_counted_and_the_exit_code_says_so(
-    ledger: Ledger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    ledger: LiveLedger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """F20 for a backfill: before the range was fixed and while it was read."""
-    ledger.send_raw((Sent(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in sample_chats[:60]), partition=0)
+    ledger.send_raw(
+        (InputRecord(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in sample_chats[:60]), partition=0
+    )
     replays.delete_before(0, 10)
     asked = ("--offsets", "0:4-60")
     first = replays.start(*asked, "--rate", "4")
@@ -106,7 +110,7 @@ def test_offsets_that_retention_deleted_are_counted_and_the_exit_code_says_so(
 
 
 def test_partitions_that_a_topic_has_got_since_are_reported_and_not_read(
-    *, stack: LocalStack, ledger: Ledger, topics: Topics, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+    *, stack: LocalStack, ledger: LiveLedger, topics: Topics, replays: ReplayRig, sample_chats: list[dict[str, Any]]
 ) -> None:
     """The range is fixed once; records of partitions that were not there then belong to another replay."""
     ledger.send(short_events(sample_chats, 200, n_chats=50))
@@ -140,7 +144,7 @@ def test_a_topic_that_was_made_again_is_not_taken_for_the_old_one(
 @pytest.mark.chaos
 def test_each_dead_letter_is_redriven_once_though_the_redrive_is_killed_on_the_way(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     start_worker: StartWorker,
     replays: ReplayRig,
@@ -151,7 +155,7 @@ def test_each_dead_letter_is_redriven_once_though_the_redrive_is_killed_on_the_w
     chats = sample_chats[:120]
     ledger.send(chats)
     bad = [one for one in bad_inputs() if one.reason is not None and one.value is not None and len(one.value) < 10_000]
-    ledger.send_raw(Sent(b"bad", one.value) for one in bad)
+    ledger.send_raw(InputRecord(b"bad", one.value) for one in bad)
     worker = start_worker(CODEC__MAX_EVENT_BYTES="10")
     ledger.wait_complete()
     assert worker.stop() == 0

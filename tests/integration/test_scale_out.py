@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local import LocalStack
 from tests.integration.conftest import StartWorker, both_group_protocols
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import repeated_events
 from worker.settings.kafka import KafkaSettings
 from worker.settings.worker import WorkerSettings
@@ -43,7 +43,7 @@ def n_partitions() -> int:
 
 
 @contextmanager
-def sending(ledger: Ledger, chats: list[dict[str, Any]]) -> Iterator[None]:
+def sending(ledger: LiveLedger, chats: list[dict[str, Any]]) -> Iterator[None]:
     """Send small groups of events, one after the other is acknowledged, until the block ends."""
     stopping = threading.Event()
     events = itertools.cycle(repeated_events(chats, 4_000, n_chats=200))
@@ -65,7 +65,7 @@ def sending(ledger: Ledger, chats: list[dict[str, Any]]) -> Iterator[None]:
 def test_workers_scale_and_restart_and_a_broker_is_lost_while_events_keep_coming(
     *,
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
 ) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from deploy.kafka.rights import bindings
 from deploy.local import LocalStack
+from testkit.records import InputRecord
 from tests.integration.conftest import Settings, StartWorker
-from tests.integration.ledger import Ledger, Sent
+from tests.integration.ledger import LiveLedger
 from tests.integration.secured_kafka import SECRET, WAYS, SecuredKafka, kafka_settings, role_rights
 from worker.errors import Fatal
 from worker.kafka.probe import open_admin
@@ -29,7 +30,7 @@ def stack(secured: SecuredKafka) -> LocalStack:
 def test_the_worker_judges_over_an_encrypted_and_authenticated_connection(  # noqa: PLR0917  fixtures
     way: str,
     secured: SecuredKafka,
-    ledger: Ledger,
+    ledger: LiveLedger,
     settings: Settings,
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
@@ -39,7 +40,7 @@ def test_the_worker_judges_over_an_encrypted_and_authenticated_connection(  # no
     secured.allow(bindings(role_rights(settings, "worker"), connection.principal))
     worker = start_worker(**connection.settings, LOG__LEVEL="debug")
     ledger.send(sample_chats[:40])
-    ledger.send_raw([Sent(b"bad", b"{")])
+    ledger.send_raw([InputRecord(b"bad", b"{")])
     ledger.wait_complete()
     assert worker.stop() == 0
     ledger.assert_exactly_once()

@@ -13,9 +13,9 @@ from deploy.local import LocalStack
 from deploy.local.ports import LOOPBACK
 from tests.integration.certificates import Certificates
 from tests.integration.conftest import StartWorker, every_redis
-from tests.integration.ledger import Ledger
+from tests.integration.ledger import LiveLedger
 from tests.integration.tls_proxy import TlsProxy
-from tests.integration.worker_process import run_command
+from tests.integration.workers import run_command
 from worker.cache.connection import connect
 from worker.cache.errors import ACL_RULES, remedy
 from worker.cache.values import cache_key
@@ -66,7 +66,7 @@ def secured_redis(stack: LocalStack, cache: "redis.Redis", tmp_path: Path) -> It
 
 
 def test_the_cache_works_over_tls_with_the_least_rights(
-    secured_redis: Secured, ledger: Ledger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+    secured_redis: Secured, ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
     """Look-ups, compare-and-set writes and evictions, by a user that may touch verdicts and nothing else."""
     worker = start_worker(**secured_redis.settings, LOG__LEVEL="debug")
@@ -120,7 +120,7 @@ def test_a_redis_that_refuses_is_told_at_start_and_costs_no_verdict(  # noqa: PL
     changed: Callable[[Secured], dict[str, str]],
     remedy: str,
     secured_redis: Secured,
-    ledger: Ledger,
+    ledger: LiveLedger,
     start_worker: StartWorker,
     settings: dict[str, str],
     sample_chats: list[dict[str, Any]],

@@ -10,14 +10,16 @@ import pytest
 from deploy.local import LocalStack
 from deploy.local.ports import free_ports
 from schemas import Verdict, decode_verdict
+from testkit.reader import read_all
+from testkit.records import Place
+from testkit.topics import Topics
+from testkit.waiting import wait_until
 from tests.bundles import digest_of, registry_of_two, serve
 from tests.integration.conftest import Settings, StartWorker
-from tests.integration.ledger import Ledger, Place, Topics
+from tests.integration.ledger import LiveLedger
 from tests.integration.load import short_events
-from tests.integration.polling import wait_until
 from tests.integration.probes import samples
-from tests.integration.topic_reader import read_all
-from tests.integration.worker_process import run_command
+from tests.integration.workers import run_command
 
 pytestmark = pytest.mark.services
 
@@ -43,7 +45,7 @@ def shadow_verdicts(stack: LocalStack, shadow_topic: str) -> Callable[[], dict[P
 
     def read() -> dict[Place, Verdict]:
         verdicts = [decode_verdict(record.value or b"") for record in read_all(stack.bootstrap_servers, [shadow_topic])]
-        return {Place(verdict.source.partition, verdict.source.offset): verdict for verdict in verdicts}
+        return {Place.of(verdict.source): verdict for verdict in verdicts}
 
     return read
 
@@ -54,7 +56,7 @@ def _digest(folder: Path) -> str:
 
 def test_a_shadow_judges_the_same_events_and_the_report_tells_how_far_it_agrees(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     settings: Settings,
     bundles: Path,
     shadow_topic: str,
@@ -94,7 +96,7 @@ def test_a_shadow_judges_the_same_events_and_the_report_tells_how_far_it_agrees(
 
 def test_live_verdicts_do_not_suffer_when_the_shadow_topic_or_the_shadow_bundle_is_not_there(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     bundles: Path,
     start_worker: StartWorker,
@@ -122,7 +124,7 @@ def test_live_verdicts_do_not_suffer_when_the_shadow_topic_or_the_shadow_bundle_
 
 def test_a_shadow_follows_its_registry_as_the_live_bundle_does(
     *,
-    ledger: Ledger,
+    ledger: LiveLedger,
     bundles: Path,
     shadow_topic: str,
     shadow_verdicts: Callable[[], dict[Place, Verdict]],

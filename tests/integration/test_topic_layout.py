@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from deploy.local import LocalStack
+from testkit.topics import Topics
 from tests.integration.conftest import StartWorker
-from tests.integration.ledger import Ledger, Topics
+from tests.integration.ledger import LiveLedger
 from tests.integration.murmur2 import java_partition, murmur2
 from tests.integration.segments import batches
 from worker.settings.kafka import Compression
@@ -19,7 +20,7 @@ def test_what_the_worker_writes_has_the_codec_that_is_set(
     *,
     codec: Compression,
     stack: LocalStack,
-    ledger: Ledger,
+    ledger: LiveLedger,
     topics: Topics,
     n_partitions: int,
     start_worker: StartWorker,

@@ -266,7 +266,7 @@ class Evaluation(_Part):
     model: ModelReport
 
 
-class Comparison(_Part):
+class ModelComparison(_Part):
     """The document of `compare`."""
 
     format_version: Literal[1] = FORMAT_VERSION

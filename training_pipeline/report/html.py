@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from schemas import CATEGORY_NAMES
 from training_pipeline.report import plots, tables
-from training_pipeline.report.document import Comparison, Count, Evaluation, ModelReport
+from training_pipeline.report.document import Count, Evaluation, ModelComparison, ModelReport
 
 
 def evaluation_page(document: Evaluation, probes: Mapping[str, Any] | None = None) -> str:
@@ -24,7 +24,7 @@ def evaluation_page(document: Evaluation, probes: Mapping[str, Any] | None = Non
     return page("evaluation.html.j2", document.setting.policy["banned"], **values)
 
 
-def comparison_page(document: Comparison) -> str:
+def comparison_page(document: ModelComparison) -> str:
     """Return the report of several models."""
     attacked = [model for model in document.models if model.attacks]
     drawn = {"trade_off": plots.trade_off(document.models)}

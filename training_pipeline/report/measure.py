@@ -19,12 +19,12 @@ from training_pipeline.report import curves
 from training_pipeline.report.attacks import attacks
 from training_pipeline.report.candidate import Candidate, priced
 from training_pipeline.report.document import (
-    Comparison,
     Count,
     DataFile,
     Difference,
     Evaluation,
     Interval,
+    ModelComparison,
     ModelReport,
     Published,
     Setting,
@@ -109,10 +109,10 @@ def evaluation(candidate: Candidate, test_set: TestSet, on_step: OnStep) -> Eval
 
 def comparison(
     candidates: Sequence[Candidate], test_set: TestSet, on_step: OnStep, published: Published | None
-) -> Comparison:
+) -> ModelComparison:
     """Measure several models on the same chats; the first one is the baseline of the differences."""
     measured = [measure(candidate, test_set, on_step) for candidate in candidates]
-    return Comparison(
+    return ModelComparison(
         setting=_setting(test_set),
         models=[one.report for one in measured],
         differences=[row for one in measured[1:] for row in _differences(one, measured[0], test_set.banned)],

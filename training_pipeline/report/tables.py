@@ -8,12 +8,12 @@ from rich.table import Table
 
 from training_pipeline.quality.evaluate import print_report
 from training_pipeline.report.document import (
-    Comparison,
     Count,
     Difference,
     Evaluation,
     GapSummary,
     Interval,
+    ModelComparison,
     ModelReport,
     ProbeFigure,
     ProbeSummary,
@@ -126,7 +126,7 @@ def _attack_table(model: ModelReport) -> Table:
     return table
 
 
-def print_comparison(document: Comparison, console: Console) -> None:
+def print_comparison(document: ModelComparison, console: Console) -> None:
     """Print the models side by side, their differences, and published figures apart."""
     setting = document.setting
     table = _table(

@@ -2,9 +2,16 @@
 
 from datetime import UTC, datetime
 
+from deploy.demo.account import DeadLetterSeen, DemoAccount, VerdictSeen
 from deploy.demo.events import Kind, Phase, Publication
-from deploy.demo.ledger import DeadLetterSeen, Ledger, Place, VerdictSeen
 from schemas import Decision, RejectionReason, category_label
+from testkit.records import Place
+from testkit.topics import Topics
+
+
+def new_account() -> DemoAccount:
+    """Return an account without an entry."""
+    return DemoAccount(Topics("broker:1", "chat-events", "verdicts", "chat-events.dlq", "group", 3))
 
 
 def place(offset: int) -> Place:
@@ -13,7 +20,7 @@ def place(offset: int) -> Place:
 
 
 def publish(
-    ledger: Ledger, offset: int, *, kind: Kind = Kind.CHAT, phase: Phase = Phase.BACKLOG, label: str | None = None
+    ledger: DemoAccount, offset: int, *, kind: Kind = Kind.CHAT, phase: Phase = Phase.BACKLOG, label: str | None = None
 ) -> None:
     """Hand a record over and acknowledge it."""
     ledger.hand_over()

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from deploy.demo.malformed import MALFORMED
-from tests.deploy.local.waiting import wait_until
+from testkit.waiting import wait_until
 
 pytestmark = pytest.mark.services
 

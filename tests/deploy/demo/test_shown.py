@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from deploy.demo.account import VerdictSeen
 from deploy.demo.events import Phase
-from deploy.demo.ledger import Ledger, VerdictSeen
 from deploy.demo.live_table import LiveTable, printable
 from deploy.demo.report import print_problems, print_summary
+from deploy.demo.session import worker_environment
 from deploy.demo.summary import Durations, summarise
-from deploy.demo.worker_process import worker_environment
 from schemas import Decision, category_label
-from tests.deploy.demo.records import dead_letter, place, publish, verdict
+from tests.deploy.demo.records import dead_letter, new_account, place, publish, verdict
 
 ESCAPE = "\x1b]0;owned\x07[bold]"
 
@@ -41,7 +41,7 @@ def test_a_long_id_is_cut() -> None:
 
 def test_the_summary_shows_numbers_where_there_are_some_and_says_where_there_are_none() -> None:
     """A short file may have no cached event and no labels."""
-    ledger = Ledger()
+    ledger = new_account()
     publish(ledger, 0, phase=Phase.PACED)
     ledger.answer(verdict(0, latency_ms=33.0))
     output = io.StringIO()
@@ -53,7 +53,7 @@ def test_the_summary_shows_numbers_where_there_are_some_and_says_where_there_are
 
 def test_the_first_records_that_do_not_balance_are_named() -> None:
     """A topic, a partition and an offset can be looked up; a count cannot."""
-    ledger = Ledger()
+    ledger = new_account()
     for offset in range(12):
         publish(ledger, offset)
     output = io.StringIO()
@@ -71,7 +71,7 @@ def test_of_the_worker_settings_in_the_environment_only_the_model_reaches_the_de
             "MODERATION_KAFKA__BOOTSTRAP_SERVERS": "production:9092",
             "moderation_kafka__group_id": "production",
         },
-        {"KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"},
+        {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"},
     )
     assert environment["PATH"] == "/bin"
     assert {name: value for name, value in environment.items() if name.upper().startswith("MODERATION_")} == {

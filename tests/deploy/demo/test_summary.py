@@ -5,17 +5,16 @@ import json
 import pytest
 
 from deploy.demo.events import Kind, Phase
-from deploy.demo.ledger import Ledger
 from deploy.demo.summary import Durations, latency_of, summarise
 from schemas import Decision, RejectionReason
-from tests.deploy.demo.records import dead_letter, publish, verdict
+from tests.deploy.demo.records import dead_letter, new_account, publish, verdict
 
 DURATIONS = Durations(stack_start_s=5.0, worker_start_s=2.0, backlog_s=4.0, paced_s=1.0)
 
 
 def test_throughput_counts_the_backlog_and_latency_the_paced_events_only() -> None:
     """An event of the backlog waits for its turn, so its time says nothing about the worker's latency."""
-    ledger = Ledger()
+    ledger = new_account()
     for offset in range(8):
         publish(ledger, offset, phase=Phase.BACKLOG)
         ledger.answer(verdict(offset, latency_ms=4_000.0))
@@ -29,7 +28,7 @@ def test_throughput_counts_the_backlog_and_latency_the_paced_events_only() -> No
 
 def test_latency_is_told_apart_for_classified_cached_and_rejected_events() -> None:
     """A cache hit skips the classifier; mixing them would flatter the worker."""
-    ledger = Ledger()
+    ledger = new_account()
     for offset in range(3):
         publish(ledger, offset, phase=Phase.PACED)
     ledger.answer(verdict(0, latency_ms=30.0))
@@ -43,7 +42,7 @@ def test_latency_is_told_apart_for_classified_cached_and_rejected_events() -> No
 
 def test_verdicts_are_counted_by_category_and_decision_and_dead_letters_by_reason() -> None:
     """The two tables that a person looks at first."""
-    ledger = Ledger()
+    ledger = new_account()
     for offset in range(4):
         publish(ledger, offset)
     ledger.answer(verdict(0, code="J", decision=Decision.BLOCK))
@@ -59,7 +58,7 @@ def test_verdicts_are_counted_by_category_and_decision_and_dead_letters_by_reaso
 
 def test_both_costly_errors_are_counted_against_the_labels() -> None:
     """Banned chats that may carry an ad, and safe chats that may not: accuracy alone hides the pair."""
-    ledger = Ledger()
+    ledger = new_account()
     for offset, label in enumerate(["D", "M", "A", "F"]):
         publish(ledger, offset, label=label)
     ledger.answer(verdict(0, code="C", decision=Decision.ALLOW))
@@ -75,7 +74,7 @@ def test_both_costly_errors_are_counted_against_the_labels() -> None:
 
 def test_a_repeat_does_not_count_its_chat_twice_against_the_labels() -> None:
     """The share is one of chats."""
-    ledger = Ledger()
+    ledger = new_account()
     publish(ledger, 0, label="A")
     publish(ledger, 1, label="A", kind=Kind.REPEAT)
     ledger.answer(verdict(0))
@@ -88,7 +87,7 @@ def test_a_repeat_does_not_count_its_chat_twice_against_the_labels() -> None:
 @pytest.mark.parametrize("answers", [(), (verdict(0), verdict(0)), (verdict(1),)])
 def test_a_run_is_unbalanced_when_an_answer_is_missing_doubled_or_unknown(answers: tuple[object, ...]) -> None:
     """The exit code hangs on this."""
-    ledger = Ledger()
+    ledger = new_account()
     publish(ledger, 0)
     for answer in answers:
         ledger.answer(answer)  # type: ignore[arg-type]
@@ -105,7 +104,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 def test_the_summary_of_a_run_without_any_answer_can_be_written() -> None:
     """A worker that never comes up must still end in a report."""
-    ledger = Ledger()
+    ledger = new_account()
     publish(ledger, 0)
     document = summarise(ledger, Durations(5.0, 0.0, 0.0, 0.0)).as_json()
     assert json.loads(json.dumps(document))["n_missing"] == 1

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from deploy.local.service_process import ProcessIdentity
+from testkit.waiting import wait_until
 from tests.deploy.local.conftest import REPOSITORY
-from tests.deploy.local.waiting import wait_until
 
 _OWNER = """
 import json, signal, sys

@@ -12,7 +12,7 @@ from deploy.local import LocalStack, PortTakenError, ServiceStartError
 from deploy.local.java import bundled_java
 from deploy.local.ports import free_ports
 from deploy.local.redis_server import bundled_redis_server
-from tests.deploy.local.waiting import wait_until
+from testkit.waiting import wait_until
 
 
 def _executable(pid: int | None) -> Path:

@@ -4,9 +4,10 @@ import pytest
 
 from loadtest.errors import LoadTestError
 from loadtest.run.kafka_properties import read_properties, worker_settings
+from loadtest.run.measured_worker import worker_environment
 from loadtest.services import Services
-from loadtest.topics import Topics, fresh_topics
-from loadtest.worker_process import worker_environment
+from testkit.errors import HarnessError
+from testkit.topics import Topics
 
 SASL = ["security.protocol=sasl_ssl", "sasl.mechanism=PLAIN", "sasl.username=me", "sasl.password=hunter=2"]
 
@@ -58,8 +59,8 @@ def test_no_text_of_an_object_holds_a_secret() -> None:
 def test_a_property_that_the_client_refuses_is_named_without_its_value() -> None:
     """The client's own message quotes the value."""
     with (
-        pytest.raises(LoadTestError, match=r"ssl\.no\.such") as raised,
-        fresh_topics("broker:1", n_partitions=1, properties={"ssl.no.such": "hunter2"}),
+        pytest.raises(HarnessError, match=r"ssl\.no\.such") as raised,
+        Services("broker:1", None, {"ssl.no.such": "hunter2"}).fresh_topics(n_partitions=1),
     ):
         pass
     assert "hunter2" not in str(raised.value)

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from loadtest.ledger import Ledger
+from loadtest.run.compact_ledger import CompactLedger
 from loadtest.run.schedule import Schedule
 from loadtest.run.timeline import WorkerSeries, recovery, timeline
+from testkit.topics import Topics
 
 
 def _burst(latency_s: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -74,9 +75,9 @@ def test_workers_are_put_side_by_side_the_largest_memory_and_the_sum_of_cpu() ->
 
 def test_the_ledger_hands_out_times_of_what_was_sent_and_grows_where_more_comes() -> None:
     """A soak does not know beforehand how many events it will send."""
-    ledger = Ledger("run")
+    ledger = CompactLedger(Topics("broker:1", "events", "verdicts", "dlq", "group", 3), "run")
     for sequence in range(3):
-        ledger.sent(sequence, 10.0 + sequence)
+        ledger.handed_over(sequence, 10.0 + sequence)
     ledger.answered("run:2", 20.0)
     due, answered = ledger.times()
     assert due.tolist() == [10, 11, 12]

@@ -1,6 +1,6 @@
 """The account of `scale-demo`: what it must notice, and what a pause is."""
 
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import pytest
@@ -8,30 +8,20 @@ from confluent_kafka import Message
 
 from loadtest.scale.account import ScaleAccount
 from loadtest.scale.command import is_right
-from loadtest.topics import Topics
+from testkit.topics import Topics
 
 TOPICS = Topics("broker:9092", "events", "verdicts", "dlq", "group", 12)
 
 
-class Outcome:
-    """A record of an output topic."""
-
-    def __init__(self, topic: str, content: dict[str, Any]) -> None:
-        self._topic, self._content = topic, content
-
-    def topic(self) -> str:
-        """Return its topic."""
-        return self._topic
-
-    def value(self) -> bytes:
-        """Return its content."""
-        return orjson.dumps(self._content)
+def outcome(topic: str, content: dict[str, Any]) -> Message:
+    """Return a record of an output topic as the reader hands it over."""
+    return Message(topic=topic, partition=0, offset=0, value=orjson.dumps(content))
 
 
 def verdict(event_id: str, chat: int, offset: int) -> Message:
     """Return a verdict as the reader hands it over."""
-    content = {"event_id": event_id, "chat_id": f"chat-{chat}", "source": {"offset": offset}}
-    return cast("Message", Outcome("verdicts", content))
+    content = {"event_id": event_id, "chat_id": f"chat-{chat}", "source": {"offset": offset}, "cache_hit": False}
+    return outcome("verdicts", content)
 
 
 @pytest.fixture
@@ -62,7 +52,7 @@ def test_loss_repeats_disorder_and_dead_letters_are_counted_and_other_traffic_is
     account = ScaleAccount("run", TOPICS)
     account.begin("only")
     ids = [account.sent(0) for _ in range(4)]
-    letter = cast("Message", Outcome("dlq", {"event_id": ids[2]}))
+    letter = outcome("dlq", {"event_id": ids[2]})
     account.take([verdict(ids[1], 0, 1), verdict(ids[0], 0, 0), verdict(ids[0], 0, 2), letter], 1.0)
     account.take([verdict("elsewhere:9", 0, 0)], 1.0)
     summary = account.summary()

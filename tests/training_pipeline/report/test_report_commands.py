@@ -14,7 +14,7 @@ from tests.training_pipeline.data.completion_server import CompletionServer, com
 from tests.training_pipeline.report.test_hub_model import save_classifier
 from training_pipeline.__main__ import app
 from training_pipeline.augment.evasion import KINDS
-from training_pipeline.report.document import Comparison, Evaluation
+from training_pipeline.report.document import Evaluation, ModelComparison
 from training_pipeline.report.html import comparison_page, evaluation_page
 
 BUNDLE = str(DEFAULT_BUNDLE_PATH)
@@ -85,7 +85,7 @@ def test_a_model_without_probabilities_decisions_or_times_still_gets_its_page(
     whole = {"setting": setting, "models": [document, bare], "differences": []}
     for page in (
         evaluation_page(Evaluation.model_validate({"setting": setting, "model": bare})),
-        comparison_page(Comparison.model_validate(whole)),
+        comparison_page(ModelComparison.model_validate(whole)),
     ):
         assert_self_contained(page)
         assert "<b>$x" not in page
@@ -123,7 +123,7 @@ def test_bundle_hub_model_and_llm_stand_side_by_side_in_one_command(
     assert bundle["usage"]["cost_usd"] is tiny["usage"]["cost_usd"] is None
     assert {row["baseline"] for row in last["differences"]} == {bundle["identity"]["name"]}
     assert {row["model"] for row in last["differences"]} == {"tiny-hub", "tiny-llm"}
-    document = Comparison.model_validate_json((tmp_path / "c.json").read_bytes())
+    document = ModelComparison.model_validate_json((tmp_path / "c.json").read_bytes())
     assert document.published is not None
     page = (tmp_path / "c.html").read_text("utf-8")
     assert_self_contained(page)

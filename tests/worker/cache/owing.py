@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from schemas import Source
-from tests.integration.polling import wait_until
+from testkit.waiting import wait_until
 from worker.cache.entries import Entry, marker_entry
 from worker.cache.owed_entries import OwedRange, owed_entry
 from worker.errors import Degraded

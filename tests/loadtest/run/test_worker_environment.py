@@ -1,6 +1,6 @@
+from loadtest.run.measured_worker import worker_environment
 from loadtest.services import Services
-from loadtest.topics import Topics
-from loadtest.worker_process import worker_environment
+from testkit.topics import Topics
 
 TOPICS = Topics("broker:1", "events", "verdicts", "dlq", "group", 3)
 

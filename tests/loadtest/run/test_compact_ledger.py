@@ -2,13 +2,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.ledger import Ledger
+from loadtest.run.compact_ledger import CompactLedger
+from testkit.topics import Topics
+
+TOPICS = Topics("broker:1", "events", "verdicts", "dlq", "group", 3)
 
 
-def _sent(n_events: int) -> Ledger:
-    ledger = Ledger("run", n_events)
+def _sent(n_events: int) -> CompactLedger:
+    ledger = CompactLedger(TOPICS, "run", n_events)
     for sequence in range(n_events):
-        ledger.sent(sequence, float(sequence))
+        ledger.handed_over(sequence, float(sequence))
     return ledger
 
 
@@ -56,8 +59,8 @@ def test_answers_to_other_traffic_are_not_booked(event_id: object) -> None:
 
 def test_latency_counts_from_the_intended_send_time() -> None:
     """Counted from the real send time, a generator held up by the system under test would hide the stall."""
-    ledger = Ledger("run", 1)
-    ledger.sent(0, 10.0)
+    ledger = CompactLedger(TOPICS, "run", 1)
+    ledger.handed_over(0, 10.0)
     ledger.answered("run:0", 10.25)
     assert ledger.latency.percentile_ms(50) == pytest.approx(250, rel=0.002)
 

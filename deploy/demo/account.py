@@ -1,30 +1,17 @@
-"""The account of a run: each published record against what came of it. Pure.
-
-A record is known by its place on the broker (topic, partition, offset), which every verdict and dead letter names as
-its source, so that two records with the same content are told apart.
+"""The account of a run: each published record against what came of it, as far as the demo shows it. Pure.
 
 Invariant: `n_open` is 0 exactly when every record that was handed over has a place and at least one answer.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from deploy.demo.events import Kind, Phase, Publication
 from schemas import CategoryLabel, Decision, RejectionReason
-
-
-class Place(NamedTuple):
-    """Where a record is."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}[{self.partition}]@{self.offset}"
+from testkit.ledger import Faults, Ledger
+from testkit.records import InputRecord, Place
+from testkit.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,57 +51,37 @@ class Entry:
     label: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Problems:
-    """Every way in which the account can fail to balance."""
+class DemoAccount:
+    """What was published and what came of it: the harness' ledger, with what is shown of each record."""
 
-    missing: list[Place] = field(default_factory=list)
-    """Published, never answered."""
-    doubled: list[Place] = field(default_factory=list)
-    """Answered more than once."""
-    unknown: list[Place] = field(default_factory=list)
-    """Answered, never published."""
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.doubled or self.unknown)
-
-
-class Ledger:
-    """What was published and what came of it."""
-
-    def __init__(self) -> None:
+    def __init__(self, topics: Topics) -> None:
+        self._ledger = Ledger(topics)
         self._entries: dict[Place, Entry] = {}
         self._answers: dict[Place, Answer] = {}
-        self._n_answers: Counter[Place] = Counter()
-        self._n_handed_over = 0
-        self._n_closed = 0
 
     def hand_over(self) -> None:
         """Note that a record was given to the producer; its place is not known yet."""
-        self._n_handed_over += 1
+        self._ledger.handed_over(self._ledger.n_sent, 0.0)
 
     def acknowledge(self, place: Place, publication: Publication, phase: Phase) -> None:
         """Note where the broker has put a record. Its answer may have come first."""
         self._entries[place] = Entry(publication.kind, phase, publication.label)
-        self._n_closed += place in self._answers
+        self._ledger.acknowledged(place, InputRecord(publication.key, publication.value))
 
     def answer(self, answer: Answer) -> None:
         """Note a verdict or a dead letter; of several for one record, the first one stays."""
-        place = answer.place
-        self._n_answers[place] += 1
-        if place not in self._answers:
-            self._answers[place] = answer
-            self._n_closed += place in self._entries
+        self._ledger.answered(answer.place)
+        self._answers.setdefault(answer.place, answer)
 
     @property
     def n_published(self) -> int:
         """Records given to the producer."""
-        return self._n_handed_over
+        return self._ledger.n_sent
 
     @property
     def n_open(self) -> int:
         """Records given to the producer that have no answer yet."""
-        return self._n_handed_over - self._n_closed
+        return self._ledger.n_lost
 
     def closed(self) -> Iterator[tuple[Entry, Answer]]:
         """Yield every published record that has an answer, with its answer."""
@@ -126,10 +93,6 @@ class Ledger:
         """Acknowledged records of a kind."""
         return sum(entry.kind is kind for entry in self._entries.values())
 
-    def problems(self) -> Problems:
+    def problems(self) -> Faults:
         """Compare both sides of the account."""
-        return Problems(
-            missing=sorted(self._entries.keys() - self._answers.keys()),
-            doubled=sorted(place for place, n in self._n_answers.items() if n > 1),
-            unknown=sorted(self._answers.keys() - self._entries.keys()),
-        )
+        return self._ledger.faults()

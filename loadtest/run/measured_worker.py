@@ -1,15 +1,11 @@
-"""A worker under test: a child process as operators run it, watched from outside.
+"""A worker under test: the harness' child process, watched from outside.
 
 Settings come from the MODERATION_ variables of the caller's environment (bundle, batch sizes, delivery), except for the
 addresses, topics and ports, which belong to the measurement.
 """
 
-import http.client
 import os
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,13 +21,12 @@ from loadtest.errors import LoadTestError
 from loadtest.run.kafka_properties import worker_settings
 from loadtest.run.worker_metrics import WorkerCounters
 from loadtest.services import Services
-from loadtest.topics import Topics
+from testkit.errors import HarnessError
+from testkit.topics import Topics
+from testkit.worker_process import WorkerProcess
 
-_READY_TIMEOUT_S: Final = 90.0
-_STOP_TIMEOUT_S: Final = 40.0
 _SAMPLE_EVERY_S: Final = 0.25
 _MAX_SAMPLES: Final = 20_000
-_LOG_TAIL_CHARACTERS: Final = 2_000
 _MB: Final = 1_000_000
 _CACHE_TTL_S: Final = 3_600
 """What a measurement leaves in Redis goes away by itself within the hour."""
@@ -50,14 +45,7 @@ def worker_environment(
     base: Mapping[str, str], topics: Topics, services: Services, *, http_port: int
 ) -> dict[str, str]:
     """Return the environment of a worker over these topics; without a Redis address it runs without a cache."""
-    ours = {
-        "MODERATION_KAFKA__BOOTSTRAP_SERVERS": services.bootstrap_servers,
-        "MODERATION_KAFKA__INPUT_TOPIC": topics.events,
-        "MODERATION_KAFKA__VERDICT_TOPIC": topics.verdicts,
-        "MODERATION_KAFKA__DEAD_LETTER_TOPIC": topics.dead_letters,
-        "MODERATION_KAFKA__GROUP_ID": topics.group_id,
-        "MODERATION_HTTP__PORT": str(http_port),
-    }
+    ours = {**topics.worker_settings(), "MODERATION_HTTP__PORT": str(http_port)}
     environment = {**base, **ours, **worker_settings(services.kafka_properties)}
     environment.pop("MODERATION_REDIS__URL", None)
     if services.redis_url is not None:
@@ -66,7 +54,7 @@ def worker_environment(
     return environment
 
 
-class WorkerProcess:
+class MeasuredWorker:
     """A running worker; ready when the `with` block begins, ended with everything committed when it closes.
 
     Args:
@@ -102,15 +90,15 @@ class WorkerProcess:
     def __enter__(self) -> Self:
         self._log = tempfile.NamedTemporaryFile(prefix="verdictstream-worker-", suffix=".log")
         started = time.perf_counter()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "run"], env=self._environment, stdout=self._log, stderr=self._log
-        )
+        self._process = WorkerProcess(self._environment, Path(self._log.name))
         self._observed = psutil.Process(self._process.pid)
         try:
-            self._wait_ready(started)
+            self._process.wait_ready(self._port)
+        except HarnessError as error:
+            self._process.kill()
+            raise LoadTestError(f"{error}; its last lines:\n{self.log_tail()}") from error
         except BaseException:
             self._process.kill()
-            self._process.wait()
             raise
         self.start_to_ready_s = time.perf_counter() - started
         self._watcher.start()
@@ -119,14 +107,8 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopping.set()
-        self._watcher.join()
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            code = self._process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        self._stop_watching()
+        code = self._process.stop()
         tail = self.log_tail()
         self._log.close()
         if code and error is None:
@@ -139,18 +121,16 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it at once, as a crash would; takes the place of the `with` block's end."""
-        self._stopping.set()
-        self._watcher.join()
+        self._stop_watching()
         self._process.kill()
-        self._process.wait()
         self._log.close()
 
     def check(self) -> None:
         """Raise LoadTestError where the worker has ended by itself."""
-        if (code := self._process.poll()) is not None:
-            raise LoadTestError(
-                f"the worker ended with exit code {code} under load; its last lines:\n{self.log_tail()}"
-            )
+        try:
+            self._process.check()
+        except HarnessError as error:
+            raise LoadTestError(f"{error}; its last lines:\n{self.log_tail()}") from error
 
     def usage(self) -> Usage:
         """Return what the worker takes now."""
@@ -160,7 +140,7 @@ class WorkerProcess:
 
     def counters(self) -> WorkerCounters:
         """Return what the worker says of itself, since it began."""
-        return WorkerCounters.parse(self._get("/metrics")[1].decode())
+        return WorkerCounters.parse(self._process.get(self._port, "/metrics")[1].decode())
 
     def history(self, since_s: float) -> list[tuple[float, Usage]]:
         """Return what it took over time, with monotonic seconds, from `since_s` on, and now."""
@@ -168,7 +148,11 @@ class WorkerProcess:
 
     def log_tail(self) -> str:
         """Return the end of the worker's log."""
-        return Path(self._log.name).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
+        return self._process.tail()
+
+    def _stop_watching(self) -> None:
+        self._stopping.set()
+        self._watcher.join()
 
     def _rss_mb(self) -> float:
         return float(self._observed.memory_info().rss) / _MB
@@ -184,26 +168,6 @@ class WorkerProcess:
             if len(self._history) > _MAX_SAMPLES:
                 # Half as many, twice as far apart: enough for a plot of a long run.
                 del self._history[1::2]
-
-    def _wait_ready(self, started: float) -> None:
-        while time.perf_counter() - started < _READY_TIMEOUT_S:
-            self.check()
-            try:
-                if self._get("/readyz")[0] == http.client.OK:
-                    return
-            except OSError:
-                pass  # The port opens when the bundle is loaded.
-            time.sleep(0.01)
-        raise LoadTestError(f"the worker was not ready after {_READY_TIMEOUT_S} s; its last lines:\n{self.log_tail()}")
-
-    def _get(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
 
 
 def _free_port() -> int:
