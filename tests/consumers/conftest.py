@@ -13,7 +13,6 @@ from tests.integration.conftest import (  # noqa: F401  (fixtures are found by t
     n_partitions,
     redis_binary,
     settings,
-    stack,
     start_worker,
     topics,
 )

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from training_pipeline.probes.document import WHOLE, ProbeReport
 from training_pipeline.probes.summary import summary
-from training_pipeline.report.document import Comparison
+from training_pipeline.report.document import ModelComparison
 from training_pipeline.report.html import comparison_page
 from training_pipeline.report.tables import print_comparison
 
@@ -24,13 +24,15 @@ def reports() -> list[ProbeReport]:
 
 
 @pytest.fixture(scope="module")
-def comparison(reports: list[ProbeReport]) -> Comparison:
+def comparison(reports: list[ProbeReport]) -> ModelComparison:
     """Return a comparison with the probes of both."""
     document = orjson.loads((_REPORTS / "default-1.4.0.json").read_bytes())
     setting = document.pop("setting")
     del document["format_version"]
     probes = [summary(report).model_dump() for report in reports]
-    return Comparison.model_validate({"setting": setting, "models": [document], "differences": [], "probes": probes})
+    return ModelComparison.model_validate(
+        {"setting": setting, "models": [document], "differences": [], "probes": probes}
+    )
 
 
 def test_the_summary_counts_what_the_whole_report_counts(reports: list[ProbeReport]) -> None:
@@ -56,7 +58,7 @@ def test_the_largest_gap_is_shown_with_both_counts(reports: list[ProbeReport]) -
         assert gap.identity_rate.low <= gap.identity.rate
 
 
-def test_table_and_page_show_both_bundles_side_by_side(comparison: Comparison) -> None:
+def test_table_and_page_show_both_bundles_side_by_side(comparison: ModelComparison) -> None:
     """Every figure with its count, in the columns of its bundle."""
     text = io.StringIO()
     print_comparison(comparison, Console(file=text, width=200))
@@ -72,9 +74,9 @@ def test_table_and_page_show_both_bundles_side_by_side(comparison: Comparison) -
     assert "Probes at a glance" in page
 
 
-def test_a_comparison_without_probes_says_nothing_of_them(comparison: Comparison) -> None:
+def test_a_comparison_without_probes_says_nothing_of_them(comparison: ModelComparison) -> None:
     """And one that an earlier version wrote is still read."""
-    bare = Comparison.model_validate(comparison.model_dump(exclude={"probes"}))
+    bare = ModelComparison.model_validate(comparison.model_dump(exclude={"probes"}))
     text = io.StringIO()
     print_comparison(bare, Console(file=text, width=200))
     assert "Probes" not in text.getvalue()
