@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer
 
 from tests.broker_twin.consumer import TwinConsumer
 from tests.broker_twin.group import Group
-from tests.broker_twin.partition_log import PartitionLog, Place, State, Transaction
+from tests.broker_twin.partition_log import Partition, PartitionLog, State, Transaction
 from tests.broker_twin.producer import TwinProducer
 
 
@@ -50,11 +50,11 @@ class TwinBroker:
         """Return the coordinator of a group."""
         return self._groups.setdefault(group_id, Group(self.places_of))
 
-    def places_of(self, topic: str) -> list[Place]:
+    def places_of(self, topic: str) -> list[Partition]:
         """Return the partitions of a topic."""
         return [(topic, partition) for partition in range(len(self.topics.get(topic, ())))]
 
-    def log(self, place: Place) -> PartitionLog | None:
+    def log(self, place: Partition) -> PartitionLog | None:
         """Return the log of a partition; None where there is no such partition."""
         logs = self.topics.get(place[0], [])
         return logs[place[1]] if place[1] in range(len(logs)) else None

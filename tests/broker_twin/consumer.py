@@ -20,7 +20,7 @@ from confluent_kafka import (
 from tests.broker_twin.errors import failure
 from tests.broker_twin.fetch import Fetch
 from tests.broker_twin.group import GroupMetadata
-from tests.broker_twin.partition_log import Place
+from tests.broker_twin.partition_log import Partition
 
 if TYPE_CHECKING:
     from tests.broker_twin.broker import TwinBroker
@@ -51,7 +51,7 @@ class TwinConsumer:
         self._max_poll_interval_s = config.get("max.poll.interval.ms", 300_000) / 1_000
         self._polled_at = time.monotonic()
         self._leaving = False
-        self._fetches: dict[Place, Fetch] = {}
+        self._fetches: dict[Partition, Fetch] = {}
 
     def subscribe(
         self,
@@ -234,7 +234,7 @@ class TwinConsumer:
             self._group.leave(self._member_id)
         self._member_id = ""
 
-    def _call(self, kind: str, places: set[Place]) -> None:
+    def _call(self, kind: str, places: set[Partition]) -> None:
         """Run a callback; where it does not see to the partitions itself, the client does."""
         partitions = [TopicPartition(*place) for place in sorted(places)]
         if (callback := self._callbacks[kind]) is not None:

@@ -5,7 +5,7 @@ from itertools import islice
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, TIMESTAMP_CREATE_TIME, KafkaError, Message
 
-from tests.broker_twin.partition_log import PartitionLog, Place
+from tests.broker_twin.partition_log import Partition, PartitionLog
 
 
 class Fetch:
@@ -19,7 +19,7 @@ class Fetch:
         reports_end: `enable.partition.eof`.
     """
 
-    def __init__(self, place: Place, log: PartitionLog, start: int, *, reset: str, reports_end: bool) -> None:
+    def __init__(self, place: Partition, log: PartitionLog, start: int, *, reset: str, reports_end: bool) -> None:
         self.paused = False
         self.position = OFFSET_INVALID
         self._place = place

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError
 
-from tests.broker_twin.partition_log import Place
+from tests.broker_twin.partition_log import Partition
 
 _ids = itertools.count(1)
 
@@ -32,8 +32,8 @@ class Member:
     topics: tuple[str, ...]
     max_poll_interval_s: float
     polled_at: float
-    owned: set[Place] = field(default_factory=set)
-    target: set[Place] = field(default_factory=set)
+    owned: set[Partition] = field(default_factory=set)
+    target: set[Partition] = field(default_factory=set)
 
 
 class Group:
@@ -43,8 +43,8 @@ class Group:
         places_of: Returns the partitions of a topic.
     """
 
-    def __init__(self, places_of: Callable[[str], Iterable[Place]]) -> None:
-        self.committed: dict[Place, tuple[int, str]] = {}
+    def __init__(self, places_of: Callable[[str], Iterable[Partition]]) -> None:
+        self.committed: dict[Partition, tuple[int, str]] = {}
         self.members: dict[str, Member] = {}
         self.generation = 0
         self._places_of = places_of
@@ -71,12 +71,12 @@ class Group:
             self.members[member_id].polled_at = now
         return member_id in self.members
 
-    def to_revoke(self, member_id: str) -> set[Place]:
+    def to_revoke(self, member_id: str) -> set[Partition]:
         """Return what a member must give up."""
         member = self.members[member_id]
         return member.owned - member.target
 
-    def to_assign(self, member_id: str) -> set[Place]:
+    def to_assign(self, member_id: str) -> set[Partition]:
         """Return what a member may take: meant for it and free."""
         member = self.members[member_id]
         taken = set().union(*(other.owned for other in self.members.values()))

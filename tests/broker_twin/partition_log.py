@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-Place = tuple[str, int]
+Partition = tuple[str, int]
 """Topic and partition."""
 
 Headers = list[tuple[str, bytes | None]]
@@ -24,7 +24,7 @@ class Transaction:
 
     state: State = State.OPEN
     logs: list["PartitionLog"] = field(default_factory=list)
-    offsets: dict[str, dict[Place, tuple[int, str]]] = field(default_factory=dict)
+    offsets: dict[str, dict[Partition, tuple[int, str]]] = field(default_factory=dict)
 
     def end(self, state: State) -> None:
         """End it; each partition that it wrote to gets a marker, which takes an offset."""

@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass
-class Account:
+class Projected:
     """Counts of one run."""
 
     from_ms: int

@@ -27,7 +27,7 @@ from worker.process.lifecycle import (
     exit_now,
 )
 from worker.process.metrics import Metrics
-from worker.project.account import Account
+from worker.project.account import Projected
 from worker.project.run import Projection, Stopped
 from worker.project.topics import OutputTopicsReader
 from worker.settings.options import ConfigOption, parse_time
@@ -91,7 +91,7 @@ def project(
     exit_now(0)
 
 
-def _project(settings: WorkerSettings, from_time: datetime | None, lifecycle: Lifecycle, console: Console) -> Account:
+def _project(settings: WorkerSettings, from_time: datetime | None, lifecycle: Lifecycle, console: Console) -> Projected:
     began_s, now_ms = time.monotonic(), int(time.time() * 1_000)
     metrics = Metrics()
     cache = RedisVerdictCache(connect(settings.redis, timeout_s=_REDIS_TIMEOUT_S), settings.redis, metrics)
@@ -113,14 +113,14 @@ def _project(settings: WorkerSettings, from_time: datetime | None, lifecycle: Li
     return account
 
 
-def _begun(settings: WorkerSettings, from_time: datetime | None, complete_from_ms: int, now_ms: int) -> Account:
+def _begun(settings: WorkerSettings, from_time: datetime | None, complete_from_ms: int, now_ms: int) -> Projected:
     """Decide where to begin.
 
     Raises:
         SettingsError: dead letters of the time that is asked for were deleted.
     """
     if from_time is None:
-        return Account(max(now_ms - settings.redis.ttl_s * 1_000, complete_from_ms), complete_from_ms)
+        return Projected(max(now_ms - settings.redis.ttl_s * 1_000, complete_from_ms), complete_from_ms)
     from_ms = int(from_time.timestamp() * 1_000)
     if from_ms < complete_from_ms:
         first = datetime.fromtimestamp(complete_from_ms / 1_000, UTC)
@@ -129,7 +129,7 @@ def _begun(settings: WorkerSettings, from_time: datetime | None, complete_from_m
             f"{first.isoformat(timespec='milliseconds')} were deleted, and with them the word that a chat's verdict no "
             "longer holds; expected that time or a later one; leave the option away for the earliest"
         )
-    return Account(from_ms, complete_from_ms)
+    return Projected(from_ms, complete_from_ms)
 
 
 class _Shown:

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-Place = tuple[str, int, int]
-"""Topic, partition and offset of an output record."""
+from worker.record import Place
 
 
 class Versions(NamedTuple):

@@ -21,7 +21,7 @@ from worker.kafka.config import consumer_config
 from worker.kafka.partition_range import PartitionRange
 from worker.kafka.topic_scan import ScannedRecord, scan
 from worker.process.metrics import Metrics
-from worker.project.account import Account
+from worker.project.account import Projected
 from worker.project.merge import NewestOutcomes, Outcome
 from worker.project.read import UnreadableOutcome, outcome_of_dead_letter, outcome_of_verdict
 from worker.settings.redis import OnRejected
@@ -59,7 +59,7 @@ class Projection:
         settings: WorkerSettings,
         cache: RedisVerdictCache,
         metrics: Metrics,
-        account: Account,
+        account: Projected,
         *,
         stop: Callable[[float], bool],
         progressed: Progressed,

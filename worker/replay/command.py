@@ -29,7 +29,7 @@ from worker.replay.plan.request import REPLAY_ID
 from worker.replay.plan.selection import Selection
 from worker.replay.report.account import print_report
 from worker.replay.report.html import write_html
-from worker.replay.run.assembly import Standing, prepare
+from worker.replay.run.assembly import ReplaySetup, prepare
 from worker.replay.run.replay_run import run_replay
 from worker.settings.options import ConfigOption, parse_time
 from worker.settings.source import usable_settings
@@ -151,11 +151,11 @@ def _run(settings: WorkerSettings, choices: Choices, *, dry_run: bool) -> None:
     look_for_cycles_rarely()
     give_back_large_blocks()
     try:
-        standing = prepare(settings, choices, lifecycle, console)
+        setup = prepare(settings, choices, lifecycle, console)
         if dry_run:
-            _print_line(_dry_run(standing))
+            _print_line(_dry_run(setup))
             return
-        report = run_replay(standing)
+        report = run_replay(setup)
         print_report(report, console)
         if choices.report is not None:
             write_html(report, choices.report)
@@ -177,11 +177,11 @@ def _print_line(line: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _dry_run(standing: Standing) -> dict[str, Any]:
-    settings, choices = standing.settings, standing.choices
-    request = standing.request
+def _dry_run(setup: ReplaySetup) -> dict[str, Any]:
+    settings, choices = setup.settings, setup.choices
+    request = setup.request
     store = open_plan_store(settings.kafka, transactional_id="")
-    planner = Planner(standing.admin, store, old_verdict_topic="", timeout_s=standing.timeout_s)
+    planner = Planner(setup.admin, store, old_verdict_topic="", timeout_s=setup.timeout_s)
     plan = planner.draft(choices.replay_id, request.model_copy(update={"changes_topic": None}), store.read())
     store.close()
     selection = Selection.of(request, choices.chat_ids)
@@ -189,7 +189,7 @@ def _dry_run(standing: Standing) -> dict[str, Any]:
     counted, is_whole = count(steps, plan, selection, limit_s=_COUNT_S)
     metrics = Metrics()
     cache = make_cache(settings, metrics)
-    predictor = build_predictor(standing.loaded, settings.model)
+    predictor = build_predictor(setup.loaded, settings.model)
     answer = estimate(
         counted,
         is_whole=is_whole,

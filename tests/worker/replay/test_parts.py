@@ -30,7 +30,7 @@ from worker.replay.run.assembly import prepare
 from worker.replay.run.group_state import GroupState, finished_state
 from worker.replay.run.monitor import Lines
 from worker.replay.run.old_verdicts import OldVerdicts
-from worker.replay.run.publisher import Comparison
+from worker.replay.run.publisher import ChangeFinder
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.model import ModelSettings
 from worker.settings.redis import OnRejected
@@ -114,7 +114,7 @@ def test_a_verdict_that_says_something_else_is_counted_and_becomes_a_change() ->
     old = OldVerdicts([SPAN], "r1")
     for offset in range(10, 14):
         old.add(verdict_bytes(offset, code="F", decision=Decision.ALLOW))
-    comparison = Comparison(old, "verdict-changes")
+    comparison = ChangeFinder(old, "verdict-changes")
     total, changes = Outcomes(), []
     for offset, code, decision in [
         (10, "F", Decision.ALLOW),

@@ -20,7 +20,7 @@ from worker.record import Rejection, Row
 from worker.replay.report.tally import Tally
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.progress import PartitionProgress, Progress, mark_batch
-from worker.replay.run.publisher import Comparison, ReplayPublisher
+from worker.replay.run.publisher import ChangeFinder, ReplayPublisher
 from worker.verdict_builder import VerdictBuilder
 
 PLACE = ("chat-events", 0)
@@ -38,7 +38,7 @@ class Replay:
         comparison: What the verdicts are compared with; changes go to its topic.
     """
 
-    def __init__(self, broker: Broker, comparison: Comparison | None) -> None:
+    def __init__(self, broker: Broker, comparison: ChangeFinder | None) -> None:
         self._broker = broker
         self.topics = replace(TOPICS, verdicts=unique("verdicts"), dead_letters=unique("dlq"))
         broker.create_topics({PLACE[0]: 1, self.topics.verdicts: 1, self.topics.dead_letters: 1, CHANGES: 1})
@@ -97,17 +97,17 @@ def rejected(offset: int) -> Row:
 
 
 @pytest.fixture
-def comparison() -> Comparison:
+def comparison() -> ChangeFinder:
     """Return a comparison with `allow` on the records 0 to 2."""
     old = OldVerdicts([SPAN], "r1")
     for offset in range(3):
         verdict = judged(offset, replay_id=None).verdict
         assert verdict is not None
         old.add(encode_verdict(verdict))
-    return Comparison(old, CHANGES)
+    return ChangeFinder(old, CHANGES)
 
 
-def test_the_tally_of_a_batch_is_committed_with_its_offset(twin: TwinBroker, comparison: Comparison) -> None:
+def test_the_tally_of_a_batch_is_committed_with_its_offset(twin: TwinBroker, comparison: ChangeFinder) -> None:
     """It counts verdicts, dead letters and changes up to just that offset."""
     replay = Replay(twin, comparison)
     assert replay.commit([judged(0), judged(1, Decision.BLOCK)]).outcomes == Outcomes(2, 0, 2, 1, {}, {"ab": 1})
@@ -123,7 +123,7 @@ def test_without_a_comparison_verdicts_and_dead_letters_are_counted(twin: TwinBr
 
 
 def test_what_was_just_encoded_is_never_parsed(
-    twin: TwinBroker, comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+    twin: TwinBroker, comparison: ChangeFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The verdict is at hand."""
     monkeypatch.setattr("worker.outcome_encoding.encode_verdict", lambda _: b"no JSON at all")
@@ -133,7 +133,7 @@ def test_what_was_just_encoded_is_never_parsed(
     assert [message.value() for message in replay.verdicts] == [b"no JSON at all"] * 2
 
 
-def test_a_change_says_of_the_new_verdict_what_the_verdict_says(twin: TwinBroker, comparison: Comparison) -> None:
+def test_a_change_says_of_the_new_verdict_what_the_verdict_says(twin: TwinBroker, comparison: ChangeFinder) -> None:
     """Both are committed in one transaction, and readers join them by the id."""
     replay = Replay(twin, comparison)
     replay.commit([judged(1, Decision.BLOCK)])
@@ -147,7 +147,7 @@ def test_a_change_says_of_the_new_verdict_what_the_verdict_says(twin: TwinBroker
     assert judged_as.key() == changed.key() == b"chat-1"
 
 
-def test_a_partition_that_was_taken_away_is_not_committed(twin: TwinBroker, comparison: Comparison) -> None:
+def test_a_partition_that_was_taken_away_is_not_committed(twin: TwinBroker, comparison: ChangeFinder) -> None:
     """Its next owner has its own tally."""
     replay = Replay(twin, comparison)
     replay.progress.clear()

@@ -29,7 +29,7 @@ from worker.replay.plan.selection import Selection
 from worker.replay.run.group_state import GroupState, read_group_state
 from worker.replay.run.monitor import Monitor, display_for
 from worker.replay.run.progress import Progress
-from worker.replay.run.publisher import Comparison, ReplayPublisher
+from worker.replay.run.publisher import ChangeFinder, ReplayPublisher
 from worker.replay.run.range_consumer import RangeConsumer
 from worker.replay.run.replay_cache import ReplayCache
 from worker.replay.run.throttle import LagGuard, RateLimit
@@ -38,7 +38,7 @@ from worker.wiring import make_cache, make_publisher, serve_health
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReplaySetup:
     """What all parts of one replay process share."""
 
     live: WorkerSettings
@@ -61,13 +61,13 @@ class Standing:
         return read_group_state(self.admin, self.settings.kafka.group_id, plan, timeout_s=self.timeout_s)
 
 
-def _as_written(cache: VerdictCache, standing: Standing) -> VerdictCache:
+def _as_written(cache: VerdictCache, setup: ReplaySetup) -> VerdictCache:
     """Return the cache as the replay may write it."""
-    is_written = writes_cache(standing.live, standing.choices)
-    return ReplayCache(cache, standing.settings.redis.ttl_s if is_written else None)
+    is_written = writes_cache(setup.live, setup.choices)
+    return ReplayCache(cache, setup.settings.redis.ttl_s if is_written else None)
 
 
-def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, console: Console) -> Standing:
+def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, console: Console) -> ReplaySetup:
     """Load the model and check the topics.
 
     Raises:
@@ -84,14 +84,14 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
         others |= {request.changes_topic: WRITE, live.kafka.verdict_topic: READ}
     topics = check_topics(admin, settings.kafka, inputs=request.topics, others=others)
     check_is_compacted(admin, settings.kafka.replay_topic, timeout_s=settings.kafka.request_timeout_s)
-    return Standing(live, settings, choices, loaded, request, admin, topics, lifecycle, console)
+    return ReplaySetup(live, settings, choices, loaded, request, admin, topics, lifecycle, console)
 
 
 @dataclass(frozen=True)
 class Extras:
     """What a replay adds to the live worker's loop."""
 
-    comparison: Comparison | None
+    comparison: ChangeFinder | None
     rate: RateLimit | None
     guard: LagGuard | None
     on_done: Callable[[], None]
@@ -106,16 +106,16 @@ class _KafkaSide:
     progress: Progress
 
 
-def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: Extras) -> WorkerLoop:
+def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: Extras) -> WorkerLoop:
     """Return the loop of this process; what it opens closes with the stack.
 
     Raises:
         Fatal: Kafka cannot be worked with.
     """
-    settings, lifecycle = standing.settings, standing.lifecycle
+    settings, lifecycle = setup.settings, setup.lifecycle
     metrics = Metrics()
     # The policy of the plan, whatever the file says by now.
-    predictor = build_predictor(standing.loaded, settings.model, replay_id=plan.replay_id)
+    predictor = build_predictor(setup.loaded, settings.model, replay_id=plan.replay_id)
     metrics.model_info.labels(*predictor.labels).set(1)
     cache = make_cache(settings, metrics)
     stack.callback(cache.close)
@@ -124,7 +124,7 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
         metrics=metrics,
         probe=lambda: probe(settings.kafka),
     )
-    kafka = _kafka_side(standing, plan, stack, extras, metrics=metrics, reachability=reachability)
+    kafka = _kafka_side(setup, plan, stack, extras, metrics=metrics, reachability=reachability)
     serve_health(
         settings=settings,
         stack=stack,
@@ -135,22 +135,22 @@ def build_loop(standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: E
     )
     return WorkerLoop(
         consumer=kafka.consumer,
-        cache=_as_written(cache, standing),
+        cache=_as_written(cache, setup),
         predictor=lambda: predictor,
         publisher=kafka.publisher,
         commits=kafka.commits,
-        topics=standing.topics,
+        topics=setup.topics,
         limits=settings.codec,
         batch_size=BatchSize(settings.batch),
         max_batch_bytes=settings.batch.max_bytes,
         metrics=metrics,
         stopping=lifecycle.stopping,
-        beat=_beat(standing, plan, stack, extras, kafka.progress),
+        beat=_beat(setup, plan, stack, extras, kafka.progress),
     )
 
 
 def _kafka_side(
-    standing: Standing,
+    setup: ReplaySetup,
     plan: ReplayPlan,
     stack: ExitStack,
     extras: Extras,
@@ -158,10 +158,10 @@ def _kafka_side(
     metrics: Metrics,
     reachability: Reachability,
 ) -> _KafkaSide:
-    settings = standing.settings
+    settings = setup.settings
     commits, progress = CommitPipeline(background=True), Progress()
     client = open_group_consumer(settings.kafka, reachability.on_error, reports_ends=True)
-    inner = make_publisher(settings, client, standing.topics, reachability)
+    inner = make_publisher(settings, client, setup.topics, reachability)
     if not isinstance(inner, TransactionalPublisher):
         raise Fatal("a replay without transactions; expected exactly-once delivery; this is a bug")
     publisher = ReplayPublisher(inner, progress, extras.comparison)
@@ -169,18 +169,18 @@ def _kafka_side(
     consumer = RangeConsumer(
         client,
         plan=plan,
-        selection=Selection.of(plan.request, standing.choices.chat_ids),
+        selection=Selection.of(plan.request, setup.choices.chat_ids),
         progress=progress,
         wait_commit=commits.wait,
         rate=extras.rate,
         guard=extras.guard,
-        stopping=standing.lifecycle.stopping,
+        stopping=setup.lifecycle.stopping,
         publisher=publisher,
         settings=settings.kafka,
         metrics=metrics,
         reachability=reachability,
         settle=commits.settle,
-        assignment_check=assignment_check_of(standing.admin, settings.kafka),
+        assignment_check=assignment_check_of(setup.admin, settings.kafka),
     )
     stack.callback(consumer.close)
     stack.callback(commits.close)
@@ -188,7 +188,7 @@ def _kafka_side(
 
 
 def _beat(
-    standing: Standing, plan: ReplayPlan, stack: ExitStack, extras: Extras, progress: Progress
+    setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: Extras, progress: Progress
 ) -> Callable[[], None]:
     """Return what the loop calls once per turn: it looks at the whole replay now and then."""
 
@@ -198,14 +198,14 @@ def _beat(
             extras.rate.share = max(1, n_mine) / max(1, n_open)
         if state.is_complete:
             extras.on_done()
-            standing.lifecycle.stopping.set()
+            setup.lifecycle.stopping.set()
 
-    display = display_for(standing.console)
+    display = display_for(setup.console)
     stack.callback(display.close)
-    monitor = Monitor(lambda: standing.look(plan), display, on_state)
+    monitor = Monitor(lambda: setup.look(plan), display, on_state)
 
     def beat() -> None:
-        standing.lifecycle.beat()
+        setup.lifecycle.beat()
         monitor.tick()
 
     return beat

@@ -13,7 +13,7 @@ from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.progress import Progress
 
 
-class Comparison:
+class ChangeFinder:
     """Compares new verdicts with old ones.
 
     Args:
@@ -74,7 +74,7 @@ class ReplayPublisher:
         self,
         inner: TransactionalPublisher,
         progress: Progress,
-        comparison: Comparison | None,
+        comparison: ChangeFinder | None,
     ) -> None:
         self._inner = inner
         self._progress = progress

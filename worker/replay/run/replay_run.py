@@ -16,35 +16,33 @@ from worker.replay.plan.plan_store import PlanStore, open_plan_store
 from worker.replay.plan.planning import Planner
 from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
 from worker.replay.report.account import Report
-from worker.replay.run.assembly import Extras, Standing, build_loop
+from worker.replay.run.assembly import Extras, ReplaySetup, build_loop
 from worker.replay.run.group_state import GroupState, finished_state
 from worker.replay.run.old_verdicts import OldVerdicts
-from worker.replay.run.publisher import Comparison
+from worker.replay.run.publisher import ChangeFinder
 from worker.replay.run.throttle import LagGuard, RateLimit
 
 log = structlog.get_logger()
 
 
-def run_replay(standing: Standing) -> Report:
+def run_replay(setup: ReplaySetup) -> Report:
     """Run until every partition has reached its end, or until the lifecycle says stop; return the account.
 
     Raises:
         Fatal: Kafka cannot be worked with; what is committed stays, and the replay can be run again.
         SettingsError: the replay id stands for another replay.
     """
-    settings, choices = standing.settings, standing.choices
-    store = open_plan_store(settings.kafka, transactional_id=f"{standing.live.kafka.group_id}.replay-plans")
-    planner = Planner(
-        standing.admin, store, old_verdict_topic=standing.live.kafka.verdict_topic, timeout_s=standing.timeout_s
-    )
-    stored = planner.fix(choices.replay_id, standing.request)
+    settings, choices = setup.settings, setup.choices
+    store = open_plan_store(settings.kafka, transactional_id=f"{setup.live.kafka.group_id}.replay-plans")
+    planner = Planner(setup.admin, store, old_verdict_topic=setup.live.kafka.verdict_topic, timeout_s=setup.timeout_s)
+    stored = planner.fix(choices.replay_id, setup.request)
     plan = stored.plan
     log.info("replay_planned", replay_id=plan.replay_id, n_offsets=plan.n_offsets, n_partitions=len(plan.ranges))
-    if stored.notes is None and not _look(standing, plan).is_complete:
-        _judge(standing, plan)
+    if stored.notes is None and not _look(setup, plan).is_complete:
+        _judge(setup, plan)
     report = partial(Report, allow_lost=choices.allow_lost, n_partitions_added=planner.n_added(plan))
     if stored.notes is None:
-        state = _look(standing, plan)
+        state = _look(setup, plan)
         if not state.is_complete:
             return report(state)
         stored = _finish(store, plan, state)
@@ -52,9 +50,9 @@ def run_replay(standing: Standing) -> Report:
     return report(finished_state(stored))
 
 
-def _look(standing: Standing, plan: ReplayPlan) -> GroupState:
-    with fatal_while(f"reading the replay's committed offsets, group {standing.settings.kafka.group_id}"):
-        return standing.look(plan)
+def _look(setup: ReplaySetup, plan: ReplayPlan) -> GroupState:
+    with fatal_while(f"reading the replay's committed offsets, group {setup.settings.kafka.group_id}"):
+        return setup.look(plan)
 
 
 def _finish(store: PlanStore, plan: ReplayPlan, state: GroupState) -> StoredReplay:
@@ -65,29 +63,29 @@ def _finish(store: PlanStore, plan: ReplayPlan, state: GroupState) -> StoredRepl
     )
 
 
-def _old_verdicts(standing: Standing, plan: ReplayPlan) -> OldVerdicts | None:
+def _old_verdicts(setup: ReplaySetup, plan: ReplayPlan) -> OldVerdicts | None:
     """Read what the verdict topic said before the plan; None where the lifecycle says stop."""
     old = OldVerdicts(plan.ranges, plan.replay_id)
-    config = consumer_config(standing.settings.kafka)
-    for records in scan(config, plan.old_verdicts, timeout_s=standing.settings.kafka.unreachable_exit_s):
-        if standing.lifecycle.stopping.is_set():
+    config = consumer_config(setup.settings.kafka)
+    for records in scan(config, plan.old_verdicts, timeout_s=setup.settings.kafka.unreachable_exit_s):
+        if setup.lifecycle.stopping.is_set():
             return None
-        standing.lifecycle.beat()
+        setup.lifecycle.beat()
         for record in records:
             old.add(record.value)
     log.info("old_verdicts_read", n_known=old.n_known)
     return old
 
 
-def _guard(standing: Standing) -> LagGuard | None:
-    if not standing.choices.low_priority:
+def _guard(setup: ReplaySetup) -> LagGuard | None:
+    if not setup.choices.low_priority:
         return None
     # On one machine the live workers go first; across machines the lag decides.
     go_behind_live_workers()
-    kafka = standing.live.kafka
+    kafka = setup.live.kafka
 
     def lag() -> int | None:
-        return group_lag(standing.admin, kafka.group_id, kafka.input_topic, timeout_s=standing.timeout_s)
+        return group_lag(setup.admin, kafka.group_id, kafka.input_topic, timeout_s=setup.timeout_s)
 
     with fatal_while(f"reading the live workers' lag, group {kafka.group_id}"):
         if lag() is None:
@@ -95,24 +93,24 @@ def _guard(standing: Standing) -> LagGuard | None:
                 f"--priority low: group {kafka.group_id} has never committed an offset of {kafka.input_topic}"
                 "; expected the live workers' group; check MODERATION_KAFKA__GROUP_ID and MODERATION_KAFKA__INPUT_TOPIC"
             )
-    return LagGuard(lambda: lag() or 0, max_lag=standing.choices.max_live_lag)
+    return LagGuard(lambda: lag() or 0, max_lag=setup.choices.max_live_lag)
 
 
-def _judge(standing: Standing, plan: ReplayPlan) -> None:
+def _judge(setup: ReplaySetup, plan: ReplayPlan) -> None:
     """Run the worker's loop over the plan's ranges."""
     comparison = None
     if plan.request.changes_topic is not None:
-        old = _old_verdicts(standing, plan)
+        old = _old_verdicts(setup, plan)
         if old is None:
             return
-        comparison = Comparison(old, plan.request.changes_topic)
-    guard = _guard(standing)
-    rate = None if standing.choices.rate is None else RateLimit(standing.choices.rate)
+        comparison = ChangeFinder(old, plan.request.changes_topic)
+    guard = _guard(setup)
+    rate = None if setup.choices.rate is None else RateLimit(setup.choices.rate)
     done = threading.Event()
     with ExitStack() as stack:
-        loop = build_loop(standing, plan, stack, Extras(comparison, rate, guard, done.set))
+        loop = build_loop(setup, plan, stack, Extras(comparison, rate, guard, done.set))
         try:
             loop.run()
         finally:
             if not done.is_set():
-                standing.lifecycle.must_end_in_time()
+                setup.lifecycle.must_end_in_time()
