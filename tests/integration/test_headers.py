@@ -64,7 +64,10 @@ def test_an_outcome_carries_the_trace_of_its_event(
     replays.run(KAFKA__FORWARD_HEADERS="x-tenant")
     for record in replays.records():
         source = orjson.loads(record.value or b"")["source"]
-        assert record.headers == {"traceparent": expected[source["partition"], source["offset"]], "x-tenant": "t1"}
+        assert record.headers == {
+            "traceparent": expected[source["topic"], source["partition"], source["offset"]],
+            "x-tenant": "t1",
+        }
     # What the first replay dead-lettered is among what is redriven.
     replays.run("--redrive", replay_id="redrive", KAFKA__FORWARD_HEADERS="x-tenant")
     letters = [record for record in replays.records(topics.dead_letters) if record.headers.keys() >= OWN]
