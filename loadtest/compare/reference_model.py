@@ -30,7 +30,7 @@ def reference_model(python: Path) -> Path:
     Raises:
         LoadTestError: it cannot be built.
     """
-    sources = [_REPOSITORY / "training_pipeline" / f"{name}.py" for name in _RECIPE]
+    sources = [_REPOSITORY / "training_pipeline" / "graph" / f"{name}.py" for name in _RECIPE]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     cache = user_cache_path("verdictstream") / "loadtest-reference"
     path = cache / f"distilbert-base-int8-{digest}.onnx"

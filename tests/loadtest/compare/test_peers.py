@@ -10,6 +10,7 @@ from loadtest.chats import SAMPLE_CHATS, ChatPool
 from loadtest.compare.peer_environment import peer_python, versions
 from loadtest.compare.peer_run import PEERS, Peer, PeerSetup, time_peer
 from loadtest.compare.sessions import evenly_spaced
+from loadtest.services import Services
 from model import Classifier, RowFailed, load_bundle
 from schemas import DEFAULT_POLICY, CodecLimits, conversation_turns, decode_chat_event
 
@@ -49,7 +50,7 @@ def test_a_peer_judges_every_chat_once_and_names_the_classifiers_category(
     setup = PeerSetup(peer_python(), bundle_path, n_threads=2, n_partitions=N_PARTITIONS)
     warm_up = [ChatPool(pool.conversations, "warm").outgoing(i, i) for i in range(2)]
     events = [pool.outgoing(i, i) for i in range(N_CHATS)]
-    timed = time_peer(peer, setup, stack.bootstrap_servers, events, warm_up, run_id=pool.run_id)
+    timed = time_peer(peer, setup, Services(stack.bootstrap_servers, None), events, warm_up, run_id=pool.run_id)
     # A lost or repeated verdict is an error of the timed run itself.
     assert timed.n_events == N_CHATS
     assert timed.categories == expected
