@@ -237,7 +237,7 @@ class Classifier:
             rule, n_windows = self.bundle.manifest.evidence.pieces, len(rows) - len(owners)
             pieces = probabilities[n_windows:]
             is_answered[n_windows:] |= self.bundle.first_stage.decides(pieces, rule.exit_margin)
-            if rule.transformer_pieces is not None:
+            if rule.transformer_pieces is not None and self.bundle.first_stage.answers_alone:
                 suspicion = np.where(is_answered[n_windows:], -1.0, self.bundle.first_stage.suspicion(pieces))
                 is_answered[n_windows:] |= ~most_suspicious(owners, suspicion, rule.transformer_pieces)
         for index in np.flatnonzero(is_answered):

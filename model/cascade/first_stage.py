@@ -53,6 +53,11 @@ class FirstStage:
         scores: FloatArray = (sums / norms[:, None] + np.array(self.fields.intercept)).astype(np.float32)
         return scores if self.network is None else scores + self.network.logits(rows)
 
+    @property
+    def answers_alone(self) -> bool:
+        """Whether it ever answers without the transformer."""
+        return self.fields.exit_from is not None
+
     def answers(self, logits: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
         """Return which rows it answers alone, bool [n_rows], and its probabilities, float32 [n_rows, 13]."""
         probabilities = softmax(logits)

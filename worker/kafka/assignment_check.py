@@ -38,7 +38,8 @@ Source: Kafka's broker settings, `group.consumer.max.heartbeat.interval.ms`.
 WAITS_S: Final = 30.0
 """How long partitions may be meant for a member and not given. Their owner gives them up after its batch. Where it
 did and the coordinator never heard of it, nobody reads them until a member joins again and so moves the group's epoch.
-A dead owner's are free after the session time-out, 45 s: for those one rejoin of a second is spent in vain.
+A dead owner's are free after the session time-out, 45 s, and a stalled one's after its batch, 90 s at worst: for those
+rejoins of a second each are spent in vain.
 """
 
 Partitions = frozenset[tuple[str, int]]

@@ -161,6 +161,18 @@ def test_few_pieces_of_a_long_chat_reach_the_transformer(bundle: Bundle, whole: 
     assert found.judgement.decision is not Decision.ALLOW
 
 
+def test_a_first_stage_that_never_answers_alone_leaves_every_piece_to_the_transformer(bundle: Bundle) -> None:
+    """Nothing says how sure it is, and the account of what it spares compares with it switched off."""
+    stage = bundle.first_stage
+    assert stage is not None
+    silent = replace(bundle, first_stage=replace(stage, fields=stage.fields.model_copy(update={"exit_from": None})))
+    few = RULE.model_copy(update={"pieces": PieceRule(transformer_pieces=1)})
+    classifier = Classifier(with_pieces(silent, few), DEFAULT_POLICY, n_threads=1)
+    _, cost = classifier.classify([[Turn(Role.USER, f"{FILLER * 3}\n\n{BANNED}\n\n{FILLER * 2}{BANNED}")]])
+    assert cost.n_pieces > 1
+    assert cost.n_pieces_first_stage == 0
+
+
 def test_what_was_not_read_is_said_and_not_allowed(whole: Classifier) -> None:
     """Review at best: nobody has looked at the rest."""
     found = classify(whole, FILLER * 400)

@@ -19,6 +19,12 @@ from training_pipeline.quality.evaluate import classify_all
 REPORTS = Path(__file__).parents[3] / "training_pipeline" / "reports"
 
 
+def test_the_shipped_bundle_is_the_one_that_its_report_measured(classifier: Classifier) -> None:
+    """Its digest stands in every verdict id and cached verdict: with one byte more, all of them are another model's."""
+    report = ProbeReport.model_validate_json((REPORTS / "probes-default-1.4.0.json").read_bytes())
+    assert classifier.bundle.digest == report.identity.digest
+
+
 def test_the_shipped_bundle_holds_its_rates(probes: ProbeSet, classifier: Classifier) -> None:
     """Figures of 1.4.0, with a chat or two of slack for other processors; a later bundle may only be better."""
     measured = probes.of("measure").kind("look_alike", "banned")

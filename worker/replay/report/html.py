@@ -11,7 +11,8 @@ from rich.table import Table
 from worker.errors import SettingsError
 from worker.replay.report.account import Report, print_report
 
-_COLUMNS: Final = 200
+_COLUMNS: Final = 400
+"""Wider than any topic name (249 characters) beside its numbers, so that no cell is cut."""
 
 
 def write_html(report: Report, path: Path) -> None:
