@@ -37,8 +37,15 @@ PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 test: setup setup-training  ## the whole test suite, real Kafka and Redis included
 	@$(PYTEST)
 
-test-unit: setup  ## what needs no service and no torch; a minute
-	@$(PYTEST) -m unit --hypothesis-profile=quick $(addprefix --ignore=tests/,integration consumers training_pipeline)
+# In two processes, one for the worker's tests; each has its own summary.
+UNIT := $(PYTEST) -m unit --hypothesis-profile=quick -p no:cacheprovider
+WORKER_TESTS := tests/worker tests/broker_twin
+OTHER_FOLDERS := $(addprefix --ignore=,$(WORKER_TESTS) $(addprefix tests/,integration consumers training_pipeline))
+
+test-unit: setup  ## what needs no service and no torch; a minute on two CPUs
+	@mkdir -p work; $(UNIT) $(WORKER_TESTS) > work/unit-worker.txt 2>&1 & worker=$$!; \
+	$(UNIT) $(OTHER_FOLDERS); other_failed=$$?; \
+	wait $$worker; worker_failed=$$?; cat work/unit-worker.txt; exit $$((other_failed | worker_failed))
 
 test-serving: setup  ## all that needs no torch
 	@$(PYTEST) -m "not training and not consumers" --ignore=tests/training_pipeline

@@ -1,140 +1,37 @@
-"""Command line of the training pipeline: from labelled chats to a bundle.
+"""Command line of the training pipeline; the commands are in `command_line`.
 
-Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the data, the run or the bundle is refused.
+Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the data, the run or the bundle is refused, or the training
+extra is not installed.
 """
 
 import sys
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
-from rich.console import Console
 
-from model import BundleError, PolicyError, available_cpus
-from model.evidence.pieces import FEW_PIECES
-from training_pipeline.bundle.export import ExportRequest, export_bundle
-from training_pipeline.bundle.scaling_fit import ScalingKind
-from training_pipeline.cascade.early_exit_fit import EarlyExitOptions
-from training_pipeline.cascade.first_stage_fit import FirstStageOptions
-from training_pipeline.data.commands import app as data_app
-from training_pipeline.distil.commands import app as distil_app
-from training_pipeline.encoder.files import resolve_encoder
-from training_pipeline.graph.parity import print_parity
-from training_pipeline.languages.files import DEFAULT_LANGUAGES
-from training_pipeline.options import (
-    BundleOutOption,
-    DataOption,
-    EvaluationOption,
-    ManifestProbesOption,
-    ThreadsOption,
-    print_bundle,
-    print_json,
-)
-from training_pipeline.probes.commands import app as probes_app
-from training_pipeline.recipe.commands import app as recipe_app
-from training_pipeline.release.commands import app as release_app
-from training_pipeline.report.commands import app as report_app
-from training_pipeline.train.commands import app as train_app
-from training_pipeline.train.run_folder import encoder_of
+from model import BundleError, PolicyError
 
-EXIT_UNEXPECTED: Final = 1
 EXIT_REFUSED: Final = 3
-
-app = typer.Typer(
-    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
-
-app.add_typer(train_app)
-app.add_typer(distil_app)
-
-RunOption = Annotated[Path, typer.Option("--run", exists=True, file_okay=False, help="Folder that `train` wrote.")]
-EpochOption = Annotated[
-    int, typer.Option("--epoch", min=0, help="Checkpoint to use; 0 takes the run's choice, see best.json.")
-]
-EncoderOption = Annotated[
-    str | None,
-    typer.Option("--encoder", help="Encoder of the run, as of `train`.", show_default="the run's own"),
-]
-
-
-@app.command()
-def calibrate(*, run: RunOption, data: DataOption, encoder: EncoderOption = None, threads: ThreadsOption = 0) -> None:
-    """Compare a run's checkpoints on its held-out chats, as they would be served (INT8), without touching a dev set."""
-    from training_pipeline.train.checkpoints import compare_checkpoints, print_checkpoints  # noqa: PLC0415
-
-    rows = compare_checkpoints(run, data, _encoder(encoder) or encoder_of(run), n_threads=threads or available_cpus())
-    print_checkpoints(rows, Console())
-    print_json({"checkpoints": rows})
-
-
-@app.command()
-def export(
-    *,
-    run: RunOption,
-    data: DataOption,
-    out: BundleOutOption,
-    name: Annotated[str, typer.Option(help="Name of the bundle.")],
-    version: Annotated[str, typer.Option(help="Dotted version of the bundle.")],
-    evaluation: EvaluationOption = None,
-    probes: ManifestProbesOption = None,
-    epoch: EpochOption = 0,
-    encoder: EncoderOption = None,
-    scaling: Annotated[
-        ScalingKind, typer.Option(help="What calibrates the logits; auto decides by cross-validated likelihood.")
-    ] = ScalingKind.AUTO,
-    first_stage: Annotated[
-        bool, typer.Option("--first-stage/--no-first-stage", help="A first stage that answers what is easy.")
-    ] = True,
-    early_exits: Annotated[
-        bool, typer.Option("--early-exits/--no-early-exits", help="Exits between the transformer's layers.")
-    ] = True,
-    pieces: Annotated[
-        bool, typer.Option("--pieces/--no-pieces", help="Read whole messages and chats, in pieces (format 2).")
-    ] = True,
-    threads: ThreadsOption = 0,
-) -> None:
-    """Quantise and calibrate a checkpoint, measure it, and write a bundle. --data: the run's files, in its order."""
-    request = ExportRequest(
-        run=run,
-        data=data,
-        out=out,
-        name=name,
-        version=version,
-        evaluation=evaluation or (),
-        probes=probes,
-        epoch=epoch or None,
-        encoder=_encoder(encoder),
-        n_threads=threads or available_cpus(),
-        scaling=scaling,
-        first_stage=FirstStageOptions() if first_stage else None,
-        early_exits=EarlyExitOptions() if early_exits else None,
-        pieces=FEW_PIECES if pieces else None,
-        languages=DEFAULT_LANGUAGES if pieces else None,
-    )
-    metrics = export_bundle(request)
-    print_parity(metrics["parity"], Console(width=140))
-    print_bundle(out, metrics)
-
-
-app.add_typer(release_app)
-app.add_typer(recipe_app)
-# Registered after the stages above, so that `--help` lists the stages about the model first.
-app.add_typer(data_app)
-app.add_typer(report_app)
-app.add_typer(probes_app)
-
-
-def _encoder(name: str | None) -> Path | None:
-    return None if name is None else resolve_encoder(name)
 
 
 def main() -> None:
     """Run the command; turn refusals into one line and an exit code."""
     try:
+        # Not before, or a machine without the training extra would get a traceback in place of a remedy.
+        from training_pipeline.command_line import app  # noqa: PLC0415
+
         app()
+    except ModuleNotFoundError as error:
+        missing = (error.name or "a package").partition(".")[0]
+        refuse(f"{missing} is not installed; expected the training extra; run `make setup-training`")
     except (BundleError, PolicyError, ValueError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_REFUSED)
+        refuse(str(error))
+
+
+def refuse(cause: str) -> None:
+    """Say why a command ends, and end."""
+    typer.echo(f"error: {cause}", err=True)
+    sys.exit(EXIT_REFUSED)
 
 
 if __name__ == "__main__":

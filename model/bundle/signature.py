@@ -77,7 +77,10 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise BundleError(f"{path}: not a readable public key ({error}); expected an Ed25519 key in PEM") from error
+        raise BundleError(
+            f"{path}: not a readable public key ({error}); expected an Ed25519 public key in PEM; check the path, the "
+            "mount and its rights"
+        ) from error
     if not isinstance(key, Ed25519PublicKey):
         raise BundleError(f"{path}: holds a {type(key).__name__}; expected an Ed25519 public key in PEM")
     return key

@@ -8,7 +8,8 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["training_pipeline.__main__", "training_pipeline.bundle.export", "training_pipeline.quality.evaluate"]
+    "module",
+    ["training_pipeline.command_line", "training_pipeline.bundle.export", "training_pipeline.quality.evaluate"],
 )
 def test_torch_is_not_imported_before_it_is_needed(module: str) -> None:
     """Seconds of every `--help`, and 5 GB that `evaluate` of a bundle has no use for."""

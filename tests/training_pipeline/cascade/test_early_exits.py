@@ -17,7 +17,6 @@ from model.calibration import softmax
 from model.inference.session import OnnxSession
 from model.tokenization import TokenIds
 from schemas import DEFAULT_POLICY
-from training_pipeline.__main__ import app
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.cascade.add_exits import AddExitsRequest, add_exits
 from training_pipeline.cascade.early_exit_fit import (
@@ -29,6 +28,7 @@ from training_pipeline.cascade.early_exit_fit import (
     layers_of,
 )
 from training_pipeline.cascade.early_exit_graph import ExitHead, ExitRule, with_exits
+from training_pipeline.command_line import app
 from training_pipeline.encoder.classifier import EncoderClassifier
 from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.graph.onnx_graph import build_graph

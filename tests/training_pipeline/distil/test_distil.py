@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from model import load_bundle
 from model.windowing import Windowing
 from tests.training_pipeline.distil.teachers import CountingTeacher
-from training_pipeline.__main__ import app
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import split_chats
+from training_pipeline.command_line import app
 from training_pipeline.distil import soft_labels
 from training_pipeline.distil.soft_labels import write_soft_labels
 from training_pipeline.distil.student_chats import Mixing, write_student_chats

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from schemas import CODES
 from tests.training_pipeline.distil.teachers import CountingTeacher
-from training_pipeline.__main__ import app
+from training_pipeline.command_line import app
 from training_pipeline.distil.distil import DistilRequest, distil
 from training_pipeline.distil.soft_label_table import STEPS, TeacherName, in_steps, read_table, write_table
 from training_pipeline.distil.soft_labels import write_soft_labels

@@ -15,12 +15,12 @@ from model.bundle.thresholds import thresholds_for
 from model.evidence.pieces import PieceRule
 from model.evidence.rule import policy_scores
 from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role, Turn
-from training_pipeline.__main__ import app
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.cascade.add_exits import AddExitsRequest, add_exits
 from training_pipeline.chats.held_out import FITTING_RATIO
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import calibration_split, split_chats
+from training_pipeline.command_line import app
 from training_pipeline.evidence.add_pieces import AddPiecesRequest, add_pieces
 from training_pipeline.languages.files import DEFAULT_LANGUAGES
 from training_pipeline.quality.evaluate import predict

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from model.calibration import LogitScaling
 from model.windowing import Windowing
 from schemas import CODES
-from training_pipeline.__main__ import app
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.command_line import app
 from training_pipeline.graph.parity import MAX_ACCURACY_LOSS, parity_report
 
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from model.windowing import Windowing
 from schemas import CODES
-from training_pipeline.__main__ import app
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.command_line import app
 from training_pipeline.linear.linear_model import ANALYSERS, load_linear
 from training_pipeline.linear.linear_training import LinearOptions, fit, grouped_folds, read_out_of_fold
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from training_pipeline.__main__ import app
+from training_pipeline.command_line import app
 
 
 def test_the_command_writes_tables_json_and_a_page_without_scripts(small_folder: Path, tmp_path: Path) -> None:

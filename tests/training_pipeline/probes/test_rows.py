@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 
 from model.windowing import Windowing
 from schemas import CODES
-from training_pipeline.__main__ import app
 from training_pipeline.augment.identities import IDENTITIES, NEUTRAL
 from training_pipeline.chats.labelled_chats import read_labelled_chats
+from training_pipeline.command_line import app
 from training_pipeline.probes.probe import ProbeSet
 
 DATA = Path(__file__).parents[3] / "data"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from model.calibration import FloatArray, RiskCurves
 from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Policy
-from training_pipeline.__main__ import app
+from training_pipeline.command_line import app
 from training_pipeline.quality.guarantee import (
     ErrorKind,
     check_bundle,

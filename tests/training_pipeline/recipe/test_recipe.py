@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from model import load_bundle
 from tests.training_pipeline.conftest import SAMPLE_PATH
-from training_pipeline.__main__ import app
+from training_pipeline.command_line import app
 from training_pipeline.recipe.config import read_recipe
 from training_pipeline.recipe.recipe import Outcome, RecipeFailed, StageOutcome, run_recipe
 from training_pipeline.recipe.stages import STAGES

@@ -14,8 +14,8 @@ from model.bundle.manifest import MANIFEST_NAME
 from model.bundle.registry import POINTER_NAME, read_registry, served_bundle
 from model.bundle.signature import verify
 from tests.bundles import key_pair
-from training_pipeline.__main__ import app
 from training_pipeline.bundle.export import ExportRequest, export_bundle
+from training_pipeline.command_line import app
 from training_pipeline.release import promote as promotion
 from training_pipeline.release.gated_promotion import GateRefused, PromotionRequest, gated_promotion
 from training_pipeline.release.promote import promote, rollback

@@ -12,8 +12,8 @@ from model import DEFAULT_BUNDLE_PATH
 from schemas import CODES
 from tests.training_pipeline.data.completion_server import CompletionServer, completion, label
 from tests.training_pipeline.report.test_hub_model import save_classifier
-from training_pipeline.__main__ import app
 from training_pipeline.augment.evasion import KINDS
+from training_pipeline.command_line import app
 from training_pipeline.report.document import Evaluation, ModelComparison
 from training_pipeline.report.html import comparison_page, evaluation_page
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from model import Classification, Classifier, load_bundle
 from model.bundle.manifest import MANIFEST_NAME
 from schemas import CODES, DEFAULT_POLICY, Role, Turn
-from training_pipeline.__main__ import app
 from training_pipeline.bundle.export import ExportRequest, export_bundle
+from training_pipeline.command_line import app
 from training_pipeline.train import train
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.train import run_training

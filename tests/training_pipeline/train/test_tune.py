@@ -7,9 +7,9 @@ from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from model.windowing import Windowing
-from training_pipeline.__main__ import app
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import split_chats
+from training_pipeline.command_line import app
 from training_pipeline.train import tune
 from training_pipeline.train.config import TrainConfig, build_config
 
