@@ -237,6 +237,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows() -> None:
     """It is mailed around and opened from a disk."""
     page = render_html(Report(state()))
     assert "r&lt;1&gt;" in page
+    assert "<title>replay r&lt;1&gt;</title>" in page
     assert "r<1>" not in page
     assert re.search(r'<span style="color: #008000[^"]*">1\b', page), "a stricter decision is green"
     assert not any(word in page for word in ("<script", "src=", "http"))

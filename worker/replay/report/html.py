@@ -1,5 +1,6 @@
 """The account of a replay as one HTML file: the console's tables, without script, links or chat text."""
 
+import html
 import io
 from pathlib import Path
 from typing import Final
@@ -50,4 +51,5 @@ def render_html(report: Report) -> str:
     console = Console(record=True, file=io.StringIO(), width=_COLUMNS, highlight=False)
     console.print(table)
     print_report(report, console)
-    return console.export_html(inline_styles=True)
+    title = f"<head>\n<title>replay {html.escape(plan.replay_id)}</title>"
+    return console.export_html(inline_styles=True).replace("<head>", title, 1)
