@@ -113,6 +113,9 @@ def test_workers_that_come_and_go_under_load_lose_and_repeat_nothing(
 ) -> None:
     """F5 and F7: members join while transactions are open and leave in order; what they had in hand ends once."""
     workers = [start_worker(BATCH__MAX_RECORDS="40") for _ in range(2)]
+    # Or the first to own them all may leave nothing for the other.
+    for worker in workers:
+        worker.wait_until_it_owns_partitions()
     ledger.send(short_events(sample_chats, 1_500, n_chats=300))
     workers[0].wait_for("batch_done")
     guest = start_worker(BATCH__MAX_RECORDS="40")

@@ -189,7 +189,7 @@ def test_a_public_key_that_cannot_check_anything_is_refused_at_the_start(
     for path in (private, tmp_path / "nowhere"):
         text = refusal({"MODEL__PUBLIC_KEY_FILE": str(path)})
         assert "MODERATION_MODEL__PUBLIC_KEY_FILE" in text
-        assert "expected an Ed25519 key in PEM" in text
+        assert "expected an Ed25519 public key in PEM" in text
     monkeypatch.setattr(signature, "find_spec", lambda _: None)
     assert "pip install 'verdictstream[signing]'" in refusal({"MODEL__PUBLIC_KEY_FILE": str(public)})
 
