@@ -1,7 +1,6 @@
 """The cache that owes: what Redis refuses or loses is written later, from a thread of its own."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,33 +10,6 @@ from worker.cache.owing_cache import OwingCache
 from worker.errors import Fatal
 from worker.process.metrics import Metrics
 from worker.settings.redis import RedisSettings
-
-
-@pytest.fixture
-def server() -> Redis:
-    """Return a Redis that works."""
-    return Redis()
-
-
-@pytest.fixture
-def records() -> Input:
-    """Return the input topic."""
-    return Input()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    """Return metrics of this test."""
-    return Metrics()
-
-
-@pytest.fixture
-def cache(server: Redis, records: Input, metrics: Metrics) -> Iterator[OwingCache]:
-    """Return a cache that owes at most three chats."""
-    cache = OwingCache(server, RedisSettings(owed_max_chats=3), metrics, records)  # type: ignore[arg-type]
-    yield cache
-    server.refuses = False
-    cache.close()
 
 
 def test_what_is_refused_is_owed_at_once_and_written_later(cache: OwingCache, server: Redis, metrics: Metrics) -> None:

@@ -1,7 +1,6 @@
 """The cache that owes, between its threads, over long faults, and where rejections are not written."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,35 +8,6 @@ from tests.worker.cache.owing import Clock, Input, Redis, entry, eventually, rej
 from worker.cache.owed_entries import OwedRange
 from worker.cache.owed_writes import OwedWrites
 from worker.cache.owing_cache import OwingCache
-from worker.process.metrics import Metrics
-from worker.settings.redis import RedisSettings
-
-
-@pytest.fixture
-def server() -> Redis:
-    """Return a Redis that works."""
-    return Redis()
-
-
-@pytest.fixture
-def records() -> Input:
-    """Return the input topic."""
-    return Input()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    """Return metrics of this test."""
-    return Metrics()
-
-
-@pytest.fixture
-def cache(server: Redis, records: Input, metrics: Metrics) -> Iterator[OwingCache]:
-    """Return a cache that owes at most three chats."""
-    cache = OwingCache(server, RedisSettings(owed_max_chats=3), metrics, records)  # type: ignore[arg-type]
-    yield cache
-    server.refuses = False
-    cache.close()
 
 
 def test_where_rejections_leave_verdicts_alone_they_pay_no_debt_and_displace_none(
