@@ -4,21 +4,18 @@ A policy is data, not training: the same bundle serves a stricter or a looser po
 """
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     field_serializer,
     field_validator,
 )
 
+from schemas.dotted_version import DottedVersion
 from schemas.taxonomy import DEFAULT_BANNED, Category
-
-DottedVersion = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
-"""Dotted numbers, compared number by number (1.10 is newer than 1.9)."""
 
 
 class UncalibratedLanguages(StrEnum):

@@ -1,13 +1,195 @@
-"""The 13 conversation categories, their names and the default banned set.
+"""The taxonomy: the categories of one classifier, as data.
 
-Invariant: the codes, the names and the default banned set are written down here and nowhere else.
-Source: the categories of the Thrad.ai Conversation Classifiers.
+A bundle carries its taxonomy whole, so that a worker serves any. Those that ship are TOML files in `taxonomies/`.
 """
 
+import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache, cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from schemas.dotted_version import DottedVersion
+
+MAX_CATEGORIES: Final = 256
+SHIPPED_FOLDER: Final = Path(__file__).parent / "taxonomies"
+
+CategoryCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""Stands in verdicts, metrics, policies and training data."""
+
+TaxonomyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class TaxonomyError(ValueError):
+    """A taxonomy file is refused; the message says where, what was expected and what to do."""
+
+
+class TaxonomyRef(BaseModel):
+    """Which taxonomy a document speaks of."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: TaxonomyName
+    version: DottedVersion
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class TaxonomyCategory(BaseModel):
+    """One category."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: CategoryCode
+    name: str = Field(min_length=1, max_length=128, description="For people.")
+    description: str = Field(
+        default="",
+        max_length=8_000,
+        description="What belongs to it: annotators read it, and classifiers learn from it.",
+    )
+    banned: bool = Field(default=False, description="Whether the default policy bans it.")
+
+
+class Taxonomy(BaseModel):
+    """Categories in the order of the model's output columns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: TaxonomyName
+    version: DottedVersion
+    subject: str = Field(default="", max_length=1_000, description="What of a conversation is classified.")
+    rules: str = Field(default="", max_length=32_000, description="How annotators decide between categories.")
+    categories: tuple[TaxonomyCategory, ...] = Field(min_length=2, max_length=MAX_CATEGORIES)
+
+    @field_validator("categories")
+    @classmethod
+    def _codes_differ(cls, categories: tuple[TaxonomyCategory, ...]) -> tuple[TaxonomyCategory, ...]:
+        seen: dict[str, str] = {}
+        for category in categories:
+            folded = category.code.casefold()
+            if folded in seen:
+                raise ValueError(
+                    f"codes {seen[folded]!r} and {category.code!r} differ in nothing but case, if at all; "
+                    "expected each code once; rename one of them"
+                )
+            seen[folded] = category.code
+        return categories
+
+    @property
+    def ref(self) -> TaxonomyRef:
+        """Name and version as they stand in every verdict."""
+        return TaxonomyRef(name=self.name, version=self.version)
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """Codes in the order of the model's output columns."""
+        return tuple(category.code for category in self.categories)
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Names by code."""
+        return MappingProxyType({category.code: category.name for category in self.categories})
+
+    @cached_property
+    def columns(self) -> Mapping[str, int]:
+        """Output columns by code."""
+        return MappingProxyType({code: column for column, code in enumerate(self.codes)})
+
+    @cached_property
+    def banned(self) -> frozenset[str]:
+        """Codes that the default policy bans; empty where the taxonomy bans nothing."""
+        return frozenset(category.code for category in self.categories if category.banned)
+
+    def require(self, codes: frozenset[str], *, of: str) -> None:
+        """Raise TaxonomyError unless all codes are of this taxonomy.
+
+        Args:
+            codes: Codes that something names.
+            of: What names them, for the message.
+        """
+        if unknown := sorted(codes - set(self.codes)):
+            raise TaxonomyError(
+                f"{of} names {', '.join(map(repr, unknown))}; taxonomy {self.ref} has {', '.join(self.codes)}; "
+                "name its categories, or a policy of the other taxonomy"
+            )
+
+    @classmethod
+    def parse(cls, text: str, *, where: str) -> Self:
+        """Read a taxonomy from TOML.
+
+        Raises:
+            TaxonomyError: it is not TOML or not a taxonomy; one line for each fault.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise TaxonomyError(f"{where}: not TOML ({error}); expected name, version and [[categories]]") from error
+        except ValidationError as error:
+            faults = "\n".join(f"  {_place(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_url=False))
+            raise TaxonomyError(f"{where}: not a taxonomy:\n{faults}") from error
+
+
+def _place(path: tuple[int | str, ...]) -> str:
+    """Return where a fault is, categories counted from 1."""
+    parts = [f"{part + 1}" if isinstance(part, int) else part for part in path]
+    return ".".join(parts) or "the file"
+
+
+def load_taxonomy(path: Path) -> Taxonomy:
+    """Read a taxonomy file.
+
+    Raises:
+        TaxonomyError: it cannot be read or is refused.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise TaxonomyError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from error
+    except UnicodeDecodeError as error:
+        raise TaxonomyError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    return Taxonomy.parse(text, where=str(path))
+
+
+def shipped_names() -> list[str]:
+    """Return the names of the taxonomies that ship with the package."""
+    return sorted(path.stem for path in SHIPPED_FOLDER.glob("*.toml"))
+
+
+@cache
+def shipped_taxonomy(name: str) -> Taxonomy:
+    """Return a taxonomy that ships with the package.
+
+    Raises:
+        TaxonomyError: there is none of that name.
+    """
+    if name not in shipped_names():
+        raise TaxonomyError(f"no taxonomy {name!r} ships; expected one of {', '.join(shipped_names())}, or a file")
+    return load_taxonomy(SHIPPED_FOLDER / f"{name}.toml")
+
+
+def taxonomy_of(name_or_path: str) -> Taxonomy:
+    """Return a shipped taxonomy by name, or the one in a file.
+
+    Raises:
+        TaxonomyError: there is neither, or the file is refused.
+    """
+    if name_or_path in shipped_names():
+        return shipped_taxonomy(name_or_path)
+    path = Path(name_or_path)
+    if path.exists() or path.suffix == ".toml":
+        return load_taxonomy(path)
+    raise TaxonomyError(
+        f"taxonomy {name_or_path!r}: neither a file nor one of {', '.join(shipped_names())}; give one of the two"
+    )
+
+
+CHAT_13: Final = shipped_taxonomy("chat-13")
+"""The taxonomy of the shipped bundle, and of every bundle of format 1."""
 
 
 class Category(StrEnum):
@@ -28,26 +210,6 @@ class Category(StrEnum):
     M = "M"
 
 
-CODES: Final[tuple[str, ...]] = tuple(category.value for category in Category)
-"""The 13 codes in the order of the model's output columns."""
-
-CATEGORY_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "A": "academic_help",
-        "B": "personal_writing_or_communication",
-        "C": "writing_and_editing",
-        "D": "creative_writing_and_role_play",
-        "E": "general_guidance_and_info",
-        "F": "programming_and_data_analysis",
-        "G": "creative_ideation",
-        "H": "purchasable_products",
-        "I": "greetings_and_chitchat",
-        "J": "relationships_and_personal_reflection",
-        "K": "media_generation_or_analysis",
-        "L": "other",
-        "M": "other_obscene_or_illegal",
-    }
-)
-
-DEFAULT_BANNED: Final[frozenset[str]] = frozenset({"D", "J", "M"})
-"""Categories that never carry an ad under the default policy."""
+CODES: Final = CHAT_13.codes
+CATEGORY_NAMES: Final = CHAT_13.names
+DEFAULT_BANNED: Final = CHAT_13.banned

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
 
-from schemas.policy import DottedVersion
+from schemas.dotted_version import DottedVersion
 from schemas.taxonomy import CATEGORY_NAMES, CODES, Category
 
 VERDICT_SCHEMA_VERSION: Final = 1

@@ -9,7 +9,7 @@ from model.evidence.language import LanguageRule
 from model.evidence.rule import EvidenceRule
 from model.windowing import Windowing
 from schemas import CODES
-from schemas.policy import DottedVersion
+from schemas.dotted_version import DottedVersion
 
 MANIFEST_NAME: Final = "manifest.json"
 MODEL_NAME: Final = "model.onnx"
