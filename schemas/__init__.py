@@ -1,6 +1,6 @@
 """What travels on the wire: chat events, verdicts, dead letters, policies and their codec."""
 
-from schemas.chat_event import RESULTS_OF_TOOLS, ChatEvent, Message, Role
+from schemas.chat_event import RESULTS_OF_TOOLS, ChatEvent, Message, Role, carried_text
 from schemas.codec import (
     CodecLimits,
     decode_chat_event,
@@ -17,18 +17,35 @@ from schemas.codec import (
 from schemas.content import content_text, parts_left_out
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RecordRejected, RejectionReason
-from schemas.identity import content_fingerprint, turns_fingerprint, verdict_id
+from schemas.identity import RULES_VERSION, content_fingerprint, policies_digest, turns_fingerprint, verdict_id
 from schemas.marker import RejectionMarker
 from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
-from schemas.taxonomy import CATEGORY_NAMES, CODES, DEFAULT_BANNED, Category
+from schemas.taxonomy import (
+    CATEGORY_NAMES,
+    CHAT_13,
+    CODES,
+    DEFAULT_BANNED,
+    Category,
+    Taxonomy,
+    TaxonomyError,
+    TaxonomyRef,
+    load_taxonomy,
+    shipped_taxonomy,
+    taxonomy_of,
+)
 from schemas.verdict import (
+    VERDICT_SCHEMA_VERSION,
     CategoryLabel,
+    DecidedBy,
     Decision,
     ModelRef,
+    PolicyDecision,
     PolicyRef,
+    PreviousDecision,
     Source,
     Verdict,
+    VerdictKind,
     category_label,
 )
 from schemas.verdict_change import Standing, VerdictChange
@@ -36,31 +53,42 @@ from schemas.visible_text import KEPT_END_CHARACTERS, Turn, conversation_turns, 
 
 __all__ = [
     "CATEGORY_NAMES",
+    "CHAT_13",
     "CODES",
     "DEFAULT_BANNED",
     "DEFAULT_POLICY",
     "KEPT_END_CHARACTERS",
     "RESULTS_OF_TOOLS",
+    "RULES_VERSION",
+    "VERDICT_SCHEMA_VERSION",
     "Category",
     "CategoryLabel",
     "ChatEvent",
     "CodecLimits",
     "DeadLetter",
+    "DecidedBy",
     "Decision",
     "Message",
     "ModelRef",
     "Policy",
+    "PolicyDecision",
     "PolicyRef",
+    "PreviousDecision",
     "RecordRejected",
     "RejectionMarker",
     "RejectionReason",
     "Role",
     "Source",
     "Standing",
+    "Taxonomy",
+    "TaxonomyError",
+    "TaxonomyRef",
     "Turn",
     "UncalibratedLanguages",
     "Verdict",
     "VerdictChange",
+    "VerdictKind",
+    "carried_text",
     "category_label",
     "content_fingerprint",
     "content_text",
@@ -76,8 +104,12 @@ __all__ = [
     "estimated_decoded_bytes",
     "is_visible",
     "kept_turns",
+    "load_taxonomy",
     "parse_event",
     "parts_left_out",
+    "policies_digest",
+    "shipped_taxonomy",
+    "taxonomy_of",
     "turns_fingerprint",
     "validate_event",
     "verdict_id",

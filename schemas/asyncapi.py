@@ -252,7 +252,7 @@ def _messages() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    models = [(contract.model, contract.mode) for contract in CONTRACTS if contract.name != "policy"]
+    models = [(contract.model, contract.mode) for contract in CONTRACTS if contract.is_on_topics]
     _, document = models_json_schema(models, ref_template=f"{_SCHEMAS}{{model}}", schema_generator=ContractSchema)
     definitions: dict[str, Any] = document["$defs"]
     name = DeadLetter.__name__

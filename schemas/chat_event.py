@@ -91,6 +91,15 @@ def _as_carried(value: object) -> object:
     return value
 
 
+def carried_text(value: object) -> object:
+    """Return a carried value as one type for all readers: a number as its digits, a long text cut.
+
+    What is neither text nor number is left to the field.
+    """
+    value = _as_carried(value)
+    return str(value) if isinstance(value, int | float) else value
+
+
 _EventId = Annotated[str | int | None, BeforeValidator(_as_carried, json_schema_input_type=str | int | None)]
 _Clock = Annotated[
     str | int | float | None, BeforeValidator(_as_carried, json_schema_input_type=str | int | float | None)

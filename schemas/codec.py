@@ -20,8 +20,9 @@ from schemas.errors import RecordRejected, RejectionReason
 from schemas.foreign_forms import remedy
 from schemas.marker import RejectionMarker
 from schemas.record_cost import n_values
-from schemas.verdict import Verdict
+from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VerdictChange
+from schemas.verdict_v1 import VerdictV1
 from schemas.visible_text import Turn, conversation_turns, kept_turns
 
 MAX_REPORTED_PROBLEMS: Final = 3
@@ -29,7 +30,6 @@ _BEGINNING_BYTES: Final = 50_000
 
 _VERSION: Final = re.compile(r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
 _VERDICT_ADAPTER: Final = TypeAdapter(Verdict)
-_ENCODING: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 
 
 class CodecLimits(BaseModel):
@@ -217,13 +217,16 @@ def _describe(error: ValidationError) -> str:
 
 
 def encode_verdict(verdict: Verdict) -> bytes:
-    """Encode a verdict as UTF-8 JSON."""
-    if not verdict.decided_at.microsecond:
+    """Encode a verdict as UTF-8 JSON; one that was read as version 1 is written as version 1."""
+    if verdict.schema_version != VERDICT_SCHEMA_VERSION:
+        return VerdictV1.model_validate(VerdictV1.fields_of(verdict), from_attributes=True).model_dump_json().encode()
+    previous = verdict.previous
+    if not verdict.decided_at.microsecond or (previous is not None and not previous.decided_at.microsecond):
         # orjson leaves out the decimals of a full second; readers with a fixed pattern would fail once in a million.
         return _VERDICT_ADAPTER.dump_json(verdict)
     try:
         # A third of pydantic's time; the fields hold what validation made of them, in the order of the model.
-        return orjson.dumps(vars(verdict), default=vars, option=_ENCODING)
+        return orjson.dumps(vars(verdict), default=vars, option=orjson.OPT_UTC_Z)
     except orjson.JSONEncodeError:
         # An event_id beyond 64 bits, which upstream may send and orjson does not write.
         return _VERDICT_ADAPTER.dump_json(verdict)
@@ -231,7 +234,7 @@ def encode_verdict(verdict: Verdict) -> bytes:
 
 def encode_marker(marker: RejectionMarker) -> bytes:
     """Encode a marker as UTF-8 JSON, its `source` in just the form that it has in a verdict."""
-    return orjson.dumps(vars(marker), default=vars, option=_ENCODING)
+    return orjson.dumps(vars(marker), default=vars)
 
 
 def decode_marker(raw: bytes) -> RejectionMarker:
@@ -249,9 +252,16 @@ def encode_verdict_change(change: VerdictChange) -> bytes:
 
 
 def decode_verdict(raw: bytes) -> Verdict:
-    """Decode a verdict of this or an earlier schema version.
+    """Decode a verdict of this or an earlier schema version; its `schema_version` says of which.
+
+    A verdict of version 1 lacks what a decision can be taken from anew: it is no answer to an event.
 
     Raises:
         pydantic.ValidationError: the bytes are not a Verdict.
     """
-    return Verdict.model_validate_json(raw)
+    try:
+        return Verdict.model_validate_json(raw)
+    except ValidationError as error:
+        if not any(problem["loc"] == ("schema_version",) for problem in error.errors(include_url=False)):
+            raise
+    return VerdictV1.model_validate_json(raw).as_verdict()

@@ -21,6 +21,7 @@ from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
 from schemas.policy import Policy
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
+from schemas.verdict_v1 import VERDICT_V1_SCHEMA_VERSION, VerdictV1
 
 DEAD_LETTER_SCHEMA_VERSION: Final = 1
 POLICY_SCHEMA_VERSION: Final = 1
@@ -45,8 +46,12 @@ class ContractSchema(GenerateJsonSchema):
         return False
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Write "text or null" as one type that may be null: of an `anyOf` generators make an untyped object."""
-        form = self.generate_inner(schema["schema"])
+        """Write "text or null" as one type that may be null: of an `anyOf` generators make an untyped object.
+
+        An object that may be null is written out where it stands; its class is named after the property.
+        """
+        form = {**self.resolve_ref_schema(self.generate_inner(schema["schema"]))}
+        form.pop("title", None)
         if isinstance(form.get("type"), str):
             return {**form, "type": [form["type"], "null"]}
         return super().nullable_schema(schema)
@@ -60,11 +65,18 @@ class Contract:
     major: int
     model: type[BaseModel]
     direction: Direction
+    is_legacy: bool = False
+    """Whether documents of it are still about, though nothing writes them any more."""
 
     @property
     def file_name(self) -> str:
         """Name of the schema's file; a new major version is a new file."""
         return f"{self.name}.v{self.major}.schema.json"
+
+    @property
+    def is_on_topics(self) -> bool:
+        """Say whether the worker reads or writes it on a topic or in Redis today."""
+        return not self.is_legacy and self.model is not Policy
 
     @property
     def mode(self) -> Literal["validation", "serialization"]:
@@ -86,6 +98,7 @@ class Contract:
 CONTRACTS: Final = (
     Contract("chat-event", EVENT_SCHEMA_VERSION, ChatEvent, Direction.INPUT),
     Contract("verdict", VERDICT_SCHEMA_VERSION, Verdict, Direction.OUTPUT),
+    Contract("verdict", VERDICT_V1_SCHEMA_VERSION, VerdictV1, Direction.OUTPUT, is_legacy=True),
     Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),
     Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
     Contract("rejection-marker", MARKER_SCHEMA_VERSION, RejectionMarker, Direction.OUTPUT),

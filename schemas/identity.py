@@ -1,11 +1,19 @@
-"""Deterministic names: the fingerprint of a conversation and the id of a verdict."""
+"""Deterministic names: the fingerprint of a conversation, the digest of policies, the id of a verdict."""
 
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
+
+import orjson
 
 from schemas.chat_event import ChatEvent, Role
+from schemas.policy import Policy
+from schemas.verdict import PreviousDecision, wire_time
 from schemas.visible_text import Turn, conversation_turns
+
+RULES_VERSION: Final = "1"
+"""Version of the rules outside the bundle by which a text becomes probabilities: which text is seen, how it is cut."""
 
 _DIGEST_BYTES = 16
 
@@ -32,10 +40,41 @@ def turns_fingerprint(turns: Iterable[Turn]) -> str:
     return hashlib.blake2b(b"".join(parts), digest_size=_DIGEST_BYTES, person=b"vs-content-1").hexdigest()
 
 
-def verdict_id(*, chat_id: str, fingerprint: str, model_digest: str, policy_name: str, policy_version: str) -> str:
-    """Return the verdict's id, 32 hex digits: a function of content, model and policy alone."""
-    named = _framed(chat_id, fingerprint) + _often_framed(model_digest, policy_name, policy_version)
-    return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-1").hexdigest()
+def verdict_id(
+    *,
+    chat_id: str,
+    fingerprint: str,
+    model_digest: str,
+    rules_version: str,
+    policies_digest: str,
+    previous: PreviousDecision | None = None,
+    override_revision: int = 0,
+) -> str:
+    """Return the verdict's id, 32 hex digits: a function of all that its decisions depend on.
+
+    Args:
+        chat_id: The chat.
+        fingerprint: Of the conversation's content.
+        model_digest: Of the bundle.
+        rules_version: See `RULES_VERSION`.
+        policies_digest: See `policies_digest`.
+        previous: The earlier decision that bears on this one.
+        override_revision: 0 for an event's own verdict.
+    """
+    named = _framed(chat_id, fingerprint) + _often_framed(model_digest, rules_version, policies_digest)
+    if previous is not None or override_revision:
+        earlier = ("",) if previous is None else (previous.decision, previous.offset, wire_time(previous.decided_at))
+        named += _framed(str(override_revision), *map(str, earlier))
+    return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-2").hexdigest()
+
+
+def policies_digest(policies: Iterable[Policy]) -> str:
+    """Return the digest of a set of policies, `sha256:` and 64 hex digits, in whatever order they come."""
+    documents = sorted(
+        (policy.name, orjson.dumps(policy.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)) for policy in policies
+    )
+    digest = hashlib.sha256(b"\n".join([document for _, document in documents]))
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _framed(*parts: str) -> bytes:
@@ -44,4 +83,4 @@ def _framed(*parts: str) -> bytes:
 
 
 _often_framed = lru_cache(maxsize=64)(_framed)
-"""For what the verdicts of one model under one policy share."""
+"""For what the verdicts of one model under one set of policies share."""

@@ -1,17 +1,34 @@
-"""The verdict: what the worker publishes and caches for one chat event. It holds no chat text."""
+"""The verdict: what the worker publishes and caches for one chat event. It holds no chat text.
+
+Invariant: whoever holds a verdict can take any policy's decision anew from its `evidence`, and its category depends on
+no policy.
+"""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
+from schemas.chat_event import MAX_CARRIED_CHARACTERS, carried_text
 from schemas.dotted_version import DottedVersion
-from schemas.taxonomy import CATEGORY_NAMES, CODES, Category
+from schemas.taxonomy import MAX_CATEGORIES, CategoryCode, Taxonomy, TaxonomyRef
 
-VERDICT_SCHEMA_VERSION: Final = 1
+VERDICT_SCHEMA_VERSION: Final = 2
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+ByCategory = Annotated[dict[str, Probability], Field(min_length=2, max_length=MAX_CATEGORIES)]
+"""One number for each code of the taxonomy, in its order."""
 
 INT64_MAX: Final = 2**63 - 1
 Int64 = Annotated[int, Field(le=INT64_MAX, json_schema_extra={"format": "int64"})]
@@ -45,6 +62,40 @@ class Decision(StrEnum):
     BLOCK = "block"
 
 
+class VerdictKind(StrEnum):
+    """What a verdict answers."""
+
+    EVENT = "event"
+    """A chat event."""
+    OVERRIDE = "override"
+    """A person's decision on an event that had a verdict."""
+
+
+class DecidedBy(StrEnum):
+    """What a decision rests on.
+
+    Where several speak the first of these counts: floor, deny list, override that blocks, override that allows, hold,
+    unevaluated, advertiser, then the model.
+    """
+
+    MODEL = "model"
+    """The model's evidence under the policy."""
+    NOTHING_BANNED = "nothing_banned"
+    """The policy bans nothing."""
+    UNEVALUATED = "unevaluated"
+    """Something of the conversation was not judged; see `unevaluated`."""
+    HOLD = "hold"
+    """An earlier decision on the conversation, kept for a time."""
+    FLOOR = "floor"
+    """A category that no policy may allow."""
+    ADVERTISER = "advertiser"
+    """An advertiser's own policy."""
+    DENY_LIST = "deny_list"
+    """The chat is on a list."""
+    OVERRIDE = "override"
+    """A person."""
+
+
 class WireModel(BaseModel):
     """A document, or a part of one, that other teams read."""
 
@@ -56,7 +107,7 @@ class WireModel(BaseModel):
 class CategoryLabel(WireModel):
     """The most probable category."""
 
-    code: Category
+    code: CategoryCode
     name: str
 
 
@@ -84,6 +135,22 @@ class Source(WireModel):
     timestamp_ms: Int64 = Field(description="Kafka record timestamp, ms since the epoch; -1 where the record has none.")
 
 
+class PolicyDecision(WireModel):
+    """What one policy says."""
+
+    version: DottedVersion
+    decision: Decision
+    decided_by: DecidedBy
+
+
+class PreviousDecision(WireModel):
+    """What was decided on an earlier event of the chat, where that bears on this decision."""
+
+    decision: Decision
+    offset: Int64 = Field(ge=0, description="Of the earlier event, in the partition of `source`.")
+    decided_at: WireTime
+
+
 class Verdict(WireModel):
     """One verdict.
 
@@ -92,49 +159,76 @@ class Verdict(WireModel):
 
     schema_version: int = Field(
         default=VERDICT_SCHEMA_VERSION,
-        ge=1,
+        ge=VERDICT_SCHEMA_VERSION,
         le=VERDICT_SCHEMA_VERSION,
         description="Major version; a reader refuses one that it does not know.",
     )
-    verdict_id: str = Field(description="Same chat, content, model and policy: same id, so that readers drop repeats.")
+    kind: VerdictKind = VerdictKind.EVENT
+    verdict_id: str = Field(
+        description="Same chat, content, model, rules, policies, previous decision and override: same id, so that "
+        "readers drop repeats."
+    )
     chat_id: str = Field(min_length=1, max_length=256)
     event_id: str | int | None = None
+    # Before all that is nested: the script that writes the cache looks for the first source.
+    source: Source
+    occurred_at: Annotated[str | None, BeforeValidator(carried_text)] = Field(
+        default=None,
+        max_length=MAX_CARRIED_CHARACTERS,
+        description="The event's `occurred_at`, not interpreted; a number as its digits; at most 256 characters.",
+    )
+    taxonomy: TaxonomyRef
     category: CategoryLabel
-    probabilities: dict[Category, Probability] = Field(
-        description="Calibrated; 13 codes; they sum to 1.",
-        json_schema_extra={"minProperties": len(Category)},
+    probabilities: ByCategory = Field(
+        description="Calibrated, of the newest messages; every code of the taxonomy; they sum to 1."
     )
-    banned_probability: Probability = Field(
-        description=(
-            "Sum over the policy's banned categories: of their probabilities, or, where the model reads a chat in "
-            "pieces, of the larger of probability and the worst piece's weighted value, at most 1."
-        )
+    evidence: ByCategory = Field(
+        description="For each code of the taxonomy the larger of its probability and of the worst piece's, weighted. A "
+        "policy's score is the sum over its banned codes, at most 1, rounded to six decimals."
     )
+    language: str | None = Field(default=None, description="What the user writes; null where the model does not tell.")
+    stage: str = Field(description="Which part of the model answered.")
+    unevaluated: tuple[str, ...] = Field(
+        default=(), description="Reasons why something of the conversation was not judged; empty: all of it was."
+    )
+    decisions: dict[str, PolicyDecision] = Field(
+        min_length=1, description="By policy name; that of `policy` is among them."
+    )
+    policy: PolicyRef = Field(description="The default policy; the fields from here to `decided_by` are of it.")
+    decision: Decision
+    banned_probability: Probability = Field(description="The policy's score: see `evidence`.")
     banned_to_safe_risk: Probability = Field(
         description=(
             "Calibrated: the share of banned conversations that would pass as safe if every "
             "conversation that looks at most as banned as this one were allowed (a conformal "
-            "upper bound)."
+            "upper bound). 1 where the model was never calibrated."
         )
     )
-    decision: Decision
-    policy: PolicyRef
+    decided_by: DecidedBy
+    rules_version: str = Field(
+        min_length=1, description="Version of the rules outside the model by which a text becomes probabilities."
+    )
+    override_revision: int = Field(
+        default=0, ge=0, description="0 for an event's own verdict; on one source the higher revision counts."
+    )
+    previous: PreviousDecision | None = None
     model: ModelRef
     content_fingerprint: str = Field(description="Digest of the conversation's roles and texts.")
-    source: Source
     decided_at: WireTime
-    cache_hit: bool = Field(description="True where the decision came from the cache, not from the classifier.")
+    cache_hit: bool = Field(description="True where the probabilities came from the cache, not from the classifier.")
     replay_id: str | None = Field(default=None, description="Null on live traffic.")
 
-    @field_validator("probabilities")
-    @classmethod
-    def _every_category_is_there(cls, value: dict[Category, float]) -> dict[Category, float]:
-        if len(value) != len(CODES):
-            missing = sorted(set(CODES) - set(value))
-            raise ValueError(f"probabilities lacks {missing}; expected all 13 codes")
-        return value
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.evidence.keys() != self.probabilities.keys():
+            raise ValueError("evidence and probabilities have different codes; expected every code of the taxonomy")
+        if self.category.code not in self.probabilities:
+            raise ValueError("category.code is none of the codes of probabilities; expected one of them")
+        if self.policy.name not in self.decisions:
+            raise ValueError("decisions lacks that of `policy`; expected one entry for each policy")
+        return self
 
 
-def category_label(code: str) -> CategoryLabel:
-    """Return the label of a category code; raises KeyError for an unknown code."""
-    return CategoryLabel(code=Category[code], name=CATEGORY_NAMES[code])
+def category_label(code: str, taxonomy: Taxonomy) -> CategoryLabel:
+    """Return the label of a category; raises KeyError for a code that is not of the taxonomy."""
+    return CategoryLabel(code=code, name=taxonomy.names[code])

@@ -4,9 +4,10 @@ from typing import Final
 
 from pydantic import Field
 
+from schemas.taxonomy import TaxonomyRef
 from schemas.verdict import CategoryLabel, Decision, ModelRef, PolicyRef, Probability, Source, WireModel, WireTime
 
-VERDICT_CHANGE_SCHEMA_VERSION: Final = 1
+VERDICT_CHANGE_SCHEMA_VERSION: Final = 2
 
 
 class Standing(WireModel):
@@ -24,13 +25,14 @@ class VerdictChange(WireModel):
 
     schema_version: int = Field(
         default=VERDICT_CHANGE_SCHEMA_VERSION,
-        ge=1,
+        ge=VERDICT_CHANGE_SCHEMA_VERSION,
         le=VERDICT_CHANGE_SCHEMA_VERSION,
         description="Major version; a reader refuses one that it does not know.",
     )
     chat_id: str = Field(min_length=1, max_length=256)
     replay_id: str = Field(description="The replay that found the change.")
     source: Source = Field(description="The event. Where the chat has a newer one, its own verdict is what counts.")
+    taxonomy: TaxonomyRef = Field(description="Of both categories: verdicts under another name are not compared.")
     old: Standing = Field(description="As the newest earlier verdict on this event in the verdict topic said.")
     new: Standing
     verdict_id: str = Field(description="Of the new verdict, which is committed in the same transaction.")

@@ -7,10 +7,12 @@ import orjson
 import pytest
 
 from schemas import (
-    CODES,
+    CHAT_13,
     CodecLimits,
+    DecidedBy,
     Decision,
     ModelRef,
+    PolicyDecision,
     PolicyRef,
     RecordRejected,
     Source,
@@ -50,22 +52,38 @@ def rejection(raw: bytes | None, limits: CodecLimits = LIMITS) -> RecordRejected
 
 def make_verdict(**fields: Any) -> Verdict:
     """Return a verdict with every field set, with `fields` laid over it."""
-    probabilities = dict.fromkeys(CODES, 0.04) | {"F": 0.52}
+    probabilities = dict.fromkeys(CHAT_13.codes, 0.04) | {"F": 0.52}
     complete: dict[str, Any] = {
         "verdict_id": "0f" * 16,
         "chat_id": "chat-1",
         "event_id": "event-1",
-        "category": category_label("F"),
+        "source": Source(topic="chat-events", partition=3, offset=41, timestamp_ms=1_700_000_000_000),
+        "occurred_at": "2026-01-02T03:04:04Z",
+        "taxonomy": CHAT_13.ref,
+        "category": category_label("F", CHAT_13),
         "probabilities": probabilities,
+        "evidence": fields.get("probabilities", probabilities),
+        "language": "en",
+        "stage": "transformer",
         "banned_probability": 0.12,
         "banned_to_safe_risk": 0.031,
         "decision": Decision.ALLOW,
+        "decided_by": DecidedBy.MODEL,
         "policy": PolicyRef(name="default", version="1"),
+        "rules_version": "1",
         "model": ModelRef(name="ad-safety", version="1.10.2", digest=f"sha256:{'ab' * 32}"),
         "content_fingerprint": "1e" * 16,
-        "source": Source(topic="chat-events", partition=3, offset=41, timestamp_ms=1_700_000_000_000),
         "decided_at": datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
         "cache_hit": False,
         "replay_id": None,
+        **fields,
     }
-    return Verdict.model_validate({**complete, **fields})
+    return Verdict.model_validate({"decisions": _decisions(complete), **complete})
+
+
+def _decisions(fields: dict[str, Any]) -> dict[str, PolicyDecision]:
+    """Return the default policy's decision alone, as a verdict without advertisers' policies has it."""
+    policy = PolicyRef.model_validate(fields["policy"])
+    return {
+        policy.name: PolicyDecision(version=policy.version, decision=fields["decision"], decided_by=DecidedBy.MODEL)
+    }

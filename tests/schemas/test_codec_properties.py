@@ -12,13 +12,16 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from schemas import (
-    CODES,
+    CHAT_13,
     ChatEvent,
+    DecidedBy,
     Decision,
+    PreviousDecision,
     RecordRejected,
     RejectionReason,
     Role,
     Verdict,
+    VerdictKind,
     category_label,
     decode_chat_event,
     decode_verdict,
@@ -134,16 +137,32 @@ EARLIEST, LATEST = datetime(1971, 1, 1), datetime(2999, 1, 1)  # noqa: DTZ001
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(-timedelta(hours=9))])
 
 
+CODES = CHAT_13.codes
+NUMBERS = st.fixed_dictionaries(dict.fromkeys(CODES, PROBABILITY))
+TIMES = st.datetimes(EARLIEST, LATEST, timezones=ZONES)
 VERDICTS = st.fixed_dictionaries(
     {
         "chat_id": st.text(min_size=1, max_size=256),
         "event_id": st.none() | st.integers(-(2**70), 2**70) | st.text(max_size=8),
-        "probabilities": st.fixed_dictionaries(dict.fromkeys(CODES, PROBABILITY)),
+        "kind": st.sampled_from(VerdictKind),
+        "occurred_at": st.none() | st.text(max_size=256),
+        "probabilities": NUMBERS,
+        "evidence": NUMBERS,
+        "language": st.none() | st.text(max_size=8),
+        "stage": st.text(max_size=8),
+        "unevaluated": st.lists(st.text(max_size=8), max_size=3),
+        "decided_by": st.sampled_from(DecidedBy),
+        "rules_version": st.text(min_size=1, max_size=8),
+        "override_revision": st.integers(0, 2**40),
+        "previous": st.none()
+        | st.builds(
+            PreviousDecision, decision=st.sampled_from(Decision), offset=st.integers(0, 2**63 - 1), decided_at=TIMES
+        ),
         "banned_probability": PROBABILITY,
         "banned_to_safe_risk": PROBABILITY,
         "decision": st.sampled_from(Decision),
-        "category": st.sampled_from(CODES).map(category_label),
-        "decided_at": st.datetimes(EARLIEST, LATEST, timezones=ZONES),
+        "category": st.sampled_from(CODES).map(lambda code: category_label(code, CHAT_13)),
+        "decided_at": TIMES,
         "cache_hit": st.booleans(),
         "replay_id": st.none() | st.text(max_size=8),
     }
@@ -180,7 +199,7 @@ def test_a_field_of_a_later_minor_version_does_not_stop_a_reader() -> None:
     assert decode_verdict(json.dumps(document).encode()) == verdict
 
 
-@pytest.mark.parametrize("version", [0, 2, "2", None])
+@pytest.mark.parametrize("version", [0, 3, "3", "2.0.0", None])
 def test_a_verdict_of_an_unknown_major_version_is_refused(version: object) -> None:
     """Its fields may mean something else; a wrong hit is worse than a miss."""
     document = {**json.loads(encode_verdict(make_verdict())), "schema_version": version}
