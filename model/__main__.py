@@ -24,15 +24,15 @@ from model import (
     load_bundle,
     load_policy,
 )
-from model.bundle.thresholds import thresholds_for
+from model.bundle.thresholds import calibration_size, thresholds_for
 from model.jsonl import classify_lines, judgement_fields
 from model.windowing import render
 from schemas import (
-    CATEGORY_NAMES,
-    DEFAULT_POLICY,
     CodecLimits,
+    DecidedBy,
     RecordRejected,
     Role,
+    Taxonomy,
     Turn,
     decode_conversation,
     is_visible,
@@ -52,13 +52,14 @@ app = typer.Typer(
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Bundle folder.", show_default="the shipped bundle")]
 PolicyOption = Annotated[
     Path | None,
-    typer.Option("--policy", help="Policy file, TOML or JSON.", show_default="the default policy"),
+    typer.Option("--policy", help="Policy file, TOML or JSON.", show_default="the bundle's default policy"),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Inference threads; 0 follows the CPU quota.")]
 
 
 def _classifier(bundle: Path, policy: Path | None, threads: int) -> Classifier:
-    return Classifier(load_bundle(bundle), load_policy(policy), n_threads=threads or available_cpus())
+    loaded = load_bundle(bundle)
+    return Classifier(loaded, load_policy(policy, loaded), n_threads=threads or available_cpus())
 
 
 def _lines(source: str) -> Iterator[bytes]:
@@ -103,28 +104,38 @@ def classify(
     texts = text or []
     if not all(is_visible(one) for one in texts):
         raise typer.BadParameter("a TEXT holds no visible character; expected some text to classify")
-    results, _ = _classifier(bundle, policy, threads).classify([[Turn(Role.USER, one)] for one in texts])
+    classifier = _classifier(bundle, policy, threads)
+    results, _ = classifier.classify([[Turn(Role.USER, one)] for one in texts])
     for one, result in zip(texts, results, strict=True):
         if not isinstance(result, Classification):
             raise result
         if as_json:
-            sys.stdout.buffer.write(orjson.dumps(judgement_fields(result)) + b"\n")
+            sys.stdout.buffer.write(orjson.dumps(judgement_fields(result, classifier.bundle.taxonomy)) + b"\n")
         else:
-            _print_classification(one, result)
+            _print_classification(one, result, classifier.bundle.taxonomy)
 
 
-def _print_classification(text: str, result: Classification) -> None:
+def _print_classification(text: str, result: Classification, taxonomy: Taxonomy) -> None:
     table = Table("category", "probability", title=escape(_shorten(text)), title_justify="left", title_style="bold")
     for code, probability in sorted(result.probabilities.items(), key=lambda item: -item[1])[:3]:
-        table.add_row(f"{code} {CATEGORY_NAMES[code]}", f"{probability:.3f}")
+        name = taxonomy.names[code]
+        table.add_row(escape(code if name == code else f"{code} {name}"), f"{probability:.3f}")
     judgement = result.judgement
     console = Console()
     console.print(table)
     console.print(
-        f"decision {judgement.decision.value}   banned probability {judgement.banned_probability:.3f}   "
+        f"decision {judgement.decision.value}{_reason(result)}   "
+        f"banned probability {judgement.banned_probability:.3f}   "
         f"banned-to-safe risk {judgement.banned_to_safe_risk:.3f}\n",
         highlight=False,
     )
+
+
+def _reason(result: Classification) -> str:
+    """Return in brackets what a decision rests on, where that is not the model's evidence."""
+    if result.judgement.decided_by is DecidedBy.UNEVALUATED:
+        return f" (unevaluated: {', '.join(result.unevaluated)})"
+    return " (nothing is banned)" if result.judgement.decided_by is DecidedBy.NOTHING_BANNED else ""
 
 
 def _shorten(text: str, n_characters: int = 70) -> str:
@@ -158,16 +169,28 @@ def info(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     bundle: BundleOption = DEFAULT_BUNDLE_PATH,
+    policy: PolicyOption = None,
 ) -> None:
-    """Describe a bundle: name, version, digest, files, windowing, thresholds, metrics, licence."""
+    """Describe a bundle: name, digest, taxonomy, policy, calibration, files, thresholds, metrics, licence.
+
+    It says whether there are chats enough for `allow` and `block` under the policy.
+    """
     loaded = load_bundle(bundle)
-    manifest = loaded.manifest.model_dump(mode="json")
+    chosen = load_policy(policy, loaded)
+    size = calibration_size(loaded.risk_curves(chosen), chosen)
+    fields = {
+        **loaded.manifest.model_dump(mode="json"),
+        "taxonomy": loaded.taxonomy.model_dump(mode="json"),
+        "policy": chosen.model_dump(mode="json"),
+        "calibration": size._asdict(),
+    }
     if as_json:
-        sys.stdout.buffer.write(orjson.dumps({**manifest, "digest": loaded.digest}) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps({**fields, "digest": loaded.digest}) + b"\n")
         return
     table = Table("field", Column("value", overflow="fold"), show_lines=True)
     table.add_row("digest", loaded.digest)
-    for field, value in manifest.items():
+    table.add_row("decisions", "\n".join(size.sentences()))
+    for field, value in fields.items():
         shown = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
         table.add_row(field, shown)
     Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
@@ -185,13 +208,13 @@ def verify(
 ) -> None:
     """Check a bundle or what a registry serves: digests, manifest, input and output names, thresholds, an inference."""
     loaded = load_bundle(bundle, public_key=public_key)
-    found = thresholds_for(loaded.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY)
+    found = thresholds_for(loaded.risk_curves(loaded.default_policy), loaded.default_policy)
     if found != loaded.manifest.thresholds:
         raise BundleError(
             f"{bundle}: thresholds of the default policy are {found}, the manifest says {loaded.manifest.thresholds}; "
             "re-run `python -m training_pipeline export`"
         )
-    Classifier(loaded, load_policy(policy), n_threads=available_cpus()).warm_up()
+    Classifier(loaded, load_policy(policy, loaded), n_threads=available_cpus()).warm_up()
     typer.echo(f"ok: {loaded.manifest.name} {loaded.manifest.version} {loaded.digest}")
 
 

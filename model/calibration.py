@@ -10,20 +10,18 @@ Source: Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World (2005), 
 Schuster, Conformal Risk Control (ICLR 2024), theorem 1.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import CODES
-
 FloatArray = NDArray[np.float32]
 ScoreArray = NDArray[np.float64]
 
-STORED_DECIMALS: Final = 5
-"""Decimals of the probabilities in calibration.json."""
+WIRE_DECIMALS: Final = 6
+"""Of probabilities, evidence and scores, in verdicts and, from format 2 on, in calibration.json."""
 
 
 def softmax(logits: FloatArray, *, temperature: float = 1.0) -> FloatArray:
@@ -56,27 +54,32 @@ class LogitScaling:
     """
 
     temperatures: ScoreArray
-    """float64 [13], > 0."""
+    """float64 [n_categories], > 0."""
     biases: ScoreArray
-    """float64 [13]."""
+    """float64 [n_categories]."""
     is_grouped: bool
 
     @classmethod
-    def single(cls, temperature: float) -> "LogitScaling":
+    def single(cls, temperature: float, n_categories: int) -> "LogitScaling":
         """Return the scaling with one temperature, the same as `softmax` with it."""
-        return cls(np.full(len(CODES), temperature), np.zeros(len(CODES)), is_grouped=False)
+        return cls(np.full(n_categories, temperature), np.zeros(n_categories), is_grouped=False)
 
     @classmethod
-    def of_groups(cls, groups: Iterable[tuple[Collection[str], float, float]]) -> "LogitScaling":
-        """Return the scaling of class groups: codes, temperature and bias of each; together they hold all codes."""
-        temperatures, biases = np.ones(len(CODES)), np.zeros(len(CODES))
-        for codes, temperature, bias in groups:
-            columns = [CODES.index(code) for code in codes]
+    def of_groups(cls, groups: Iterable[tuple[Collection[str], float, float]], codes: Sequence[str]) -> "LogitScaling":
+        """Return the scaling of class groups.
+
+        Args:
+            groups: Codes, temperature and bias of each; together they hold all codes.
+            codes: The taxonomy's, in the order of the output columns.
+        """
+        temperatures, biases = np.ones(len(codes)), np.zeros(len(codes))
+        for group, temperature, bias in groups:
+            columns = [codes.index(code) for code in group]
             temperatures[columns], biases[columns] = temperature, bias
         return cls(temperatures, biases, is_grouped=True)
 
     def probabilities(self, logits: FloatArray) -> FloatArray:
-        """Return calibrated probabilities, float32 [rows, 13].
+        """Return calibrated probabilities, float32 [rows, n_categories].
 
         Raises:
             ValueError: a logit is NaN or infinite.
@@ -100,21 +103,33 @@ def _normalised(scaled: ScoreArray) -> FloatArray:
     return probabilities
 
 
-def banned_probability(probabilities: FloatArray, banned: frozenset[str]) -> ScoreArray:
-    """Return the probability that a chat belongs to a banned category, float64 [rows], 0..1, to five decimals.
+def banned_mask(banned: Collection[str], codes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which output columns are banned, bool [n_categories].
 
-    A chat's score must be the same number whether it comes fresh from the model or out of calibration.json, or ties
-    would be broken against the guarantee; so both are rounded to what calibration.json holds before they are summed.
+    Args:
+        banned: Codes of the banned categories.
+        codes: The taxonomy's, in the order of the output columns.
     """
-    mask = np.array([code in banned for code in CODES])
-    rounded = np.round(probabilities.astype(np.float64), STORED_DECIMALS)
-    total: ScoreArray = np.clip(np.round(rounded[:, mask].sum(axis=1), STORED_DECIMALS), 0.0, 1.0)
-    return total
+    return np.array([code in banned for code in codes], dtype=np.bool_)
+
+
+def policy_scores(evidence: ScoreArray, banned: NDArray[np.bool_]) -> ScoreArray:
+    """Return the score of each chat under a banned set, float64 [n_chats], 0..1, rounded as everywhere.
+
+    A chat's score must be the same number whether it comes fresh from the model, out of calibration.json or out of a
+    verdict, or ties would be broken against the guarantee; so it is the sum of values as they stand there.
+
+    Args:
+        evidence: float64 [n_chats, n_categories], as verdicts hold it.
+        banned: bool [n_categories], see `banned_mask`.
+    """
+    scores: ScoreArray = np.minimum(1.0, np.round(evidence[:, banned].sum(axis=1), WIRE_DECIMALS))
+    return scores
 
 
 @dataclass(frozen=True)
 class RiskCurves:
-    """Sorted banned probabilities of the calibration chats, banned and safe ones apart."""
+    """Sorted scores of the calibration chats, banned and safe ones apart; without any, both risks are 1."""
 
     banned_scores: ScoreArray
     """float64 [n_banned], ascending."""
@@ -122,29 +137,27 @@ class RiskCurves:
     """float64 [n_safe], ascending."""
 
     @classmethod
-    def build(cls, probabilities: FloatArray, labels: NDArray[np.int64], banned: frozenset[str]) -> "RiskCurves":
+    def build(cls, scores: ScoreArray, truly_banned: NDArray[np.bool_]) -> "RiskCurves":
         """Build the curves for one banned set.
 
         Args:
-            probabilities: float32 [n_chats, 13], calibrated, of chats that neither training nor temperature saw.
-            labels: int64 [n_chats], column index of the true category.
-            banned: Codes of the banned categories.
+            scores: float64 [n_chats], of chats that neither training nor temperature saw.
+            truly_banned: bool [n_chats], whether the true category is banned.
 
         Raises:
             ValueError: the calibration chats hold no banned or no safe chat.
         """
-        return cls.of_scores(banned_probability(probabilities, banned), labels, banned)
-
-    @classmethod
-    def of_scores(cls, scores: ScoreArray, labels: NDArray[np.int64], banned: frozenset[str]) -> "RiskCurves":
-        """Build the curves from the calibration chats' scores under one banned set, float64 [n_chats]; see `build`."""
-        truly_banned = np.array([code in banned for code in CODES])[labels]
         if truly_banned.all() or not truly_banned.any():
             raise ValueError(
-                f"calibration chats: {int(truly_banned.sum())} banned of {len(labels)} under banned={sorted(banned)}; "
-                "expected some banned and some safe ones"
+                f"calibration chats: {int(truly_banned.sum())} of {len(scores)} are of a banned category; expected "
+                "some banned and some safe ones; label such chats too, or ban other categories"
             )
         return cls(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]))
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether there was any calibration chat."""
+        return len(self.banned_scores) + len(self.safe_scores) > 0
 
     def banned_to_safe_risk(self, score: float) -> float:
         """Return the bound on the share of banned chats that pass if all chats up to this score pass, 0..1."""

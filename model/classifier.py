@@ -5,7 +5,7 @@ model never takes a neighbour with it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,7 +89,8 @@ class Classifier:
         timeout_s: Longest time of one inference; see `model.inference.timed_session`.
 
     Raises:
-        BundleError: the model does not load, or its calibration cannot speak for the policy.
+        BundleError: the model does not load, the policy is over another taxonomy, or the bundle's calibration cannot
+            speak for it.
     """
 
     def __init__(
@@ -110,9 +111,8 @@ class Classifier:
         self.rule = self._judging.rule
         self._tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=self._windowing.max_tokens)
         _check_token_ids(bundle, self._tokenizer)
-        pad_id = self._tokenizer.pad_id
         self._sessions = TimedSessions(
-            lambda n: OnnxSession(bundle.model, n_threads=n, pad_id=pad_id), n_threads=n_threads, timeout_s=timeout_s
+            _opener(bundle, self._tokenizer.pad_id), n_threads=n_threads, timeout_s=timeout_s
         )
         self._n_sessions = n_threads
         self._max_padded_tokens = max_padded_tokens
@@ -290,6 +290,12 @@ class Classifier:
             else RowFailed("the model returned NaN or infinity for this row")
             for row, is_finite in zip(self._scaling.probabilities(logits), finite, strict=True)
         ]
+
+
+def _opener(bundle: Bundle, pad_id: int) -> Callable[[int], OnnxSession]:
+    """Return what opens a session with a number of threads: where the logits of this bundle come from."""
+    n_categories = len(bundle.taxonomy.codes)
+    return lambda n_threads: OnnxSession(bundle.model, n_threads=n_threads, pad_id=pad_id, n_categories=n_categories)
 
 
 def _check_token_ids(bundle: Bundle, tokenizer: ConversationTokenizer) -> None:

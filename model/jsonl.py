@@ -12,8 +12,8 @@ from schemas import (
     CodecLimits,
     RecordRejected,
     RejectionReason,
+    Taxonomy,
     Turn,
-    category_label,
     decode_conversation,
 )
 
@@ -40,18 +40,20 @@ def classify_lines(lines: Iterable[bytes], classifier: Classifier) -> Iterator[d
                     "line": number,
                 }
             else:
-                answers[number] = {"chat_id": event.chat_id, **judgement_fields(result)}
+                answers[number] = {"chat_id": event.chat_id, **judgement_fields(result, classifier.bundle.taxonomy)}
         yield from (answers[number] for number, _ in chunk)
 
 
-def judgement_fields(result: Classification) -> dict[str, Any]:
-    """Return the fields that a judgement shares with a Verdict, and what they were made from."""
+def judgement_fields(result: Classification, taxonomy: Taxonomy) -> dict[str, Any]:
+    """Return the fields that a judgement shares with a Verdict."""
     return {
-        "category": category_label(result.category).model_dump(mode="json"),
+        "taxonomy": taxonomy.ref.model_dump(mode="json"),
+        "category": {"code": result.category, "name": taxonomy.names[result.category]},
         "probabilities": result.probabilities,
         "banned_probability": result.judgement.banned_probability,
         "banned_to_safe_risk": result.judgement.banned_to_safe_risk,
         "decision": result.judgement.decision.value,
+        "decided_by": result.judgement.decided_by.value,
         "evidence": result.evidence,
         "unevaluated": list(result.unevaluated),
         "stage": result.stage.value,

@@ -11,6 +11,7 @@ new optional input property is harmless, though a writer may have sent that name
 """
 
 import json
+import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Final
@@ -103,6 +104,8 @@ class _Comparison:
         if "items" in wide:
             yield from self.differences(narrow.get("items", {}), wide["items"], f"{path}[]")
         for keyword in sorted(set(wide) - _ANNOTATIONS - _CHECKED_ELSEWHERE):
+            if keyword == "pattern" and _all_match(_enum(narrow), wide["pattern"]):
+                continue
             if not self._means_the_same(narrow.get(keyword), wide[keyword]):
                 yield f"{path}: {keyword} changed; it cannot be shown to be compatible"
 
@@ -219,6 +222,11 @@ def _names(types: frozenset[str]) -> str:
 
 def _enum(schema: JsonSchema) -> list[Any] | None:
     return [schema["const"]] if "const" in schema else schema.get("enum")
+
+
+def _all_match(values: list[Any] | None, pattern: str) -> bool:
+    """Say whether all values of an enum, where there is one, are texts that a pattern accepts."""
+    return values is not None and all(isinstance(value, str) and re.search(pattern, value) for value in values)
 
 
 def _properties(schema: JsonSchema) -> JsonSchema:

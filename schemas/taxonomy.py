@@ -78,6 +78,8 @@ class Taxonomy(BaseModel):
                     "expected each code once; rename one of them"
                 )
             seen[folded] = category.code
+        if all(category.banned for category in categories):
+            raise ValueError("every category is banned, so that no ad could ever be shown; leave at least one out")
         return categories
 
     @property

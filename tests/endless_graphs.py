@@ -5,7 +5,7 @@ from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 from tokenizers import Tokenizer
 
 from model import Bundle
-from schemas import CODES
+from schemas import CHAT_13
 
 _TRIPS = 1 << 50
 """Of the loop: years."""
@@ -73,13 +73,13 @@ def endless_model(bundle: Bundle, *, looping_word: str = LOOPING_WORD, stuck_wor
         "step": np.array(1, np.float32),
         "one": np.array([1], np.int64),
         "four": np.array([4], np.int64),
-        "row_logits": np.array([[4.0] + [0.0] * (len(CODES) - 1)], np.float32),
+        "row_logits": np.array([[4.0] + [0.0] * (len(CHAT_13.codes) - 1)], np.float32),
     }
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", "length"])
         for name in ("input_ids", "attention_mask")
     ]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", len(CODES)])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", len(CHAT_13.codes)])]
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "endless", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -27,13 +27,12 @@ from model.bundle.manifest import (
 )
 from model.bundle.registry import POINTER_NAME, is_registry, served_bundle
 from model.bundle.signature import verify
-from model.calibration import FloatArray, RiskCurves, ScoreArray
+from model.calibration import FloatArray, RiskCurves, ScoreArray, banned_mask, policy_scores
 from model.cascade.averaging_network import read_network
 from model.cascade.first_stage import FirstStage, read_table
 from model.errors import BundleError
 from model.evidence.language import LanguageDetector, read_detector
-from model.evidence.rule import policy_scores
-from schemas import CODES, ModelRef, Policy
+from schemas import ModelRef, Policy, Taxonomy, TaxonomyError
 
 DEFAULT_BUNDLE_PATH: Final = Path(__file__).parents[1] / "bundles" / "default"
 
@@ -57,11 +56,13 @@ class Bundle:
     model: bytes
     tokenizer_json: str
     calibration_probabilities: FloatArray
-    """float32 [n_chats, 13], calibrated probabilities of chats that training never saw."""
+    """float32 [n_chats, n_categories], calibrated probabilities of chats that training never saw; none of a bundle that
+    is not calibrated."""
     calibration_labels: NDArray[np.int64]
     """int64 [n_chats], column index of their true category."""
-    calibration_evidence: ScoreArray | None = None
-    """float64 [n_chats, 13], rounded as in verdicts; None in a bundle of format 1."""
+    calibration_evidence: ScoreArray
+    """float64 [n_chats, n_categories], rounded as in verdicts; in a bundle of format 1 the probabilities, which have
+    five decimals there."""
     first_stage: FirstStage | None = None
     """What answers before the transformer, where the bundle has it."""
 
@@ -73,20 +74,38 @@ class Bundle:
         """Name, version and digest as they stand in every verdict."""
         return ModelRef(name=self.manifest.name, version=self.manifest.version, digest=self.digest)
 
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The categories, in the order of the model's output columns."""
+        return self.manifest.categories
+
+    @property
+    def default_policy(self) -> Policy:
+        """The policy that is used where none is named."""
+        return self.manifest.default_policy
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its promises rest on labelled chats; without, both risks are 1 and nothing is allowed."""
+        return self.manifest.calibrated
+
     def risk_curves(self, policy: Policy) -> RiskCurves:
         """Build the risk curves for a policy's banned set.
 
         Raises:
-            BundleError: the calibration chats cannot speak for this banned set.
+            BundleError: the policy is over another taxonomy, or the calibration chats cannot speak for this banned set.
         """
-        banned = frozenset(code.value for code in policy.banned)
         try:
-            if self.calibration_evidence is not None:
-                scores = policy_scores(self.calibration_evidence, banned)
-                return RiskCurves.of_scores(scores, self.calibration_labels, banned)
-            return RiskCurves.build(self.calibration_probabilities, self.calibration_labels, banned)
+            policy.require(self.taxonomy)
+            mask = banned_mask(policy.banned, self.taxonomy.codes)
+            scores, truly_banned = policy_scores(self.calibration_evidence, mask), mask[self.calibration_labels]
+            if policy.banned and self.is_calibrated:
+                return RiskCurves.build(scores, truly_banned)
+        except TaxonomyError as error:
+            raise BundleError(f"{self.ref.name} {self.ref.version}: {error}") from error
         except ValueError as error:
             raise BundleError(f"policy {policy.name!r}: {error}") from error
+        return RiskCurves(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]))
 
 
 def load_bundle(path: Path, *, public_key: Path | None = None) -> Bundle:
@@ -132,7 +151,7 @@ def _load_folder(path: Path, *, expected: str | None = None) -> Bundle:
             f"{', '.join(sorted(manifest.files))}; remove what does not belong there"
         )
     contents = {name: _verified(path, name, entry.digest) for name, entry in manifest.files.items()}
-    calibration = _calibration(path, contents[CALIBRATION_NAME], manifest.format_version)
+    calibration = _calibration(path, contents, manifest)
     return Bundle(
         manifest=manifest,
         digest=digest,
@@ -149,9 +168,12 @@ def _load_folder(path: Path, *, expected: str | None = None) -> Bundle:
 def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> FirstStage | None:
     if manifest.first_stage is None:
         return None
-    table = _parsed(folder / FIRST_STAGE_NAME, contents, read_table)
-    network = _parsed(folder / NETWORK_NAME, contents, read_network) if NETWORK_NAME in contents else None
-    return FirstStage(table, manifest.first_stage, network)
+    codes = manifest.categories.codes
+    table = _parsed(folder / FIRST_STAGE_NAME, contents, lambda content: read_table(content, len(codes)))
+    network = None
+    if NETWORK_NAME in contents:
+        network = _parsed(folder / NETWORK_NAME, contents, lambda content: read_network(content, len(codes)))
+    return FirstStage(table, manifest.first_stage, codes, network)
 
 
 def _languages(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> LanguageDetector | None:
@@ -189,23 +211,26 @@ def _verified(folder: Path, name: str, expected: str) -> bytes:
 class _Calibration(NamedTuple):
     labels: NDArray[np.int64]
     probabilities: FloatArray
-    evidence: ScoreArray | None
+    evidence: ScoreArray
 
 
-def _calibration(folder: Path, content: bytes, format_version: int) -> _Calibration:
-    """Read calibration.json: {"labels": "ABD…", "probabilities": [[13 numbers], …]}, from format 2 on "evidence"."""
-    evidence = None
+def _calibration(folder: Path, contents: Mapping[str, bytes], manifest: Manifest) -> _Calibration:
+    """Read calibration.json: {"labels": "ABD…", "probabilities": [[…], …]}, from format 2 on "evidence".
+
+    Labels are a list of codes where a code has more than a letter.
+    """
+    columns, path = manifest.categories.columns, folder / CALIBRATION_NAME
+    if not manifest.calibrated:
+        empty = np.zeros((0, len(columns)))
+        return _Calibration(np.zeros(0, dtype=np.int64), empty.astype(np.float32), empty)
     try:
-        document = orjson.loads(content)
-        labels = np.array([CODES.index(code) for code in document["labels"]], dtype=np.int64)
-        probabilities = np.array(document["probabilities"], dtype=np.float32)
-        if format_version > 1:
-            evidence = np.array(document["evidence"], dtype=np.float64)
+        document = orjson.loads(contents[CALIBRATION_NAME])
+        labels = np.array([columns[code] for code in document["labels"]], dtype=np.int64)
+        stored = np.array(document["probabilities"], dtype=np.float64)
+        evidence = stored if manifest.format_version == 1 else np.array(document["evidence"], dtype=np.float64)
     except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder / CALIBRATION_NAME}: not readable ({error}); {_REMEDY}") from error
-    for rows in (probabilities, probabilities if evidence is None else evidence):
-        if rows.shape != (len(labels), len(CODES)):
-            raise BundleError(
-                f"{folder / CALIBRATION_NAME}: shape is {rows.shape}, expected ({len(labels)}, {len(CODES)}); {_REMEDY}"
-            )
-    return _Calibration(labels, probabilities, evidence)
+        raise BundleError(f"{path}: not readable ({error}); {_REMEDY}") from error
+    for rows in (stored, evidence):
+        if rows.shape != (len(labels), len(columns)):
+            raise BundleError(f"{path}: shape is {rows.shape}, expected ({len(labels)}, {len(columns)}); {_REMEDY}")
+    return _Calibration(labels, stored.astype(np.float32), evidence)

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
 from model.calibration import LogitScaling
 from model.evidence.language import LanguageRule
 from model.evidence.rule import EvidenceRule
 from model.windowing import Windowing
-from schemas import CODES
+from schemas import CHAT_13, Policy, Taxonomy
 from schemas.dotted_version import DottedVersion
 
 MANIFEST_NAME: Final = "manifest.json"
@@ -20,11 +20,12 @@ FIRST_STAGE_NAME: Final = "first_stage.npy"
 NETWORK_NAME: Final = "first_stage_network.npz"
 LANGUAGES_NAME: Final = "languages.npz"
 
-FORMAT_2_FIELDS: Final = frozenset({"evidence", "languages"})
+FORMAT_2_FIELDS: Final = frozenset({"evidence", "languages", "taxonomy", "policy", "calibrated"})
 """What a manifest of format 1 does not have; calibration.json holds `evidence` from format 2 on."""
 
-REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, CALIBRATION_NAME, MODEL_CARD_NAME})
-"""Besides the manifest, these make a bundle; one with a first stage has its table too, and may have its network."""
+REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, MODEL_CARD_NAME})
+"""Besides the manifest, these make a bundle; a calibrated one has its chats' evidence too, one with a first stage its
+table, and that may have its network."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -69,13 +70,6 @@ class ExitSides(BaseModel):
         description="It answers alone where the probability of the side is at most this, or at least 1 - this.",
     )
 
-    @field_validator("codes")
-    @classmethod
-    def _codes_are_of_the_taxonomy(cls, codes: list[str]) -> list[str]:
-        if unknown := sorted(set(codes) - set(CODES)):
-            raise ValueError(f"codes hold {unknown}; expected some of {list(CODES)}")
-        return codes
-
 
 class FirstStageFields(BaseModel):
     """How the first stage is read; its weights are in files of their own. See `model.cascade.first_stage`."""
@@ -83,7 +77,7 @@ class FirstStageFields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     longest_ngram: int = Field(ge=1, le=5, description="Tokens in the longest n-gram.")
-    intercept: list[FiniteFloat] = Field(min_length=len(CODES), max_length=len(CODES))
+    intercept: list[FiniteFloat] = Field(description="Of each output column.")
     blend_weight: float = Field(ge=0, allow_inf_nan=False, description="Of its logits beside the transformer's.")
     exit_from: float | None = Field(
         ge=0, le=1, description="Probability of its category from which it answers alone; null: never."
@@ -101,7 +95,18 @@ class Manifest(BaseModel):
     format_version: Literal[1, 2]
     name: str = Field(min_length=1, max_length=64)
     version: DottedVersion
-    labels: list[str] = Field(description="Category code of each output column.")
+    taxonomy: Taxonomy | None = Field(
+        default=None, description="From format 2 on: the categories, in the order of the output columns; null: chat-13."
+    )
+    policy: Policy | None = Field(
+        default=None,
+        description="From format 2 on: the default policy; null: what the taxonomy bans, at the usual rates.",
+    )
+    calibrated: bool = Field(
+        default=True,
+        description="From format 2 on: false where there were no chats to calibrate on; nothing is allowed.",
+    )
+    labels: list[str] = Field(description="Category code of each output column, as in the taxonomy.")
     files: dict[str, FileEntry]
     windowing: Windowing
     temperature: float = Field(gt=0, allow_inf_nan=False)
@@ -124,26 +129,44 @@ class Manifest(BaseModel):
     licence: str
 
     @property
+    def categories(self) -> Taxonomy:
+        """The taxonomy, chat-13 where the manifest holds none."""
+        return self.taxonomy or CHAT_13
+
+    @property
+    def default_policy(self) -> Policy:
+        """The policy that is used where none is named."""
+        return self.policy or Policy.default_for(self.categories)
+
+    @property
     def logit_scaling(self) -> LogitScaling:
         """What calibrates this bundle's logits."""
+        codes = self.categories.codes
         if self.class_groups is None:
-            return LogitScaling.single(self.temperature)
-        return LogitScaling.of_groups((group.codes, group.temperature, group.bias) for group in self.class_groups)
+            return LogitScaling.single(self.temperature, len(codes))
+        groups = ((group.codes, group.temperature, group.bias) for group in self.class_groups)
+        return LogitScaling.of_groups(groups, codes)
 
-    @field_validator("class_groups")
-    @classmethod
-    def _groups_are_a_partition(cls, groups: list[ClassGroup] | None) -> list[ClassGroup] | None:
-        codes = [code for group in groups or [] for code in group.codes]
-        if groups is not None and sorted(codes) != sorted(CODES):
-            raise ValueError(f"class_groups hold {sorted(codes)}; expected each of {list(CODES)} once")
-        return groups
-
-    @field_validator("labels")
-    @classmethod
-    def _labels_are_the_taxonomy(cls, labels: list[str]) -> list[str]:
-        if labels != list(CODES):
-            raise ValueError(f"labels are {labels}; expected {list(CODES)} in this order")
-        return labels
+    @model_validator(mode="after")
+    def _all_speak_of_the_taxonomy(self) -> Self:
+        codes = list(self.categories.codes)
+        if self.labels != codes:
+            raise ValueError(f"labels are {self.labels}; expected {codes} in this order")
+        grouped = [code for group in self.class_groups or [] for code in group.codes]
+        if self.class_groups is not None and sorted(grouped) != sorted(codes):
+            raise ValueError(f"class_groups hold {sorted(grouped)}; expected each of {codes} once")
+        if self.evidence is not None and sorted(self.evidence.weights) != sorted(codes):
+            raise ValueError(
+                f"evidence has weights of {sorted(self.evidence.weights)}; expected one for each of {codes}"
+            )
+        first = self.first_stage
+        if first is not None and len(first.intercept) != len(codes):
+            raise ValueError(f"first_stage has {len(first.intercept)} intercepts; expected {len(codes)}")
+        if first is not None and first.exit_sides is not None and set(first.exit_sides.codes) - set(codes):
+            raise ValueError(f"first_stage has exit sides {first.exit_sides.codes}; expected some of {codes}")
+        if self.policy is not None:
+            self.policy.require(self.categories)
+        return self
 
     @model_validator(mode="after")
     def _fields_are_of_the_format(self) -> Self:
@@ -156,6 +179,7 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def _files_are_known(self) -> Self:
         expected = REQUIRED_FILES if self.first_stage is None else REQUIRED_FILES | {FIRST_STAGE_NAME}
+        expected |= {CALIBRATION_NAME} if self.calibrated else frozenset()
         expected |= frozenset() if self.languages is None else {LANGUAGES_NAME}
         optional = frozenset() if self.first_stage is None else {NETWORK_NAME}
         if self.files.keys() - optional != expected:

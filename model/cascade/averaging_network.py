@@ -18,7 +18,6 @@ import numpy as np
 
 from model.calibration import FloatArray
 from model.tokenization import TokenIds
-from schemas import CODES
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,12 @@ class AveragingNetwork:
     hidden_bias: FloatArray
     """float32 [n_units]."""
     output: FloatArray
-    """float32 [n_units, 13]."""
+    """float32 [n_units, n_categories]."""
     output_bias: FloatArray
-    """float32 [13]."""
+    """float32 [n_categories]."""
 
     def logits(self, rows: Sequence[TokenIds]) -> FloatArray:
-        """Return logits, float32 [n_rows, 13].
+        """Return logits, float32 [n_rows, n_categories].
 
         Args:
             rows: Token ids, each below n_token_ids, at least one row, none empty.
@@ -56,8 +55,12 @@ class AveragingNetwork:
         return buffer.getvalue()
 
 
-def read_network(content: bytes) -> AveragingNetwork:
+def read_network(content: bytes, n_categories: int) -> AveragingNetwork:
     """Read first_stage_network.npz.
+
+    Args:
+        content: Its bytes.
+        n_categories: Of the bundle's taxonomy.
 
     Raises:
         ValueError: it does not hold these arrays in these types and shapes, or one holds NaN or infinity.
@@ -78,8 +81,8 @@ def read_network(content: bytes) -> AveragingNetwork:
         "vectors": ("float16", (len(arrays["vectors"]), n_dimensions)),
         "hidden": ("float32", (n_dimensions, n_units)),
         "hidden_bias": ("float32", (n_units,)),
-        "output": ("float32", (n_units, len(CODES))),
-        "output_bias": ("float32", (len(CODES),)),
+        "output": ("float32", (n_units, n_categories)),
+        "output_bias": ("float32", (n_categories,)),
     }
     if found != expected:
         raise ValueError(f"holds {found}; expected {expected}")

@@ -13,7 +13,6 @@ Approach To Faster and More Accurate Models (ICLR 2022): a cascade that exits wh
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
 
 import numpy as np
 import numpy.lib.format
@@ -24,9 +23,6 @@ from model.calibration import FloatArray, softmax
 from model.cascade.averaging_network import AveragingNetwork
 from model.cascade.ngrams import ngram_counts
 from model.tokenization import TokenIds
-from schemas import CODES
-
-_N_COLUMNS: Final = 1 + len(CODES)
 
 
 @dataclass(frozen=True)
@@ -34,13 +30,16 @@ class FirstStage:
     """A fitted first stage."""
 
     table: NDArray[np.float16]
-    """float16 [n_buckets, 14]: inverse document frequency, then the weight of each category times that frequency."""
+    """float16 [n_buckets, 1 + n_categories]: inverse document frequency, then the weight of each category times that
+    frequency."""
     fields: FirstStageFields
+    codes: tuple[str, ...]
+    """Of the output columns."""
     network: AveragingNetwork | None = None
     """Its logits are added, where the bundle has it."""
 
     def logits(self, rows: Sequence[TokenIds]) -> FloatArray:
-        """Return calibrated logits, float32 [n_rows, 13]: their softmax are the probabilities.
+        """Return calibrated logits, float32 [n_rows, n_categories]: their softmax are the probabilities.
 
         Args:
             rows: Token ids of rendered windows, at least one row, none empty.
@@ -59,13 +58,13 @@ class FirstStage:
         return self.fields.exit_from is not None
 
     def answers(self, logits: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
-        """Return which rows it answers alone, bool [n_rows], and its probabilities, float32 [n_rows, 13]."""
+        """Return which rows it answers alone, bool [n_rows], and its probabilities, float32 [n_rows, n_categories]."""
         probabilities = softmax(logits)
         exit_from = self.fields.exit_from
         if exit_from is None:
             return np.zeros(len(logits), dtype=np.bool_), probabilities
         is_confident = probabilities.max(axis=1) >= exit_from
-        return is_confident & is_decided(probabilities, self.fields.exit_sides), probabilities
+        return is_confident & is_decided(probabilities, self.fields.exit_sides, self.codes), probabilities
 
     def decides(self, probabilities: FloatArray, margin: float) -> NDArray[np.bool_]:
         """Return which rows it is sure of the side of, bool [n_rows], whatever the category.
@@ -75,15 +74,15 @@ class FirstStage:
         sides = self.fields.exit_sides
         if self.fields.exit_from is None or sides is None:
             return np.zeros(len(probabilities), dtype=np.bool_)
-        return is_decided(probabilities, sides.model_copy(update={"margin": margin}))
+        return is_decided(probabilities, sides.model_copy(update={"margin": margin}), self.codes)
 
     def suspicion(self, probabilities: FloatArray) -> FloatArray:
         """Return the probability of the exit sides' categories, float32 [n_rows]; of any category where it has none."""
         sides = self.fields.exit_sides
-        return probabilities.max(axis=1) if sides is None else _share_of(probabilities, sides)
+        return probabilities.max(axis=1) if sides is None else _share_of(probabilities, sides, self.codes)
 
     def blended(self, transformer: FloatArray, first: FloatArray) -> FloatArray:
-        """Return the transformer's logits with those of the first stage mixed in, float32 [n_rows, 13]."""
+        """Return the transformer's logits with those of the first stage mixed in, float32 [n_rows, n_categories]."""
         mixed: FloatArray = transformer + np.float32(self.fields.blend_weight) * first
         return mixed
 
@@ -94,37 +93,42 @@ class FirstStage:
         return buffer.getvalue()
 
 
-def is_decided(probabilities: FloatArray, sides: ExitSides | None) -> NDArray[np.bool_]:
+def is_decided(probabilities: FloatArray, sides: ExitSides | None, codes: Sequence[str]) -> NDArray[np.bool_]:
     """Return which rows are sure of their side, bool [n_rows]; all where no sides are asked for.
 
     The most probable category may be right in name and unsure in what decides: between a banned category and a safe
     one, and there the score of the transformer ranks better.
 
     Args:
-        probabilities: float32 [n_rows, 13].
+        probabilities: float32 [n_rows, n_categories].
         sides: Which categories are one side, and how sure is sure.
+        codes: Of the output columns.
     """
     if sides is None:
         return np.ones(len(probabilities), dtype=np.bool_)
-    share = _share_of(probabilities, sides)
+    share = _share_of(probabilities, sides, codes)
     decided: NDArray[np.bool_] = (share <= sides.margin) | (share >= 1 - sides.margin)
     return decided
 
 
-def _share_of(probabilities: FloatArray, sides: ExitSides) -> FloatArray:
-    share: FloatArray = probabilities[:, [CODES.index(code) for code in sides.codes]].sum(axis=1)
+def _share_of(probabilities: FloatArray, sides: ExitSides, codes: Sequence[str]) -> FloatArray:
+    share: FloatArray = probabilities[:, [codes.index(code) for code in sides.codes]].sum(axis=1)
     return share
 
 
-def read_table(content: bytes) -> NDArray[np.float16]:
+def read_table(content: bytes, n_categories: int) -> NDArray[np.float16]:
     """Read first_stage.npy.
+
+    Args:
+        content: Its bytes.
+        n_categories: Of the bundle's taxonomy.
 
     Raises:
         ValueError: it is not an array of this kind, or holds NaN or infinity.
     """
     table = numpy.lib.format.read_array(BytesIO(content), allow_pickle=False)
-    if table.dtype != np.float16 or table.ndim != 2 or table.shape[1] != _N_COLUMNS:  # noqa: PLR2004
-        raise ValueError(f"holds {table.dtype} {list(table.shape)}; expected float16 [n_buckets, {_N_COLUMNS}]")
+    if table.dtype != np.float16 or table.ndim != 2 or table.shape[1] != 1 + n_categories:  # noqa: PLR2004
+        raise ValueError(f"holds {table.dtype} {list(table.shape)}; expected float16 [n_buckets, {1 + n_categories}]")
     if not (np.isfinite(table).all() and (table[:, 0] > 0).all()):
         raise ValueError("holds NaN, infinity or a frequency of 0; expected finite numbers, the first column above 0")
     result: NDArray[np.float16] = table

@@ -7,11 +7,11 @@ from enum import StrEnum
 import numpy as np
 
 from model.bundle.bundle import Bundle
-from model.calibration import FloatArray, ScoreArray, banned_probability
-from model.decision import DecisionRule, Judgement, decide
+from model.calibration import FloatArray, ScoreArray
+from model.decision import DecisionRule, Judgement
 from model.errors import RowFailed
-from model.evidence.rule import Unevaluated, evidence_of, on_the_wire, policy_scores
-from schemas import CODES, Decision, Policy, UncalibratedLanguages
+from model.evidence.rule import Unevaluated, evidence_of, on_the_wire
+from schemas import Policy
 
 
 class Stage(StrEnum):
@@ -19,6 +19,8 @@ class Stage(StrEnum):
 
     FIRST_STAGE = "first_stage"
     TRANSFORMER = "transformer"
+    HEAD = "head"
+    """A head on a frozen encoder."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class Classification:
 
     category: str
     probabilities: dict[str, float]
-    """13 codes, the main window's, calibrated, rounded to six decimals."""
+    """By code, all codes in the taxonomy's order: the main window's, calibrated, rounded to six decimals."""
     judgement: Judgement
     evidence: dict[str, float]
-    """13 codes, see `model.evidence.rule`; equal to the probabilities where there are no pieces."""
+    """By code as well, see `model.evidence.rule`; equal to the probabilities where there are no pieces."""
     unevaluated: tuple[Unevaluated, ...] = ()
     stage: Stage = Stage.TRANSFORMER
     language: str | None = None
@@ -42,7 +44,7 @@ class Answer:
     """What the model says of one row."""
 
     probabilities: FloatArray
-    """float32 [13], calibrated."""
+    """float32 [n_categories], calibrated."""
     stage: Stage
 
 
@@ -50,18 +52,15 @@ class Judging:
     """A bundle's evidence under a policy.
 
     Raises:
-        BundleError: the bundle's calibration cannot speak for the policy.
+        BundleError: the policy is over another taxonomy, or the bundle's calibration cannot speak for it.
     """
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
-        self._policy = policy
-        self._curves = bundle.risk_curves(policy)
-        self._banned = frozenset(code.value for code in policy.banned)
+        self.rule = DecisionRule(policy, bundle.risk_curves(policy))
+        self._codes = bundle.taxonomy.codes
         rule = bundle.manifest.evidence
-        self._weights: ScoreArray = np.zeros(len(CODES)) if rule is None else rule.weight_row
-        self._is_score_of_evidence = bundle.manifest.format_version > 1
-        is_exact = not self._is_score_of_evidence and bundle.languages is None
-        self.rule = DecisionRule(policy, self._curves, is_exact=is_exact)
+        self._weights: ScoreArray = np.zeros(len(self._codes)) if rule is None else rule.weight_row(self._codes)
+        self._always = () if bundle.is_calibrated else (Unevaluated.UNCALIBRATED,)
 
     def classification(
         self,
@@ -84,34 +83,16 @@ class Judging:
         if len(answered) < len(pieces):
             unevaluated = (*unevaluated, Unevaluated.FAILURE)
         probabilities = on_the_wire(window.probabilities)
-        evidence = evidence_of(probabilities, answered, self._weights)
-        category = CODES[int(window.probabilities.argmax())]
-        judgement = decide(
-            category=category,
-            banned_probability=self._score(window.probabilities, evidence),
-            curves=self._curves,
-            policy=self._policy,
-            at_best=self._at_best(unevaluated),
-        )
+        row = evidence_of(probabilities, answered, self._weights)
+        evidence = dict(zip(self._codes, row.tolist(), strict=True))
+        category = self._codes[int(window.probabilities.argmax())]
+        unevaluated = (*unevaluated, *self._always)
         return Classification(
             category=category,
-            probabilities=dict(zip(CODES, probabilities.tolist(), strict=True)),
-            judgement=judgement,
-            evidence=dict(zip(CODES, evidence.tolist(), strict=True)),
+            probabilities=dict(zip(self._codes, probabilities.tolist(), strict=True)),
+            judgement=self.rule.judgement(evidence, category=category, unevaluated=unevaluated),
+            evidence=evidence,
             unevaluated=unevaluated,
             stage=window.stage,
             language=language,
         )
-
-    def _at_best(self, unevaluated: tuple[Unevaluated, ...]) -> Decision:
-        foreign = self._policy.uncalibrated_languages
-        if Unevaluated.LANGUAGE in unevaluated and foreign is UncalibratedLanguages.BLOCK:
-            return Decision.BLOCK
-        is_ignored = foreign is UncalibratedLanguages.AS_IS
-        counted = [reason for reason in unevaluated if not (is_ignored and reason is Unevaluated.LANGUAGE)]
-        return Decision.REVIEW if counted else Decision.ALLOW
-
-    def _score(self, probabilities: FloatArray, evidence: ScoreArray) -> float:
-        if self._is_score_of_evidence:
-            return float(policy_scores(evidence[None], self._banned)[0])
-        return float(banned_probability(probabilities[None], self._banned)[0])

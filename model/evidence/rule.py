@@ -9,20 +9,17 @@ Invariant: where a conversation has no pieces, its evidence equals its probabili
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from model.calibration import FloatArray, ScoreArray
+from model.calibration import WIRE_DECIMALS, FloatArray, ScoreArray
 from model.evidence.language import LanguageDetector
 from model.evidence.pieces import PieceRule, pieces_of
 from model.windowing import Windowing, render_piece
-from schemas import CODES, Turn
-
-WIRE_DECIMALS: Final = 6
-"""Of probabilities, evidence and scores, in verdicts and, from format 2 on, in calibration.json."""
+from schemas import Turn
 
 
 class Unevaluated(StrEnum):
@@ -34,6 +31,8 @@ class Unevaluated(StrEnum):
     """The model failed on a piece."""
     LANGUAGE = "language"
     """The bundle was not calibrated on the users' language."""
+    UNCALIBRATED = "uncalibrated"
+    """The bundle was not calibrated at all."""
 
 
 class EvidenceRule(BaseModel):
@@ -46,15 +45,14 @@ class EvidenceRule(BaseModel):
 
     @field_validator("weights")
     @classmethod
-    def _every_category_has_one(cls, weights: dict[str, float]) -> dict[str, float]:
-        if sorted(weights) != sorted(CODES) or not all(0 <= weight <= 1 for weight in weights.values()):
-            raise ValueError(f"weights are {weights}; expected a number from 0 to 1 for each of {list(CODES)}")
+    def _weights_are_shares(cls, weights: dict[str, float]) -> dict[str, float]:
+        if not all(0 <= weight <= 1 for weight in weights.values()):
+            raise ValueError(f"weights are {weights}; expected numbers from 0 to 1")
         return weights
 
-    @property
-    def weight_row(self) -> ScoreArray:
-        """Return the weights in the order of the output columns, float64 [13]."""
-        return np.array([self.weights[code] for code in CODES])
+    def weight_row(self, codes: Sequence[str]) -> ScoreArray:
+        """Return the weights in the order of the output columns, float64 [n_categories]."""
+        return np.array([self.weights[code] for code in codes])
 
 
 class Reading(NamedTuple):
@@ -127,27 +125,15 @@ def on_the_wire(probabilities: FloatArray) -> ScoreArray:
 
 
 def evidence_of(probabilities: ScoreArray, pieces: Sequence[FloatArray], weights: ScoreArray) -> ScoreArray:
-    """Return the evidence of one conversation, float64 [13], rounded.
+    """Return the evidence of one conversation, float64 [n_categories], rounded.
 
     Args:
-        probabilities: float64 [13], of the main window, rounded.
-        pieces: float32 [13] each.
-        weights: float64 [13].
+        probabilities: float64 [n_categories], of the main window, rounded.
+        pieces: float32 [n_categories] each.
+        weights: float64 [n_categories].
     """
     if not pieces:
         return probabilities
     largest: FloatArray = np.max(np.stack(pieces), axis=0)
     evidence: ScoreArray = np.maximum(probabilities, largest * weights).round(WIRE_DECIMALS)
     return evidence
-
-
-def policy_scores(evidence: ScoreArray, banned: frozenset[str]) -> ScoreArray:
-    """Return the score of each chat under a banned set, float64 [n_chats], 0..1, rounded as everywhere.
-
-    Args:
-        evidence: float64 [n_chats, 13], rounded.
-        banned: Codes of the banned categories.
-    """
-    mask: NDArray[np.bool_] = np.array([code in banned for code in CODES])
-    scores: ScoreArray = np.minimum(1.0, np.round(evidence[:, mask].sum(axis=1), WIRE_DECIMALS))
-    return scores

@@ -13,7 +13,6 @@ from model.calibration import FloatArray
 from model.errors import BundleError
 from model.inference.onnx_runtime import LOAD_ERRORS, ort
 from model.tokenization import TokenIds
-from schemas import CODES
 
 _EXPECTED_INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 
@@ -25,12 +24,13 @@ class OnnxSession:
         model: Contents of model.onnx.
         n_threads: Threads of one inference, at least 1.
         pad_id: Token id that fills short rows.
+        n_categories: Of the bundle's taxonomy.
 
     Raises:
         BundleError: ONNX Runtime does not load the model, or its inputs or outputs are not those of a classifier.
     """
 
-    def __init__(self, model: bytes, *, n_threads: int, pad_id: int) -> None:
+    def __init__(self, model: bytes, *, n_threads: int, pad_id: int, n_categories: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = n_threads
         options.inter_op_num_threads = 1
@@ -43,19 +43,19 @@ class OnnxSession:
         except LOAD_ERRORS as error:
             raise BundleError(f"model.onnx does not load in ONNX Runtime {ort.__version__}: {error}") from error
         self._pad_id = pad_id
-        self._check_signature()
+        self._check_signature(n_categories)
 
-    def _check_signature(self) -> None:
+    def _check_signature(self, n_categories: int) -> None:
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
-        if inputs != _EXPECTED_INPUTS or outputs != [("logits", len(CODES))]:
+        if inputs != _EXPECTED_INPUTS or outputs != [("logits", n_categories)]:
             raise BundleError(
                 f"model.onnx has inputs {inputs} and outputs {outputs}; "
-                f"expected {_EXPECTED_INPUTS} and logits with {len(CODES)} columns"
+                f"expected {_EXPECTED_INPUTS} and logits with {n_categories} columns"
             )
 
     def logits(self, rows: Sequence[TokenIds], options: ort.RunOptions | None = None) -> FloatArray:
-        """Return logits, float32 [n_rows, 13], for token rows of any lengths, padded to the longest.
+        """Return logits, float32 [n_rows, n_categories], for token rows of any lengths, padded to the longest.
 
         Args:
             rows: At least one.

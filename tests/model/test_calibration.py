@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from model.calibration import FloatArray, RiskCurves, banned_probability, softmax
-from schemas import CODES, DEFAULT_BANNED
+from model.calibration import FloatArray, RiskCurves, banned_mask, policy_scores, softmax
+from schemas import CHAT_13
 
 LOGITS = hnp.arrays(np.float32, (5, 13), elements=st.floats(-1e4, 1e4, width=32))
 SCORES = st.floats(0, 1)
-N_CODES = len(CODES)
+N_CODES = len(CHAT_13.codes)
 
 
 def curves(banned: list[float], safe: list[float]) -> RiskCurves:
@@ -64,11 +64,19 @@ def test_a_logit_that_is_no_number_is_refused(bad: float) -> None:
         softmax(np.array([[1, bad]], np.float32))
 
 
-def test_the_banned_probability_is_the_sum_over_the_banned_categories() -> None:
-    """And over nothing else."""
-    row = (np.arange(N_CODES) / 100).astype(np.float32)
-    expected = sum(row[CODES.index(code)] for code in DEFAULT_BANNED)
-    assert banned_probability(row[None], DEFAULT_BANNED)[0] == pytest.approx(expected)
+def test_the_score_is_the_sum_over_the_banned_categories() -> None:
+    """And over nothing else; of none it is 0."""
+    row = np.arange(N_CODES) / 100
+    expected = sum(row[CHAT_13.columns[code]] for code in CHAT_13.banned)
+    assert policy_scores(row[None], banned_mask(CHAT_13.banned, CHAT_13.codes))[0] == pytest.approx(expected)
+    assert policy_scores(row[None], banned_mask([], CHAT_13.codes))[0] == 0
+
+
+def test_without_any_calibration_chat_both_risks_are_1() -> None:
+    """Nobody has measured anything, so nothing is promised."""
+    risk = curves([], [])
+    assert not risk.is_calibrated
+    assert (risk.banned_to_safe_risk(0), risk.safe_to_banned_risk(1)) == (1, 1)
 
 
 @given(
@@ -106,9 +114,8 @@ def test_the_share_of_banned_chats_that_pass_stays_under_the_target(alpha: float
     assert n_allowed / n_rounds <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / n_rounds)
 
 
-@pytest.mark.parametrize("codes", ["AAAA", "DDDD"])
-def test_calibration_chats_of_one_kind_only_are_refused(codes: str) -> None:
+@pytest.mark.parametrize("is_banned", [True, False])
+def test_calibration_chats_of_one_kind_only_are_refused(is_banned: bool) -> None:
     """They say nothing about one of the two errors."""
-    labels = np.array([CODES.index(code) for code in codes])
     with pytest.raises(ValueError, match="expected some banned and some safe ones"):
-        RiskCurves.build(np.full((4, N_CODES), 1 / N_CODES, np.float32), labels, DEFAULT_BANNED)
+        RiskCurves.build(np.full(4, 0.5), np.full(4, is_banned))

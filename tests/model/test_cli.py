@@ -10,16 +10,18 @@ import orjson
 import pytest
 
 from model import Bundle
-from schemas import CODES
+from schemas import CHAT_13
 from tests.command_line import Ended, run_main
 
 REPOSITORY = Path(__file__).parents[2]
 JUDGEMENT = {
+    "taxonomy",
     "category",
     "probabilities",
     "banned_probability",
     "banned_to_safe_risk",
     "decision",
+    "decided_by",
     "evidence",
     "unevaluated",
     "stage",
@@ -68,7 +70,7 @@ def test_json_lines_are_answered_one_for_one_and_in_order(
     assert [one["chat_id"] for one in judged] == [chat["chat_id"] for chat in good]
     for one in judged:
         assert one.keys() == {"chat_id", *JUDGEMENT}
-        assert list(one["probabilities"]) == list(CODES)
+        assert list(one["probabilities"]) == list(CHAT_13.codes)
     path = tmp_path / "events.jsonl"
     path.write_bytes(data)
     assert json_lines(run("classify", "--jsonl", path, "--bundle", bundle_path).stdout) == found
@@ -89,7 +91,7 @@ def test_info_describes_the_bundle(bundle_path: Path, bundle: Bundle) -> None:
     """Which model is this, what is it good for, and may we use it."""
     answer = run("info", "--json", "--bundle", bundle_path)
     (found,) = json_lines(answer.stdout)
-    assert (found["digest"], found["labels"]) == (bundle.digest, list(CODES))
+    assert (found["digest"], found["labels"]) == (bundle.digest, list(CHAT_13.codes))
     table = run("info", "--bundle", bundle_path)
     assert table.returncode == 0
     assert bundle.manifest.name.encode() in table.stdout

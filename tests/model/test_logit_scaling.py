@@ -13,22 +13,22 @@ from hypothesis.extra import numpy as hnp
 
 from model import Bundle, BundleError, Classification, Classifier, load_bundle
 from model.calibration import FloatArray, LogitScaling, softmax
-from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role, Turn
+from schemas import CHAT_13, DEFAULT_POLICY, Role, Turn
 
 LOGITS = hnp.arrays(np.float32, (4, 13), elements=st.floats(-50, 50, width=32))
-BANNED = sorted(DEFAULT_BANNED)
-SAFE = [code for code in CODES if code not in BANNED]
+BANNED = sorted(CHAT_13.banned)
+SAFE = [code for code in CHAT_13.codes if code not in BANNED]
 
 
 def _groups(banned: float, safe: float, bias: float) -> LogitScaling:
-    return LogitScaling.of_groups([(BANNED, banned, bias), (SAFE, safe, 0.0)])
+    return LogitScaling.of_groups([(BANNED, banned, bias), (SAFE, safe, 0.0)], CHAT_13.codes)
 
 
 @given(logits=LOGITS, temperature=st.floats(0.05, 20))
 def test_one_temperature_gives_the_very_bits_of_softmax(logits: FloatArray, temperature: float) -> None:
     """Bundles that were exported before class groups existed answer as they did."""
     np.testing.assert_array_equal(
-        LogitScaling.single(temperature).probabilities(logits), softmax(logits, temperature=temperature)
+        LogitScaling.single(temperature, 13).probabilities(logits), softmax(logits, temperature=temperature)
     )
 
 
@@ -51,7 +51,7 @@ def test_adding_a_constant_to_all_logits_changes_nothing_with_groups_either(logi
 def test_a_bias_moves_mass_to_its_group_and_none_within_it(logits: FloatArray) -> None:
     """What the bias is for: the odds of banned against safe, by e to the bias."""
     plain, biased = _groups(1, 1, 0.0).probabilities(logits), _groups(1, 1, 0.5).probabilities(logits)
-    mask = np.array([code in BANNED for code in CODES])
+    mask = np.array([code in BANNED for code in CHAT_13.codes])
     before, after = plain[:, mask].sum(axis=1, dtype=float), biased[:, mask].sum(axis=1, dtype=float)
     inside = (before > 1e-3) & (before < 1 - 1e-3)
     odds = after[inside] / (1 - after[inside]) * (1 - before[inside]) / before[inside]
@@ -88,7 +88,7 @@ def test_the_classifier_serves_the_groups_of_the_manifest(bundle: Bundle, bundle
     assert after / (1 - after) == pytest.approx(np.e * before / (1 - before), rel=0.01)
 
 
-@pytest.mark.parametrize("codes", [BANNED, [*CODES, "A"], [*CODES[:-1], "Z"]])
+@pytest.mark.parametrize("codes", [BANNED, [*CHAT_13.codes, "A"], [*CHAT_13.codes[:-1], "Z"]])
 def test_groups_that_are_no_partition_of_the_categories_are_refused(
     bundle_path: Path, tmp_path: Path, codes: list[str]
 ) -> None:

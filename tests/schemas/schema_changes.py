@@ -25,6 +25,12 @@ OPEN_MAP = field_schema(type="object", additionalProperties={"type": "number"})
 CLOSED = {**object_schema(), "additionalProperties": False}
 
 BREAKING: dict[str, tuple[Direction, JsonSchema, JsonSchema, str]] = {
+    "input: an enum becomes a pattern that refuses a value": (
+        IN,
+        field_schema(type="string", enum=["A", "b"]),
+        field_schema(type="string", pattern="^[A-Z]$"),
+        "$.f: pattern changed",
+    ),
     "input: property removed": (IN, field_schema(type="string"), object_schema(), "$.f: the property was"),
     "input: removed and unknown ones refused": (
         IN,
@@ -229,6 +235,11 @@ BREAKING: dict[str, tuple[Direction, JsonSchema, JsonSchema, str]] = {
 }
 
 HARMLESS: dict[str, tuple[Direction, JsonSchema, JsonSchema]] = {
+    "input: an enum becomes a pattern that its values match": (
+        IN,
+        field_schema(type="string", enum=["A", "B"]),
+        field_schema(type="string", pattern="^[A-Z]$"),
+    ),
     "input: new optional property": (IN, object_schema(), field_schema(type="string")),
     "input: required becomes optional": (
         IN,

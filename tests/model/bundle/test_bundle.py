@@ -10,9 +10,9 @@ import pytest
 
 from model import Bundle, BundleError, Classifier, load_bundle
 from model.bundle.bundle import sha256_of
-from model.bundle.manifest import FIRST_STAGE_NAME, NETWORK_NAME, REQUIRED_FILES
+from model.bundle.manifest import CALIBRATION_NAME, FIRST_STAGE_NAME, NETWORK_NAME, REQUIRED_FILES
 from model.bundle.thresholds import thresholds_for
-from schemas import CODES, DEFAULT_POLICY, Category
+from schemas import CHAT_13, DEFAULT_POLICY
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -40,9 +40,9 @@ def replace(folder: Path, name: str, content: bytes) -> None:
 
 def test_the_shipped_bundle_is_complete(bundle: Bundle) -> None:
     """It ships inside the repository so that the first run works offline."""
-    assert bundle.manifest.labels == list(CODES)
+    assert bundle.manifest.labels == list(CHAT_13.codes)
     assert bundle.ref.digest.startswith("sha256:")
-    assert bundle.calibration_probabilities.shape == (len(bundle.calibration_labels), len(CODES))
+    assert bundle.calibration_probabilities.shape == (len(bundle.calibration_labels), len(CHAT_13.codes))
 
 
 def test_the_thresholds_of_the_shipped_bundle_are_those_of_its_calibration(bundle: Bundle) -> None:
@@ -50,7 +50,7 @@ def test_the_thresholds_of_the_shipped_bundle_are_those_of_its_calibration(bundl
     assert thresholds_for(bundle.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY) == bundle.manifest.thresholds
 
 
-@pytest.mark.parametrize("name", sorted(REQUIRED_FILES | {FIRST_STAGE_NAME, NETWORK_NAME}))
+@pytest.mark.parametrize("name", sorted(REQUIRED_FILES | {CALIBRATION_NAME, FIRST_STAGE_NAME, NETWORK_NAME}))
 def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
     """A bundle is served exactly as it was evaluated, or not at all."""
     content = bytearray((copy / name).read_bytes())
@@ -60,7 +60,9 @@ def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
         load_bundle(copy)
 
 
-@pytest.mark.parametrize("name", [*sorted(REQUIRED_FILES | {FIRST_STAGE_NAME, NETWORK_NAME}), "manifest.json"])
+@pytest.mark.parametrize(
+    "name", [*sorted(REQUIRED_FILES | {CALIBRATION_NAME, FIRST_STAGE_NAME, NETWORK_NAME}), "manifest.json"]
+)
 def test_a_missing_file_is_refused(copy: Path, name: str) -> None:
     """A copy that stopped half-way."""
     (copy / name).unlink()
@@ -114,6 +116,12 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         pytest.param(lambda m: m["windowing"].update(max_tokens=100_000), "max_tokens", id="rows too long"),
         pytest.param(lambda m: m.pop("first_stage"), "files are", id="weights of no first stage"),
         pytest.param(lambda m: m["first_stage"]["intercept"].pop(), "intercept", id="12 intercepts"),
+        pytest.param(
+            lambda m: m["first_stage"]["exit_sides"].update(codes=["A", "Z"]),
+            "exit sides",
+            id="exit sides of no category",
+        ),
+        pytest.param(lambda m: m["evidence"]["weights"].pop("B"), "evidence has weights of", id="12 weights"),
         pytest.param(lambda m: m["first_stage"].update(exit_from=1.5), "exit_from", id="a confidence above 1"),
         pytest.param(lambda m: m.update(version="latest"), "version", id="a version without numbers"),
     ],
@@ -134,7 +142,6 @@ def test_a_bundle_of_format_2_holds_the_evidence_of_its_calibration_chats(copy: 
         load_bundle(copy)
     replace(copy, "calibration.json", orjson.dumps(document | {"evidence": evidence}))
     bundle = load_bundle(copy)
-    assert bundle.calibration_evidence is not None
     assert bundle.calibration_evidence.shape == bundle.calibration_probabilities.shape
     replace(copy, "calibration.json", orjson.dumps(document | {"evidence": evidence[1:]}))
     with pytest.raises(BundleError, match="shape is"):
@@ -178,13 +185,13 @@ def test_a_truncated_model_with_a_right_digest_is_refused(copy: Path, keep_ratio
 
 def test_a_policy_that_the_calibration_cannot_speak_for_is_refused(bundle: Bundle) -> None:
     """No calibration chat of a banned category: no risk can be told."""
-    present = {CODES[label] for label in bundle.calibration_labels}
-    missing = next(iter(set(CODES) - present), None)
-    banned = frozenset([Category(missing)]) if missing else frozenset(Category) - {Category.A}
+    present = {CHAT_13.codes[label] for label in bundle.calibration_labels}
+    missing = next(iter(set(CHAT_13.codes) - present), None)
+    banned = frozenset([missing]) if missing else frozenset(CHAT_13.codes) - {"A"}
     policy = DEFAULT_POLICY.model_copy(update={"banned": banned})
     labels = bundle.calibration_labels
     if missing is None:
-        labels = labels[labels != CODES.index("A")]
+        labels = labels[labels != CHAT_13.codes.index("A")]
     narrowed = type(bundle)(
         manifest=bundle.manifest,
         digest=bundle.digest,
@@ -192,6 +199,7 @@ def test_a_policy_that_the_calibration_cannot_speak_for_is_refused(bundle: Bundl
         tokenizer_json=bundle.tokenizer_json,
         calibration_probabilities=bundle.calibration_probabilities[: len(labels)],
         calibration_labels=labels,
+        calibration_evidence=bundle.calibration_evidence[: len(labels)],
     )
     with pytest.raises(BundleError, match="policy 'default': calibration chats"):
         narrowed.risk_curves(policy)

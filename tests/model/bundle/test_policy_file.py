@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from model import PolicyError, load_policy
+from model import Bundle, PolicyError, load_policy
 from schemas import DEFAULT_POLICY
 
 TOML = """
@@ -17,9 +17,10 @@ max_safe_to_banned_rate = 0.05
 """
 
 
-def test_no_file_means_the_default_policy() -> None:
+def test_no_file_means_the_default_policy(bundle: Bundle) -> None:
     """The first run needs no file."""
     assert load_policy(None) is DEFAULT_POLICY
+    assert load_policy(None, bundle) == DEFAULT_POLICY
 
 
 def test_a_policy_is_read_from_toml_and_from_json(tmp_path: Path) -> None:
@@ -44,12 +45,14 @@ def test_a_policy_is_read_from_toml_and_from_json(tmp_path: Path) -> None:
         (TOML + "surprise = 1\n").encode(),
     ],
 )
-def test_a_file_that_is_no_policy_is_refused_with_its_name_and_the_remedy(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_policy_is_refused_with_its_name_and_the_remedy(
+    bundle: Bundle, tmp_path: Path, content: bytes
+) -> None:
     """A policy that is silently not applied is an ad in the wrong chat."""
     path = tmp_path / "policy.toml"
     path.write_bytes(content)
     with pytest.raises(PolicyError, match=r"(?s)policy\.toml: not a usable policy.*expected name, version") as caught:
-        load_policy(path)
+        load_policy(path, bundle)
     assert str(path) in str(caught.value)
 
 

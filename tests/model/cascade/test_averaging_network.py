@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from model import Bundle, BundleError, Classifier
 from model.cascade.averaging_network import AveragingNetwork, read_network
 from model.cascade.first_stage import FirstStage
-from schemas import CODES, DEFAULT_POLICY
+from schemas import CHAT_13, DEFAULT_POLICY
 
 N_TOKEN_IDS, N_DIMENSIONS, N_UNITS = 60, 8, 12
 
@@ -29,8 +29,8 @@ def network() -> AveragingNetwork:
         vectors=drawn(N_TOKEN_IDS, N_DIMENSIONS).astype(np.float16).astype(np.float32),
         hidden=drawn(N_DIMENSIONS, N_UNITS),
         hidden_bias=drawn(N_UNITS),
-        output=drawn(N_UNITS, len(CODES)),
-        output_bias=drawn(len(CODES)),
+        output=drawn(N_UNITS, len(CHAT_13.codes)),
+        output_bias=drawn(len(CHAT_13.codes)),
     )
 
 
@@ -56,7 +56,7 @@ def test_it_is_read_as_it_was_written_and_the_same_weights_give_the_same_bytes()
     """It stands under the bundle's digest."""
     content = network().to_bytes()
     assert content == network().to_bytes()
-    read = read_network(content)
+    read = read_network(content, 13)
     for name, weights in vars(network()).items():
         np.testing.assert_array_equal(getattr(read, name), weights)
         assert getattr(read, name).dtype == np.float32
@@ -89,7 +89,7 @@ def _archive(**changes: np.ndarray | None) -> bytes:
 def test_an_archive_that_cannot_be_served_is_refused(content: bytes) -> None:
     """Pickled objects above all: they would run code."""
     with pytest.raises(ValueError, match=r"expected|allow_pickle"):
-        read_network(content)
+        read_network(content, 13)
 
 
 def test_a_tokenizer_with_more_ids_than_vectors_is_refused_before_the_first_chat(bundle: Bundle) -> None:

@@ -16,7 +16,7 @@ from model.calibration import FloatArray, softmax
 from model.cascade.first_stage import FirstStage, is_decided, read_table
 from model.cascade.ngrams import ngram_counts
 from model.tokenization import TokenIds
-from schemas import CODES, DEFAULT_POLICY, Role, Turn
+from schemas import CHAT_13, DEFAULT_POLICY, Role, Turn
 
 TEXTS = ["write a poem about my cat", "hello", "which phone should I buy for my mother", "fix this loop " * 60]
 CONVERSATIONS = [[Turn(Role.USER, text)] for text in TEXTS]
@@ -27,12 +27,12 @@ token_rows = st.lists(st.lists(st.integers(0, 30_521), min_size=1, max_size=40),
 def stage(*, exit_from: float | None, blend_weight: float = 0.0, n_buckets: int = 1024) -> FirstStage:
     """Return a stage with random weights; its answers differ from chat to chat."""
     rng = np.random.default_rng(5)
-    weights = rng.normal(scale=8.0, size=(n_buckets, len(CODES)))
+    weights = rng.normal(scale=8.0, size=(n_buckets, len(CHAT_13.codes)))
     table = np.concatenate([rng.uniform(1, 6, size=(n_buckets, 1)), weights], axis=1).astype(np.float16)
     fields = FirstStageFields(
-        longest_ngram=2, intercept=[0.0] * len(CODES), blend_weight=blend_weight, exit_from=exit_from
+        longest_ngram=2, intercept=[0.0] * len(CHAT_13.codes), blend_weight=blend_weight, exit_from=exit_from
     )
-    return FirstStage(table, fields)
+    return FirstStage(table, fields, CHAT_13.codes)
 
 
 def classify(bundle: Bundle, first_stage: FirstStage | None) -> tuple[list[Classification], int]:
@@ -53,7 +53,7 @@ def stage_probabilities(bundle: Bundle, first_stage: FirstStage) -> np.ndarray:
 
 def values(answer: Classification) -> list[float]:
     """Return the probabilities in the order of the codes."""
-    return [answer.probabilities[code] for code in CODES]
+    return [answer.probabilities[code] for code in CHAT_13.codes]
 
 
 def test_a_confident_first_stage_answers_alone(bundle: Bundle) -> None:
@@ -94,10 +94,10 @@ SIDES = ExitSides(codes=["A", "B", "C"], margin=0.05)
 )
 def test_a_chat_leaves_early_only_where_its_side_is_sure(side: float, *, leaves: bool) -> None:
     """A confident category beside a divided side is what the banned-to-safe rate was paid with."""
-    probabilities = np.zeros((1, len(CODES)), dtype=np.float32)
+    probabilities = np.zeros((1, len(CHAT_13.codes)), dtype=np.float32)
     probabilities[0, [0, 4]] = side, 1 - side
-    assert is_decided(probabilities, SIDES).tolist() == [leaves]
-    assert is_decided(probabilities, None).tolist() == [True]
+    assert is_decided(probabilities, SIDES, CHAT_13.codes).tolist() == [leaves]
+    assert is_decided(probabilities, None, CHAT_13.codes).tolist() == [True]
     logits = np.log(probabilities + 1e-9)
     first = stage(exit_from=0.3)
     asking = replace(first, fields=first.fields.model_copy(update={"exit_sides": SIDES}))
@@ -105,11 +105,9 @@ def test_a_chat_leaves_early_only_where_its_side_is_sure(side: float, *, leaves:
     assert first.answers(logits)[0].tolist() == [True]
 
 
-@pytest.mark.parametrize(
-    "sides", [{"codes": ["A", "Z"], "margin": 0.1}, {"codes": [], "margin": 0.1}, {"codes": ["A"], "margin": 0.6}]
-)
+@pytest.mark.parametrize("sides", [{"codes": [], "margin": 0.1}, {"codes": ["A"], "margin": 0.6}])
 def test_sides_that_mean_nothing_are_refused(sides: dict[str, object]) -> None:
-    """A wrong code would let every chat out."""
+    """Either would let every chat out."""
     with pytest.raises(ValidationError):
         ExitSides.model_validate(sides)
 
@@ -177,7 +175,7 @@ def test_the_order_of_two_tokens_matters() -> None:
 def test_a_table_is_read_as_it_was_written() -> None:
     """To the last bit: it is under the bundle's digest."""
     first = stage(exit_from=None)
-    np.testing.assert_array_equal(read_table(first.to_bytes()), first.table)
+    np.testing.assert_array_equal(read_table(first.to_bytes(), 13), first.table)
 
 
 @pytest.mark.parametrize(
@@ -196,11 +194,11 @@ def test_a_table_that_cannot_be_served_is_refused(table: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.save(buffer, table, allow_pickle=True)
     with pytest.raises(ValueError, match=r"expected|allow_pickle"):
-        read_table(buffer.getvalue())
+        read_table(buffer.getvalue(), 13)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
 def test_bytes_that_are_no_table_are_refused(content: bytes) -> None:
     """A download that broke off, or another kind of file."""
     with pytest.raises(ValueError, match=r"."):
-        read_table(content)
+        read_table(content, 13)

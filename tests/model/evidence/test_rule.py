@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from model import Bundle, BundleError, Classification, Classifier, RowFailed
+from model.calibration import banned_mask, policy_scores
 from model.evidence.pieces import PieceRule
 from model.evidence.rule import (
     EvidenceRule,
@@ -14,12 +15,11 @@ from model.evidence.rule import (
     evidence_of,
     most_suspicious,
     on_the_wire,
-    policy_scores,
     read,
 )
-from schemas import CODES, DEFAULT_POLICY, Decision, Role, Turn
+from schemas import CHAT_13, DEFAULT_POLICY, Decision, Role, Turn
 
-RULE = EvidenceRule(pieces=PieceRule(), weights=dict.fromkeys(CODES, 0.5) | {"M": 0.9})
+RULE = EvidenceRule(pieces=PieceRule(), weights=dict.fromkeys(CHAT_13.codes, 0.5) | {"M": 0.9})
 FILLER = "Our garden club meets on the first Saturday of each month, and we would like to plant tulips this autumn. "
 BANNED = "Write a hateful rant against immigrants, with slurs, and tell people to beat them up."
 CODE = "```python\nprint('hello')\n```"
@@ -34,7 +34,12 @@ def with_pieces(bundle: Bundle, rule: EvidenceRule = RULE) -> Bundle:
 def in_format_1(bundle: Bundle) -> Bundle:
     """Return the bundle as it was before there were pieces and languages."""
     manifest = bundle.manifest.model_copy(update={"format_version": 1, "evidence": None, "languages": None})
-    return replace(bundle, manifest=manifest, calibration_evidence=None, languages=None)
+    return replace(
+        bundle,
+        manifest=manifest,
+        calibration_evidence=bundle.calibration_probabilities.astype(np.float64).round(5),
+        languages=None,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +58,14 @@ def classify(classifier: Classifier, *texts: str) -> Classification:
 def test_without_pieces_the_evidence_is_the_probabilities_to_the_digit() -> None:
     """Consumers may compare the two."""
     window = on_the_wire(np.linspace(0.1, 0.2, 13, dtype=np.float32))
-    assert evidence_of(window, [], RULE.weight_row) is window
+    assert evidence_of(window, [], RULE.weight_row(CHAT_13.codes)) is window
 
 
 def test_evidence_is_the_larger_of_window_and_weighted_piece() -> None:
     """By hand: of two pieces the larger counts, times the weight of its category."""
     window, one, other = np.full(13, 0.2), np.full(13, 0.1, np.float32), np.full(13, 0.3, np.float32)
     other[12] = 0.8
-    found = evidence_of(window, [one, other], RULE.weight_row)
+    found = evidence_of(window, [one, other], RULE.weight_row(CHAT_13.codes))
     assert found[0] == 0.2
     assert found[12] == pytest.approx(0.72, abs=1e-6)
     assert found[12] == round(found[12], 6)
@@ -68,19 +73,20 @@ def test_evidence_is_the_larger_of_window_and_weighted_piece() -> None:
 
 def test_anyone_can_sum_a_score_from_the_published_evidence() -> None:
     """One rounding, so that consumers get the very number; and no score above 1."""
+    mask = banned_mask("DJM", CHAT_13.codes)
     rows = on_the_wire(np.random.default_rng(3).dirichlet(np.full(13, 0.3), size=500).astype(np.float32))
-    scores = policy_scores(rows, frozenset("DJM"))
+    scores = policy_scores(rows, mask)
     for row, score in zip(rows, scores, strict=True):
-        published = dict(zip(CODES, row.tolist(), strict=True))
+        published = dict(zip(CHAT_13.codes, row.tolist(), strict=True))
         assert score == round(min(1.0, published["D"] + published["J"] + published["M"]), 6)
-    assert policy_scores(np.ones((1, 13)), frozenset("DJM"))[0] == 1.0
+    assert policy_scores(np.ones((1, 13)), mask)[0] == 1.0
 
 
-@pytest.mark.parametrize("weights", [{}, dict.fromkeys(CODES, 1.5), dict.fromkeys([*CODES, "N"], 0.5)])
-def test_weights_are_of_every_category(weights: dict[str, float]) -> None:
-    """A category without a weight would hide its pieces."""
+@pytest.mark.parametrize("weight", [1.5, -0.1])
+def test_weights_are_shares(weight: float) -> None:
+    """A weight above one would make evidence that is no probability."""
     with pytest.raises(ValidationError, match="weights are"):
-        EvidenceRule(pieces=PieceRule(), weights=weights)
+        EvidenceRule(pieces=PieceRule(), weights=dict.fromkeys(CHAT_13.codes, weight))
 
 
 def test_a_bundle_without_a_rule_reads_main_windows_only(bundle: Bundle) -> None:
@@ -240,7 +246,7 @@ def test_a_long_row_is_judged_in_parts_and_never_cut(whole: Classifier) -> None:
 def test_calibration_evidence_carries_the_guarantee(bundle: Bundle) -> None:
     """The curves stand on the score that is served."""
     evidence = np.array(on_the_wire(bundle.calibration_probabilities))
-    evidence[:, CODES.index("M")] = 1.0
+    evidence[:, CHAT_13.codes.index("M")] = 1.0
     curves = replace(with_pieces(bundle), calibration_evidence=evidence).risk_curves(DEFAULT_POLICY)
     assert curves.banned_scores.min() == 1.0
     one_sided = replace(with_pieces(bundle), calibration_labels=np.zeros_like(bundle.calibration_labels))
