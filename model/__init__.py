@@ -1,7 +1,7 @@
 """Text in, category and calibrated risk out: the classifier that serving and training share."""
 
 from model.bundle.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
-from model.bundle.policy_file import PolicyError, load_policy
+from model.bundle.policy_file import PolicyError, load_policy, policy_over
 from model.classifier import Classifier, ClassifyStats
 from model.decision import DecisionRule
 from model.errors import BundleError, InferenceStalled, RowFailed
@@ -25,4 +25,5 @@ __all__ = [
     "available_cpus",
     "load_bundle",
     "load_policy",
+    "policy_over",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model.batching import padded_tokens, plan_batches, token_budget
 from model.bundle.bundle import Bundle
-from model.calibration import FloatArray
+from model.calibration import FloatArray, banned_mask
 from model.errors import BundleError, RowFailed
 from model.evidence.judging import Answer, Classification, Judging, Stage
 from model.evidence.rule import Reading, most_suspicious, read
@@ -117,6 +117,11 @@ class Classifier:
         self._n_sessions = n_threads
         self._max_padded_tokens = max_padded_tokens
         self._max_rows = max_rows
+
+    @property
+    def banned_columns(self) -> NDArray[np.bool_]:
+        """Which output columns the policy bans, bool [n_categories]."""
+        return banned_mask(self.policy.banned, self.bundle.taxonomy.codes)
 
     @property
     def n_abandoned(self) -> int:

@@ -67,6 +67,10 @@ def export(
     out: BundleOutOption,
     name: Annotated[str, typer.Option(help="Name of the bundle.")],
     version: Annotated[str, typer.Option(help="Dotted version of the bundle.")],
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="Policy file, the bundle's default policy.", show_default="what the taxonomy bans"),
+    ] = None,
     evaluation: EvaluationOption = None,
     probes: ManifestProbesOption = None,
     epoch: EpochOption = 0,
@@ -81,7 +85,7 @@ def export(
         bool, typer.Option("--early-exits/--no-early-exits", help="Exits between the transformer's layers.")
     ] = True,
     pieces: Annotated[
-        bool, typer.Option("--pieces/--no-pieces", help="Read whole messages and chats, in pieces (format 2).")
+        bool, typer.Option("--pieces/--no-pieces", help="Read whole messages and chats, in pieces.")
     ] = True,
     threads: ThreadsOption = 0,
 ) -> None:
@@ -97,6 +101,7 @@ def export(
         out=out,
         name=name,
         version=version,
+        policy=policy,
         evaluation=evaluation or (),
         probes=probes,
         epoch=epoch or None,

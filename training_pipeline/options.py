@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from model import available_cpus, load_bundle
+from model.bundle.thresholds import calibration_size
 from training_pipeline.train.config import nested_fields
 
 DataOption = Annotated[
@@ -48,7 +49,15 @@ EncoderOption = Annotated[
 ]
 DownloadOption = Annotated[bool, typer.Option("--allow-download", help="Fetch --encoder from the hub.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 follows the CPU quota.")]
-PolicyOption = Annotated[Path | None, typer.Option(help="Policy file, TOML or JSON.", show_default="the default")]
+PolicyOption = Annotated[
+    Path | None, typer.Option(help="Policy file, TOML or JSON.", show_default="the bundle's default policy")
+]
+TaxonomyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--taxonomy", help="A shipped taxonomy's name, or a TOML file.", show_default="the bundle's, or chat-13"
+    ),
+]
 BundleOutOption = Annotated[Path, typer.Option("--out", help="Bundle folder to write; an existing one is replaced.")]
 EvaluationOption = Annotated[
     list[Path] | None,
@@ -94,9 +103,13 @@ def print_json(document: object) -> None:
 
 
 def print_bundle(out: Path, metrics: Mapping[str, Any]) -> None:
-    """Say which bundle was written, and print the JSON line."""
-    ref = load_bundle(out).ref
-    Console().print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
+    """Say which bundle was written, what it lacks and what it can decide, and print the JSON line."""
+    bundle = load_bundle(out)
+    ref, policy, console = bundle.ref, bundle.default_policy, Console()
+    console.print(f"wrote {out}: {ref.name} {ref.version}, {ref.digest[:19]}", highlight=False)
+    sentences = calibration_size(bundle.risk_curves(policy), policy).sentences()
+    for sentence in [*metrics.get("left_out", {}).values(), *sentences]:
+        console.print(sentence, highlight=False, markup=False)
     print_json({"bundle": str(out), "digest": ref.digest, "metrics": metrics})
 
 

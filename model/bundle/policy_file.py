@@ -7,7 +7,7 @@ import orjson
 from pydantic import ValidationError
 
 from model.bundle.bundle import Bundle
-from schemas import DEFAULT_POLICY, Policy
+from schemas import DEFAULT_POLICY, Policy, Taxonomy, TaxonomyError
 
 
 class PolicyError(Exception):
@@ -27,15 +27,36 @@ def load_policy(path: Path | None, bundle: Bundle | None = None) -> Policy:
     """
     if path is None:
         return DEFAULT_POLICY if bundle is None else bundle.default_policy
+    return _read(path) if bundle is None else policy_over(bundle.taxonomy, path)
+
+
+def policy_over(taxonomy: Taxonomy, path: Path | None) -> Policy:
+    """Return the policy in a file, over a taxonomy; what the taxonomy bans where no file is named.
+
+    Raises:
+        PolicyError: the file is refused, or is a policy over another taxonomy.
+    """
+    if path is None:
+        return Policy.default_for(taxonomy)
+    policy = _read(path)
+    try:
+        policy.require(taxonomy)
+    except TaxonomyError as error:
+        raise PolicyError(f"{path}: {_refusal(error)}") from error
+    return policy
+
+
+def _read(path: Path) -> Policy:
     try:
         raw = path.read_bytes()
         document = orjson.loads(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
-        policy = Policy.model_validate(document)
-        if bundle is not None:
-            policy.require(bundle.taxonomy)
+        return Policy.model_validate(document)
     except (OSError, ValueError, ValidationError) as error:
-        raise PolicyError(
-            f"{path}: not a usable policy: {error}; expected name, version, taxonomy, banned, max_banned_to_safe_rate "
-            "and max_safe_to_banned_rate in TOML or JSON (see schemas/json/policy.v1.schema.json)"
-        ) from error
-    return policy
+        raise PolicyError(f"{path}: {_refusal(error)}") from error
+
+
+def _refusal(error: Exception) -> str:
+    return (
+        f"not a usable policy: {error}; expected name, version, taxonomy, banned, max_banned_to_safe_rate and "
+        "max_safe_to_banned_rate in TOML or JSON (see schemas/json/policy.v1.schema.json)"
+    )

@@ -42,6 +42,11 @@ class CalibrationSize(NamedTuple):
     n_safe_for_block: int
     """0 where nothing is banned: then none is blocked."""
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether both decisions can be given."""
+        return self.n_banned >= self.n_banned_for_allow and self.n_safe >= self.n_safe_for_block
+
     def sentences(self) -> list[str]:
         """Return what people should know of it, one sentence for each of the two decisions."""
         if self.n_banned_for_allow == 0:

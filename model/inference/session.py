@@ -43,6 +43,7 @@ class OnnxSession:
         except LOAD_ERRORS as error:
             raise BundleError(f"model.onnx does not load in ONNX Runtime {ort.__version__}: {error}") from error
         self._pad_id = pad_id
+        self.n_categories = n_categories
         self._check_signature(n_categories)
 
     def _check_signature(self, n_categories: int) -> None:

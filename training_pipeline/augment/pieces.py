@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from model.evidence.pieces import PieceRule, pieces_of
 from model.windowing import Windowing, normalise, render_piece
-from schemas import DEFAULT_BANNED, Role, Turn
+from schemas import Role, Turn
 from training_pipeline.chats.labelled_chats import LabelledChats
-from training_pipeline.quality.metrics import banned_columns
 
 _RULE: Final = PieceRule(max_views=0)
 """Of all bundles so far; readings of disguised text are left to `evasion`."""
@@ -42,7 +41,7 @@ def piece_chances(chats: LabelledChats, ratio: float) -> NDArray[np.float64]:
         chats: The training chats.
         ratio: Share of each side that is to be changed, as far as it can be.
     """
-    columns = banned_columns(DEFAULT_BANNED)
+    columns = chats.banned_columns
     is_banned = columns[chats.labels]
     is_torn = ~is_banned & (chats.soft_labels[:, columns].sum(axis=1) > _MOST_BANNED_WEIGHT)
     is_short = np.array([request_of(turns) is not None for turns in chats.conversations])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from model.tokenization import ConversationTokenizer, TokenIds
 from model.windowing import render
-from schemas import CODES, DEFAULT_BANNED, Turn
+from schemas import Turn
 from training_pipeline.augment.evasion import KINDS, evade_any, evade_turns
 from training_pipeline.augment.identities import with_identity
 from training_pipeline.augment.mixtures import mixed, paste_of
@@ -48,7 +48,7 @@ def augmented_rows(
 
 
 def _pastes(chats: LabelledChats) -> list[str]:
-    is_safe = [CODES[label] not in DEFAULT_BANNED for label in chats.labels]
+    is_safe = ~chats.banned_columns[chats.labels]
     offered = (paste_of(turns) for turns, safe in zip(chats.conversations, is_safe, strict=True) if safe)
     return [paste for paste in offered if paste]
 

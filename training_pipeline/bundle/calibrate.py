@@ -15,12 +15,21 @@ from numpy.typing import NDArray
 
 from model.batching import plan_batches
 from model.bundle.manifest import ClassGroup
-from model.calibration import STORED_DECIMALS, FloatArray, LogitScaling, RiskCurves, ScoreArray, softmax
-from model.evidence.rule import WIRE_DECIMALS, policy_scores
+from model.calibration import (
+    FloatArray,
+    LogitScaling,
+    RiskCurves,
+    ScoreArray,
+    banned_mask,
+    policy_scores,
+    softmax,
+)
+from model.evidence.rule import on_the_wire
 from model.inference.session import OnnxSession
 from model.tokenization import TokenIds
-from schemas import CODES, Policy
+from schemas import Policy
 from training_pipeline.bundle.scaling_fit import (
+    Groups,
     ScalingKind,
     choose_kind,
     fit_class_groups,
@@ -29,6 +38,7 @@ from training_pipeline.bundle.scaling_fit import (
     scaling_of,
 )
 from training_pipeline.chats.split import calibration_split
+from training_pipeline.quality.metrics import rounded
 
 _MAX_PADDED_TOKENS: Final = 1024
 _MAX_ROWS: Final = 64
@@ -39,28 +49,32 @@ _BLEND_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 class Calibration:
     """Outcome of the calibration stage."""
 
+    codes: Sequence[str]
+    """Of the output columns."""
     temperature: float
     class_groups: list[ClassGroup] | None
     """In place of the temperature, where they were chosen."""
     labels: NDArray[np.int64]
     """int64 [n_chats], true category of the chats that chose nothing."""
     probabilities: FloatArray
-    """float32 [n_chats, 13], calibrated, rounded as they are stored."""
-    nll_before: float
-    """Negative log likelihood per chat of the fitting part at temperature 1."""
-    nll_after: float
+    """float32 [n_chats, n_categories], calibrated, rounded as they are stored."""
+    evidence: ScoreArray
+    """float64 [n_chats, n_categories], as verdicts hold it, see `model.evidence.rule`."""
+    nll_before: float | None
+    """Negative log likelihood per chat of the fitting part at temperature 1; None where that is not known."""
+    nll_after: float | None
     """The same with the fitted scaling."""
     blend_weight: float | None
     """Of the first stage's logits; None where there is no first stage."""
     nll_cross_validated: dict[str, float]
     """The same by kind of scaling, on folds of the fitting part that did not fit it; empty where nothing was chosen."""
-    evidence: ScoreArray | None = None
-    """float64 [n_chats, 13], as verdicts hold it, see `model.evidence.rule`; then the bundle is of format 2."""
 
     @property
     def scaling(self) -> LogitScaling:
         """What the bundle will calibrate its logits with."""
-        return LogitScaling.single(self.temperature) if self.class_groups is None else scaling_of(self.class_groups)
+        if self.class_groups is None:
+            return LogitScaling.single(self.temperature, len(self.codes))
+        return scaling_of(self.class_groups, self.codes)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures for the manifest."""
@@ -68,32 +82,39 @@ class Calibration:
             "n_chats": len(self.labels),
             "scaling": (ScalingKind.TEMPERATURE if self.class_groups is None else ScalingKind.CLASS_GROUPS).value,
             "temperature": self.temperature,
-            "nll_at_temperature_1": round(self.nll_before, 4),
-            "nll": round(self.nll_after, 4),
+            "nll_at_temperature_1": rounded(self.nll_before),
+            "nll": rounded(self.nll_after),
             "blend_weight": self.blend_weight,
             "nll_cross_validated": {kind: round(nll, 4) for kind, nll in self.nll_cross_validated.items()},
         }
 
     def to_json(self) -> bytes:
         """Return the contents of calibration.json."""
-        decimals = STORED_DECIMALS if self.evidence is None else WIRE_DECIMALS
-        rows = [[round(float(value), decimals) for value in row] for row in self.probabilities]
-        document: dict[str, Any] = {"labels": "".join(CODES[i] for i in self.labels), "probabilities": rows}
-        if self.evidence is not None:
-            document["evidence"] = self.evidence.tolist()
+        labels = [self.codes[i] for i in self.labels]
+        document = {
+            "labels": "".join(labels) if all(len(code) == 1 for code in self.codes) else labels,
+            "probabilities": on_the_wire(self.probabilities).tolist(),
+            "evidence": self.evidence.tolist(),
+        }
         return orjson.dumps(document)
 
+    def speaks_for(self, policy: Policy) -> bool:
+        """Say whether its chats carry a policy's guarantee: some are banned and some safe, or nothing is banned."""
+        truly_banned = banned_mask(policy.banned, self.codes)[self.labels]
+        return not policy.banned or (bool(truly_banned.any()) and not truly_banned.all())
+
     def curves(self, policy: Policy) -> RiskCurves:
-        """Return the risk curves that the bundle will have."""
-        banned = frozenset(code.value for code in policy.banned)
-        if self.evidence is not None:
-            return RiskCurves.of_scores(policy_scores(self.evidence, banned), self.labels, banned)
-        return RiskCurves.build(self.probabilities, self.labels, banned)
+        """Return the risk curves that the bundle will have; without any chat where these cannot speak for a policy."""
+        mask = banned_mask(policy.banned, self.codes)
+        scores, truly_banned = policy_scores(self.evidence, mask), mask[self.labels]
+        if not self.speaks_for(policy):
+            scores, truly_banned = scores[:0], truly_banned[:0]
+        return RiskCurves(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]))
 
 
 def session_logits(session: OnnxSession, rows: Sequence[TokenIds]) -> FloatArray:
-    """Return logits in the order of `rows`, float32 [n_rows, 13], in batches as serving forms them."""
-    logits = np.empty((len(rows), len(CODES)), dtype=np.float32)
+    """Return logits in the order of `rows`, float32 [n_rows, n_categories], in batches as serving forms them."""
+    logits = np.empty((len(rows), session.n_categories), dtype=np.float32)
     lengths = [len(row) for row in rows]
     for batch in plan_batches(lengths, max_padded_tokens=_MAX_PADDED_TOKENS, max_rows=_MAX_ROWS):
         logits[batch] = session.logits([rows[i] for i in batch])
@@ -105,7 +126,7 @@ class FirstAnswers:
     """What a first stage says of the held-out chats."""
 
     logits: FloatArray
-    """float32 [n_chats, 13], calibrated."""
+    """float32 [n_chats, n_categories], calibrated."""
     are_final: NDArray[np.bool_]
     """bool [n_chats], whether it answers alone."""
 
@@ -113,6 +134,7 @@ class FirstAnswers:
 def calibrate(
     logits: FloatArray,
     labels: NDArray[np.int64],
+    groups: Groups,
     *,
     temperature_ratio: float,
     seed: int,
@@ -127,8 +149,9 @@ def calibrate(
     the chats that stay.
 
     Args:
-        logits: float32 [n_chats, 13], of the held-out chats, by the model without exits.
+        logits: float32 [n_chats, n_categories], of the held-out chats, by the model without exits.
         labels: int64 [n_chats], true column indices.
+        groups: Which columns are banned.
         temperature_ratio: Share of the chats that fit the scaling, 0..1.
         seed: Same seed and labels give the same parts.
         kind: One temperature, class groups, or whichever has the better cross-validated likelihood.
@@ -136,6 +159,11 @@ def calibrate(
         served: The same by the model that will be served, where that is another one.
     """
     guarantee, fitting = calibration_split(labels, calibration_ratio=temperature_ratio, seed=seed)
+    if first is not None and not (~first.are_final[fitting]).any():
+        raise ValueError(
+            f"the first stage answers all {len(fitting)} held-out chats that would fit the scaling; expected some that "
+            "it leaves to the transformer; name more chats, or export with --no-first-stage"
+        )
     blend_weight = None
     if first is not None:
         fitting = fitting[~first.are_final[fitting]]
@@ -144,19 +172,27 @@ def calibrate(
         served = None if served is None else served + np.float32(blend_weight) * first.logits
     nlls: dict[str, float] = {}
     if kind is ScalingKind.AUTO:
-        kind, nlls = choose_kind(logits[fitting], labels[fitting], seed=seed)
+        kind, nlls = choose_kind(logits[fitting], labels[fitting], groups, seed=seed)
     temperature = fit_temperature(logits[fitting], labels[fitting])
-    groups = fit_class_groups(logits[fitting], labels[fitting]) if kind is ScalingKind.CLASS_GROUPS else None
-    scaling = LogitScaling.single(temperature) if groups is None else scaling_of(groups)
+    class_groups = None
+    if kind is ScalingKind.CLASS_GROUPS and groups.are_two:
+        class_groups = fit_class_groups(logits[fitting], labels[fitting], groups)
+    plain = LogitScaling.single(temperature, len(groups.codes))
+    scaling = plain if class_groups is None else scaling_of(class_groups, groups.codes)
     probabilities = scaling.probabilities(logits if served is None else served)
     if first is not None:
         probabilities = np.where(first.are_final[:, None], softmax(first.logits), probabilities)
+    evidence = on_the_wire(probabilities[guarantee])
     return Calibration(
+        codes=groups.codes,
         temperature=temperature,
-        class_groups=groups,
+        class_groups=class_groups,
         labels=labels[guarantee],
-        probabilities=np.round(probabilities[guarantee].astype(np.float64), STORED_DECIMALS).astype(np.float32),
-        nll_before=negative_log_likelihood(logits[fitting], labels[fitting], LogitScaling.single(1.0)),
+        probabilities=evidence.astype(np.float32),
+        evidence=evidence,
+        nll_before=negative_log_likelihood(
+            logits[fitting], labels[fitting], LogitScaling.single(1.0, len(groups.codes))
+        ),
         nll_after=negative_log_likelihood(logits[fitting], labels[fitting], scaling),
         blend_weight=blend_weight,
         nll_cross_validated=nlls,
@@ -168,6 +204,8 @@ def _fit_blend(transformer: FloatArray, first: FloatArray, labels: NDArray[np.in
 
     def cost(weight: float) -> float:
         mixed = transformer + np.float32(weight) * first
-        return negative_log_likelihood(mixed, labels, LogitScaling.single(fit_temperature(mixed, labels)))
+        return negative_log_likelihood(
+            mixed, labels, LogitScaling.single(fit_temperature(mixed, labels), mixed.shape[1])
+        )
 
     return min(_BLEND_WEIGHTS, key=cost)

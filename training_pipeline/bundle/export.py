@@ -20,13 +20,17 @@ from model.bundle.manifest import (
     MODEL_NAME,
     TOKENIZER_NAME,
 )
-from model.calibration import LogitScaling
+from model.bundle.policy_file import policy_over
+from model.calibration import LogitScaling, banned_mask
+from model.cascade.first_stage import FirstStage
 from model.evidence.pieces import PieceRule
 from model.tokenization import ConversationTokenizer
+from schemas import Policy
 from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.bundle.figures import bundle_figures
-from training_pipeline.bundle.scaling_fit import ScalingKind
+from training_pipeline.bundle.scaling_fit import Groups, ScalingKind
 from training_pipeline.bundle.served_model import PlainModel, Serving, served_model
+from training_pipeline.bundle.small_data import too_few_for_first_stage, too_few_for_pieces, too_few_to_scale
 from training_pipeline.bundle.writer import first_stage_files, write_bundle
 from training_pipeline.cascade.averaging_network_fit import token_vectors
 from training_pipeline.cascade.early_exit_fit import EarlyExitOptions
@@ -73,7 +77,9 @@ class ExportRequest:
     early_exits: EarlyExitOptions | None = field(default_factory=EarlyExitOptions)
     """None for a transformer that reads every chat to its last layer."""
     pieces: PieceRule | None = None
-    """How chats are cut besides their main window; None for a bundle of format 1, which reads main windows only."""
+    """How chats are cut besides their main window; None for a bundle that reads main windows only."""
+    policy: Path | None = None
+    """Policy file, which becomes the bundle's default policy; None takes what the taxonomy bans."""
     languages: Path | None = None
     """What `fit-languages` wrote; None for a bundle that tells no languages apart. Needs pieces."""
 
@@ -100,31 +106,38 @@ def int8_model(run: Path, epoch: int, encoder: Path) -> bytes:
 def export_bundle(request: ExportRequest) -> dict[str, Any]:
     """Write a bundle and return its metrics.
 
+    What the chats are too few for is left out; `left_out` in the metrics says what, and why.
+
     Raises:
+        PolicyError: the policy is refused.
         ValueError: the run, the data or the encoder do not fit together; says how.
         model.errors.BundleError: the bundle does not load in the serving classes.
     """
     config = read_config(request.run)
-    record, chats = read_recorded_chats(request.run, request.data, config.windowing)
+    record, chats = read_recorded_chats(request.run, request.data, config)
     training, held_out = split_chats(chats, config)
     encoder = request.encoder or encoder_of(request.run)
     epoch = request.epoch or chosen_epoch(request.run)
     tokenizer_json = (encoder / TOKENIZER_NAME).read_bytes()
     tokenizer = ConversationTokenizer(tokenizer_json.decode(), max_tokens=config.windowing.max_tokens)
     model = int8_model(request.run, epoch, encoder)
+    policy = policy_over(config.taxonomy, request.policy)
+    left_out: dict[str, str] = {}
     first_stage = None
     if request.first_stage is not None:
-        vectors = token_vectors(
-            as_bert(read_weights(request.run, epoch)),
-            max_tokens=config.windowing.max_tokens,
-            epsilon=read_encoder_shape(encoder, pooling=config.pooling).layer_norm_epsilon,
+        first_stage, reason = _first_stage(
+            request, request.first_stage, chats.take(training), chats.take(held_out), policy
         )
-        first_stage = fit_first_stage(chats.take(training), tokenizer, config, request.first_stage, vectors=vectors)
-    unseen = HeldOut.of(chats.take(held_out), tokenizer, first_stage)
+        if reason is not None:
+            left_out["first_stage"] = reason
+    unseen = HeldOut.of(chats.take(held_out), tokenizer, policy, first_stage)
     serving = Serving(config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
     logits = unseen.logits(model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     plain = PlainModel(model, logits, unseen.calibrated(logits, seed=config.seed, kind=request.scaling))
-    served = served_model(plain, chats.take(training).encode(tokenizer), unseen, request.early_exits, serving)
+    early_exits = request.early_exits
+    if early_exits is not None and (reason := too_few_to_scale("exits", unseen, config.seed)) is not None:
+        early_exits, left_out["early_exits"] = None, reason
+    served = served_model(plain, chats.take(training).encode(tokenizer), unseen, early_exits, serving)
     calibration, exits = served.calibration, served.exits
     contents = {MODEL_NAME: served.model, TOKENIZER_NAME: tokenizer_json, CALIBRATION_NAME: calibration.to_json()}
     contents |= first_stage_files(first_stage)
@@ -134,6 +147,8 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": request.name,
         "version": request.version,
+        "taxonomy": config.taxonomy,
+        "policy": policy,
         "windowing": config.windowing,
         "temperature": calibration.temperature,
         "class_groups": calibration.class_groups,
@@ -149,7 +164,9 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
     }
 
     fitted = None
-    if request.pieces is not None:
+    if request.pieces is not None and (reason := too_few_for_pieces(unseen, config.seed)) is not None:
+        left_out["pieces"] = reason
+    elif request.pieces is not None:
         fitted = _with_pieces(
             request, contents, fields, calibration, pieces=request.pieces, held_out=chats.take(held_out)
         )
@@ -169,11 +186,38 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         )
         metrics["calibration"] = calibration.summary()
         metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
+        if left_out:
+            metrics["left_out"] = left_out
         if fitted is not None:
             metrics |= {"evidence": fitted.summary(), **languages}
         return metrics
 
     return write_bundle(request.out, contents, fields, calibration, measure)
+
+
+def _first_stage(
+    request: ExportRequest,
+    options: FirstStageOptions,
+    training: LabelledChats,
+    held_out: LabelledChats,
+    policy: Policy,
+) -> tuple[FirstStage | None, str | None]:
+    """Return a first stage fitted on the run's training chats; or None, and why."""
+    if (reason := too_few_for_first_stage(training, options)) is not None:
+        return None, reason
+    config, encoder = read_config(request.run), request.encoder or encoder_of(request.run)
+    tokenizer_json = (encoder / TOKENIZER_NAME).read_text(encoding="utf-8")
+    tokenizer = ConversationTokenizer(tokenizer_json, max_tokens=config.windowing.max_tokens)
+    vectors = token_vectors(
+        as_bert(read_weights(request.run, request.epoch or chosen_epoch(request.run))),
+        max_tokens=config.windowing.max_tokens,
+        epsilon=read_encoder_shape(encoder, pooling=config.pooling).layer_norm_epsilon,
+    )
+    codes = config.taxonomy.codes
+    groups = Groups(codes, banned_mask(policy.banned, codes))
+    found = fit_first_stage(training, tokenizer, config, options, groups, vectors=vectors)
+    reason = too_few_to_scale("first stage", HeldOut.of(held_out, tokenizer, policy, found), config.seed)
+    return (found, None) if reason is None else (None, reason)
 
 
 def _with_pieces(
@@ -223,7 +267,7 @@ def _parity(
     """
     parts = [held_out]
     if request.evaluation:
-        chats = read_labelled_chats(request.evaluation, config.windowing, frozenset())
+        chats = read_labelled_chats(request.evaluation, config.windowing, frozenset(), config.taxonomy)
         parts.append(chats.take(np.flatnonzero(chats.agreed)))
     encoder = request.encoder or encoder_of(request.run)
     epoch = request.epoch or chosen_epoch(request.run)
@@ -239,5 +283,5 @@ def _parity(
         pad_id=tokenizer.pad_id,
         n_threads=request.n_threads,
     )
-    report = parity_report(np.concatenate([chats.labels for chats in parts]), logits, scaling)
+    report = parity_report(np.concatenate([chats.labels for chats in parts]), logits, scaling, held_out.banned_columns)
     return {"data": "held out and evaluation" if request.evaluation else "held out", **report.as_dict()}

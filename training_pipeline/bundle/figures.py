@@ -8,7 +8,6 @@ import numpy as np
 
 from model.bundle.bundle import load_bundle, sha256_of
 from model.classifier import Classifier
-from schemas import DEFAULT_POLICY
 from training_pipeline.cascade.early_exit_account import early_exit_account
 from training_pipeline.cascade.early_exit_fit import EarlyExits
 from training_pipeline.cascade.first_stage_account import first_stage_account
@@ -36,10 +35,11 @@ def bundle_figures(
         exits: Those that the bundle's model has.
         probes: Folder of probes; None leaves them out.
     """
-    classifier = Classifier(load_bundle(folder), DEFAULT_POLICY, n_threads=n_threads)
+    bundle = load_bundle(folder)
+    classifier = Classifier(bundle, bundle.default_policy, n_threads=n_threads)
     metrics: dict[str, Any] = {}
     for path in evaluation:
-        chats = read_labelled_chats([path], classifier.bundle.manifest.windowing, frozenset())
+        chats = read_labelled_chats([path], bundle.manifest.windowing, frozenset(), bundle.taxonomy)
         agreed = chats.take(np.flatnonzero(chats.agreed))
         found = {"digest": sha256_of(path.read_bytes()), **evaluate(classifier, chats)}
         if classifier.bundle.first_stage is not None:
@@ -61,6 +61,6 @@ def _rule(exits: EarlyExits) -> dict[str, Any]:
     return {
         "after_layers": [head.after_layer for head in exits.heads],
         "confidence": exits.rule.confidence,
-        "sides": exits.rule.sides.model_dump(),
+        "sides": exits.rule.sides and exits.rule.sides.model_dump(),
         "temperature": exits.rule.temperature,
     }

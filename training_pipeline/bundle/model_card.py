@@ -4,32 +4,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from model.bundle.manifest import ClassGroup, FirstStageFields, Thresholds
+from model.bundle.thresholds import CalibrationSize
 from model.evidence.rule import EvidenceRule
-from schemas import CATEGORY_NAMES, DEFAULT_POLICY
-from training_pipeline.bundle.model_card_limits import evasion_limit, language_limit, length_limit
+from schemas import Policy, Taxonomy
+from training_pipeline.bundle.model_card_limits import evasion_limit, label_limit, language_limit, length_limit
+from training_pipeline.bundle.model_card_uses import calibration_section, purpose
 from training_pipeline.encoder.source import UNKNOWN_SOURCE, EncoderSource, licence_notice
 from training_pipeline.probes.card import bias_limit, probes_section
 
 _FIRST_STAGE: Final = """\
 - First stage: one-vs-rest logistic regression on hashed n-grams of token ids, and a network of one hidden layer
-  on the mean of the token vectors. Their weighted sum answers alone from a confidence of {exit_from} where it is
-  also sure of the side: a banned probability of at most {margin} or at least one minus that. Elsewhere its logits
-  count {blend_weight} beside the transformer's."""
+  on the mean of the token vectors. Their weighted sum answers alone from a confidence of {exit_from}{sides}. Elsewhere
+  its logits count {blend_weight} beside the transformer's."""
+
+_FIRST_STAGE_SIDES: Final = """ where it is
+  also sure of the side: a banned probability of at most {margin} or at least one minus that"""
 
 _FIRST_STAGE_ACCOUNT: Final = """\
 - On the agreed chats of {name} the first stage answers {exit_ratio:.1%}, {accuracy_of_exits:.1%} of them right
   (the transformer: {accuracy_of_the_same_chats_without:.1%}). With it and without it: accuracy {on[accuracy]} and
-  {off[accuracy]}, banned -> safe where safe -> banned is 2.9 %: {at_29} and {without_at_29};
-  {banned_exits_answered_safe:.1%} of the banned chats leave it as safe."""
+  {off[accuracy]}{pair}."""
+
+_FIRST_STAGE_PAIR: Final = """, banned -> safe where safe -> banned is 2.9 %: {at_29} and {without_at_29};
+  {banned_exits_answered_safe:.1%} of the banned chats leave it as safe"""
 
 _EARLY_EXITS: Final = """\
 - Exits: after layers {layers} a network of one hidden layer on the mean of a row's token vectors answers in place of
-  the layers that follow, from a confidence of {confidence} and where it is sure of the side as above ({margin})."""
+  the layers that follow, from a confidence of {confidence}{sides}."""
 
 _EARLY_EXIT_ACCOUNT: Final = """\
 - Of the {n_chats_reached} agreed chats of {name} that reach the transformer, {shares}. With the exits and without
-  them: accuracy {on[accuracy]} and {off[accuracy]}, banned -> safe where safe -> banned is 2.9 %: {at_29} and
-  {without_at_29}."""
+  them: accuracy {on[accuracy]} and {off[accuracy]}{pair}."""
+
+_EXITS_PAIR: Final = """, banned -> safe where safe -> banned is 2.9 %: {at_29} and
+  {without_at_29}"""
 
 _PIECES: Final = """\
 - Whole chats: the last {covered} characters of the users' messages are also read in pieces of at most {length}, up to
@@ -42,15 +50,7 @@ _PERMISSIVE: Final = frozenset({"own", "permissive"})
 
 _CARD: Final = """# {name} {version}
 
-Classifies a conversation with an AI assistant into one of 13 categories, for the question whether an ad may be shown
-in it.
-
-## Intended use
-
-Ad placement: `allow`, `review` or `block` per conversation, under a policy that names the banned categories (by
-default {banned}). Not intended for judging people, for moderating what users may write, or for any decision about a
-person.
-
+{purpose}
 ## Model
 
 - Encoder: {encoder}.
@@ -61,7 +61,7 @@ person.
 {first_stage}{early_exits}{pieces}
 ## Training data
 
-{n_chats} conversations ({n_held_out} of them held out to calibrate), labelled under the project's taxonomy, most of
+{n_chats} conversations ({n_held_out} of them held out to calibrate), labelled under taxonomy {taxonomy}, most of
 them by one annotator. None of these texts is part of this bundle or of the repository, except the conversations
 written for this project.
 
@@ -85,21 +85,14 @@ Files, by digest: {files}.
 {probes}
 ## Calibration and its guarantee
 
-{scaling}, fitted on a part of the held-out conversations; the other {n_calibration} ({n_banned}
-banned, {n_safe} safe) are in calibration.json and chose nothing. `banned_to_safe_risk` is a conformal p-value over
-them: if a banned conversation is exchangeable with those, the chance that it is answered `allow` is at most the
-policy's target ({allow_target:.1%} by default, on average over calibration sets). The bound on safe conversations
-answered `block` ({block_target:.1%} by default) is of the same kind. Neither holds for a single category, nor once
-traffic differs from the sources above: then calibrate on labelled conversations of that traffic. Under the default
-policy: allow up to a banned probability of {allow_up_to}, block from {block_from}.
-
+{calibration}
 ## Limits
 
 {language_limit}
 {length_limit}
 {evasion_limit}
-- Labels follow one taxonomy, and people disagree on its borders; rare categories (L, B, G) rest on few examples.
-{bias}
+{label_limit}
+{left_out}{bias}
 {notice}"""
 
 _NOTICE: Final = """
@@ -128,24 +121,25 @@ _FIGURE_ROWS: Final = (
 
 
 def model_card(
-    fields: Mapping[str, Any], metrics: Mapping[str, Any], thresholds: Thresholds, *, n_banned: int, n_safe: int
+    fields: Mapping[str, Any], metrics: Mapping[str, Any], thresholds: Thresholds, size: CalibrationSize
 ) -> str:
     """Return the card, Markdown.
 
     Args:
-        fields: name, version, windowing, temperature and training_data, as they stand in the manifest.
+        fields: name, version, taxonomy, policy, windowing, temperature and training_data, as in the manifest.
         metrics: Figures by data set, as they stand in the manifest.
         thresholds: Operating points of the default policy.
-        n_banned: Banned chats in calibration.json.
-        n_safe: Safe chats in calibration.json.
+        size: Of calibration.json, and what it suffices for.
     """
     data = fields["training_data"]
     source = EncoderSource.model_validate(data["encoder"]) if "encoder" in data else UNKNOWN_SOURCE
-    banned = ", ".join(f"{code} {CATEGORY_NAMES[code]}" for code in sorted(DEFAULT_POLICY.banned))
+    taxonomy: Taxonomy = fields["taxonomy"]
+    policy: Policy = fields["policy"]
     return _CARD.format(
         name=fields["name"],
         version=fields["version"],
-        banned=banned,
+        purpose=purpose(taxonomy, policy),
+        taxonomy=taxonomy.ref,
         encoder=source.sentence(),
         pooling="first-token" if data.get("pooling") == "cls" else "mean",
         notice=_NOTICE.format(text=notice) if (notice := licence_notice(source)) else "",
@@ -155,7 +149,7 @@ def model_card(
         n_held_out=data["n_chats_held_out"],
         first_stage=_first_stage(fields.get("first_stage"), metrics),
         early_exits=_early_exits(metrics),
-        pieces=_pieces(fields.get("evidence")),
+        pieces=_pieces(fields.get("evidence"), policy),
         language_limit=language_limit(fields.get("languages")),
         length_limit=length_limit(fields.get("evidence")),
         evasion_limit=evasion_limit(fields.get("evidence")),
@@ -166,17 +160,12 @@ def model_card(
         teachers=_teachers(data),
         figures="\n".join(_figures(name, report) for name, report in metrics.items() if "agreed" in report)
         or "None were measured at export.",
-        scaling=_scaling(fields),
+        calibration=calibration_section(_scaling(fields), thresholds, size, policy),
+        label_limit=label_limit(taxonomy),
+        left_out="".join(f"- {sentence}\n" for sentence in metrics.get("left_out", {}).values()),
         parity=_parity(metrics.get("parity")),
         probes=probes_section(metrics["probes"]) if "probes" in metrics else "",
         bias=bias_limit(metrics.get("probes")),
-        n_calibration=n_banned + n_safe,
-        n_banned=n_banned,
-        n_safe=n_safe,
-        allow_target=DEFAULT_POLICY.max_banned_to_safe_rate,
-        block_target=DEFAULT_POLICY.max_safe_to_banned_rate,
-        allow_up_to=thresholds.allow_up_to,
-        block_from=thresholds.block_from,
     )
 
 
@@ -203,16 +192,14 @@ def _first_stage(fields: FirstStageFields | None, metrics: Mapping[str, Any]) ->
     """Describe the first stage and what it costs; nothing where there is none."""
     if fields is None:
         return ""
-    margin = fields.exit_sides.margin if fields.exit_sides else 0.5
-    lines = [_FIRST_STAGE.format(exit_from=fields.exit_from, margin=margin, blend_weight=fields.blend_weight)]
+    sides = "" if fields.exit_sides is None else _FIRST_STAGE_SIDES.format(margin=fields.exit_sides.margin)
+    lines = [_FIRST_STAGE.format(exit_from=fields.exit_from, sides=sides, blend_weight=fields.blend_weight)]
     for name, report in metrics.items():
         if isinstance(report, dict) and (account := report.get("first_stage")):
             on, off = account["with"], account["without"]
-            lines.append(
-                _FIRST_STAGE_ACCOUNT.format(
-                    name=name, on=on, off=off, at_29=on[_AT_29], without_at_29=off[_AT_29], **account
-                )
-            )
+            numbers = {"at_29": on[_AT_29], "without_at_29": off[_AT_29], **account}
+            pair = "" if on[_AT_29] is None else _FIRST_STAGE_PAIR.format(**numbers)
+            lines.append(_FIRST_STAGE_ACCOUNT.format(name=name, on=on, off=off, pair=pair, **account))
     return "\n".join([*lines, ""])
 
 
@@ -222,25 +209,24 @@ def _early_exits(metrics: Mapping[str, Any]) -> str:
     if exits is None:
         return ""
     layers = ", ".join(str(layer) for layer in exits["after_layers"])
-    lines = [_EARLY_EXITS.format(layers=layers, confidence=exits["confidence"], margin=exits["sides"]["margin"])]
+    sides = exits["sides"]
+    sure = "" if sides is None else f" and where it is sure of the side as above ({sides['margin']})"
+    lines = [_EARLY_EXITS.format(layers=layers, confidence=exits["confidence"], sides=sure)]
     for name, report in metrics.items():
         if isinstance(report, dict) and "agreed" in report and (account := report.get("early_exits")):
             on, off = account["with"], account["without"]
             left = account["exit_ratio_after_layer"].items()
             shares = ", ".join(f"{ratio:.1%} leave after layer {layer}" for layer, ratio in left) or "none leaves early"
-            lines.append(
-                _EARLY_EXIT_ACCOUNT.format(
-                    name=name, shares=shares, on=on, off=off, at_29=on[_AT_29], without_at_29=off[_AT_29], **account
-                )
-            )
+            pair = "" if on[_AT_29] is None else _EXITS_PAIR.format(at_29=on[_AT_29], without_at_29=off[_AT_29])
+            lines.append(_EARLY_EXIT_ACCOUNT.format(name=name, shares=shares, on=on, off=off, pair=pair, **account))
     return "\n".join([*lines, ""])
 
 
-def _pieces(rule: EvidenceRule | None) -> str:
+def _pieces(rule: EvidenceRule | None, policy: Policy) -> str:
     """Describe what is read besides the main window; nothing where nothing is."""
     if rule is None:
         return ""
-    weights = ", ".join(f"{code.value} {rule.weights[code.value]}" for code in sorted(DEFAULT_POLICY.banned))
+    weights = ", ".join(f"{code} {rule.weights[code]}" for code in sorted(policy.banned))
     pieces = rule.pieces
     text = _PIECES.format(
         covered=pieces.covered_characters, length=pieces.piece_characters, most=pieces.max_pieces, weights=weights
@@ -253,10 +239,11 @@ def _parity(report: Mapping[str, Any] | None) -> str:
     if report is None:
         return "What quantisation costs was not measured."
     in_float, int8 = report["runtimes"][1:]
+    pair = f", banned -> safe {int8['banned_to_safe_rate']} against {in_float['banned_to_safe_rate']}"
     return (
         f"INT8 against the float graph on {report['n_chats']} conversations: the category of torch on "
-        f"{int8['agreement_ratio']:.1%} of them, accuracy {int8['accuracy']} against {in_float['accuracy']}, "
-        f"banned -> safe {int8['banned_to_safe_rate']} against {in_float['banned_to_safe_rate']}."
+        f"{int8['agreement_ratio']:.1%} of them, accuracy {int8['accuracy']} against {in_float['accuracy']}"
+        f"{'' if int8['banned_to_safe_rate'] is None else pair}."
     )
 
 
@@ -279,10 +266,12 @@ def _figures(name: str, report: Mapping[str, Any]) -> str:
         f"| figure | agreed ({agreed['n_chats']} chats, {agreed['n_banned']} banned) | all ({everything['n_chats']}) |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| {title} | {agreed[key]} | {everything[key]} |" for key, title in _FIGURE_ROWS if key in agreed]
+    lines += [
+        f"| {title} | {agreed[key]} | {everything[key]} |" for key, title in _FIGURE_ROWS if agreed.get(key) is not None
+    ]
     lines += [
         f"| {group} -> {decision} (default policy) | {agreed[f'decisions_{group}'][decision]} | {value} |"
         for group in ("banned", "safe")
-        for decision, value in everything[f"decisions_{group}"].items()
+        for decision, value in everything.get(f"decisions_{group}", {}).items()
     ]
     return "\n".join([*lines, ""])

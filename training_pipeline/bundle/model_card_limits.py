@@ -4,6 +4,7 @@ from typing import Final
 
 from model.evidence.language import LanguageRule
 from model.evidence.rule import EvidenceRule
+from schemas import CHAT_13, Taxonomy
 
 _WHOLE: Final = "- A banned passage can still be diluted within its own paragraph, or be split over several."
 
@@ -33,6 +34,12 @@ def language_limit(rule: LanguageRule | None) -> str:
 def length_limit(rule: EvidenceRule | None) -> str:
     """Return the line about what is not read of a chat, or not by itself."""
     return _WINDOW if rule is None else _WHOLE
+
+
+def label_limit(taxonomy: Taxonomy) -> str:
+    """Return the line about labels."""
+    rare = "; rare categories (L, B, G) rest on few examples" if taxonomy == CHAT_13 else ""
+    return f"- Labels follow one taxonomy, and people disagree on its borders{rare}."
 
 
 def evasion_limit(rule: EvidenceRule | None) -> str:

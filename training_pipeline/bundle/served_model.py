@@ -29,7 +29,7 @@ class PlainModel:
     model: bytes
     """Contents of model.onnx."""
     logits: FloatArray
-    """float32 [n_chats, 13], of the held-out chats."""
+    """float32 [n_chats, n_categories], of the held-out chats."""
     calibration: Calibration
 
 
@@ -66,6 +66,7 @@ def served_model(
             training,
             held_out.fitting(serving.seed),
             options,
+            groups=held_out.groups,
             temperature=plain.calibration.temperature,
             seed=serving.seed,
             pad_id=serving.pad_id,

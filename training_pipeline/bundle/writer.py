@@ -15,6 +15,7 @@ import orjson
 
 from model.bundle.bundle import load_bundle, sha256_of
 from model.bundle.manifest import (
+    CALIBRATION_NAME,
     FIRST_STAGE_NAME,
     MANIFEST_NAME,
     MODEL_CARD_NAME,
@@ -22,9 +23,9 @@ from model.bundle.manifest import (
     FileEntry,
     Manifest,
 )
-from model.bundle.thresholds import thresholds_for
+from model.bundle.thresholds import calibration_size, thresholds_for
 from model.cascade.first_stage import FirstStage
-from schemas import CODES, DEFAULT_POLICY
+from schemas import Policy, Taxonomy
 from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.bundle.model_card import model_card
 
@@ -57,7 +58,8 @@ def write_bundle(
     Args:
         out: The bundle's folder.
         contents: Every file but the model card and the manifest, by name.
-        fields: The manifest's name, version, windowing, scaling, first stage, training data and evidence rule.
+        fields: The manifest's name, version, taxonomy, default policy, windowing, scaling, first stage, training
+            data and evidence rule.
         calibration: What calibration.json was made from.
         measure: Returns the figures for the manifest and the card of the bundle in a folder.
 
@@ -83,13 +85,20 @@ def _write(
     metrics: dict[str, Any],
 ) -> None:
     """Write all files of a bundle, the manifest last."""
-    curves = calibration.curves(DEFAULT_POLICY)
-    thresholds = thresholds_for(curves, DEFAULT_POLICY)
-    card = model_card(fields, metrics, thresholds, n_banned=len(curves.banned_scores), n_safe=len(curves.safe_scores))
+    policy: Policy = fields["policy"]
+    taxonomy: Taxonomy = fields["taxonomy"]
+    curves = calibration.curves(policy)
+    thresholds = thresholds_for(curves, policy)
+    card = model_card(fields, metrics, thresholds, calibration_size(curves, policy))
     files = {**contents, MODEL_CARD_NAME: card.encode()}
+    is_calibrated = calibration.speaks_for(policy)
+    if not is_calibrated:
+        # Chats of one kind alone promise nothing of the other; a bundle that says so is served, and allows nothing.
+        del files[CALIBRATION_NAME]
     manifest = Manifest(
-        format_version=1 if calibration.evidence is None else 2,
-        labels=list(CODES),
+        format_version=2,
+        calibrated=is_calibrated,
+        labels=list(taxonomy.codes),
         files={name: FileEntry(digest=sha256_of(content), n_bytes=len(content)) for name, content in files.items()},
         thresholds=thresholds,
         metrics=metrics,

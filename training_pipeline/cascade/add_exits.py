@@ -24,6 +24,7 @@ from training_pipeline.cascade.early_exit_fit import EarlyExitOptions
 from training_pipeline.chats.held_out import HeldOut
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import split_chats
+from training_pipeline.chats.usable import usable_chats
 from training_pipeline.train.config import TrainConfig
 
 _TOLERANCE: Final = 1e-3
@@ -58,14 +59,14 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     """
     bundle = load_bundle(request.bundle)
     manifest = bundle.manifest
-    if manifest.format_version > 1:
+    if manifest.evidence is not None:
         raise ValueError(f"{request.bundle}: has pieces; expected a bundle without; give it exits first, then pieces")
     if "early_exits" in manifest.metrics:
         raise ValueError(f"{request.bundle}: has exits already; expected a bundle without; export it again instead")
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=manifest.windowing.max_tokens)
-    chats = read_labelled_chats(request.data, manifest.windowing, frozenset())
+    chats = usable_chats(read_labelled_chats(request.data, manifest.windowing, frozenset(), bundle.taxonomy))
     training, held_out = split_chats(chats, request.config)
-    unseen = HeldOut.of(chats.take(held_out), tokenizer, bundle.first_stage)
+    unseen = HeldOut.of(chats.take(held_out), tokenizer, bundle.default_policy, bundle.first_stage)
     logits = unseen.logits(bundle.model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     plain = PlainModel(bundle.model, logits, unseen.calibrated(logits, seed=request.config.seed, kind=request.scaling))
     check_calibration(bundle, plain.calibration.probabilities, request.bundle)
@@ -81,6 +82,8 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": manifest.name,
         "version": request.version,
+        "taxonomy": bundle.taxonomy,
+        "policy": bundle.default_policy,
         "windowing": manifest.windowing,
         "temperature": calibration.temperature,
         "class_groups": calibration.class_groups,
@@ -106,7 +109,7 @@ def check_calibration(bundle: Bundle, found: FloatArray, path: Path) -> None:
 
     Args:
         bundle: The bundle.
-        found: float32 [n_chats, 13], its probabilities of the chats that would carry the guarantee.
+        found: float32 [n_chats, n_categories], its probabilities of the chats that would carry the guarantee.
         path: Where the bundle is.
     """
     expected = len(bundle.calibration_labels)

@@ -46,7 +46,7 @@ def fit_network(
 
     Args:
         means: float32 [n_rows, width], see `mean_vectors`.
-        targets: float32 [n_rows, 13]; each row sums to 1.
+        targets: float32 [n_rows, n_categories]; each row sums to 1.
         vectors: float32 [n_token_ids, width].
         seed: Decides starting weights, order and dropout.
         options: Everything else that decides the fit.

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model.calibration import FloatArray
-from schemas import CODES
 from training_pipeline.cascade.network_options import NetworkOptions
 
 
 def descend(features: FloatArray, targets: FloatArray, *, seed: int, options: NetworkOptions) -> list[FloatArray]:
     """Return the weights: projection, hidden layer, its bias, output layer, its bias.
 
-    Their shapes are [width, n_dimensions], [n_dimensions, n_units], [n_units], [n_units, 13] and [13]. Without
+    Their shapes are [width, n_dimensions], [n_dimensions, n_units], [n_units], [n_units, n_categories] and
+    [n_categories]. Without
     `n_dimensions` there is no projection, and what is returned for it is the identity.
 
     Args:
         features: float32 [n_rows, width].
-        targets: float32 [n_rows, 13]; each row sums to 1.
+        targets: float32 [n_rows, n_categories]; each row sums to 1.
         seed: Decides starting weights, order and dropout.
         options: Everything else that decides the fit.
     """
@@ -31,7 +31,7 @@ def descend(features: FloatArray, targets: FloatArray, *, seed: int, options: Ne
         if options.n_dimensions is not None:
             project = nn.Linear(width, options.n_dimensions, bias=False)
         hidden = nn.Linear(options.n_dimensions or width, options.n_units)
-        output = nn.Linear(options.n_units, len(CODES))
+        output = nn.Linear(options.n_units, targets.shape[1])
         network = nn.Sequential(project, hidden, nn.ReLU(), nn.Dropout(options.dropout), output)
         _train(network, torch.tensor(features), torch.tensor(targets), options)
     projection = project.weight.T if isinstance(project, nn.Linear) else torch.eye(width)

@@ -35,7 +35,7 @@ def early_exit_account(
     rows = reached.encode(tokenizer)
     shares = exit_shares(exits.left_after(look(rows)[0])) if rows else {}
     without = Classifier(replace(bundle, model=plain), classifier.policy, n_threads=n_threads)
-    banned = frozenset(code.value for code in classifier.policy.banned)
+    banned = classifier.banned_columns
     return {
         "n_chats_reached": len(reached.labels),
         "exit_ratio_after_layer": shares,

@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from model.batching import plan_batches
-from model.bundle.manifest import ExitSides
 from model.calibration import FloatArray, softmax
 from model.cascade.first_stage import is_decided
 from model.inference.onnx_runtime import ort
 from model.inference.session import padded
 from model.tokenization import TokenIds
-from schemas import DEFAULT_POLICY
+from training_pipeline.bundle.scaling_fit import Groups
 from training_pipeline.cascade.early_exit_graph import ExitHead, ExitRule, hidden_name, mean_of_tokens, with_exits
-from training_pipeline.cascade.first_stage_fit import fit_members
+from training_pipeline.cascade.first_stage_fit import exit_sides, fit_members
 from training_pipeline.cascade.network_options import NetworkOptions
 from training_pipeline.graph.onnx_graph import Graph
 
@@ -70,7 +69,9 @@ class EarlyExits:
         layers = np.zeros(len(means[0]), dtype=np.int64)
         for head, mean in zip(self.heads, means, strict=True):
             probabilities = softmax(head.logits(mean) / np.float32(self.rule.temperature))
-            sure = (probabilities.max(axis=1) >= self.rule.confidence) & is_decided(probabilities, self.rule.sides)
+            sure = (probabilities.max(axis=1) >= self.rule.confidence) & is_decided(
+                probabilities, self.rule.sides, self.rule.codes
+            )
             layers[sure & (layers == 0)] = head.after_layer
         return layers
 
@@ -100,7 +101,7 @@ class LayerMeans:
         self._pad_id = pad_id
 
     def __call__(self, rows: Sequence[TokenIds]) -> tuple[list[FloatArray], FloatArray]:
-        """Return per layer the means, float32 [n_rows, width], and the model's logits, float32 [n_rows, 13]."""
+        """Return per layer the means, float32 [n_rows, width], and logits, float32 [n_rows, n_categories]."""
         parts: list[tuple[list[int], list[FloatArray]]] = []
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_padded_tokens=_MAX_PADDED_TOKENS, max_rows=_MAX_ROWS):
@@ -126,6 +127,7 @@ def fit_early_exits(
     scaling: tuple[Sequence[TokenIds], NDArray[np.int64]],
     options: EarlyExitOptions,
     *,
+    groups: Groups,
     temperature: float,
     seed: int,
     pad_id: int,
@@ -138,6 +140,7 @@ def fit_early_exits(
         training: Rows of chats that the model was trained on.
         scaling: Rows and true column indices of held-out chats that carry no guarantee.
         options: Everything else that decides the fit.
+        groups: The columns, and which are banned.
         temperature: What the bundle divides the model's logits by, and then those of the exits too.
         seed: Decides starting weights, order and dropout.
         pad_id: Token id that fills short rows.
@@ -165,8 +168,8 @@ def fit_early_exits(
         head = ExitHead(layer, folded, hidden_bias - centre @ folded, output, output_bias)
         scale = temperature * fit_members([head.logits(unseen)], labels)[0]
         heads.append(ExitHead(layer, folded, head.hidden_bias, output * scale, output_bias * scale))
-    sides = ExitSides(codes=sorted(code.value for code in DEFAULT_POLICY.banned), margin=options.margin)
-    return EarlyExits(heads, ExitRule(options.confidence, sides, temperature))
+    rule = ExitRule(options.confidence, exit_sides(groups, options.margin), groups.codes, temperature)
+    return EarlyExits(heads, rule)
 
 
 def exit_shares(layers: NDArray[np.int64]) -> dict[str, float]:

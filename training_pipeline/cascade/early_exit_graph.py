@@ -20,7 +20,6 @@ from onnx import TensorProto, helper
 
 from model.bundle.manifest import ExitSides
 from model.calibration import FloatArray
-from schemas import CODES
 from training_pipeline.graph.onnx_graph import Graph
 
 _ATTENTION_MASK: Final = "attention_mask"
@@ -60,7 +59,10 @@ class ExitRule:
 
     confidence: float
     """Probability of the most probable category, at least."""
-    sides: ExitSides
+    sides: ExitSides | None
+    """None where nothing is banned: then the most probable category decides alone."""
+    codes: Sequence[str]
+    """Of the output columns."""
     temperature: float = 1.0
     """Divisor of an exit's logits before the softmax, the one that the model's own logits get."""
 
@@ -158,8 +160,8 @@ class _Exits:
             "If",
             [any_stays],
             logits,
-            then_branch=_branch([*left.nodes, *rest, *both.nodes], f"{site}.both"),
-            else_branch=_branch([alone], f"{site}.alone"),
+            then_branch=_branch([*left.nodes, *rest, *both.nodes], f"{site}.both", len(self.rule.codes)),
+            else_branch=_branch([alone], f"{site}.alone", len(self.rule.codes)),
         )
         return [*own, *graph.nodes]
 
@@ -178,26 +180,29 @@ class _Exits:
 
     def _rows_that_stay(self, graph: Graph, answer: str, site: str) -> str:
         """Emit the positions of the rows that are not sure enough, int64 [n_rows]."""
-        margin = self.rule.sides.margin
-        banned = np.array([[code in self.rule.sides.codes] for code in CODES], dtype=np.float32)
         confidence = graph.constant("exit.confidence", np.array(self.rule.confidence, dtype=np.float32))
-        ends = np.array([margin, 1 - margin], dtype=np.float32)
-        low, high = graph.constant("exit.low", ends[:1]), graph.constant("exit.high", ends[1:])
         temperature = graph.constant("exit.temperature", np.array(self.rule.temperature, dtype=np.float32))
         cooled = graph.node("Div", [answer, temperature], f"{site}.cooled")
         probabilities = graph.node("Softmax", [cooled], f"{site}.probabilities", axis=-1)
         largest = graph.node("ReduceMax", [probabilities], f"{site}.largest", axes=[-1])
-        share = graph.node("MatMul", [probabilities, graph.constant("exit.banned", banned)], f"{site}.share")
-        above = graph.node("Greater", [share, low], f"{site}.above")
-        between = graph.node("And", [above, graph.node("Less", [share, high], f"{site}.below")], f"{site}.between")
-        stays = graph.node(
-            "Or", [graph.node("Less", [largest, confidence], f"{site}.unsure"), between], f"{site}.stays"
-        )
+        stays = graph.node("Less", [largest, confidence], f"{site}.unsure")
+        if self.rule.sides is not None:
+            between = self._between(graph, probabilities, self.rule.sides, site)
+            stays = graph.node("Or", [stays, between], f"{site}.stays")
         flat = graph.node("Squeeze", [stays, graph.constant("exit.middle", np.array([1]))], f"{site}.stays.1d")
         first = graph.constant("exit.first", np.array([0]))
         return graph.node("Squeeze", [graph.node("NonZero", [flat], f"{site}.places"), first], f"{site}.rows")
 
+    def _between(self, graph: Graph, probabilities: str, sides: ExitSides, site: str) -> str:
+        """Emit which rows are unsure of their side, bool [n_rows, 1]."""
+        banned = np.array([[code in sides.codes] for code in self.rule.codes], dtype=np.float32)
+        ends = np.array([sides.margin, 1 - sides.margin], dtype=np.float32)
+        low, high = graph.constant("exit.low", ends[:1]), graph.constant("exit.high", ends[1:])
+        share = graph.node("MatMul", [probabilities, graph.constant("exit.banned", banned)], f"{site}.share")
+        above = graph.node("Greater", [share, low], f"{site}.above")
+        return graph.node("And", [above, graph.node("Less", [share, high], f"{site}.below")], f"{site}.between")
 
-def _branch(nodes: list[onnx.NodeProto], output: str) -> onnx.GraphProto:
-    value = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows", len(CODES)])
+
+def _branch(nodes: list[onnx.NodeProto], output: str, n_categories: int) -> onnx.GraphProto:
+    value = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows", n_categories])
     return helper.make_graph(nodes, output, [], [value])

@@ -10,7 +10,7 @@ from typing import Any, Final
 from model.classifier import Classifier
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.quality.evaluate import Predictions, figures, predict
-from training_pipeline.quality.metrics import banned_columns
+from training_pipeline.quality.metrics import Columns
 
 _COMPARED: Final = (
     "accuracy",
@@ -33,15 +33,15 @@ def first_stage_account(classifier: Classifier, chats: LabelledChats, *, n_threa
     if stage is None:
         raise ValueError(f"{classifier.bundle.ref.name} has no first stage; expected a bundle exported with one")
     never = replace(stage, fields=stage.fields.model_copy(update={"exit_from": None}))
-    banned = frozenset(code.value for code in classifier.policy.banned)
+    banned = classifier.banned_columns
     with_stage = predict(classifier, chats)
     without = predict(
         Classifier(replace(classifier.bundle, first_stage=never), classifier.policy, n_threads=n_threads), chats
     )
     is_answered = classifier.answered_first(chats.conversations)
     answered = with_stage.take(is_answered)
-    is_banned = banned_columns(banned)[with_stage.labels]
-    exits_safe = is_answered & ~banned_columns(banned)[with_stage.predicted]
+    is_banned = banned[with_stage.labels]
+    exits_safe = is_answered & ~banned[with_stage.predicted]
     return {
         "exit_ratio": round(float(is_answered.mean()), 4),
         "accuracy_of_exits": round(_accuracy(answered), 4),
@@ -56,7 +56,7 @@ def _accuracy(predictions: Predictions) -> float:
     return float((predictions.predicted == predictions.labels).mean()) if len(predictions) else 0.0
 
 
-def compared(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
+def compared(predictions: Predictions, banned: Columns) -> dict[str, Any]:
     """Return the figures that an account sets side by side, of answers under a banned set."""
     found = figures(predictions, banned)
     return {name: found[name] for name in _COMPARED}

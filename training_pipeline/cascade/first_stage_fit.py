@@ -25,9 +25,8 @@ from model.calibration import FloatArray, LogitScaling, softmax
 from model.cascade.first_stage import FirstStage, is_decided
 from model.cascade.ngrams import ngram_counts
 from model.tokenization import ConversationTokenizer, TokenIds
-from schemas import CODES, DEFAULT_POLICY
 from training_pipeline.augment.rows import augmented_rows
-from training_pipeline.bundle.scaling_fit import negative_log_likelihood
+from training_pipeline.bundle.scaling_fit import Groups, negative_log_likelihood
 from training_pipeline.cascade.averaging_network_fit import fit_network, mean_vectors
 from training_pipeline.cascade.network_options import NetworkOptions
 from training_pipeline.chats.labelled_chats import LabelledChats
@@ -64,6 +63,7 @@ def fit_first_stage(
     tokenizer: ConversationTokenizer,
     config: TrainConfig,
     options: FirstStageOptions,
+    groups: Groups,
     *,
     vectors: FloatArray,
 ) -> FirstStage:
@@ -74,6 +74,7 @@ def fit_first_stage(
         tokenizer: The run's.
         config: The run's; its seed, its windowing and the shares of changed chats are used.
         options: Everything else that decides the fit.
+        groups: The columns, and which are banned.
         vectors: float32 [n_token_ids, width], see `averaging_network_fit.token_vectors`.
     """
     rows = chats.encode(tokenizer)
@@ -81,8 +82,8 @@ def fit_first_stage(
     weights_of = fit_members(by_member, chats.labels)
     scores = _together(by_member, weights_of)
     probabilities = softmax(scores)
-    sides = ExitSides(codes=sorted(code.value for code in DEFAULT_POLICY.banned), margin=options.exit_margin)
-    decided = is_decided(probabilities, sides)
+    sides = exit_sides(groups, options.exit_margin)
+    decided = is_decided(probabilities, sides, groups.codes)
     exit_from = exit_confidence(probabilities[decided], chats.labels[decided], options.exit_precision)
     ratios = config.model_copy(update={"evasion_ratio": max(config.evasion_ratio, _FEWEST_DISGUISED_RATIO)})
     # Epoch 0 of the changes is no training epoch's.
@@ -92,7 +93,7 @@ def fit_first_stage(
     both = [*rows, *(augmented[i] for i in changed)]
     counts = _matrix(both, options)
     idf = _idf(counts)
-    weights, intercept = _fitted(_weighted(counts, idf), labels, config.seed, options)
+    weights, intercept = _fitted(_weighted(counts, idf), labels, config.seed, options, n_categories=len(groups.codes))
     table = np.concatenate([idf[:, None], weights * idf[:, None] * weights_of[0]], axis=1).astype(np.float16)
     targets = np.concatenate([chats.soft_labels, chats.soft_labels[changed]])
     fitted = fit_network(mean_vectors(both, vectors), targets, vectors, seed=config.seed, options=options.network)
@@ -104,7 +105,15 @@ def fit_first_stage(
         exit_from=exit_from,
         exit_sides=sides,
     )
-    return FirstStage(table, fields, network)
+    return FirstStage(table, fields, tuple(groups.codes), network)
+
+
+def exit_sides(groups: Groups, margin: float) -> ExitSides | None:
+    """Return the sides that an early answer must be sure of; None where nothing is banned."""
+    if not groups.are_two:
+        return None
+    banned = sorted(code for code, is_banned in zip(groups.codes, groups.banned, strict=True) if is_banned)
+    return ExitSides(codes=banned, margin=margin)
 
 
 def fit_members(scores: Sequence[FloatArray], labels: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -113,12 +122,14 @@ def fit_members(scores: Sequence[FloatArray], labels: NDArray[np.int64]) -> NDAr
     They calibrate too: the softmax of the sum are probabilities.
 
     Args:
-        scores: For each ensemble member float32 [n_chats, 13], of chats that did not fit it.
+        scores: For each ensemble member float32 [n_chats, n_categories], of chats that did not fit it.
         labels: int64 [n_chats], true column indices.
     """
 
     def cost(weights: NDArray[np.float64]) -> float:
-        return negative_log_likelihood(_together(scores, weights.astype(np.float32)), labels, LogitScaling.single(1.0))
+        return negative_log_likelihood(
+            _together(scores, weights.astype(np.float32)), labels, LogitScaling.single(1.0, scores[0].shape[1])
+        )
 
     start = np.full(len(scores), 1 / len(scores))
     # Probabilities are float32, so that slopes by finite differences would drown in rounding: no derivatives.
@@ -135,7 +146,7 @@ def exit_confidence(probabilities: FloatArray, labels: NDArray[np.int64], precis
     """Return the smallest confidence at and above which enough answers are right, or None where there is none.
 
     Args:
-        probabilities: float32 [n_chats, 13], of chats that did not fit them.
+        probabilities: float32 [n_chats, n_categories], of chats that did not fit them.
         labels: int64 [n_chats], true column indices.
         precision: Wanted share of right answers among those at least as confident, 0..1.
     """
@@ -157,14 +168,16 @@ def _out_of_fold(
     config: TrainConfig,
     options: FirstStageOptions,
 ) -> list[FloatArray]:
-    """Return, by ensemble member, scores of each chat by a model that did not learn from it, float32 [n_chats, 13]."""
+    """Return, by ensemble member, scores of chats by a model that did not learn from them, [n_chats, n_categories]."""
     counts = _matrix(rows, options)
-    ngrams = np.zeros((len(rows), len(CODES)), dtype=np.float32)
+    ngrams = np.zeros((len(rows), len(chats.taxonomy.codes)), dtype=np.float32)
     network = np.zeros_like(ngrams)
     means = mean_vectors(rows, vectors)
     for fitted, left_out in KFold(options.n_folds, shuffle=True, random_state=config.seed).split(rows):
         idf = _idf(counts[fitted])
-        weights, intercept = _fitted(_weighted(counts[fitted], idf), chats.labels[fitted], config.seed, options)
+        weights, intercept = _fitted(
+            _weighted(counts[fitted], idf), chats.labels[fitted], config.seed, options, n_categories=ngrams.shape[1]
+        )
         ngrams[left_out] = _weighted(counts[left_out], idf) @ weights + intercept
         targets = chats.soft_labels[fitted]
         fold = fit_network(means[fitted], targets, vectors, seed=config.seed, options=options.network)
@@ -192,10 +205,15 @@ def _weighted(counts: sparse.csr_matrix, idf: FloatArray) -> sparse.csr_matrix:
 
 
 def _fitted(
-    features: sparse.csr_matrix, labels: NDArray[np.int64], seed: int, options: FirstStageOptions
+    features: sparse.csr_matrix,
+    labels: NDArray[np.int64],
+    seed: int,
+    options: FirstStageOptions,
+    *,
+    n_categories: int,
 ) -> tuple[FloatArray, FloatArray]:
     alpha = 1 / (options.inverse_regularisation * features.shape[0])
     classifier = SGDClassifier(
         loss="log_loss", alpha=alpha, max_iter=options.n_epochs, tol=None, average=True, random_state=seed
     )
-    return all_columns(classifier.fit(features, labels))
+    return all_columns(classifier.fit(features, labels), n_categories)

@@ -12,8 +12,9 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.bundle.bundle import sha256_of
-from model.windowing import Windowing
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
+from training_pipeline.chats.usable import usable_chats
+from training_pipeline.train.config import TrainConfig
 
 DATA_NAME: Final = "data.json"
 
@@ -37,7 +38,7 @@ class DataRecord(BaseModel):
     """Licence classes that were asked for; empty: all."""
     n_chats: int
     chat_ids_digest: str
-    """Of the ids of all chats that the codec accepted, in order: the split rests on them."""
+    """Of the ids of all chats that were kept, in order: the split rests on them."""
     n_chats_by_licence_class: dict[str, int]
     n_chats_by_source: dict[str, int]
     n_rejected_by_reason: dict[str, int]
@@ -71,7 +72,7 @@ def read_data_record(run: Path) -> DataRecord:
         raise ValueError(f"{path}: not a data record of this version: {error}") from error
 
 
-def read_recorded_chats(run: Path, paths: Sequence[Path], windowing: Windowing) -> tuple[DataRecord, LabelledChats]:
+def read_recorded_chats(run: Path, paths: Sequence[Path], config: TrainConfig) -> tuple[DataRecord, LabelledChats]:
     """Read a run's chats again, and refuse files that it was not trained on.
 
     Raises:
@@ -84,7 +85,8 @@ def read_recorded_chats(run: Path, paths: Sequence[Path], windowing: Windowing) 
             f"--data: found {_named(found)}; {run / DATA_NAME} says {_named(record.files)}; name the files of that "
             "training run in the same order, or chats it was trained on would pass as held out"
         )
-    chats = read_labelled_chats(paths, windowing, frozenset(record.licence_filter))
+    found_chats = read_labelled_chats(paths, config.windowing, frozenset(record.licence_filter), config.taxonomy)
+    chats = usable_chats(found_chats)
     if _chat_ids_digest(chats) != record.chat_ids_digest:
         raise ValueError(
             f"--data: {len(chats)} chats are accepted, {run / DATA_NAME} says {record.n_chats} or others: the codec "

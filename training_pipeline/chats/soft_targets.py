@@ -3,13 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import CODES
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.train.config import TrainConfig
 
 
 def training_targets(chats: LabelledChats, config: TrainConfig) -> NDArray[np.float32]:
-    """Return float32 [n_chats, 13]; each row sums to 1."""
+    """Return float32 [n_chats, n_categories]; each row sums to 1."""
     return mixed_targets(
         chats.soft_labels, chats.labels, temperature=config.label_temperature, hard_ratio=config.hard_label_ratio
     )
@@ -21,7 +20,7 @@ def mixed_targets(
     """Return `hard_ratio` of the category and the rest of the softened soft label.
 
     Args:
-        soft_labels: float32 [n_chats, 13]; each row sums to 1.
+        soft_labels: float32 [n_chats, n_categories]; each row sums to 1.
         labels: int64 [n_chats], column index of the category.
         temperature: Divisor of the soft labels' logarithms, > 0; what has no weight keeps none.
         hard_ratio: 0..1.
@@ -31,11 +30,11 @@ def mixed_targets(
     softened = soft_labels if temperature == 1 else soften(soft_labels, temperature)
     if hard_ratio == 0:
         return softened
-    one_hot = np.eye(len(CODES), dtype=np.float32)[labels]
+    one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[labels]
     return (hard_ratio * one_hot + (1 - hard_ratio) * softened).astype(np.float32)
 
 
 def soften(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Return probabilities to the power 1 / temperature, float32 [n_chats, 13]; each row sums to 1."""
+    """Return probabilities to the power 1 / temperature, float32 [n_chats, n_categories]; each row sums to 1."""
     powers = probabilities.astype(np.float64) ** (1 / temperature)
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)

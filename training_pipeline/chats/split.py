@@ -4,6 +4,7 @@ A row may say itself where it belongs (`fold`: "training" or "held_out"); then n
 models needs that: the chats that carry its guarantee must not have taught its teachers either.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,12 +17,14 @@ from training_pipeline.train.config import TrainConfig
 
 TRAINING_FOLD: Final = "training"
 HELD_OUT_FOLD: Final = "held_out"
+_FEWEST_TO_SPREAD: Final = 2
+"""Chats of a category, one for each part."""
 
 
 def calibration_split(
     labels: NDArray[np.int64], *, calibration_ratio: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (training, calibration) positions; every category keeps its share in both.
+    """Return (training, calibration) positions; every category keeps its share in both, where it has chats enough.
 
     Args:
         labels: int64 [n_chats], column index of the category.
@@ -29,9 +32,23 @@ def calibration_split(
         seed: Same seed and labels give the same split.
     """
     training, calibration = train_test_split(
-        np.arange(len(labels)), test_size=calibration_ratio, random_state=seed, stratify=labels
+        np.arange(len(labels)),
+        test_size=calibration_ratio,
+        random_state=seed,
+        stratify=_strata(labels, calibration_ratio),
     )
     return np.sort(training), np.sort(calibration)
+
+
+def _strata(labels: NDArray[np.int64], calibration_ratio: float) -> NDArray[np.int64] | None:
+    """Return what is spread evenly over both parts: categories, those of one chat together; None for too few chats."""
+    present, counts = np.unique(labels, return_counts=True)
+    rare = np.isin(labels, present[counts < _FEWEST_TO_SPREAD])
+    strata = np.where(rare, -1, labels)
+    if 0 < rare.sum() < _FEWEST_TO_SPREAD:
+        strata[rare] = present[counts.argmax()]
+    n_strata, n_held_out = len(np.unique(strata)), math.ceil(calibration_ratio * len(labels))
+    return strata if n_strata <= min(n_held_out, len(labels) - n_held_out) else None
 
 
 def split_chats(chats: LabelledChats, config: TrainConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

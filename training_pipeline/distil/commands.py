@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, track
 
-from model import available_cpus, load_policy
+from model import available_cpus
+from schemas import CHAT_13, taxonomy_of
 from training_pipeline.options import (
     ConfigOption,
     CpuOption,
@@ -20,6 +21,7 @@ from training_pipeline.options import (
     EncoderOption,
     LicenceOption,
     SetOption,
+    TaxonomyOption,
     ThreadsOption,
     finish,
     parse_fields,
@@ -46,6 +48,7 @@ def train_linear(
     *,
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
+    taxonomy: TaxonomyOption = None,
     licence_class: LicenceOption = None,
     solver: Annotated[Literal["logistic", "sgd"], typer.Option(help="sgd is faster and coarser.")] = "logistic",
     regularisation: Annotated[float, typer.Option(min=0.0001, help="Inverse strength, scikit-learn's C.")] = 10.0,
@@ -61,6 +64,7 @@ def train_linear(
         out,
         options,
         windowing=TrainConfig().windowing,
+        taxonomy=CHAT_13 if taxonomy is None else taxonomy_of(taxonomy),
         licence_classes=frozenset(licence_class or ()),
         watch=lambda parts: track(parts, description="fold", console=Console(stderr=True)),
     )
@@ -96,6 +100,7 @@ def distil(
     allow_seen_held_out: Annotated[
         bool, typer.Option("--allow-seen-held-out", help="Hold chats out that teachers have learned from.")
     ] = False,
+    taxonomy: TaxonomyOption = None,
     config: ConfigOption = None,
     fields: SetOption = None,
     licence_class: LicenceOption = None,
@@ -103,7 +108,7 @@ def distil(
     threads: ThreadsOption = 0,
 ) -> None:
     """Train a smaller student on its teachers' answers. --data: the teachers' files, in their order."""
-    built = build_config(config, parse_fields(fields or []))
+    built = build_config(config, {**parse_fields(fields or []), "taxonomy": taxonomy})
     from training_pipeline.distil.distil import DistilRequest  # noqa: PLC0415
     from training_pipeline.distil.distil import distil as run  # noqa: PLC0415
     from training_pipeline.distil.student import StudentShape  # noqa: PLC0415
@@ -139,6 +144,7 @@ def soft_labels(
         Path, typer.Option(help="Folder for answers with the chats; interrupted work in it, or `distil`'s, goes on.")
     ],
     unlabelled: UnlabelledOption = None,
+    taxonomy: TaxonomyOption = None,
     config: ConfigOption = None,
     fields: SetOption = None,
     threads: ThreadsOption = 0,
@@ -151,7 +157,7 @@ def soft_labels(
 
     if not teacher:
         raise ValueError("no --teacher; expected the folder of a run, a bundle or a linear stage")
-    split = build_config(config, parse_fields(fields or []))
+    split = build_config(config, {**parse_fields(fields or []), "taxonomy": taxonomy})
     set_threads(threads)
     with _soft_label_progress() as on_progress:
         head = tabulate(
@@ -182,9 +188,7 @@ def distil_report(
     """Measure teachers and students: quality on labelled chats, and CPU time per chat as served."""
     from training_pipeline.distil import report  # noqa: PLC0415
 
-    rows = report.distil_report(
-        bundle, data, n_threads=threads or available_cpus(), n_passes=passes, policy=load_policy(policy)
-    )
+    rows = report.distil_report(bundle, data, n_threads=threads or available_cpus(), n_passes=passes, policy=policy)
     report.print_distil_report(rows, Console())
     if out is not None:
         out.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")

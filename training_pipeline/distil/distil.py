@@ -76,6 +76,7 @@ def distil(
             [*request.data, *request.unlabelled],
             out / SOFT_LABELS_NAME,
             source.answers,
+            taxonomy=config.taxonomy,
             licence_classes=request.licence_classes,
             on_progress=on_progress,
         )
@@ -88,7 +89,7 @@ def distil(
         allow_seen=request.allow_seen_held_out,
     )
     counts["held_out_unseen_by_teachers"] &= source.unseen_known
-    chats = read_labelled_chats([out / CHATS_NAME], config.windowing, frozenset())
+    chats = read_labelled_chats([out / CHATS_NAME], config.windowing, frozenset(), config.taxonomy)
     learned, _ = split_chats(chats, config)
     student = write_student(
         start,

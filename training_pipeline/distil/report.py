@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from model import Classifier, load_bundle
-from schemas import DEFAULT_POLICY, Policy, Turn
+from model import Classifier, load_bundle, load_policy
+from schemas import Turn
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.quality.evaluate import evaluate
 
@@ -32,7 +32,7 @@ _FIGURES: Final = (
 
 
 def distil_report(
-    bundles: Sequence[Path], data: Sequence[Path], *, n_threads: int, n_passes: int, policy: Policy = DEFAULT_POLICY
+    bundles: Sequence[Path], data: Sequence[Path], *, n_threads: int, n_passes: int, policy: Path | None = None
 ) -> list[dict[str, Any]]:
     """Return one row of figures per bundle; those of the agreed chats.
 
@@ -41,12 +41,13 @@ def distil_report(
         data: Labelled chats that none of them was trained on.
         n_threads: Inference threads.
         n_passes: Timed passes over the chats, after a warm-up.
-        policy: Banned categories.
+        policy: Policy file; None takes each bundle's default policy.
     """
-    classifiers = [Classifier(load_bundle(path), policy, n_threads=n_threads) for path in bundles]
+    loaded = [load_bundle(path) for path in bundles]
+    classifiers = [Classifier(one, load_policy(policy, one), n_threads=n_threads) for one in loaded]
     quality, conversations = [], []
     for classifier in classifiers:
-        chats = read_labelled_chats(data, classifier.bundle.manifest.windowing, frozenset())
+        chats = read_labelled_chats(data, classifier.bundle.manifest.windowing, frozenset(), classifier.bundle.taxonomy)
         conversations.append(chats.conversations)
         quality.append(evaluate(classifier, chats)["agreed"])
     cpu_s, wall_s = _times(classifiers, conversations, n_passes)

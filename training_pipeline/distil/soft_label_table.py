@@ -25,7 +25,6 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas import CODES
 from training_pipeline.data.chat_rows import ChatRow
 from training_pipeline.data.stage_files import file_digest, part_path
 from training_pipeline.train.config import TrainConfig
@@ -34,7 +33,7 @@ STEPS: Final = 255
 """Steps of a probability. A soft label needs no more: the label noise is far larger than 1/255."""
 
 _COMMENT: Final = "# "
-_COLUMNS: Final = ["chat_id", "held_out", *CODES]
+_FIRST_COLUMNS: Final = ["chat_id", "held_out"]
 
 
 class TeacherName(BaseModel):
@@ -69,7 +68,9 @@ class SoftLabelTable:
 
     head: TableHead
     answers: Mapping[str, NDArray[np.uint8]]
-    """By chat_id, uint8 [13], in steps of 1/255."""
+    """By chat_id, uint8 [n_categories], in steps of 1/255."""
+    codes: tuple[str, ...]
+    """Of the columns."""
     held_out: frozenset[str]
     digest: str
 
@@ -87,8 +88,14 @@ class SoftLabelTable:
         """Return the table, and refuse a student whose configuration names another split.
 
         Raises:
-            ValueError: seed or ratio differ: the student would report a split that is not the one it has.
+            ValueError: seed or ratio differ: the student would report a split that is not the one it has; or the
+                categories do.
         """
+        if self.codes != config.taxonomy.codes:
+            raise ValueError(
+                f"the soft labels are of {', '.join(self.codes)}; the student's taxonomy {config.taxonomy.ref} has "
+                f"{', '.join(config.taxonomy.codes)}; name the taxonomy of the soft labels"
+            )
         found = (config.seed_of_split, config.calibration_ratio)
         wanted = (self.head.split_seed, self.head.calibration_ratio)
         if found != wanted:
@@ -123,7 +130,7 @@ def write_table(
     labelled: set[str] = set()
     for row in rows:
         chat_id = row["chat_id"]
-        steps = in_steps(np.array([row["soft_label"].get(code, 0.0) for code in CODES]))
+        steps = in_steps(np.array([row["soft_label"].get(code, 0.0) for code in config.taxonomy.codes]))
         if not np.array_equal(answers.setdefault(chat_id, steps), steps):
             ambiguous.add(chat_id)
         if row["labelled"]:
@@ -142,7 +149,7 @@ def write_table(
     text = io.StringIO(newline="")
     text.write(f"{_COMMENT}{orjson.dumps(head.model_dump()).decode()}\n")
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(_COLUMNS)
+    lines.writerow([*_FIRST_COLUMNS, *config.taxonomy.codes])
     lines.writerows([chat_id, int(chat_id in held_out), *answers[chat_id].tolist()] for chat_id in kept)
     out.parent.mkdir(parents=True, exist_ok=True)
     # No time stamp: the same answers are the same file.
@@ -167,12 +174,18 @@ def read_table(path: Path) -> SoftLabelTable:
     except ValidationError as error:
         raise ValueError(f"{path}: not a table of soft labels of this version: {error}") from error
     lines = csv.reader(io.StringIO(rest, newline=""), strict=True)
-    if (columns := next(lines, None)) != _COLUMNS:
-        raise ValueError(f"{path}: columns are {columns}; expected {','.join(_COLUMNS)} in this order")
+    columns = next(lines, [])
+    n_first = len(_FIRST_COLUMNS)
+    codes = tuple(columns[n_first:])
+    if columns[:n_first] != _FIRST_COLUMNS or len(set(codes)) < max(2, len(codes)):
+        raise ValueError(
+            f"{path}: columns are {columns}; expected {','.join(_FIRST_COLUMNS)} and each category once, in the "
+            "taxonomy's order"
+        )
     answers: dict[str, NDArray[np.uint8]] = {}
     held_out = set()
     for fields in lines:
-        chat_id, flag, steps = _line(fields, f"{path}:{lines.line_num + 1}")
+        chat_id, flag, steps = _line(fields, len(codes), f"{path}:{lines.line_num + 1}")
         answers[chat_id] = steps
         if flag:
             held_out.add(chat_id)
@@ -181,11 +194,11 @@ def read_table(path: Path) -> SoftLabelTable:
             f"{path}: {len(answers)} chats, {len(held_out)} held out; its first line says {head.n_rows} and "
             f"{head.n_held_out}; expected a whole table"
         )
-    return SoftLabelTable(head, answers, frozenset(held_out), file_digest(path))
+    return SoftLabelTable(head, answers, codes, frozenset(held_out), file_digest(path))
 
 
 def in_steps(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Return probabilities in steps of 1/255, uint8 [13], that sum to 255.
+    """Return probabilities in steps of 1/255, uint8 [n_categories], that sum to 255.
 
     The largest remainders are rounded up, so that a larger probability never gets fewer steps than a smaller one.
     """
@@ -196,16 +209,16 @@ def in_steps(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return steps.astype(np.uint8)
 
 
-def _line(fields: Sequence[str], where: str) -> tuple[str, bool, NDArray[np.uint8]]:
+def _line(fields: Sequence[str], n_categories: int, where: str) -> tuple[str, bool, NDArray[np.uint8]]:
     """Return chat_id, whether it is held out, and its steps."""
     try:
         chat_id, flag, *texts = fields
         steps = [int(text) for text in texts]
-        right = len(steps) == len(CODES) and min(steps) >= 0 and sum(steps) == STEPS and flag in {"0", "1"}
+        right = len(steps) == n_categories and min(steps) >= 0 and sum(steps) == STEPS and flag in {"0", "1"}
     except ValueError:
         right = False
     if not right:
         raise ValueError(
-            f"{where}: not a row; expected a chat_id, 0 or 1, and {len(CODES)} whole numbers that sum to {STEPS}"
+            f"{where}: not a row; expected a chat_id, 0 or 1, and {n_categories} whole numbers that sum to {STEPS}"
         )
     return chat_id, flag == "1", np.array(steps, dtype=np.uint8)

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import CODES
+from schemas import CHAT_13, Taxonomy
 from training_pipeline.chats.labelled_chats import OWN
 from training_pipeline.data.chat_rows import ChatRow, Reject, read_chat_rows
 from training_pipeline.data.resumable_output import ResumableOutput, read_checkpoint
@@ -45,7 +45,7 @@ class Answers(Protocol):
         """Digests of what decides the answers."""
 
     def of(self, rows: Sequence[ChatRow]) -> list[NDArray[np.float32] | None]:
-        """Return probabilities of each chat, float32 [13], which sum to 1; None for a chat without an answer."""
+        """Return probabilities of each chat, float32 [n_categories], summing to 1; None without an answer."""
 
 
 def write_soft_labels(
@@ -53,6 +53,7 @@ def write_soft_labels(
     out: Path,
     answers: Answers,
     *,
+    taxonomy: Taxonomy,
     licence_classes: frozenset[str] = frozenset(),
     on_progress: OnProgress | None = None,
 ) -> StageReport:
@@ -62,6 +63,7 @@ def write_soft_labels(
         paths: Chats with or without `category`.
         out: JSON lines to write; rejects and report go beside it.
         answers: The teachers, or what they said.
+        taxonomy: Of the categories.
         licence_classes: Keep only chats of these classes; empty keeps all. Chats without the field are kept.
         on_progress: Called with how many lines are done and how many there are.
     """
@@ -69,6 +71,9 @@ def write_soft_labels(
         "teachers": answers.digests,
         "licence_classes": sorted(licence_classes),
     }
+    if taxonomy != CHAT_13:
+        # What earlier versions began is of chat-13, and is continued.
+        options["taxonomy"] = taxonomy.model_dump(mode="json")
     inputs = digests(paths)
     if finished := finished_report(out, STAGE, inputs, options):
         return finished
@@ -77,7 +82,7 @@ def write_soft_labels(
     n_total = sum(_n_lines(path) for path in paths)
     try:
         for index, path in enumerate(paths):
-            for _ in _label_file(path, str(index), output, answers, licence_classes):
+            for _ in _label_file(path, str(index), output, answers, licence_classes, taxonomy=taxonomy):
                 if on_progress is not None:
                     on_progress(sum(output.cursor.values()), n_total)
     except BaseException:
@@ -88,7 +93,13 @@ def write_soft_labels(
 
 
 def _label_file(
-    path: Path, place: str, output: ResumableOutput, answers: Answers, licence_classes: frozenset[str]
+    path: Path,
+    place: str,
+    output: ResumableOutput,
+    answers: Answers,
+    licence_classes: frozenset[str],
+    *,
+    taxonomy: Taxonomy,
 ) -> Iterator[None]:
     """Label a file from where it was left, and yield after each saved chunk."""
     done = output.cursor.get(place, 0)
@@ -103,11 +114,11 @@ def _label_file(
             else:
                 rows.append(found)
         for row, answer in zip(rows, answers.of(rows) if rows else [], strict=True):
-            if answer is None and row.fields.get("category") not in CODES:
+            if answer is None and row.fields.get("category") not in taxonomy.codes:
                 error = "neither teachers nor annotators say what this chat is"
                 output.reject(Reject(position=row.position, reason=_NO_ANSWER, error=error, chat_id=row.chat_id))
             else:
-                output.write(_labelled(row, answer))
+                output.write(_labelled(row, answer, taxonomy.codes))
         output.done(place, _line(chunk[-1].position))
         output.save()
         yield
@@ -142,13 +153,13 @@ def _refusal(row: ChatRow, licence_classes: frozenset[str]) -> tuple[str, str] |
     return None
 
 
-def _labelled(row: ChatRow, answer: NDArray[np.float32] | None) -> dict[str, Any]:
+def _labelled(row: ChatRow, answer: NDArray[np.float32] | None, codes: Sequence[str]) -> dict[str, Any]:
     category = row.fields.get("category")
-    labelled = category in CODES
+    labelled = category in codes
     soft_label: dict[str, float] | None = (row.fields.get("soft_label") or {category: 1.0}) if labelled else None
     if answer is not None:
-        soft_label = {code: round(float(p), _DECIMALS) for code, p in zip(CODES, answer, strict=True)}
-        category = category if labelled else CODES[int(answer.argmax())]
+        soft_label = {code: round(float(p), _DECIMALS) for code, p in zip(codes, answer, strict=True)}
+        category = category if labelled else codes[int(answer.argmax())]
     return {
         **row.fields,
         "category": category,

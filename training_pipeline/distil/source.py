@@ -10,6 +10,7 @@ from pathlib import Path
 from training_pipeline.chats.data_record import DATA_NAME
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import split_chats
+from training_pipeline.chats.usable import usable_chats
 from training_pipeline.distil.soft_label_table import TeacherName, read_table
 from training_pipeline.distil.soft_labels import Answers
 from training_pipeline.distil.teachers import TeacherAnswers, is_known_of_all, load_teacher, unseen_by_all
@@ -51,10 +52,10 @@ def from_teachers(
     Raises:
         ValueError: a folder is no teacher, or a run was trained on other chats.
     """
-    teachers = [load_teacher(path, data, n_threads=n_threads) for path in paths]
+    teachers = [load_teacher(path, data, config.taxonomy, n_threads=n_threads) for path in paths]
     unseen = unseen_by_all(teachers)
     if unseen is None:
-        chats = read_labelled_chats(data, config.windowing, licence_classes)
+        chats = usable_chats(read_labelled_chats(data, config.windowing, licence_classes, config.taxonomy))
         _, held_out = split_chats(chats, config)
         unseen = frozenset(chats.chat_ids[i] for i in held_out)
     names = [TeacherName(name=path.name, digest=one.digest) for path, one in zip(paths, teachers, strict=True)]

@@ -5,6 +5,7 @@ calibration and its conformal guarantee then rest on chats that nothing in its m
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from schemas import CODES
+from schemas import Taxonomy
 from training_pipeline.chats.soft_targets import soften
 from training_pipeline.chats.split import HELD_OUT_FOLD, TRAINING_FOLD, calibration_split
 from training_pipeline.data.chat_rows import encode_row
@@ -60,7 +61,7 @@ def write_student_chats(
     held_out, are_unseen = _held_out(rows, config, unseen, allow_seen=allow_seen)
     with part_path(out).open("wb") as file:
         for i, row in enumerate(rows):
-            row["soft_label"] = _target(row, mixing)
+            row["soft_label"] = _target(row, mixing, config.taxonomy)
             row["fold"] = HELD_OUT_FOLD if i in held_out else TRAINING_FOLD
             file.write(encode_row(row))
     part_path(out).replace(out)
@@ -89,20 +90,22 @@ def _held_out(
                 "calibrate on: train the teachers with one split_seed, or pass --allow-seen-held-out and calibrate "
                 "the student on other chats before any guarantee is claimed"
             )
-    labels = np.array([CODES.index(rows[int(i)]["category"]) for i in labelled], dtype=np.int64)
+    labels = np.array([config.taxonomy.columns[rows[int(i)]["category"]] for i in labelled], dtype=np.int64)
     _, chosen = calibration_split(labels, calibration_ratio=config.calibration_ratio, seed=config.seed_of_split)
     return {int(i) for i in labelled[chosen]}, False
 
 
-def _target(row: dict[str, Any], mixing: Mixing) -> dict[str, float]:
-    annotated = _vector(row["annotated_soft_label"] or {row["category"]: 1.0})[0]
+def _target(row: dict[str, Any], mixing: Mixing, taxonomy: Taxonomy) -> dict[str, float]:
+    codes = taxonomy.codes
+    annotated = _vector(row["annotated_soft_label"] or {row["category"]: 1.0}, codes)[0]
     annotated /= annotated.sum()
     target = annotated
     if row.get("taught", True):
         hard_ratio = mixing.hard_ratio if row["labelled"] else 0.0
-        target = hard_ratio * annotated + (1 - hard_ratio) * soften(_vector(row["soft_label"]), mixing.temperature)[0]
-    return {code: round(float(value), 6) for code, value in zip(CODES, target, strict=True)}
+        softened = soften(_vector(row["soft_label"], codes), mixing.temperature)[0]
+        target = hard_ratio * annotated + (1 - hard_ratio) * softened
+    return {code: round(float(value), 6) for code, value in zip(codes, target, strict=True)}
 
 
-def _vector(weights: dict[str, float]) -> NDArray[np.float32]:
-    return np.array([[weights.get(code, 0.0) for code in CODES]], dtype=np.float32)
+def _vector(weights: dict[str, float], codes: Sequence[str]) -> NDArray[np.float32]:
+    return np.array([[weights.get(code, 0.0) for code in codes]], dtype=np.float32)

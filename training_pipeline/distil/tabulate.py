@@ -42,7 +42,7 @@ def tabulate(
     split = split_of_runs(teachers, config)
     source = from_teachers(teachers, data, split, n_threads=n_threads)
     answers = work / SOFT_LABELS_NAME
-    write_soft_labels([*data, *unlabelled], answers, source.answers, on_progress=on_progress)
+    write_soft_labels([*data, *unlabelled], answers, source.answers, taxonomy=split.taxonomy, on_progress=on_progress)
     with answers.open("rb") as lines:
         return write_table(
             (orjson.loads(line) for line in lines),

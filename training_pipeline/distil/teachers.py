@@ -17,7 +17,7 @@ from model.calibration import softmax
 from model.inference.session import OnnxSession
 from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing, render
-from schemas import Turn
+from schemas import Taxonomy, Turn
 from training_pipeline.bundle.calibrate import session_logits
 from training_pipeline.bundle.export import read_weights
 from training_pipeline.bundle.scaling_fit import fit_temperature
@@ -45,7 +45,7 @@ class Teacher(Protocol):
         """Ids of labelled chats that it has not learned from; None where that is not known."""
 
     def probabilities(self, conversations: Sequence[Sequence[Turn]]) -> NDArray[np.float32]:
-        """Return calibrated probabilities, float32 [n_conversations, 13]; each row sums to 1."""
+        """Return calibrated probabilities, float32 [n_conversations, n_categories]; each row sums to 1."""
 
 
 @dataclass(frozen=True)
@@ -85,25 +85,27 @@ class LinearTeacher:
         return answers
 
 
-def load_teacher(path: Path, data: Sequence[Path], *, n_threads: int) -> Teacher:
+def load_teacher(path: Path, data: Sequence[Path], taxonomy: Taxonomy, *, n_threads: int) -> Teacher:
     """Load the run, bundle or linear stage in a folder.
 
     Args:
         path: The folder.
         data: The labelled chats; a run calibrates itself on those that it held out, so they must be its own.
+        taxonomy: The student's.
         n_threads: Inference threads.
 
     Raises:
-        ValueError: the folder is none of these, or a run was trained on other chats.
+        ValueError: the folder is none of these, is of another taxonomy, or a run was trained on other chats.
         model.errors.BundleError: the bundle is refused.
     """
     if (path / MANIFEST_NAME).is_file():
-        return _bundle_teacher(path, n_threads)
+        return _bundle_teacher(path, taxonomy, n_threads)
     if (path / LINEAR_NAME).is_file():
         model, digest = load_linear(path)
+        _require_same(path, model.record.taxonomy, taxonomy)
         return LinearTeacher(model, read_out_of_fold(path), digest)
     if (path / DATA_NAME).is_file():
-        return _run_teacher(path, data, n_threads)
+        return _run_teacher(path, data, taxonomy, n_threads)
     raise ValueError(
         f"{path}: holds none of {MANIFEST_NAME}, {LINEAR_NAME}, {DATA_NAME}; expected the folder of a bundle, of "
         "`train-linear` or of `train`"
@@ -127,7 +129,7 @@ class TeacherAnswers:
 
 
 def mean_probabilities(teachers: Sequence[Teacher], conversations: Sequence[Sequence[Turn]]) -> NDArray[np.float32]:
-    """Return the plain mean of the teachers' probabilities, float32 [n_conversations, 13]."""
+    """Return the plain mean of the teachers' probabilities, float32 [n_conversations, n_categories]."""
     return np.mean([teacher.probabilities(conversations) for teacher in teachers], axis=0, dtype=np.float32)
 
 
@@ -145,23 +147,35 @@ def is_known_of_all(teachers: Sequence[Teacher]) -> bool:
     return all(teacher.unseen is not None for teacher in teachers)
 
 
-def _bundle_teacher(path: Path, n_threads: int) -> NetworkTeacher:
+def _require_same(path: Path, found: Taxonomy, wanted: Taxonomy) -> None:
+    if found.codes != wanted.codes:
+        raise ValueError(
+            f"{path}: is a teacher of taxonomy {found.ref} ({', '.join(found.codes)}), the student's is {wanted.ref} "
+            f"({', '.join(wanted.codes)}); expected the same categories in the same order; name another --taxonomy"
+        )
+
+
+def _bundle_teacher(path: Path, taxonomy: Taxonomy, n_threads: int) -> NetworkTeacher:
     bundle = load_bundle(path)
+    _require_same(path, bundle.taxonomy, taxonomy)
     windowing = bundle.manifest.windowing
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=windowing.max_tokens)
-    session = OnnxSession(bundle.model, n_threads=n_threads, pad_id=tokenizer.pad_id)
+    session = OnnxSession(bundle.model, n_threads=n_threads, pad_id=tokenizer.pad_id, n_categories=len(taxonomy.codes))
     return NetworkTeacher(session, tokenizer, windowing, bundle.manifest.temperature, bundle.digest, None)
 
 
-def _run_teacher(run: Path, data: Sequence[Path], n_threads: int) -> NetworkTeacher:
+def _run_teacher(run: Path, data: Sequence[Path], taxonomy: Taxonomy, n_threads: int) -> NetworkTeacher:
     config, encoder, epoch = read_config(run), encoder_of(run), chosen_epoch(run)
-    _, chats = read_recorded_chats(run, data, config.windowing)
+    _require_same(run, config.taxonomy, taxonomy)
+    _, chats = read_recorded_chats(run, data, config)
     training, held_out = split_chats(chats, config)
     tokenizer = ConversationTokenizer(
         (encoder / TOKENIZER_FILE).read_text(encoding="utf-8"), max_tokens=config.windowing.max_tokens
     )
     graph = build_graph(read_weights(run, epoch), read_encoder_shape(encoder, pooling=config.pooling), FloatProducts())
-    session = OnnxSession(graph.SerializeToString(), n_threads=n_threads, pad_id=tokenizer.pad_id)
+    session = OnnxSession(
+        graph.SerializeToString(), n_threads=n_threads, pad_id=tokenizer.pad_id, n_categories=len(taxonomy.codes)
+    )
     calibrating = chats.take(held_out)
     temperature = fit_temperature(session_logits(session, calibrating.encode(tokenizer)), calibrating.labels)
     # A repeated id may be on both sides; then it has been learned from.

@@ -1,4 +1,4 @@
-"""The network: a pretrained encoder, one vector per row, one linear layer to the 13 categories.
+"""The network: a pretrained encoder, one vector per row, one linear layer to the categories.
 
 Mean pooling is what the default sentence encoder was pretrained with (all-MiniLM-L6-v2, Apache-2.0), so the head starts
 from a representation that already separates topics. Encoders that were pretrained with a first token for the whole text
@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.models.auto import MODEL_MAPPING
 
-from schemas import CODES
-
 HEAD_WEIGHT: Final = "classification_head.weight"
 HEAD_BIAS: Final = "classification_head.bias"
 """Names of a trained head in an encoder's folder, see `training_pipeline.encoder.from_bundle`."""
@@ -30,20 +28,29 @@ class EncoderClassifier(nn.Module):
     Args:
         encoder: A transformers encoder that returns last_hidden_state.
         hidden_size: Width of last_hidden_state.
+        n_categories: Of the taxonomy.
         dropout: Dropout rate before the linear layer.
         pooling: `mean` over the real tokens, or `cls`, the first token.
     """
 
-    def __init__(self, encoder: nn.Module, *, hidden_size: int, dropout: float = 0.1, pooling: str = "mean") -> None:
+    def __init__(
+        self, encoder: nn.Module, *, hidden_size: int, n_categories: int, dropout: float = 0.1, pooling: str = "mean"
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden_size, len(CODES))
+        self.head = nn.Linear(hidden_size, n_categories)
         self.pooling = pooling
 
     @classmethod
     def from_pretrained(
-        cls, path: Path, *, dropout: float = 0.1, encoder_dropout: float = 0.0, pooling: str = "mean"
+        cls,
+        path: Path,
+        *,
+        n_categories: int,
+        dropout: float = 0.1,
+        encoder_dropout: float = 0.0,
+        pooling: str = "mean",
     ) -> "EncoderClassifier":
         """Load the encoder from a local transformers folder, without its pooler.
 
@@ -51,6 +58,7 @@ class EncoderClassifier(nn.Module):
 
         Args:
             path: Folder with config.json and model.safetensors.
+            n_categories: Of the taxonomy.
             dropout: Dropout rate before the linear layer.
             encoder_dropout: Dropout rate inside the encoder, on hidden states and attention.
             pooling: `mean` or `cls`.
@@ -60,7 +68,8 @@ class EncoderClassifier(nn.Module):
         encoder = AutoModel.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
         )
-        model = cls(encoder, hidden_size=encoder.config.hidden_size, dropout=dropout, pooling=pooling)
+        hidden_size = encoder.config.hidden_size
+        model = cls(encoder, hidden_size=hidden_size, n_categories=n_categories, dropout=dropout, pooling=pooling)
         _take_head(model, path)
         return model
 
@@ -73,14 +82,18 @@ class EncoderClassifier(nn.Module):
             checkpoint: Weights that `train` wrote.
             pooling: `mean` or `cls`, as in training.
         """
+        from safetensors.torch import load_file  # noqa: PLC0415
+
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         encoder = AutoModel.from_config(config, trust_remote_code=False, **_without_pooler(config))
-        model = cls(encoder, hidden_size=encoder.config.hidden_size, pooling=pooling)
-        load_weights(model, checkpoint)
+        weights = load_file(checkpoint)
+        n_categories = len(weights["head.bias"])
+        model = cls(encoder, hidden_size=encoder.config.hidden_size, n_categories=n_categories, pooling=pooling)
+        model.load_state_dict(weights)
         return model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return logits, float32 [rows, 13], for int64 ids and mask, each [rows, tokens]."""
+        """Return logits, float32 [rows, n_categories], for int64 ids and mask, each [rows, tokens]."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         if self.pooling == "cls":
             pooled = hidden[:, 0]
@@ -97,23 +110,18 @@ def _without_pooler(config: PretrainedConfig) -> dict[str, Any]:
 
 
 def _take_head(model: EncoderClassifier, folder: Path) -> None:
-    """Start the head from the folder's, where it has one."""
+    """Start the head from the folder's, where it has one for as many categories."""
     from safetensors import safe_open  # noqa: PLC0415
 
     if not (folder / "model.safetensors").is_file():
         return
     with safe_open(folder / "model.safetensors", framework="pt") as tensors:
-        if HEAD_WEIGHT in tensors.keys():  # noqa: SIM118  (safetensors' handle is no mapping)
+        if HEAD_WEIGHT not in tensors.keys():  # noqa: SIM118  (safetensors' handle is no mapping)
+            return
+        if len(tensors.get_tensor(HEAD_BIAS)) == model.head.out_features:
             model.head.load_state_dict(
                 {"weight": tensors.get_tensor(HEAD_WEIGHT), "bias": tensors.get_tensor(HEAD_BIAS)}
             )
-
-
-def load_weights(model: EncoderClassifier, path: Path) -> None:
-    """Load a checkpoint written by `train` (safetensors, no pickle)."""
-    from safetensors.torch import load_file  # noqa: PLC0415
-
-    model.load_state_dict(load_file(path))
 
 
 def pad_batch(rows: list[list[int]], pad_id: int) -> tuple[Tensor, Tensor]:

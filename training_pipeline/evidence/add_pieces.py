@@ -15,7 +15,6 @@ from model.bundle.bundle import Bundle, load_bundle
 from model.bundle.manifest import CALIBRATION_NAME, LANGUAGES_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.classifier import Classifier
 from model.evidence.pieces import FEW_PIECES, PieceRule
-from schemas import DEFAULT_POLICY
 from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.bundle.figures import bundle_figures
 from training_pipeline.bundle.writer import first_stage_files, write_bundle
@@ -23,6 +22,7 @@ from training_pipeline.cascade.add_exits import check_calibration
 from training_pipeline.chats.held_out import FITTING_RATIO
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.chats.split import calibration_split, split_chats
+from training_pipeline.chats.usable import usable_chats
 from training_pipeline.evidence.fit import FittedEvidence, fit_evidence
 from training_pipeline.languages.files import DEFAULT_LANGUAGES, read_languages
 from training_pipeline.quality.evaluate import predict
@@ -64,9 +64,11 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
     """
     bundle = load_bundle(request.bundle)
     manifest = bundle.manifest
-    if manifest.format_version > 1:
+    if manifest.evidence is not None:
         raise ValueError(f"{request.bundle}: has pieces already; expected one without; export it again instead")
-    chats = read_labelled_chats(request.data, manifest.windowing, frozenset())
+    if unknown := sorted(set(request.weights) - set(bundle.taxonomy.codes)):
+        raise ValueError(f"--weight: {', '.join(unknown)}; expected categories of {', '.join(bundle.taxonomy.codes)}")
+    chats = usable_chats(read_labelled_chats(request.data, manifest.windowing, frozenset(), bundle.taxonomy))
     held_out = chats.take(split_chats(chats, request.config)[1])
     _check_chats(bundle, held_out, request)
     fitted = fit_evidence(
@@ -83,6 +85,8 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": manifest.name,
         "version": request.version,
+        "taxonomy": bundle.taxonomy,
+        "policy": bundle.default_policy,
         "windowing": manifest.windowing,
         "temperature": manifest.temperature,
         "class_groups": manifest.class_groups,
@@ -124,7 +128,7 @@ def with_evidence(calibration: Calibration, found: FittedEvidence) -> Calibratio
 
 def _check_chats(bundle: Bundle, held_out: LabelledChats, request: AddPiecesRequest) -> None:
     guarantee, _ = calibration_split(held_out.labels, calibration_ratio=FITTING_RATIO, seed=request.config.seed)
-    classifier = Classifier(bundle, DEFAULT_POLICY, n_threads=request.n_threads)
+    classifier = Classifier(bundle, bundle.default_policy, n_threads=request.n_threads)
     found = predict(classifier, held_out.take(guarantee))
     check_calibration(bundle, found.probabilities, request.bundle)
 
@@ -133,12 +137,14 @@ def _calibration_of(bundle: Bundle) -> Calibration:
     """Return what the bundle says of its calibration; how the scaling was fitted is in its metrics."""
     first = bundle.manifest.first_stage
     return Calibration(
+        codes=bundle.taxonomy.codes,
         temperature=bundle.manifest.temperature,
         class_groups=bundle.manifest.class_groups,
         labels=bundle.calibration_labels,
         probabilities=bundle.calibration_probabilities,
-        nll_before=float("nan"),
-        nll_after=float("nan"),
+        evidence=bundle.calibration_evidence,
+        nll_before=None,
+        nll_after=None,
         blend_weight=None if first is None else first.blend_weight,
         nll_cross_validated={},
     )

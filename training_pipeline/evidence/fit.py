@@ -12,25 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundle.bundle import Bundle
-from model.calibration import FloatArray, ScoreArray
+from model.calibration import FloatArray, ScoreArray, banned_mask
 from model.classifier import Classifier
 from model.evidence.pieces import PieceRule, pieces_of
 from model.evidence.rule import EvidenceRule
-from schemas import CODES, DEFAULT_POLICY, Turn
+from schemas import Turn
+from training_pipeline.bundle.scaling_fit import Groups
 from training_pipeline.chats.held_out import FITTING_RATIO
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.chats.split import calibration_split
 from training_pipeline.evidence.mixtures import MIXTURES, mixed, safe_pastes
 from training_pipeline.evidence.piece_weights import Answers, FittedWeights, fit_piece_weights
 from training_pipeline.quality.evaluate import classify_all
-from training_pipeline.quality.metrics import banned_columns
 
 _DECIMALS: Final = 4
 
 
 @dataclass(frozen=True)
 class FittedEvidence:
-    """What makes a bundle one of format 2."""
+    """What makes a bundle read pieces."""
 
     rule: EvidenceRule
     weights: FittedWeights
@@ -39,9 +39,9 @@ class FittedEvidence:
     n_with_pieces: int
     """Calibration chats that have any."""
     probabilities: FloatArray
-    """float32 [n_chats, 13], of the calibration chats' main windows, as verdicts hold them."""
+    """float32 [n_chats, n_categories], of the calibration chats' main windows, as verdicts hold them."""
     evidence: ScoreArray
-    """float64 [n_chats, 13], of the same chats."""
+    """float64 [n_chats, n_categories], of the same chats."""
 
     def summary(self) -> dict[str, Any]:
         """Return the figures for the manifest."""
@@ -78,24 +78,26 @@ def fit_evidence(
     """
     guarantee, fitting = calibration_split(held_out.labels, calibration_ratio=FITTING_RATIO, seed=seed)
     own = held_out.take(fitting)
-    whole = Classifier(_with_weights(bundle, pieces, np.ones(len(CODES))), DEFAULT_POLICY, n_threads=n_threads)
+    codes, policy = bundle.taxonomy.codes, bundle.default_policy
+    groups = Groups(codes, banned_mask(policy.banned, codes))
+    whole = Classifier(_with_weights(bundle, pieces, np.ones(len(codes))), policy, n_threads=n_threads)
     natural = _answers(whole, own, own.conversations)
-    banned = frozenset(code.value for code in DEFAULT_POLICY.banned)
-    pastes = safe_pastes(own, ~banned_columns(banned)[own.labels])
-    mixable = own.take(_balanced(banned_columns(banned)[own.labels], seed))
+    is_banned = groups.banned[own.labels]
+    pastes = safe_pastes(own, ~is_banned)
+    mixable = own.take(_balanced(is_banned, seed))
     parts = [
         _answers(whole, mixable, mixed(mixable, kind, pastes, seed=seed + position))
         for position, kind in enumerate(MIXTURES)
     ]
     mixtures = Answers(*(np.concatenate(column) for column in zip(*map(_columns, parts), strict=True)))
-    fitted = fit_piece_weights(natural, mixtures, DEFAULT_POLICY, weights)
+    fitted = fit_piece_weights(natural, mixtures, groups, weights)
     kept = held_out.take(guarantee)
     # Through the classes that serve it, not weighted afterwards: that would round a piece twice, and break ties.
-    served = Classifier(_with_weights(bundle, pieces, fitted.weights), DEFAULT_POLICY, n_threads=n_threads)
+    served = Classifier(_with_weights(bundle, pieces, fitted.weights), policy, n_threads=n_threads)
     calibration = _answers(served, kept, kept.conversations)
     windowing = bundle.manifest.windowing
     return FittedEvidence(
-        rule=_rule(pieces, fitted.weights),
+        rule=_rule(pieces, fitted.weights, codes),
         weights=fitted,
         n_fitting=len(own),
         n_with_pieces=sum(bool(pieces_of(turns, pieces, windowing).texts) for turns in kept.conversations),
@@ -114,24 +116,20 @@ def _columns(answers: Answers) -> tuple[Any, Any, Any]:
     return answers.labels, answers.windows, answers.pieces
 
 
-def _rule(pieces: PieceRule, weights: ScoreArray) -> EvidenceRule:
-    return EvidenceRule(pieces=pieces, weights=dict(zip(CODES, weights.tolist(), strict=True)))
+def _rule(pieces: PieceRule, weights: ScoreArray, codes: Sequence[str]) -> EvidenceRule:
+    return EvidenceRule(pieces=pieces, weights=dict(zip(codes, weights.tolist(), strict=True)))
 
 
 def _with_weights(bundle: Bundle, pieces: PieceRule, weights: ScoreArray) -> Bundle:
     """Return the bundle with pieces that count this much; its decisions mean nothing."""
-    changed = {"format_version": 2, "evidence": _rule(pieces, weights)}
-    return replace(
-        bundle,
-        manifest=bundle.manifest.model_copy(update=changed),
-        calibration_evidence=bundle.calibration_probabilities.astype(np.float64),
-    )
+    changed = {"format_version": 2, "evidence": _rule(pieces, weights, bundle.taxonomy.codes)}
+    return replace(bundle, manifest=bundle.manifest.model_copy(update=changed))
 
 
 def _answers(classifier: Classifier, chats: LabelledChats, conversations: Sequence[Sequence[Turn]]) -> Answers:
     results = classify_all(classifier, conversations, chats.chat_ids)
     windows, pieces = (
-        np.array([[row[code] for code in CODES] for row in rows])
+        np.array([list(row.values()) for row in rows])
         for rows in ([r.probabilities for r in results], [r.evidence for r in results])
     )
     return Answers(chats.labels, windows, pieces)

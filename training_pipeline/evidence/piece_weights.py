@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.calibration import ScoreArray
-from schemas import CODES, Policy
-from training_pipeline.quality.metrics import banned_columns, operating_threshold, share
+from training_pipeline.bundle.scaling_fit import Groups
+from training_pipeline.quality.metrics import operating_threshold, share
 
 _GRID: Final = tuple(round(0.1 * step, 1) for step in range(11))
 _RATES: Final = tuple(0.01 * percent for percent in range(1, 9))
@@ -36,12 +36,12 @@ class Answers:
     labels: NDArray[np.int64]
     """int64 [n_chats], true column indices."""
     windows: ScoreArray
-    """float64 [n_chats, 13], of the main window."""
+    """float64 [n_chats, n_categories], of the main window."""
     pieces: ScoreArray
-    """float64 [n_chats, 13], the larger of that and the largest of the pieces."""
+    """float64 [n_chats, n_categories], the larger of that and the largest of the pieces."""
 
     def evidence(self, weights: ScoreArray) -> ScoreArray:
-        """Return the evidence under these weights, float64 [n_chats, 13]."""
+        """Return the evidence under these weights, float64 [n_chats, n_categories]."""
         # Where the window says more than a piece, it says more than the weighted piece too.
         evidence: ScoreArray = np.maximum(self.windows, self.pieces * weights)
         return evidence
@@ -67,49 +67,51 @@ class FittedWeights:
     """Weights, and how the chats that fitted them fare without pieces and with them."""
 
     weights: ScoreArray
-    """float64 [13]."""
+    """float64 [n_categories]."""
     without: Misjudged
     with_pieces: Misjudged
 
 
 def fit_piece_weights(
-    natural: Answers, mixtures: Answers, policy: Policy, fixed: Mapping[str, float] | None = None
+    natural: Answers, mixtures: Answers, groups: Groups, fixed: Mapping[str, float] | None = None
 ) -> FittedWeights:
     """Return a weight for each category.
 
     Args:
         natural: Chats that training did not see, as they are.
         mixtures: Such chats with safe text beside theirs.
-        policy: The weights of its banned categories are fitted together; every other category by itself, as the largest
-            that leaves natural chats judged as well.
+        groups: The columns; the weights of the banned categories are fitted together; every other category by
+            itself, as the largest that leaves natural chats judged as well.
         fixed: Weights that are given, by category code; only the others are fitted.
 
     Raises:
         ValueError: the natural chats are all banned or all safe.
     """
-    mask = banned_columns(frozenset(code.value for code in policy.banned))
+    mask, n_categories = groups.banned, len(groups.codes)
     columns = np.flatnonzero(mask)
     if mask[natural.labels].all() or not mask[natural.labels].any():
         raise ValueError("the natural chats are all banned or all safe; expected both kinds; name more chats")
-    without = _misjudged(natural, mixtures, np.zeros(len(CODES)), mask)
-    given = {CODES.index(code): weight for code, weight in (fixed or {}).items()}
-    candidates = [(weights, _misjudged(natural, mixtures, weights, mask)) for weights in _grid(columns, given)]
+    without = _misjudged(natural, mixtures, np.zeros(n_categories), mask)
+    given = {groups.codes.index(code): weight for code, weight in (fixed or {}).items()}
+    candidates = [
+        (weights, _misjudged(natural, mixtures, weights, mask)) for weights in _grid(columns, given, n_categories)
+    ]
     limit = without.natural_banned_below + _TOLERANCE
     kept = [candidate for candidate in candidates if candidate[1].natural_banned_below <= limit]
     # Given weights may leave none that keeps the limit; whoever gave them wants them all the same.
     weights, found = min(kept or candidates, key=lambda candidate: (candidate[1].cost, *candidate[0]))
-    for column in range(len(CODES)):
+    for column in range(n_categories):
         if not mask[column]:
             weights[column] = given.get(column, _alone(natural, column))
     return FittedWeights(weights, without, found)
 
 
-def _grid(columns: NDArray[np.int64], given: Mapping[int, float]) -> Iterator[ScoreArray]:
+def _grid(columns: NDArray[np.int64], given: Mapping[int, float], n_categories: int) -> Iterator[ScoreArray]:
     free = [column for column in columns if column not in given]
     # A joint grid is 11**n: past three columns they share one weight.
     shared = len(free) > 3  # noqa: PLR2004
     for values in product(_GRID, repeat=min(1, len(free)) if shared else len(free)):
-        weights = np.zeros(len(CODES))
+        weights = np.zeros(n_categories)
         weights[list(given)] = list(given.values())
         weights[free] = values[0] if shared else values
         yield weights

@@ -17,12 +17,11 @@ from rich.table import Table
 from model.calibration import FloatArray, LogitScaling
 from model.inference.session import OnnxSession
 from model.tokenization import TokenIds
-from schemas import DEFAULT_BANNED
 from training_pipeline.bundle.calibrate import session_logits
 from training_pipeline.encoder.files import read_encoder_shape
 from training_pipeline.graph.onnx_graph import FloatMatrix, FloatProducts, build_graph
 from training_pipeline.quality.evaluate import OPERATING_POINTS
-from training_pipeline.quality.metrics import banned_to_safe_at, safety_metrics
+from training_pipeline.quality.metrics import Columns, banned_to_safe_at, rounded, safety_metrics
 
 MAX_ACCURACY_LOSS: Final = 0.003
 """Accuracy that INT8 may lose against the float graph, 0..1."""
@@ -45,10 +44,10 @@ class RuntimeFigures:
     max_probability_change: float
     mean_probability_change: float
     accuracy: float
-    banned_to_safe_rate: float
-    safe_to_banned_rate: float
-    banned_to_safe_rates_at: dict[str, float]
-    """By safe->banned rate."""
+    banned_to_safe_rate: float | None
+    safe_to_banned_rate: float | None
+    banned_to_safe_rates_at: dict[str, float | None]
+    """By safe->banned rate; this and the two rates are None where nothing is banned."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +89,19 @@ def parity_report(
     labels: NDArray[np.int64],
     logits: Mapping[str, FloatArray],
     scaling: LogitScaling,
+    banned: Columns,
 ) -> ParityReport:
     """Compare the runtimes' logits, as `runtime_logits` returns them, under the scaling that is served.
 
     Args:
         labels: True column of each chat, int64 [n_chats].
-        logits: By runtime, float32 [n_chats, 13] each.
+        logits: By runtime, float32 [n_chats, n_categories] each.
         scaling: Makes probabilities of them.
+        banned: bool [n_categories], the banned columns.
     """
     probabilities = [scaling.probabilities(logits[name]) for name in (_TORCH, _FLOAT, _INT8)]
     figures = [
-        _figures(name, found, probabilities[0], labels)
+        _figures(name, found, probabilities[0], labels, banned)
         for name, found in zip((_TORCH, _FLOAT, _INT8), probabilities, strict=True)
     ]
     return ParityReport(len(labels), (figures[0], figures[1], figures[2]))
@@ -117,7 +118,7 @@ def runtime_logits(
     pad_id: int,
     n_threads: int,
 ) -> dict[str, FloatArray]:
-    """Return the logits of each runtime, float32 [n_rows, 13].
+    """Return the logits of each runtime, float32 [n_rows, n_categories].
 
     Args:
         rows: Token rows.
@@ -139,26 +140,28 @@ def runtime_logits(
     shape = read_encoder_shape(encoder, pooling=pooling)
     in_float = build_graph(weights, shape, FloatProducts()).SerializeToString()
     sessions = {
-        name: OnnxSession(model, n_threads=n_threads, pad_id=pad_id)
+        name: OnnxSession(model, n_threads=n_threads, pad_id=pad_id, n_categories=network.head.out_features)
         for name, model in ((_FLOAT, in_float), (_INT8, int8))
     }
     found = {name: session_logits(session, rows) for name, session in sessions.items()}
     return {_TORCH: predict_logits(network, rows, pad_id), **found}
 
 
-def _figures(runtime: str, found: FloatArray, reference: FloatArray, labels: NDArray[np.int64]) -> RuntimeFigures:
+def _figures(
+    runtime: str, found: FloatArray, reference: FloatArray, labels: NDArray[np.int64], banned: Columns
+) -> RuntimeFigures:
     change = np.abs(found - reference).max(axis=1)
-    metrics = safety_metrics(labels, found.argmax(axis=1), DEFAULT_BANNED)
+    metrics = safety_metrics(labels, found.argmax(axis=1), banned)
     return RuntimeFigures(
         runtime=runtime,
         agreement_ratio=round(float((found.argmax(axis=1) == reference.argmax(axis=1)).mean()), _DECIMALS),
         max_probability_change=round(float(change.max()), _DECIMALS),
         mean_probability_change=round(float(change.mean()), _DECIMALS),
         accuracy=round(metrics.accuracy, _DECIMALS),
-        banned_to_safe_rate=round(metrics.banned_to_safe_rate, _DECIMALS),
-        safe_to_banned_rate=round(metrics.safe_to_banned_rate, _DECIMALS),
+        banned_to_safe_rate=rounded(metrics.banned_to_safe_rate, _DECIMALS),
+        safe_to_banned_rate=rounded(metrics.safe_to_banned_rate, _DECIMALS),
         banned_to_safe_rates_at={
-            str(rate): round(banned_to_safe_at(labels, found, DEFAULT_BANNED, safe_to_banned_rate=rate), _DECIMALS)
+            str(rate): rounded(banned_to_safe_at(labels, found, banned, safe_to_banned_rate=rate), _DECIMALS)
             for rate in OPERATING_POINTS
         },
     )
@@ -181,7 +184,8 @@ def print_parity(report: Mapping[str, Any], console: Console) -> None:
         table.add_column(name, justify="left" if name == "runtime" else "right")
     for figures in report["runtimes"]:
         single = [value for value in figures.values() if not isinstance(value, dict)]
-        table.add_row(*map(str, single), *map(str, figures["banned_to_safe_rates_at"].values()))
+        cells = [*single, *figures["banned_to_safe_rates_at"].values()]
+        table.add_row(*("\u2013" if cell is None else str(cell) for cell in cells))
     console.print(table)
     loss, limit = 100 * report["int8_accuracy_loss"], 100 * report["int8_accuracy_loss_limit"]
     verdict = "ok" if report["int8_is_within_limit"] else "FAILS"

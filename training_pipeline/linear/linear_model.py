@@ -1,4 +1,4 @@
-"""TF-IDF of word 1-2-grams and character 3-5-grams, and one linear layer to the 13 categories.
+"""TF-IDF of word 1-2-grams and character 3-5-grams, and one linear layer to the categories.
 
 Stored as numbers and lists of terms (safetensors and JSON), never as pickled scikit-learn objects; the vectorisers are
 put together again from them.
@@ -22,7 +22,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from model.bundle.bundle import sha256_of
 from model.calibration import softmax
 from model.windowing import Windowing
-from schemas import CODES
+from schemas import CHAT_13, Taxonomy
 
 MODEL_NAME: Final = "linear.json"
 WEIGHTS_NAME: Final = "linear.safetensors"
@@ -44,6 +44,7 @@ class LinearRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = 1
+    taxonomy: Taxonomy = CHAT_13
     link: Link
     temperature: float
     windowing: Windowing
@@ -81,11 +82,11 @@ class LinearModel:
         ]
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return calibrated probabilities of rendered windows, float32 [n_texts, 13]; each row sums to 1."""
+        """Return calibrated probabilities of rendered windows, float32 [n_texts, n_categories]; each row sums to 1."""
         return calibrated(self.scores(texts), self.record.link, self.record.temperature)
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the linear scores of rendered windows, float32 [n_texts, 13]."""
+        """Return the linear scores of rendered windows, float32 [n_texts, n_categories]."""
         features = sparse.hstack([vectoriser.transform(texts) for vectoriser in self._vectorisers], format="csr")
         scores: NDArray[np.float32] = (features @ self.weights.coefficients + self.weights.intercept).astype(np.float32)
         return scores
@@ -116,17 +117,18 @@ def load_linear(folder: Path) -> tuple[LinearModel, str]:
     idf = {name: arrays[f"idf.{name}"] for name in ANALYSERS}
     n_features = sum(len(terms) for terms in record.terms.values())
     found = {"coefficients": arrays["coefficients"].shape, "intercept": arrays["intercept"].shape}
-    if found != {"coefficients": (n_features, len(CODES)), "intercept": (len(CODES),)}:
+    n_categories = len(record.taxonomy.codes)
+    if found != {"coefficients": (n_features, n_categories), "intercept": (n_categories,)}:
         raise ValueError(f"{folder / WEIGHTS_NAME}: shapes are {found}; expected {n_features} features; train it again")
     weights = LinearWeights(idf, arrays["coefficients"], arrays["intercept"])
     return LinearModel(record, weights), sha256_of(document + content)
 
 
 def calibrated(scores: NDArray[np.float32], link: Link, temperature: float) -> NDArray[np.float32]:
-    """Return probabilities, float32 [n, 13], of linear scores.
+    """Return probabilities, float32 [n, n_categories], of linear scores.
 
     Args:
-        scores: float32 [n, 13].
+        scores: float32 [n, n_categories].
         link: `softmax`, or `one_vs_rest`: a logistic function per category, made to sum to 1.
         temperature: Divisor of the logarithms of the probabilities.
     """
@@ -134,7 +136,7 @@ def calibrated(scores: NDArray[np.float32], link: Link, temperature: float) -> N
 
 
 def log_scores(scores: NDArray[np.float32], link: Link) -> NDArray[np.float32]:
-    """Return what a softmax at temperature 1 turns into the model's probabilities, float32 [n, 13]."""
+    """Return what a softmax at temperature 1 turns into the model's probabilities, float32 [n, n_categories]."""
     if link == "softmax":
         return scores
     likelihoods = 1 / (1 + np.exp(-scores.astype(np.float64)))

@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
 from model.bundle.bundle import sha256_of
-from model.calibration import LogitScaling
+from model.calibration import LogitScaling, banned_mask
 from model.windowing import Windowing
-from schemas import CODES, DEFAULT_BANNED
+from schemas import CHAT_13, Taxonomy
 from training_pipeline.bundle.scaling_fit import fit_temperature, negative_log_likelihood
 from training_pipeline.chats.data_record import record_data
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
@@ -37,7 +37,7 @@ from training_pipeline.linear.linear_model import (
     calibrated,
     log_scores,
 )
-from training_pipeline.quality.metrics import banned_to_safe_at, safety_metrics
+from training_pipeline.quality.metrics import banned_to_safe_at, rounded, safety_metrics
 
 OUT_OF_FOLD_NAME: Final = "out_of_fold.jsonl"
 
@@ -75,6 +75,7 @@ def train_linear(
     options: LinearOptions,
     *,
     windowing: Windowing,
+    taxonomy: Taxonomy = CHAT_13,
     licence_classes: frozenset[str] = frozenset(),
     watch: Watch = iter,
 ) -> dict[str, Any]:
@@ -85,15 +86,17 @@ def train_linear(
         out: Folder to write.
         options: What decides the fit.
         windowing: The windows that it reads.
+        taxonomy: Of the categories.
         licence_classes: Keep only chats of these classes; empty keeps all.
         watch: Shows progress over the folds.
 
     Raises:
         ValueError: a file holds something else, or there are too few chats for the folds.
     """
-    chats = read_labelled_chats(data, windowing, licence_classes)
+    chats = read_labelled_chats(data, windowing, licence_classes, taxonomy)
+    banned = banned_mask(taxonomy.banned, taxonomy.codes)
     folds = grouped_folds(chats, options)
-    scores = np.zeros((len(chats), len(CODES)), dtype=np.float32)
+    scores = np.zeros((len(chats), len(taxonomy.codes)), dtype=np.float32)
     fold_of = np.zeros(len(chats), dtype=np.int64)
     for fold, (fitted, left_out) in enumerate(watch(folds)):
         part = fit(chats.take(fitted), options, windowing=windowing)
@@ -103,10 +106,12 @@ def train_linear(
     temperature = fit_temperature(logits, chats.labels)
     probabilities = calibrated(scores, options.link, temperature)
     figures = {
-        **safety_metrics(chats.labels, probabilities.argmax(axis=1), DEFAULT_BANNED).as_dict(),
-        "nll": round(negative_log_likelihood(logits, chats.labels, LogitScaling.single(temperature)), 4),
-        "banned_to_safe_rate_at_safe_to_banned_0.029": round(
-            banned_to_safe_at(chats.labels, probabilities, DEFAULT_BANNED, safe_to_banned_rate=_OPERATING_POINT), 4
+        **safety_metrics(chats.labels, probabilities.argmax(axis=1), banned).as_dict(),
+        "nll": round(
+            negative_log_likelihood(logits, chats.labels, LogitScaling.single(temperature, logits.shape[1])), 4
+        ),
+        "banned_to_safe_rate_at_safe_to_banned_0.029": rounded(
+            banned_to_safe_at(chats.labels, probabilities, banned, safe_to_banned_rate=_OPERATING_POINT)
         ),
     }
     description = {
@@ -131,8 +136,9 @@ def grouped_folds(chats: LabelledChats, options: LinearOptions) -> list[tuple[ND
     if n_groups < options.n_folds:
         raise ValueError(f"{n_groups} groups of chats; expected at least {options.n_folds}, one per fold; add chats")
     # Categories rarer than the folds count as one: the splitter cannot spread them, and warns.
-    rare = np.bincount(chats.labels, minlength=len(CODES)) < options.n_folds
-    strata = np.where(rare[chats.labels], len(CODES), chats.labels)
+    n_categories = len(chats.taxonomy.codes)
+    rare = np.bincount(chats.labels, minlength=n_categories) < options.n_folds
+    strata = np.where(rare[chats.labels], n_categories, chats.labels)
     splitter = StratifiedGroupKFold(n_splits=options.n_folds, shuffle=True, random_state=options.seed)
     return list(splitter.split(strata, strata, groups))
 
@@ -156,9 +162,14 @@ def fit(
     rows, columns = np.nonzero(chats.soft_labels)
     classifier = _classifier(options, len(chats))
     classifier.fit(features[rows], columns, sample_weight=chats.soft_labels[rows, columns].astype(np.float64))
-    coefficients, intercept = all_columns(classifier)
+    coefficients, intercept = all_columns(classifier, len(chats.taxonomy.codes))
     record = LinearRecord(
-        link=options.link, temperature=temperature, windowing=windowing, terms=terms, description=description or {}
+        taxonomy=chats.taxonomy,
+        link=options.link,
+        temperature=temperature,
+        windowing=windowing,
+        terms=terms,
+        description=description or {},
     )
     return LinearModel(record, LinearWeights(idf, coefficients, intercept))
 
@@ -170,16 +181,16 @@ def _classifier(options: LinearOptions, n_chats: int) -> Any:
     return SGDClassifier(loss="log_loss", alpha=alpha, max_iter=50, random_state=options.seed)
 
 
-def all_columns(classifier: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return weights [n_features, 13] and intercepts [13], also where a category had no chat.
+def all_columns(classifier: Any, n_categories: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weights [n_features, n_categories] and intercepts [n_categories], also where a category had no chat.
 
     Two categories give scikit-learn one row: the score of the second against the first.
     """
     found, rows, offsets = classifier.classes_, classifier.coef_, classifier.intercept_
     if len(found) == 2:  # noqa: PLR2004
         rows, offsets = np.vstack([-rows / 2, rows / 2]), np.concatenate([-offsets / 2, offsets / 2])
-    coefficients = np.zeros((rows.shape[1], len(CODES)), dtype=np.float32)
-    intercept = np.full(len(CODES), _ABSENT_SCORE, dtype=np.float32)
+    coefficients = np.zeros((rows.shape[1], n_categories), dtype=np.float32)
+    intercept = np.full(n_categories, _ABSENT_SCORE, dtype=np.float32)
     coefficients[:, found], intercept[found] = rows.T, offsets
     return coefficients, intercept
 
@@ -189,13 +200,15 @@ def _write_out_of_fold(
 ) -> None:
     with path.open("wb") as out:
         for i, chat_id in enumerate(chats.chat_ids):
-            soft_label = {code: round(float(p), 6) for code, p in zip(CODES, probabilities[i], strict=True)}
+            soft_label = {
+                code: round(float(p), 6) for code, p in zip(chats.taxonomy.codes, probabilities[i], strict=True)
+            }
             row = {"chat_id": chat_id, "text_digest": sha256_of(chats.texts[i].encode()), "fold": int(fold_of[i])}
             out.write(orjson.dumps({**row, "soft_label": soft_label}) + b"\n")
 
 
 def read_out_of_fold(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """Return the probabilities out of fold, float32 [13], by the digest of the rendered window.
+    """Return the probabilities out of fold, float32 [n_categories], by the digest of the rendered window.
 
     Raises:
         ValueError: there are none.
@@ -206,4 +219,4 @@ def read_out_of_fold(folder: Path) -> dict[str, NDArray[np.float32]]:
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); run `train-linear` again") from error
     rows = [orjson.loads(line) for line in lines]
-    return {row["text_digest"]: np.array([row["soft_label"][code] for code in CODES], dtype=np.float32) for row in rows}
+    return {row["text_digest"]: np.array(list(row["soft_label"].values()), dtype=np.float32) for row in rows}

@@ -11,10 +11,9 @@ from typing import Final
 
 from model.bundle.bundle import sha256_of
 from model.windowing import Windowing
-from schemas import DEFAULT_POLICY, Role, Turn
+from schemas import Role, Turn
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.probes.probe import Split
-from training_pipeline.quality.metrics import banned_columns
 
 _SHORTEST_PARAGRAPH: Final = 80
 _LEAST_ASCII: Final = 0.98
@@ -82,7 +81,7 @@ def read_filler(path: Path, split: Split) -> Filler:
         ValueError: a line is no labelled chat, or no safe English paragraph is left.
     """
     chats = read_labelled_chats([path], Windowing(), frozenset())
-    banned = banned_columns(frozenset(code.value for code in DEFAULT_POLICY.banned))
+    banned = chats.banned_columns
     kept = [
         (chat_id, turns)
         for chat_id, turns, label in zip(chats.chat_ids, chats.conversations, chats.labels, strict=True)

@@ -17,14 +17,15 @@ from rich.table import Table
 from model.classifier import Classifier
 from model.errors import RowFailed
 from model.evidence.judging import Classification
-from schemas import CATEGORY_NAMES, CODES, Decision, Turn
+from schemas import CHAT_13, Decision, Taxonomy, Turn
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.quality.metrics import (
     NO_ANSWER,
-    banned_columns,
+    Columns,
     banned_to_safe_at,
     category_figures,
     expected_calibration_error,
+    rounded,
     safety_metrics,
     share,
 )
@@ -50,21 +51,28 @@ class Predictions:
     predicted: NDArray[np.int64]
     """[n_chats], column indices; `NO_ANSWER` where the model gave none."""
     probabilities: NDArray[np.float32]
-    """[n_chats, 13]; a row of NaN where the model gave no answer."""
+    """[n_chats, n_categories]; a row of NaN where the model gave no answer."""
     decisions: NDArray[np.str_] | None
     """[n_chats]: allow, review or block; None for a model without calibrated risks."""
     has_scores: bool = True
     """Whether the probabilities are the model's own, and not made from a named category."""
     evidence: NDArray[np.float64] | None = None
-    """[n_chats, 13], what a policy's score is summed from; the probabilities where None."""
+    """[n_chats, n_categories], what a policy's score is summed from; the probabilities where None."""
+    taxonomy: Taxonomy = CHAT_13
+    """Of the columns."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def scored(self) -> NDArray[np.float32]:
-        """What a policy's score is the sum of, over its banned columns, float32 [n_chats, 13]."""
+        """What a policy's score is the sum of, over its banned columns, float32 [n_chats, n_categories]."""
         return self.probabilities if self.evidence is None else self.evidence.astype(np.float32)
+
+    @property
+    def summed(self) -> NDArray[np.float64]:
+        """The same as verdicts hold it, float64 [n_chats, n_categories]."""
+        return self.probabilities.astype(np.float64) if self.evidence is None else self.evidence
 
     def decided(self, decision: Decision) -> NDArray[np.bool_]:
         """Return the chats with this decision, [n_chats].
@@ -85,6 +93,7 @@ class Predictions:
             None if self.decisions is None else self.decisions[mask],
             self.has_scores,
             None if self.evidence is None else self.evidence[mask],
+            self.taxonomy,
         )
 
 
@@ -118,28 +127,28 @@ def predict(classifier: Classifier, chats: LabelledChats, on_progress: OnProgres
         ValueError: the model failed on a chat.
     """
     results = classify_all(classifier, chats.conversations, chats.chat_ids, on_progress)
-    probabilities = np.array([[r.probabilities[code] for code in CODES] for r in results], dtype=np.float32)
-    has_evidence = classifier.bundle.manifest.format_version > 1
+    probabilities = np.array([list(r.probabilities.values()) for r in results], dtype=np.float32)
     return Predictions(
         labels=chats.labels,
         predicted=probabilities.argmax(axis=1),
         probabilities=probabilities,
         decisions=np.array([r.judgement.decision.value for r in results]),
-        evidence=np.array([[r.evidence[code] for code in CODES] for r in results]) if has_evidence else None,
+        evidence=np.array([list(r.evidence.values()) for r in results]),
+        taxonomy=classifier.bundle.taxonomy,
     )
 
 
 def evaluate(classifier: Classifier, chats: LabelledChats) -> dict[str, Any]:
     """Return the figures on the chats whose annotators agree and on all chats, ready for JSON."""
     predictions = predict(classifier, chats)
-    banned = frozenset(code.value for code in classifier.policy.banned)
+    banned = classifier.banned_columns
     return {
         "agreed": figures(predictions.take(chats.agreed), banned),
         "all": figures(predictions, banned),
     }
 
 
-def figures(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
+def figures(predictions: Predictions, banned: Columns) -> dict[str, Any]:
     """Return all figures of one set of predictions; rates are 0..1, rounded to four decimals.
 
     What a model cannot say (probabilities, decisions) is left out.
@@ -149,33 +158,43 @@ def figures(predictions: Predictions, banned: frozenset[str]) -> dict[str, Any]:
     if predictions.has_scores:
         for rate in OPERATING_POINTS:
             at_rate = banned_to_safe_at(labels, predictions.scored, banned, safe_to_banned_rate=rate)
-            report[f"banned_to_safe_rate_at_safe_to_banned_{rate}"] = round(at_rate, 4)
+            report[f"banned_to_safe_rate_at_safe_to_banned_{rate}"] = rounded(at_rate)
         answered = predicted != NO_ANSWER
         error = expected_calibration_error(labels[answered], probabilities[answered])
         report["expected_calibration_error"] = round(error, 4)
-    if predictions.decisions is not None:
-        truly_banned = banned_columns(banned)[labels]
+    if predictions.decisions is not None and banned.any():
+        truly_banned = banned[labels]
         for group, among in (("banned", truly_banned), ("safe", ~truly_banned)):
             report[f"decisions_{group}"] = {
                 decision.value: round(share(predictions.decisions == decision.value, among), 4) for decision in Decision
             }
-    report["categories"] = category_figures(labels, predicted)
+    report["categories"] = category_figures(labels, predicted, predictions.taxonomy.codes)
     return report
 
 
-def print_report(report: dict[str, Any], console: Console) -> None:
-    """Print the tables for people."""
+def print_report(report: dict[str, Any], taxonomy: Taxonomy, console: Console) -> None:
+    """Print the tables for people; a dash stands where there is no figure."""
     parts = ("agreed", "all")
     table = Table("figure", *(f"{part} chats" for part in parts), title="Figures (rates 0..1)")
     for name, value in report["agreed"].items():
         if not isinstance(value, dict):
-            table.add_row(name, *(str(report[part][name]) for part in parts))
+            table.add_row(name, *(_shown(report[part][name]) for part in parts))
     for group in ("banned", "safe"):
         for decision in report["agreed"].get(f"decisions_{group}", ()):
             table.add_row(f"{group} -> {decision}", *(str(report[p][f"decisions_{group}"][decision]) for p in parts))
     console.print(table)
     table = Table("category", "precision", "recall", "F1", "chats", title="Categories, agreed chats")
     for code, row in report["agreed"]["categories"].items():
-        cells = (_MISSING if row[name] is None else str(row[name]) for name in ("precision", "recall", "f1", "n_chats"))
-        table.add_row(f"{code} {CATEGORY_NAMES[code]}", *cells)
+        cells = (_shown(row[name]) for name in ("precision", "recall", "f1", "n_chats"))
+        table.add_row(labelled(code, taxonomy), *cells)
     console.print(table)
+
+
+def _shown(value: float | None) -> str:
+    return _MISSING if value is None else str(value)
+
+
+def labelled(code: str, taxonomy: Taxonomy) -> str:
+    """Return code and name of a category, once where the two are the same."""
+    name = taxonomy.names[code]
+    return code if name == code else f"{code} {name}"

@@ -16,7 +16,7 @@ conformal predictors (2012); Clopper and Pearson (1934), as scipy computes it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -26,19 +26,14 @@ from numpy.typing import NDArray
 from scipy.stats import betabinom, binomtest
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from model.calibration import RiskCurves, ScoreArray, banned_probability
+from model.calibration import RiskCurves, ScoreArray, banned_mask, policy_scores
 from schemas import Policy
-from training_pipeline.quality.metrics import banned_columns
 
 QUANTILES: Final = (0.05, 0.5, 0.95)
 _CONFIDENCE: Final = 0.95
 _SIGNIFICANCE: Final = 0.01
 """A bundle is said to break its promise only where so many errors would be rarer than this."""
 _DECIMALS: Final = 4
-
-
-ScoreOf = Callable[[Any, frozenset[str]], ScoreArray]
-"""Makes each chat's score under a banned set of its row: `banned_probability`, or `policy_scores` of its evidence."""
 
 
 class ErrorKind(StrEnum):
@@ -122,39 +117,39 @@ def _n_below(n_calibration: int, target: float) -> int:
 
 
 def check_by_splits(
-    probabilities: NDArray[np.floating[Any]],
+    evidence: ScoreArray,
     labels: NDArray[np.int64],
     policy: Policy,
+    codes: Sequence[str],
     *,
     n_splits: int,
     calibration_ratio: float = 0.5,
     seed: int = 0,
-    score_of: ScoreOf = banned_probability,
 ) -> list[SplitCheck]:
     """Split chats again and again, choose on one part and measure on the other.
 
     Args:
-        probabilities: [n_chats, 13], calibrated, of chats that neither training nor scaling saw; or their evidence.
+        evidence: float64 [n_chats, n_categories], of chats that neither training nor scaling saw.
         labels: int64 [n_chats], true column indices.
         policy: Banned categories and targets.
+        codes: Of the columns.
         n_splits: Number of splits, stratified by banned and safe.
         calibration_ratio: Share of the chats in the calibration part, 0..1.
         seed: Same seed and chats give the same splits.
-        score_of: What makes scores of the rows.
 
     Raises:
         ValueError: there are fewer than two banned or two safe chats.
     """
-    banned = frozenset(code.value for code in policy.banned)
-    truly_banned = banned_columns(banned)[labels]
+    banned = banned_mask(policy.banned, codes)
+    truly_banned = banned[labels]
     if min(int(truly_banned.sum()), int((~truly_banned).sum())) < 2:  # noqa: PLR2004  one for each part
         raise ValueError(f"{int(truly_banned.sum())} banned of {len(labels)} chats; expected two of each side or more")
-    scores = score_of(probabilities, banned)
+    scores = policy_scores(evidence, banned)
     splitter = StratifiedShuffleSplit(n_splits, train_size=calibration_ratio, random_state=seed)
     rates: dict[ErrorKind, list[float]] = {kind: [] for kind in ErrorKind}
     counts: dict[ErrorKind, tuple[int, int]] = {}
     for chosen, fresh in splitter.split(scores, truly_banned):
-        curves = RiskCurves.of_scores(scores[chosen], labels[chosen], banned)
+        curves = RiskCurves.build(scores[chosen], truly_banned[chosen])
         for kind in ErrorKind:
             own_fresh = scores[fresh[truly_banned[fresh] == (kind is ErrorKind.BANNED_TO_SAFE)]]
             errors = _errors(kind, own_fresh, curves, policy)
@@ -165,16 +160,15 @@ def check_by_splits(
 
 def check_bundle(
     curves: RiskCurves,
-    probabilities: NDArray[np.floating[Any]],
+    evidence: ScoreArray,
     labels: NDArray[np.int64],
     policy: Policy,
-    *,
-    score_of: ScoreOf = banned_probability,
+    codes: Sequence[str],
 ) -> list[BundleCheck]:
     """Measure a bundle's own curves on labelled chats that did not make them; a side without chats is left out."""
-    banned = frozenset(code.value for code in policy.banned)
-    truly_banned = banned_columns(banned)[labels]
-    scores = score_of(probabilities, banned)
+    banned = banned_mask(policy.banned, codes)
+    truly_banned = banned[labels]
+    scores = policy_scores(evidence, banned)
     checks = []
     for kind in ErrorKind:
         own = scores[truly_banned == (kind is ErrorKind.BANNED_TO_SAFE)]

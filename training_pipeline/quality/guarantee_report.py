@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,15 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from model.bundle.bundle import Bundle
-from model.calibration import banned_probability
 from model.classifier import Classifier
-from model.evidence.rule import policy_scores
 from schemas import Decision, Policy
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.data.stage_files import digests
 from training_pipeline.quality.evaluate import predict
 from training_pipeline.quality.guarantee import QUANTILES, BundleCheck, SplitCheck, check_bundle, check_by_splits
-from training_pipeline.quality.metrics import banned_columns, share
+from training_pipeline.quality.metrics import share
 
 _SPLITS: Final = "splits"
 _OWN_CURVES: Final = "own_curves"
@@ -40,28 +37,27 @@ def guarantee_report(
         n_threads: Inference threads.
 
     Raises:
-        ValueError: a file cannot be read, or holds too few banned or safe chats.
+        ValueError: a file cannot be read, or holds too few banned or safe chats; or there is no guarantee to check.
     """
-    rows, labels = bundle.calibration_probabilities, bundle.calibration_labels
-    splits = partial(check_by_splits, policy=policy, n_splits=n_splits, seed=seed)
-    if bundle.calibration_evidence is None:
-        checks_of_calibration = splits(rows, labels)
-    else:
-        checks_of_calibration = splits(bundle.calibration_evidence, labels, score_of=policy_scores)
+    if not (policy.banned and bundle.is_calibrated):
+        found = "is not calibrated" if policy.banned else f"has nothing to promise: policy {policy.name!r} bans nothing"
+        raise ValueError(f"{bundle.ref.name} {bundle.ref.version} {found}; expected a guarantee that can be checked")
+    labels, codes = bundle.calibration_labels, bundle.taxonomy.codes
+    checks = check_by_splits(bundle.calibration_evidence, labels, policy, codes, n_splits=n_splits, seed=seed)
     parts: dict[str, dict[str, Any]] = {
         "calibration chats": {
             "n_chats": len(labels),
-            _SPLITS: _as_dicts(checks_of_calibration),
+            _SPLITS: _as_dicts(checks),
         }
     }
     if data:
         parts["fresh chats"] = _on_fresh_chats(bundle, data, policy, n_splits=n_splits, seed=seed, n_threads=n_threads)
-    checks = [check for part in parts.values() for name in (_SPLITS, _OWN_CURVES) for check in part.get(name, [])]
+    results = [check for part in parts.values() for name in (_SPLITS, _OWN_CURVES) for check in part.get(name, [])]
     return {
         "bundle": bundle.ref.model_dump(mode="json"),
         "policy": policy.model_dump(mode="json"),
         "n_splits": n_splits,
-        "holds": all(check["holds"] for check in checks),
+        "holds": all(check["holds"] for check in results),
         "parts": parts,
     }
 
@@ -69,21 +65,20 @@ def guarantee_report(
 def _on_fresh_chats(
     bundle: Bundle, data: Sequence[Path], policy: Policy, *, n_splits: int, seed: int, n_threads: int
 ) -> dict[str, Any]:
-    chats = read_labelled_chats(data, bundle.manifest.windowing, frozenset())
+    chats = read_labelled_chats(data, bundle.manifest.windowing, frozenset(), bundle.taxonomy)
     chats = chats.take(np.flatnonzero(chats.agreed))
-    answers = predict(Classifier(bundle, policy, n_threads=n_threads), chats)
-    truly_banned = banned_columns(frozenset(code.value for code in policy.banned))[answers.labels]
+    classifier = Classifier(bundle, policy, n_threads=n_threads)
+    answers = predict(classifier, chats)
+    truly_banned = classifier.banned_columns[answers.labels]
     allowed, blocked = (answers.decided(decision) for decision in (Decision.ALLOW, Decision.BLOCK))
-    curves = bundle.risk_curves(policy)
-    rows, score_of = (
-        (answers.probabilities, banned_probability) if answers.evidence is None else (answers.evidence, policy_scores)
-    )
-    splits = check_by_splits(rows, answers.labels, policy, n_splits=n_splits, seed=seed, score_of=score_of)
+    codes, evidence = bundle.taxonomy.codes, answers.summed
+    splits = check_by_splits(evidence, answers.labels, policy, codes, n_splits=n_splits, seed=seed)
+    own = check_bundle(bundle.risk_curves(policy), evidence, answers.labels, policy, codes)
     return {
         "files": digests(data),
         "n_chats": len(chats),
         _SPLITS: _as_dicts(splits),
-        _OWN_CURVES: _as_dicts(check_bundle(curves, rows, answers.labels, policy, score_of=score_of)),
+        _OWN_CURVES: _as_dicts(own),
         "banned_allowed_as_served": round(share(allowed, truly_banned), 4),
         "safe_blocked_as_served": round(share(blocked, ~truly_banned), 4),
     }

@@ -123,6 +123,7 @@ class ExportStage(_Part):
     name: str
     version: str
     evaluate: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    policy: Path | None = Field(default=None, description="The bundle's default policy; null: what the taxonomy bans.")
     probes: Path | None = Field(default=None, description="Folder of probes for manifest and model card.")
     epoch: int | None = Field(default=None, gt=0)
     scaling: ScalingKind = ScalingKind.AUTO

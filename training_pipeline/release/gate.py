@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 
-from schemas import CATEGORY_NAMES, CODES, Decision
-from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions
-from training_pipeline.quality.metrics import banned_columns
+from schemas import Decision
+from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions, labelled
+from training_pipeline.quality.metrics import Columns
 
 _CONFIDENCE: Final = 0.95
 _DECIMALS: Final = 4
@@ -103,19 +103,19 @@ class _Figure:
 
 
 def compare_bundles(
-    current: Predictions, candidate: Predictions, banned: frozenset[str], margins: GateMargins
+    current: Predictions, candidate: Predictions, banned: Columns, margins: GateMargins
 ) -> list[GateLine]:
     """Compare two bundles' answers to the same chats.
 
     Raises:
-        ValueError: the chats differ, or hold no banned or no safe chat.
+        ValueError: the chats differ, or the policy bans something and they hold no banned or no safe chat.
     """
     if not np.array_equal(current.labels, candidate.labels):
         raise ValueError("the two bundles answered different chats; expected the same ones in the same order")
-    truly_banned = banned_columns(banned)[current.labels]
-    if truly_banned.all() or not truly_banned.any():
+    truly_banned = banned[current.labels]
+    if banned.any() and (truly_banned.all() or not truly_banned.any()):
         raise ValueError(f"{int(truly_banned.sum())} banned of {len(truly_banned)} chats; expected both kinds")
-    scores = [p.scored[:, banned_columns(banned)].sum(axis=1) for p in (current, candidate)]
+    scores = [p.scored[:, banned].sum(axis=1) for p in (current, candidate)]
     figures = _figures(current, candidate, banned, margins)
     draws = _resamples(truly_banned, margins)
     whole = np.arange(len(truly_banned))
@@ -140,10 +140,8 @@ def compare_bundles(
     ]
 
 
-def _figures(
-    current: Predictions, candidate: Predictions, banned: frozenset[str], margins: GateMargins
-) -> list[_Figure]:
-    mask = banned_columns(banned)
+def _figures(current: Predictions, candidate: Predictions, banned: Columns, margins: GateMargins) -> list[_Figure]:
+    mask = banned
     truly_banned = mask[current.labels]
     predicted = (current.predicted, candidate.predicted)
     passed = (~mask[predicted[0]], ~mask[predicted[1]])
@@ -155,17 +153,21 @@ def _figures(
     point = OPERATING_POINTS[0]
     at_point = f"at safe->banned {point:.1%}"
     no_worse = Rule.NO_WORSE
+    wrong_category = _Figure("wrong category (1 - accuracy)", wrong, everyone, no_worse, margins.accuracy)
+    if not banned.any():
+        return [wrong_category]
     figures = [
         _Figure(f"banned->safe {at_point}", passed, truly_banned, no_worse, margins.banned_to_safe, at_rate=point),
         _Figure("banned->safe, most probable category", passed, truly_banned, no_worse, margins.banned_to_safe),
         _Figure("safe->banned, most probable category", lost, ~truly_banned, no_worse, margins.safe_to_banned),
-        _Figure("wrong category (1 - accuracy)", wrong, everyone, no_worse, margins.accuracy),
+        wrong_category,
         _Figure("banned allowed by the policy", allowed, truly_banned, Rule.NONE, 1.0),
         _Figure("safe blocked by the policy", blocked, ~truly_banned, Rule.NONE, 1.0),
     ]
-    for code in sorted(banned):
-        among = current.labels == CODES.index(code)
-        title = f"banned->safe {at_point}: {code} {CATEGORY_NAMES[code]}"
+    taxonomy = current.taxonomy
+    for code in sorted(code for code, column in taxonomy.columns.items() if banned[column]):
+        among = current.labels == taxonomy.columns[code]
+        title = f"banned->safe {at_point}: {labelled(code, taxonomy)}"
         if among.any():
             figures.append(_Figure(title, passed, among, Rule.NOT_SHOWN_WORSE, margins.category, at_rate=point))
     return figures

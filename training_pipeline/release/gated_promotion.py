@@ -9,16 +9,17 @@ import numpy as np
 from rich.console import Console
 
 from model.bundle.bundle import Bundle, load_bundle
+from model.bundle.policy_file import load_policy
 from model.bundle.registry import POINTER_NAME, RegistryEntry
 from model.bundle.thresholds import thresholds_for
 from model.classifier import Classifier
 from model.errors import BundleError
-from schemas import DEFAULT_POLICY, Policy
-from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
+from schemas import Policy
+from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.data.stage_files import digests
 from training_pipeline.probes.gate import probe_lines
 from training_pipeline.probes.measure import measure_folder
-from training_pipeline.quality.evaluate import Predictions, predict
+from training_pipeline.quality.evaluate import predict
 from training_pipeline.release.gate import GateMargins, compare_bundles, print_gate
 from training_pipeline.release.promote import promote
 
@@ -41,7 +42,8 @@ class PromotionRequest:
     force_reason: str | None = None
     """Promote whatever the gate says, and record this."""
     sign_key: Path | None = None
-    policy: Policy = DEFAULT_POLICY
+    policy: Path | None = None
+    """Policy file; None takes the candidate's default policy."""
     n_threads: int = 1
 
 
@@ -53,7 +55,8 @@ def gated_promotion(request: PromotionRequest, console: Console) -> RegistryEntr
         BundleError: a bundle is refused.
     """
     candidate = load_bundle(request.bundle)
-    _refuse_unready(request.bundle, candidate, request)
+    policy = load_policy(request.policy, candidate)
+    _refuse_unready(request.bundle, candidate, policy, request)
     gate: dict[str, Any] | None = None
     reason = request.force_reason
     if (request.registry / POINTER_NAME).exists():
@@ -63,8 +66,14 @@ def gated_promotion(request: PromotionRequest, console: Console) -> RegistryEntr
             console.print(f"{request.registry} serves {candidate.digest[:19]} already; {left}")
         elif not request.data and reason is None:
             raise GateRefused("--data: no labelled chats to compare with the bundle in service; name some, or --force")
+        elif request.data and current.taxonomy.codes != candidate.taxonomy.codes:
+            raise GateRefused(
+                f"{request.bundle}: is of taxonomy {candidate.taxonomy.ref}, the bundle in service of "
+                f"{current.taxonomy.ref}: their answers cannot be compared; use a registry of its own, or --force "
+                "--reason TEXT without --data"
+            )
         elif request.data:
-            gate = _run_gate(current, candidate, request, console)
+            gate = _run_gate(current, candidate, policy, request, console)
             if not gate["passes"] and reason is None:
                 failed = "; ".join(line["figure"] for line in gate["figures"] if not line["passes"])
                 raise GateRefused(
@@ -76,41 +85,35 @@ def gated_promotion(request: PromotionRequest, console: Console) -> RegistryEntr
     return promote(request.bundle, request.registry, reason=reason, gate=gate, sign_key=request.sign_key)
 
 
-def _refuse_unready(path: Path, bundle: Bundle, request: PromotionRequest) -> None:
+def _refuse_unready(path: Path, bundle: Bundle, policy: Policy, request: PromotionRequest) -> None:
     """Check what `python -m model verify` checks, before any worker meets it."""
-    found = thresholds_for(bundle.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY)
+    found = thresholds_for(bundle.risk_curves(bundle.default_policy), bundle.default_policy)
     if found != bundle.manifest.thresholds:
         raise BundleError(
             f"{path}: thresholds are {found}, the manifest says {bundle.manifest.thresholds}; export again"
         )
-    Classifier(bundle, request.policy, n_threads=request.n_threads).warm_up()
+    Classifier(bundle, policy, n_threads=request.n_threads).warm_up()
 
 
-def _run_gate(current: Bundle, candidate: Bundle, request: PromotionRequest, console: Console) -> dict[str, Any]:
-    chats = read_labelled_chats(request.data, candidate.manifest.windowing, frozenset())
+def _run_gate(
+    current: Bundle, candidate: Bundle, policy: Policy, request: PromotionRequest, console: Console
+) -> dict[str, Any]:
+    chats = read_labelled_chats(request.data, candidate.manifest.windowing, frozenset(), candidate.taxonomy)
     # Where the annotators disagree, a difference between two models says little about either.
     chats = chats.take(np.flatnonzero(chats.agreed))
-    banned = frozenset(code.value for code in request.policy.banned)
-    lines = compare_bundles(
-        _answers(current, chats, request), _answers(candidate, chats, request), banned, request.margins
-    )
+    classifiers = [Classifier(bundle, policy, n_threads=request.n_threads) for bundle in (current, candidate)]
+    answers = [predict(classifier, chats) for classifier in classifiers]
+    lines = compare_bundles(answers[0], answers[1], classifiers[1].banned_columns, request.margins)
     if request.probes is not None:
-        measured = [
-            measure_folder(Classifier(bundle, request.policy, n_threads=request.n_threads), request.probes)
-            for bundle in (current, candidate)
-        ]
+        measured = [measure_folder(classifier, request.probes) for classifier in classifiers]
         lines += probe_lines(measured[0], measured[1], max_identity_gap=request.margins.identity_gap)
     print_gate(lines, console)
     return {
         "against": current.digest,
         "data": digests(request.data),
         "n_chats": len(chats),
-        "policy": f"{request.policy.name} {request.policy.version}",
+        "policy": f"{policy.name} {policy.version}",
         "margins": request.margins.model_dump(mode="json"),
         "figures": [line.as_dict() for line in lines],
         "passes": all(line.passes for line in lines),
     }
-
-
-def _answers(bundle: Bundle, chats: LabelledChats, request: PromotionRequest) -> Predictions:
-    return predict(Classifier(bundle, request.policy, n_threads=request.n_threads), chats)

@@ -16,7 +16,7 @@ from schemas import Turn
 from training_pipeline.augment.evasion import KINDS, evade_turns
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.quality.evaluate import Predictions
-from training_pipeline.quality.metrics import banned_columns, called_banned_of
+from training_pipeline.quality.metrics import Columns, called_banned_of
 from training_pipeline.report.document import Attack, Count
 
 UNTOUCHED: Final = "none"
@@ -33,18 +33,18 @@ def disguised(chats: LabelledChats, kind: str, seed: int) -> list[list[Turn]]:
 
 
 def attacks(
-    chats: LabelledChats, predict: Predict, banned: frozenset[str], *, seed: int, kinds: Sequence[str] = KINDS
+    chats: LabelledChats, predict: Predict, banned: Columns, *, seed: int, kinds: Sequence[str] = KINDS
 ) -> list[Attack]:
     """Return how many banned chats are still called banned, untouched first and then by kind of disguise.
 
     Args:
         chats: Labelled chats; only the banned ones are used.
         predict: Classifies chats.
-        banned: Codes of the banned categories.
+        banned: bool [n_categories], the banned columns.
         seed: Decides the disguises.
         kinds: Kinds of disguise.
     """
-    targets = chats.take(np.flatnonzero(banned_columns(banned)[chats.labels]))
+    targets = chats.take(np.flatnonzero(banned[chats.labels]))
     found = [_attack(UNTOUCHED, predict(targets), banned)]
     for kind in kinds:
         conversations = disguised(targets, kind, seed)
@@ -53,7 +53,7 @@ def attacks(
     return found
 
 
-def _attack(kind: str, predictions: Predictions, banned: frozenset[str]) -> Attack:
+def _attack(kind: str, predictions: Predictions, banned: Columns) -> Attack:
     n_chats = len(predictions)
     recalled = called_banned_of(predictions.labels, predictions.predicted, banned)
     return Attack(

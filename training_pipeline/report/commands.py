@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from model import DEFAULT_BUNDLE_PATH, Classifier, available_cpus, load_bundle, load_policy
-from schemas import Policy
-from training_pipeline.options import DataOption, PolicyOption, ThreadsOption
+from model import DEFAULT_BUNDLE_PATH, Bundle, Classifier, available_cpus, load_bundle, load_policy, policy_over
+from schemas import CHAT_13, Policy, Taxonomy, taxonomy_of
+from training_pipeline.options import DataOption, PolicyOption, TaxonomyOption, ThreadsOption
 
 if TYPE_CHECKING:  # numpy, scipy and scikit-learn: seconds that --help does not need
     from training_pipeline.probes.document import ProbeReport
@@ -40,7 +41,7 @@ ProbesOption = Annotated[
 MaxTokensOption = Annotated[int, typer.Option("--hub-max-tokens", min=8, help="Longest row of a hub model.")]
 LabelsOption = Annotated[
     str | None,
-    typer.Option("--hub-labels", help="The 13 codes in the order of a hub model's outputs, where it names none."),
+    typer.Option("--hub-labels", help="The codes in the order of a hub model's outputs, where it names none."),
 ]
 DownloadOption = Annotated[bool, typer.Option("--allow-download", help="Fetch hub models that are not in the cache.")]
 
@@ -53,6 +54,7 @@ def evaluate(
     hub_model: Annotated[
         str | None, typer.Option(help="Measure a transformers classifier instead: hub name or folder.")
     ] = None,
+    taxonomy: TaxonomyOption = None,
     policy: PolicyOption = None,
     out: OutOption = None,
     html: HtmlOption = None,
@@ -76,16 +78,14 @@ def evaluate(
         raise ValueError("found --bundle and --hub-model; expected one of them; `compare` takes any number")
     if hub_model is not None and probes is not None:
         raise ValueError("found --hub-model and --probes; expected a bundle: probes count decisions")
-    chosen = load_policy(policy)
     options = measure.Options(bootstrap, timed_chats, attacks, seed)
     n_threads = threads or available_cpus()
-    candidate = (
-        _bundle(bundle or DEFAULT_BUNDLE_PATH, chosen, n_threads)
-        if hub_model is None
-        else _hub(hub_model, n_threads, max_tokens=hub_max_tokens, labels=hub_labels, download=allow_download)
-    )
+    bundles = [load_bundle(bundle or DEFAULT_BUNDLE_PATH)] if hub_model is None else []
+    categories, chosen = _categories_and_policy(bundles, taxonomy, policy)
+    hub = _Hub(categories, n_threads, hub_max_tokens, hub_labels, allow_download)
+    candidate = hub.candidate(hub_model) if hub_model is not None else _bundle(bundles[0], chosen, n_threads)
     with _steps() as on_step:
-        document = measure.evaluation(candidate, measure.read_test_set(data, chosen, options), on_step)
+        document = measure.evaluation(candidate, measure.read_test_set(data, categories, chosen, options), on_step)
         probed = (
             None if probes is None else _probed(bundle, probes, chosen, n_threads=n_threads, seed=seed, on_step=on_step)
         )
@@ -130,6 +130,7 @@ def compare(
     published: Annotated[
         bool, typer.Option("--published/--no-published", help="Show the published reference, under its own heading.")
     ] = False,
+    taxonomy: TaxonomyOption = None,
     policy: PolicyOption = None,
     out: OutOption = None,
     html: HtmlOption = None,
@@ -151,21 +152,21 @@ def compare(
     from training_pipeline.report import html as page  # noqa: PLC0415
     from training_pipeline.report import measure, tables  # noqa: PLC0415
 
-    chosen, prices, n_threads = load_policy(policy), _prices(price or []), threads or available_cpus()
+    prices, n_threads = _prices(price or []), threads or available_cpus()
     options = measure.Options(bootstrap, timed_chats, attacks, seed, prices)
     if not (bundle or hub_model or llm):
         bundle = [DEFAULT_BUNDLE_PATH]
     if probes is not None and not bundle:
         raise ValueError("found --probes without --bundle; expected a bundle: probes count decisions")
-    candidates: list[Candidate] = [_bundle(path, chosen, n_threads) for path in bundle or []]
-    candidates += [
-        _hub(name, n_threads, max_tokens=hub_max_tokens, labels=hub_labels, download=allow_download)
-        for name in hub_model or []
-    ]
+    bundles = [load_bundle(path) for path in bundle or []]
+    categories, chosen = _categories_and_policy(bundles, taxonomy, policy)
+    candidates: list[Candidate] = [_bundle(one, chosen, n_threads) for one in bundles]
+    hub = _Hub(categories, n_threads, hub_max_tokens, hub_labels, allow_download)
+    candidates += [hub.candidate(name) for name in hub_model or []]
     candidates += _llms(llm, only or [], answers, max_cost_usd)
     _check_names(candidates, prices)
     with _steps() as on_step:
-        test_set = measure.read_test_set(data, chosen, options)
+        test_set = measure.read_test_set(data, categories, chosen, options)
         document = measure.comparison(candidates, test_set, on_step, _published_figures() if published else None)
         if probes is not None:
             reports = [
@@ -181,10 +182,27 @@ def compare(
     typer.echo(orjson.dumps({**last, "differences": whole["differences"], "probes": whole["probes"]}).decode())
 
 
-def _bundle(path: Path, policy: Policy, n_threads: int) -> "Candidate":
+def _categories_and_policy(
+    bundles: Sequence[Bundle], named: str | None, policy: Path | None
+) -> tuple[Taxonomy, Policy]:
+    """Return the categories and the policy of a measurement: those of its bundles, or the named ones.
+
+    Raises:
+        ValueError: two bundles, or a bundle and --taxonomy, have other categories.
+        PolicyError: the policy is refused.
+    """
+    found = [bundle.taxonomy for bundle in bundles] + ([] if named is None else [taxonomy_of(named)])
+    if any(one.codes != found[0].codes for one in found):
+        listed = "; ".join(f"{one.ref}: {', '.join(one.codes)}" for one in found)
+        raise ValueError(f"the models have other categories ({listed}); expected the same ones: compare them apart")
+    taxonomy = found[0] if found else CHAT_13
+    return taxonomy, load_policy(policy, bundles[0]) if bundles else policy_over(taxonomy, policy)
+
+
+def _bundle(bundle: Bundle, policy: Policy, n_threads: int) -> "Candidate":
     from training_pipeline.report.candidate import BundleCandidate  # noqa: PLC0415
 
-    return BundleCandidate(Classifier(load_bundle(path), policy, n_threads=n_threads), n_threads=n_threads)
+    return BundleCandidate(Classifier(bundle, policy, n_threads=n_threads), n_threads=n_threads)
 
 
 def _probed(
@@ -198,11 +216,28 @@ def _probed(
     return measure_folder(classifier, folder, seed=seed, on_progress=on_progress)
 
 
-def _hub(source: str, n_threads: int, *, max_tokens: int, labels: str | None, download: bool) -> "Candidate":
-    from training_pipeline.report.hub_model import HubModel, parse_label_order  # noqa: PLC0415  (torch)
+@dataclass(frozen=True)
+class _Hub:
+    """How hub models are loaded."""
 
-    order = None if labels is None else parse_label_order(labels)
-    return HubModel(source, n_threads=n_threads, max_tokens=max_tokens, allow_download=download, label_order=order)
+    taxonomy: Taxonomy
+    n_threads: int
+    max_tokens: int
+    labels: str | None
+    download: bool
+
+    def candidate(self, source: str) -> "Candidate":
+        """Load one."""
+        from training_pipeline.report.hub_model import HubModel, parse_label_order  # noqa: PLC0415  (torch)
+
+        return HubModel(
+            source,
+            taxonomy=self.taxonomy,
+            n_threads=self.n_threads,
+            max_tokens=self.max_tokens,
+            allow_download=self.download,
+            label_order=None if self.labels is None else parse_label_order(self.labels, self.taxonomy),
+        )
 
 
 def _llms(

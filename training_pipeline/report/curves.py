@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from schemas import CODES
 from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions
 from training_pipeline.quality.metrics import (
     CALIBRATION_BINS,
     NO_ANSWER,
-    banned_columns,
+    Columns,
     banned_scores,
     operating_threshold,
 )
@@ -26,14 +25,14 @@ from training_pipeline.report.intervals import Floats, interval
 _MAX_POINTS: Final = 250
 
 
-def roc(predictions: Predictions, banned: frozenset[str]) -> Curve:
+def roc(predictions: Predictions, banned: Columns) -> Curve:
     """Return the ROC curve of the banned probability."""
     truly_banned, scores = _truth_and_scores(predictions, banned)
     lost, caught, _ = roc_curve(truly_banned, scores)
     return Curve(area=round(float(auc(lost, caught)), 4), points=_thinned(lost, caught))
 
 
-def precision_recall(predictions: Predictions, banned: frozenset[str]) -> Curve:
+def precision_recall(predictions: Predictions, banned: Columns) -> Curve:
     """Return the precision-recall curve of the banned probability; its area is the average precision."""
     truly_banned, scores = _truth_and_scores(predictions, banned)
     precision, recall, _ = precision_recall_curve(truly_banned, scores, drop_intermediate=True)
@@ -42,7 +41,7 @@ def precision_recall(predictions: Predictions, banned: frozenset[str]) -> Curve:
 
 
 def operating_points(
-    predictions: Predictions, banned: frozenset[str], per_draw: Mapping[str, Floats] | None
+    predictions: Predictions, banned: Columns, per_draw: Mapping[str, Floats] | None
 ) -> list[OperatingPoint]:
     """Return both errors of the safety pair where at most a fixed share of the safe chats is lost."""
     truly_banned, scores = _truth_and_scores(predictions, banned)
@@ -71,7 +70,7 @@ def reliability(predictions: Predictions) -> list[ReliabilityBin]:
     return _bins(predictions.probabilities[answered].max(axis=1), right)
 
 
-def banned_reliability(predictions: Predictions, banned: frozenset[str]) -> list[ReliabilityBin]:
+def banned_reliability(predictions: Predictions, banned: Columns) -> list[ReliabilityBin]:
     """Return banned probability against how often a chat is banned."""
     answered = predictions.predicted != NO_ANSWER
     truly_banned, scores = _truth_and_scores(predictions.take(answered), banned)
@@ -79,18 +78,17 @@ def banned_reliability(predictions: Predictions, banned: frozenset[str]) -> list
 
 
 def confusion(predictions: Predictions) -> list[list[int]]:
-    """Return [13][14]: true category by named category, no answer last."""
-    n_columns = len(CODES) + 1
-    named = np.where(predictions.predicted == NO_ANSWER, len(CODES), predictions.predicted)
-    cells = np.bincount(predictions.labels * n_columns + named, minlength=len(CODES) * n_columns)
-    table: list[list[int]] = cells.reshape(len(CODES), n_columns).tolist()
+    """Return [n_categories][n_categories + 1]: true category by named category, no answer last."""
+    n_categories = len(predictions.taxonomy.codes)
+    n_columns = n_categories + 1
+    named = np.where(predictions.predicted == NO_ANSWER, n_categories, predictions.predicted)
+    cells = np.bincount(predictions.labels * n_columns + named, minlength=n_categories * n_columns)
+    table: list[list[int]] = cells.reshape(n_categories, n_columns).tolist()
     return table
 
 
-def _truth_and_scores(
-    predictions: Predictions, banned: frozenset[str]
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    truly_banned = banned_columns(banned)[predictions.labels]
+def _truth_and_scores(predictions: Predictions, banned: Columns) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    truly_banned = banned[predictions.labels]
     return truly_banned, banned_scores(predictions.labels, predictions.scored, banned)
 
 

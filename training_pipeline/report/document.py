@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import CHAT_13, Taxonomy
+
 FORMAT_VERSION: Final = 1
 
 
@@ -142,7 +144,7 @@ class ModelReport(_Part):
     banned_reliability: list[ReliabilityBin]
     """Banned probability against how often the chat is banned."""
     confusion: list[list[int]]
-    """[13][14]: true category by named category; the last column: no answer."""
+    """[n_categories][n_categories + 1]: true category by named category; the last column: no answer."""
     attacks: list[Attack]
     slices: dict[str, list[Slice]]
     """By what the chats have in common: language, characters, messages."""
@@ -167,6 +169,7 @@ class Setting(_Part):
     """Of the agreed chats."""
     n_rejected_by_reason: dict[str, int]
     policy: dict[str, Any]
+    taxonomy: Taxonomy = CHAT_13
     n_resamples: int
     """Bootstrap resamples; 0: no intervals."""
     seed: int

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from schemas import CATEGORY_NAMES
+from schemas import CHAT_13, Taxonomy
 from training_pipeline.report import plots, tables
 from training_pipeline.report.document import Count, Evaluation, ModelComparison, ModelReport
 
@@ -21,31 +21,38 @@ def evaluation_page(document: Evaluation, probes: Mapping[str, Any] | None = Non
         probes: Its probes, as `probe_sections.html.j2` reads them; None leaves them out.
     """
     values = {"document": document, "plots": _model_plots(document), **(probes or {"probes": None})}
-    return page("evaluation.html.j2", document.setting.policy["banned"], **values)
+    return page("evaluation.html.j2", document.setting.policy["banned"], document.setting.taxonomy, **values)
 
 
 def comparison_page(document: ModelComparison) -> str:
     """Return the report of several models."""
     attacked = [model for model in document.models if model.attacks]
-    drawn = {"trade_off": plots.trade_off(document.models)}
+    drawn = {"trade_off": plots.trade_off(document.models)} if document.setting.policy["banned"] else {}
     if attacked:
         drawn["attacks"] = plots.attacks(attacked)
-    return page("comparison.html.j2", document.setting.policy["banned"], document=document, plots=drawn)
+    return page(
+        "comparison.html.j2",
+        document.setting.policy["banned"],
+        document.setting.taxonomy,
+        document=document,
+        plots=drawn,
+    )
 
 
 def _model_plots(document: Evaluation) -> dict[str, Any]:
     model, banned = document.model, document.setting.policy["banned"]
-    drawn: dict[str, Any] = {
-        "trade_off": plots.trade_off([model]),
-        "confusion": plots.confusion(model.confusion, banned),
-    }
+    codes = document.setting.taxonomy.codes
+    drawn: dict[str, Any] = {"confusion": plots.confusion(model.confusion, codes, banned)}
+    if banned:
+        drawn["trade_off"] = plots.trade_off([model])
     if model.roc is not None and model.precision_recall is not None:
         drawn["roc"] = plots.roc(model.roc)
         drawn["precision_recall"] = plots.precision_recall(model.precision_recall)
-        drawn["reliability"] = plots.reliability(model.reliability, "confidence", "share that is right")
         drawn["banned_reliability"] = plots.reliability(
             model.banned_reliability, "banned probability", "share that is banned"
         )
+    if model.reliability:
+        drawn["reliability"] = plots.reliability(model.reliability, "confidence", "share that is right")
     if model.attacks:
         drawn["attacks"] = plots.attacks([model])
     return drawn
@@ -53,7 +60,7 @@ def _model_plots(document: Evaluation) -> dict[str, Any]:
 
 def best(models: list[ModelReport], figure: str, *, largest: bool = False) -> float | None:
     """Return the best value of a figure among several models; None for one model alone."""
-    values = [model.agreed[figure] for model in models]
+    values = [value for model in models if (value := model.agreed[figure]) is not None]
     if len(values) < 2:  # noqa: PLR2004  the best of one says nothing
         return None
     return float(max(values) if largest else min(values))
@@ -64,8 +71,8 @@ def share_of(rate: float, n_chats: int) -> Count:
     return Count(n=round(rate * n_chats), of=n_chats)
 
 
-def page(name: str, banned: list[str], **values: Any) -> str:
-    """Return a template of this package with its values."""
+def page(name: str, banned: list[str], taxonomy: Taxonomy = CHAT_13, **values: Any) -> str:
+    """Return a template of this package with its values; those of the probes are of chat-13."""
     environment = Environment(
         loader=PackageLoader("training_pipeline.report"),
         autoescape=True,
@@ -86,5 +93,5 @@ def page(name: str, banned: list[str], **values: Any) -> str:
         "points": tables.points,
     }
     return environment.get_template(name).render(
-        banned=banned, names=CATEGORY_NAMES, titles=tables.FIGURE_TITLES, best=best, **values
+        banned=banned, names=taxonomy.names, titles=tables.FIGURE_TITLES, best=best, **values
     )

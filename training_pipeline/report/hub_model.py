@@ -3,7 +3,7 @@
 Its text is the project's own `render`; its tokenizer, labels and weights are its own. Weights are safetensors only, no
 code of the repository runs, and nothing is downloaded unless that was asked for.
 
-Invariant: a model whose labels are not the 13 categories, each once, is refused; none is guessed.
+Invariant: a model whose labels are not the taxonomy's categories, each once, is refused; none is guessed.
 """
 
 import re
@@ -19,7 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from model.batching import plan_batches
 from model.calibration import softmax
 from model.windowing import Windowing, render
-from schemas import CATEGORY_NAMES, CODES, Turn
+from schemas import Taxonomy, Turn
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.quality.evaluate import OnProgress, Predictions
 from training_pipeline.report.candidate import Conversations, local_usage
@@ -33,45 +33,49 @@ _MAX_ROWS: Final = 64
 _CHUNK_CHATS: Final = 256
 
 
-def columns_of_labels(labels: Mapping[int, str], where: str) -> list[int]:
-    """Return the output column of each of the 13 codes, in the order of `CODES`.
+def columns_of_labels(labels: Mapping[int, str], taxonomy: Taxonomy, where: str) -> list[int]:
+    """Return the output column of each category, in the taxonomy's order.
 
     A label names a category by its code, its name or both, in any case and with any separators: `M`,
     `other_obscene_or_illegal`, `M. Other Obscene or Illegal`.
 
     Args:
         labels: The model's `id2label`.
+        taxonomy: The categories.
         where: What to call the model in an error.
 
     Raises:
-        ValueError: the labels are not the 13 categories, each once.
+        ValueError: the labels are not the categories, each once.
     """
-    known = {_folded(text): code for code, name in CATEGORY_NAMES.items() for text in (code, name, f"{code} {name}")}
+    known = {_folded(text): code for code, name in taxonomy.names.items() for text in (code, name, f"{code} {name}")}
     found = {column: known.get(_folded(label)) for column, label in labels.items()}
-    if sorted(map(str, found.values())) != sorted(CODES):
+    if sorted(map(str, found.values())) != sorted(taxonomy.codes):
         listed = ", ".join(f"{column}: {label}" for column, label in sorted(labels.items()))
         raise ValueError(
-            f"{where}: its labels are {listed}; expected the 13 categories, each once, by code or by name "
-            f"({', '.join(f'{code} {name}' for code, name in CATEGORY_NAMES.items())}); where they are unnamed, give "
-            "the codes in the order of its outputs with --hub-labels"
+            f"{where}: its labels are {listed}; expected the categories of taxonomy {taxonomy.ref}, each once, by "
+            f"code or by name ({', '.join(f'{code} {name}' for code, name in taxonomy.names.items())}); where they are "
+            "unnamed, give the codes in the order of its outputs with --hub-labels"
         )
     column_of = {code: column for column, code in found.items()}
-    return [column_of[code] for code in CODES]
+    return [column_of[code] for code in taxonomy.codes]
 
 
 def _folded(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", str(label).casefold()).strip("_")
 
 
-def parse_label_order(text: str) -> dict[int, str]:
-    """Read the codes in the order of a model's outputs, such as `ABCDEFGHIJKLM`.
+def parse_label_order(text: str, taxonomy: Taxonomy) -> dict[int, str]:
+    """Read the codes in the order of a model's outputs, such as `toxic,not_toxic`; letters need no commas.
 
     Raises:
-        ValueError: they are not the 13 codes, each once.
+        ValueError: they are not the taxonomy's codes, each once.
     """
-    if sorted(text) != sorted(CODES):
-        raise ValueError(f"--hub-labels: found {text!r}; expected each of {''.join(CODES)} once, in output order")
-    return dict(enumerate(text))
+    found = text.split(",") if "," in text else list(text)
+    if sorted(found) != sorted(taxonomy.codes):
+        raise ValueError(
+            f"--hub-labels: found {text!r}; expected each of {','.join(taxonomy.codes)} once, in output order"
+        )
+    return dict(enumerate(found))
 
 
 class HubModel:
@@ -82,6 +86,7 @@ class HubModel:
         max_tokens: Longest row; cut to what the model can take.
         allow_download: Fetch what is not in the hub's cache.
         label_order: Codes by output column, in place of the model's own labels.
+        taxonomy: The categories.
         n_threads: Threads of torch.
 
     Raises:
@@ -94,6 +99,7 @@ class HubModel:
         self,
         source: str,
         *,
+        taxonomy: Taxonomy,
         n_threads: int,
         max_tokens: int = DEFAULT_MAX_TOKENS,
         allow_download: bool = False,
@@ -102,7 +108,8 @@ class HubModel:
         torch.set_num_threads(n_threads)
         self._n_threads = n_threads
         self._model, self._tokenizer = _load(source, allow_download=allow_download)
-        self._columns = columns_of_labels(label_order or self._model.config.id2label, f"--hub-model {source}")
+        self._columns = columns_of_labels(label_order or self._model.config.id2label, taxonomy, f"--hub-model {source}")
+        self._taxonomy = taxonomy
         self._check_width(source)
         longest = getattr(self._model.config, "max_position_embeddings", None) or max_tokens
         self._max_tokens = min(max_tokens, longest, self._tokenizer.model_max_length)
@@ -117,8 +124,8 @@ class HubModel:
         )
 
     def _check_width(self, source: str) -> None:
-        if (n_outputs := self._model.config.num_labels) != len(CODES):
-            raise ValueError(f"--hub-model {source}: it has {n_outputs} outputs; expected {len(CODES)}")
+        if (n_outputs := self._model.config.num_labels) != len(self._columns):
+            raise ValueError(f"--hub-model {source}: it has {n_outputs} outputs; expected {len(self._columns)}")
 
     def predict(self, chats: LabelledChats, on_progress: OnProgress | None = None) -> Predictions:
         """Answer every chat."""
@@ -128,14 +135,15 @@ class HubModel:
             if on_progress is not None:
                 on_progress(min(start + _CHUNK_CHATS, len(chats)))
         probabilities = np.concatenate(parts)
-        return Predictions(chats.labels, probabilities.argmax(axis=1), probabilities, decisions=None)
+        predicted = probabilities.argmax(axis=1)
+        return Predictions(chats.labels, predicted, probabilities, decisions=None, taxonomy=self._taxonomy)
 
     def probabilities(self, conversations: Conversations) -> NDArray[np.float32]:
-        """Return float32 [n_conversations, 13], in the order of `CODES`."""
+        """Return float32 [n_conversations, n_categories], in the taxonomy's order."""
         rows = self._rows(conversations)
         # A model without a padding token (GPT, Llama) reads one row at a time.
         max_rows = 1 if self._tokenizer.pad_token_id is None else _MAX_ROWS
-        logits = np.empty((len(rows), len(CODES)), dtype=np.float32)
+        logits = np.empty((len(rows), len(self._columns)), dtype=np.float32)
         lengths = [len(row) for row in rows]
         for batch in plan_batches(lengths, max_padded_tokens=_MAX_PADDED_TOKENS, max_rows=max_rows):
             padded = self._tokenizer.pad(

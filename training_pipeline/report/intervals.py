@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from schemas import CODES
 from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions
 from training_pipeline.quality.metrics import (
     CALIBRATION_BINS,
     NO_ANSWER,
-    banned_columns,
+    Columns,
     banned_scores,
     operating_threshold,
 )
@@ -33,8 +32,6 @@ Draws = NDArray[np.int64]
 _DRAWN_CHATS_AT_ONCE: Final = 400_000
 """Bounds the memory of one block of draws, whatever the number of chats."""
 
-_N: Final = len(CODES)
-
 
 def draws(n_chats: int, n_resamples: int, seed: int) -> Iterator[Draws]:
     """Yield blocks of resamples, int64 [n_block, n_chats] of positions; the same for the same arguments."""
@@ -44,16 +41,14 @@ def draws(n_chats: int, n_resamples: int, seed: int) -> Iterator[Draws]:
         yield rng.integers(0, n_chats, (min(n_block, n_resamples - start), n_chats))
 
 
-def figures_per_draw(
-    predictions: Predictions, banned: frozenset[str], n_resamples: int, seed: int
-) -> dict[str, Floats]:
+def figures_per_draw(predictions: Predictions, banned: Columns, n_resamples: int, seed: int) -> dict[str, Floats]:
     """Return each figure on each resample, float64 [n_resamples]; NaN where a draw holds no banned or no safe chat."""
     statistics = _Statistics(predictions, banned)
     blocks = [statistics.on(block) for block in draws(len(predictions), n_resamples, seed)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def figures_once(predictions: Predictions, banned: frozenset[str]) -> dict[str, float]:
+def figures_once(predictions: Predictions, banned: Columns) -> dict[str, float]:
     """Return the same figures on the chats as they are."""
     whole = np.arange(len(predictions))[None, :]
     return {name: float(values[0]) for name, values in _Statistics(predictions, banned).on(whole).items()}
@@ -73,14 +68,14 @@ class _Statistics:
 
     Args:
         predictions: What the model said.
-        banned: Codes of the banned categories.
+        banned: bool [n_categories], the banned columns.
     """
 
-    def __init__(self, predictions: Predictions, banned: frozenset[str]) -> None:
-        self._mask = banned_columns(banned)
+    def __init__(self, predictions: Predictions, banned: Columns) -> None:
+        self._mask, self._n = banned, len(banned)
         self._truly_banned = self._mask[predictions.labels]
-        named = np.where(predictions.predicted == NO_ANSWER, _N, predictions.predicted)
-        self._cells = predictions.labels * (_N + 1) + named
+        named = np.where(predictions.predicted == NO_ANSWER, self._n, predictions.predicted)
+        self._cells = predictions.labels * (self._n + 1) + named
         self._scores: NDArray[np.float32] | None = None
         if predictions.has_scores:
             self._scores = banned_scores(predictions.labels, predictions.scored, banned)
@@ -99,32 +94,46 @@ class _Statistics:
         return figures
 
     def _of_categories(self, block: Draws) -> dict[str, Floats]:
-        n_cells = _N * (_N + 1)
+        n_cells = self._n * (self._n + 1)
         rows = np.arange(len(block))[:, None] * n_cells
         counts = np.bincount((self._cells[block] + rows).ravel(), minlength=len(block) * n_cells)
-        confusion = counts.reshape(len(block), _N, _N + 1)
+        confusion = counts.reshape(len(block), self._n, self._n + 1)
         right = np.diagonal(confusion, axis1=1, axis2=2)
-        true, named = confusion.sum(axis=2), confusion[:, :, :_N].sum(axis=1)
+        true, named = confusion.sum(axis=2), confusion[:, :, : self._n].sum(axis=1)
         f1 = np.where(true > 0, 2 * right / (true + named), 0.0)
         n_chats = block.shape[1]
+        found = {
+            "accuracy": right.sum(axis=1) / n_chats,
+            "macro_f1": f1.sum(axis=1) / (true > 0).sum(axis=1),
+            "weighted_f1": (f1 * true).sum(axis=1) / n_chats,
+        }
+        if not self._mask.any():
+            return found
         # No answer is wrong either way: it passes where the chat is banned, and is lost where it is safe.
         called_safe, called_banned = np.append(~self._mask, [True]), np.append(self._mask, [True])
         passed = confusion[:, self._mask][:, :, called_safe].sum(axis=(1, 2))
         lost = confusion[:, ~self._mask][:, :, called_banned].sum(axis=(1, 2))
         n_banned = true[:, self._mask].sum(axis=1)
-        return {
-            "accuracy": right.sum(axis=1) / n_chats,
-            "macro_f1": f1.sum(axis=1) / (true > 0).sum(axis=1),
-            "weighted_f1": (f1 * true).sum(axis=1) / n_chats,
+        return found | {
             "cross_category_error_rate": (passed + lost) / n_chats,
             "banned_to_safe_rate": passed / n_banned,
             "safe_to_banned_rate": lost / (n_chats - n_banned),
         }
 
     def _of_scores(self, block: Draws, scores: NDArray[np.float32]) -> dict[str, Floats]:
-        drawn, banned = scores[block], self._truly_banned[block]
+        figures = self._of_pairs(scores[block], self._truly_banned[block]) if self._mask.any() else {}
+        rows = np.arange(len(block))[:, None] * CALIBRATION_BINS
+        gaps = np.bincount(
+            (self._bins[block] + rows).ravel(), self._gaps[block].ravel(), minlength=len(block) * CALIBRATION_BINS
+        )
+        gap_per_bin = np.abs(gaps.reshape(len(block), CALIBRATION_BINS))
+        figures["expected_calibration_error"] = gap_per_bin.sum(axis=1) / self._answered[block].sum(axis=1)
+        return figures
+
+    @staticmethod
+    def _of_pairs(drawn: NDArray[np.float32], banned: NDArray[np.bool_]) -> dict[str, Floats]:
         n_banned = banned.sum(axis=1)
-        n_safe = block.shape[1] - n_banned
+        n_safe = banned.shape[1] - n_banned
         figures = {
             f"banned_to_safe_rate_at_safe_to_banned_{rate}": np.array(
                 [_passed_at(*row, rate) for row in zip(drawn, banned, strict=True)]
@@ -134,12 +143,6 @@ class _Statistics:
         # The area is the share of (banned, safe) pairs in the right order (Mann-Whitney U), ties counted by half.
         ranks = np.where(banned, rankdata(drawn, axis=1), 0.0).sum(axis=1)
         figures["roc_auc"] = (ranks - n_banned * (n_banned + 1) / 2) / (n_banned * n_safe)
-        rows = np.arange(len(block))[:, None] * CALIBRATION_BINS
-        gaps = np.bincount(
-            (self._bins[block] + rows).ravel(), self._gaps[block].ravel(), minlength=len(block) * CALIBRATION_BINS
-        )
-        gap_per_bin = np.abs(gaps.reshape(len(block), CALIBRATION_BINS))
-        figures["expected_calibration_error"] = gap_per_bin.sum(axis=1) / self._answered[block].sum(axis=1)
         return figures
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from schemas import CODES, Turn
+from schemas import Turn
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.data.annotator_config import Annotator
 from training_pipeline.data.answer_log import Answer, read_answers, request_digest
@@ -99,17 +99,19 @@ class LlmEndpoint:
 
     def _predictions(self, chats: LabelledChats) -> Predictions:
         predicted = np.full(len(chats), NO_ANSWER, dtype=np.int64)
-        probabilities = np.full((len(chats), len(CODES)), np.nan, dtype=np.float32)
+        probabilities = np.full((len(chats), len(chats.taxonomy.codes)), np.nan, dtype=np.float32)
         labelled = []
         for i, answer in enumerate(self._answers):
             if answer is None or answer.category is None:
                 continue
             labelled.append(answer)
-            predicted[i] = CODES.index(answer.category)
+            predicted[i] = chats.taxonomy.columns[answer.category]
             weights = answer.soft_label or {answer.category: 1.0}
-            probabilities[i] = [weights.get(code, 0.0) for code in CODES]
+            probabilities[i] = [weights.get(code, 0.0) for code in chats.taxonomy.codes]
         has_scores = bool(labelled) and all(answer.has_logprobs for answer in labelled)
-        return Predictions(chats.labels, predicted, probabilities, decisions=None, has_scores=has_scores)
+        return Predictions(
+            chats.labels, predicted, probabilities, decisions=None, has_scores=has_scores, taxonomy=chats.taxonomy
+        )
 
     def speed(self, _conversations: Sequence[Sequence[Turn]], _n_timed: int) -> Speed | None:
         """Return the times of the answers; None where the answers file holds none."""

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from model.bundle.bundle import sha256_of
+from model.calibration import banned_mask
 from model.windowing import Windowing
-from schemas import Policy
+from schemas import Policy, Taxonomy
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.quality.evaluate import OPERATING_POINTS, OnProgress, Predictions, figures
-from training_pipeline.quality.metrics import NO_ANSWER, banned_columns, safety_metrics
+from training_pipeline.quality.metrics import NO_ANSWER, Columns, safety_metrics
 from training_pipeline.report import curves
 from training_pipeline.report.attacks import attacks
 from training_pipeline.report.candidate import Candidate, priced
@@ -64,9 +65,9 @@ class TestSet:
     """Slice names of the agreed chats."""
 
     @property
-    def banned(self) -> frozenset[str]:
-        """Codes of the banned categories."""
-        return frozenset(code.value for code in self.policy.banned)
+    def banned(self) -> Columns:
+        """Which columns the policy bans, bool [n_categories]."""
+        return banned_mask(self.policy.banned, self.chats.taxonomy.codes)
 
     @property
     def agreed(self) -> LabelledChats:
@@ -84,15 +85,16 @@ class Measured:
     per_draw: Mapping[str, Floats] | None
 
 
-def read_test_set(paths: Sequence[Path], policy: Policy, options: Options) -> TestSet:
+def read_test_set(paths: Sequence[Path], taxonomy: Taxonomy, policy: Policy, options: Options) -> TestSet:
     """Read labelled chats and name their slices.
 
     Raises:
-        ValueError: a line is no labelled chat, or the agreed chats are not some banned and some safe ones.
+        ValueError: a line is no labelled chat, or the policy bans something and the agreed chats are not some banned
+            and some safe ones.
     """
-    chats = read_labelled_chats(paths, Windowing(), frozenset())
-    banned = banned_columns(frozenset(code.value for code in policy.banned))[chats.labels[chats.agreed]]
-    if banned.all() or not banned.any():
+    chats = read_labelled_chats(paths, Windowing(), frozenset(), taxonomy)
+    banned = banned_mask(policy.banned, taxonomy.codes)[chats.labels[chats.agreed]]
+    if policy.banned and (banned.all() or not banned.any()):
         raise ValueError(
             f"--data: {int(banned.sum())} banned of {len(banned)} chats whose annotators agree, under policy "
             f"{policy.name!r}; expected some banned and some safe ones, or there is no safety pair to measure"
@@ -137,21 +139,21 @@ def measure(candidate: Candidate, test_set: TestSet, on_step: OnStep) -> Measure
     if usage is not None and name in options.prices:
         usage = priced(usage, options.prices[name])
     under_attack = []
-    if options.with_attacks and candidate.is_attackable:
+    if options.with_attacks and candidate.is_attackable and banned.any():
         on_step(name, "attacks")
         under_attack = attacks(test_set.agreed, candidate.predict, banned, seed=options.seed)
-    scored = agreed.has_scores
+    scored, of_pair = agreed.has_scores, agreed.has_scores and bool(banned.any())
     report = ModelReport(
         identity=candidate.identity,
         n_without_answer=int((agreed.predicted == NO_ANSWER).sum()),
         agreed=figures(agreed, banned),
         all=figures(everything, banned),
         intervals=_intervals(agreed, banned, per_draw),
-        operating_points=curves.operating_points(agreed, banned, per_draw) if scored else [],
-        roc=curves.roc(agreed, banned) if scored else None,
-        precision_recall=curves.precision_recall(agreed, banned) if scored else None,
+        operating_points=curves.operating_points(agreed, banned, per_draw) if of_pair else [],
+        roc=curves.roc(agreed, banned) if of_pair else None,
+        precision_recall=curves.precision_recall(agreed, banned) if of_pair else None,
         reliability=curves.reliability(agreed) if scored else [],
-        banned_reliability=curves.banned_reliability(agreed, banned) if scored else [],
+        banned_reliability=curves.banned_reliability(agreed, banned) if of_pair else [],
         confusion=curves.confusion(agreed),
         attacks=under_attack,
         slices={kind: slices(agreed, names, banned) for kind, names in test_set.names.items()},
@@ -161,14 +163,14 @@ def measure(candidate: Candidate, test_set: TestSet, on_step: OnStep) -> Measure
     return Measured(report, agreed, per_draw)
 
 
-def _intervals(
-    predictions: Predictions, banned: frozenset[str], per_draw: Mapping[str, Floats] | None
-) -> dict[str, Interval]:
+def _intervals(predictions: Predictions, banned: Columns, per_draw: Mapping[str, Floats] | None) -> dict[str, Interval]:
     once = figures_once(predictions, banned)
     if per_draw is None:
         return {name: interval(value, None) for name, value in once.items()}
     found = {name: interval(value, per_draw[name]) for name, value in once.items()}
     counts = _counts(predictions, banned)
+    if not banned.any():
+        return found | {"accuracy": exact_interval(counts["accuracy"])}
     at_points = {f"banned_to_safe_rate_at_safe_to_banned_{rate}" for rate in OPERATING_POINTS} & found.keys()
     n_banned = counts["banned_to_safe_rate"].of
     passed = {name: Count(n=round(once[name] * n_banned), of=n_banned) for name in at_points}
@@ -176,7 +178,7 @@ def _intervals(
     return found | {name: exact_interval(count) for name, count in counts.items()}
 
 
-def _counts(predictions: Predictions, banned: frozenset[str]) -> dict[str, Count]:
+def _counts(predictions: Predictions, banned: Columns) -> dict[str, Count]:
     """Return the figures that are plain proportions as counts."""
     pair = safety_metrics(predictions.labels, predictions.predicted, banned)
     n_chats, n_banned = len(predictions), pair.n_banned
@@ -189,7 +191,7 @@ def _counts(predictions: Predictions, banned: frozenset[str]) -> dict[str, Count
     }
 
 
-def _differences(one: Measured, baseline: Measured, banned: frozenset[str]) -> list[Difference]:
+def _differences(one: Measured, baseline: Measured, banned: Columns) -> list[Difference]:
     return differences(
         one.predictions,
         baseline.predictions,
@@ -205,9 +207,10 @@ def _setting(test_set: TestSet) -> Setting:
         files=test_set.files,
         n_chats=len(chats),
         n_agreed=int(chats.agreed.sum()),
-        n_banned=int(banned_columns(test_set.banned)[chats.labels[chats.agreed]].sum()),
+        n_banned=int(test_set.banned[chats.labels[chats.agreed]].sum()),
         n_rejected_by_reason=chats.rejected,
         policy=test_set.policy.model_dump(mode="json"),
+        taxonomy=chats.taxonomy,
         n_resamples=test_set.options.n_resamples,
         seed=test_set.options.seed,
         machine=_machine(),

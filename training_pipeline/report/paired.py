@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions
-from training_pipeline.quality.metrics import banned_columns, called_banned_of
+from training_pipeline.quality.metrics import Columns, called_banned_of
 from training_pipeline.report.document import Difference
 from training_pipeline.report.intervals import Floats, figures_once, interval
 
@@ -29,7 +29,7 @@ def differences(
     baseline: Predictions,
     per_draw: tuple[Mapping[str, Floats] | None, Mapping[str, Floats] | None],
     *,
-    banned: frozenset[str],
+    banned: Columns,
     names: tuple[str, str],
 ) -> list[Difference]:
     """Compare two models on the same chats, in the same order.
@@ -38,11 +38,11 @@ def differences(
         model: What the model said.
         baseline: What the baseline said.
         per_draw: Both models' figures on the same resamples; None where there are none.
-        banned: Codes of the banned categories.
+        banned: bool [n_categories], the banned columns.
         names: Of model and baseline.
     """
     values = figures_once(model, banned), figures_once(baseline, banned)
-    truly_banned = banned_columns(banned)[model.labels]
+    truly_banned = banned[model.labels]
     wrong = _errors(model, banned), _errors(baseline, banned)
     among = {"banned_to_safe_rate": truly_banned, "safe_to_banned_rate": ~truly_banned}
     at_points = [f"banned_to_safe_rate_at_safe_to_banned_{rate}" for rate in OPERATING_POINTS]
@@ -70,9 +70,9 @@ def differences(
     return found
 
 
-def _errors(predictions: Predictions, banned: frozenset[str]) -> dict[str, Bools]:
+def _errors(predictions: Predictions, banned: Columns) -> dict[str, Bools]:
     """Return, by figure, the chats that count against a model, bool [n_chats]."""
-    truly_banned = banned_columns(banned)[predictions.labels]
+    truly_banned = banned[predictions.labels]
     confused = truly_banned != called_banned_of(predictions.labels, predictions.predicted, banned)
     return {
         "banned_to_safe_rate": confused,

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from schemas import CODES
 from training_pipeline.report.document import Curve, ModelReport, ReliabilityBin
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5B5B5B", "#B8A800")
@@ -135,16 +134,16 @@ def reliability(bins: Sequence[ReliabilityBin], stated: str, true: str) -> Marku
     return _svg(draw)
 
 
-def confusion(table: Sequence[Sequence[int]], banned: Sequence[str]) -> Markup:
+def confusion(table: Sequence[Sequence[int]], codes: Sequence[str], banned: Sequence[str]) -> Markup:
     """Return the confusion matrix; errors between banned and safe in another colour."""
     counts = np.array(table)
     if not counts[:, -1].any():
         counts = counts[:, :-1]
-    columns = [*CODES, "none"][: counts.shape[1]]
+    columns = [*codes, "none"][: counts.shape[1]]
 
     def draw(axes: Axes) -> None:
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        for row, true in enumerate(CODES):
+        for row, true in enumerate(codes):
             for column, named in enumerate(columns):
                 if not counts[row, column]:
                     continue
@@ -156,12 +155,13 @@ def confusion(table: Sequence[Sequence[int]], banned: Sequence[str]) -> Markup:
                 )
                 ink = "white" if strength > _DARK_ALPHA else _INK
                 axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=8, color=ink)
-        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(CODES) - 0.5, -0.5), xlabel="named", ylabel="true")
+        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(codes) - 0.5, -0.5), xlabel="named", ylabel="true")
         axes.set_xticks(range(len(columns)), columns)
-        axes.set_yticks(range(len(CODES)), [f"{code} ●" if code in banned else code for code in CODES])
+        axes.set_yticks(range(len(codes)), [f"{code} ●" if code in banned else code for code in codes])
         axes.grid(visible=False)
 
-    return _svg(draw, width=5.6, height=5.0)
+    size = max(5.0, 0.25 * len(codes))
+    return _svg(draw, width=size + 0.6, height=size)
 
 
 def attacks(models: Sequence[ModelReport]) -> Markup:

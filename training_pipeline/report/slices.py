@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas import Role, Turn
 from training_pipeline.data.language import LanguageTagger
 from training_pipeline.quality.evaluate import Predictions
-from training_pipeline.quality.metrics import banned_columns, called_banned_of
+from training_pipeline.quality.metrics import Columns, called_banned_of
 from training_pipeline.report.document import Count, Slice
 
 Names = Sequence[str]
@@ -35,7 +35,7 @@ def slice_names(conversations: Conversations) -> dict[str, Names]:
     }
 
 
-def slices(predictions: Predictions, names: Names, banned: frozenset[str]) -> list[Slice]:
+def slices(predictions: Predictions, names: Names, banned: Columns) -> list[Slice]:
     """Return the figures per slice, the bands in order, languages by size."""
     in_slice: dict[str, list[int]] = {}
     for position, name in enumerate(names):
@@ -45,9 +45,9 @@ def slices(predictions: Predictions, names: Names, banned: frozenset[str]) -> li
     return sorted(rows, key=lambda row: (bands.get(row.name, 0), -row.n_chats, row.name))
 
 
-def _slice(name: str, predictions: Predictions, positions: NDArray[np.int64], banned: frozenset[str]) -> Slice:
+def _slice(name: str, predictions: Predictions, positions: NDArray[np.int64], banned: Columns) -> Slice:
     labels, predicted = predictions.labels[positions], predictions.predicted[positions]
-    truly_banned = banned_columns(banned)[labels]
+    truly_banned = banned[labels]
     called_banned = called_banned_of(labels, predicted, banned)
     return Slice(
         name=name,

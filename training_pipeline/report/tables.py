@@ -73,9 +73,11 @@ def f1(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3f}"
 
 
-def safety_pair(model: ModelReport) -> tuple[Count, Count]:
-    """Return banned->safe and safe->banned of the most probable category."""
+def safety_pair(model: ModelReport) -> tuple[Count | None, Count | None]:
+    """Return banned->safe and safe->banned of the most probable category; None for both where nothing is banned."""
     agreed = model.agreed
+    if agreed["cross_category_error_rate"] is None:
+        return None, None
     return (
         Count(n=agreed["n_banned_to_safe"], of=agreed["n_banned"]),
         Count(n=agreed["n_safe_to_banned"], of=agreed["n_chats"] - agreed["n_banned"]),
@@ -97,7 +99,7 @@ def cost(model: ModelReport) -> str:
 def print_evaluation(document: Evaluation, console: Console) -> None:
     """Print one model's tables."""
     model = document.model
-    print_report({"agreed": model.agreed, "all": model.all}, console)
+    print_report({"agreed": model.agreed, "all": model.all}, document.setting.taxonomy, console)
     table = _table("95 % intervals, agreed chats", "figure", "value", "interval")
     for name, figure in model.intervals.items():
         table.add_row(FIGURE_TITLES[name], percent(figure.value), spread(figure))

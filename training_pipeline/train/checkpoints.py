@@ -14,13 +14,12 @@ from rich.table import Table
 from model.calibration import LogitScaling
 from model.inference.session import OnnxSession
 from model.tokenization import ConversationTokenizer
-from schemas import DEFAULT_BANNED
 from training_pipeline.bundle.calibrate import session_logits
 from training_pipeline.bundle.export import int8_model
 from training_pipeline.bundle.scaling_fit import fit_temperature, negative_log_likelihood
 from training_pipeline.chats.data_record import read_recorded_chats
 from training_pipeline.chats.split import split_chats
-from training_pipeline.quality.metrics import banned_to_safe_at, safety_metrics
+from training_pipeline.quality.metrics import banned_to_safe_at, rounded, safety_metrics
 from training_pipeline.train.config import read_config
 
 
@@ -31,7 +30,7 @@ def compare_checkpoints(run: Path, data: Sequence[Path], encoder: Path, *, n_thr
         ValueError: the files are not those of the run.
     """
     config = read_config(run)
-    _, chats = read_recorded_chats(run, data, config.windowing)
+    _, chats = read_recorded_chats(run, data, config)
     _, held_out = split_chats(chats, config)
     chats = chats.take(held_out)
     tokenizer = ConversationTokenizer(
@@ -41,19 +40,24 @@ def compare_checkpoints(run: Path, data: Sequence[Path], encoder: Path, *, n_thr
     for epoch in range(1, config.n_epochs + 1):
         if not (run / f"epoch-{epoch}.safetensors").is_file():
             continue
-        session = OnnxSession(int8_model(run, epoch, encoder), n_threads=n_threads, pad_id=tokenizer.pad_id)
+        session = OnnxSession(
+            int8_model(run, epoch, encoder),
+            n_threads=n_threads,
+            pad_id=tokenizer.pad_id,
+            n_categories=len(config.taxonomy.codes),
+        )
         logits = session_logits(session, rows)
         temperature = fit_temperature(logits, chats.labels)
-        scaling = LogitScaling.single(temperature)
+        scaling = LogitScaling.single(temperature, logits.shape[1])
         probabilities = scaling.probabilities(logits)
-        at_rate = banned_to_safe_at(chats.labels, probabilities, DEFAULT_BANNED, safe_to_banned_rate=0.029)
+        at_rate = banned_to_safe_at(chats.labels, probabilities, config.banned_columns, safe_to_banned_rate=0.029)
         report.append(
             {
                 "epoch": epoch,
                 "temperature": temperature,
                 "nll": round(negative_log_likelihood(logits, chats.labels, scaling), 4),
-                **safety_metrics(chats.labels, probabilities.argmax(axis=1), DEFAULT_BANNED).as_dict(),
-                "banned_to_safe_rate_at_safe_to_banned_0.029": round(at_rate, 4),
+                **safety_metrics(chats.labels, probabilities.argmax(axis=1), config.banned_columns).as_dict(),
+                "banned_to_safe_rate_at_safe_to_banned_0.029": rounded(at_rate),
             }
         )
     return report

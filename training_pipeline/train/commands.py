@@ -17,6 +17,7 @@ from training_pipeline.options import (
     EncoderOption,
     LicenceOption,
     SetOption,
+    TaxonomyOption,
     ThreadsOption,
     finish,
     flags_given,
@@ -42,6 +43,7 @@ def train(
     data: DataOption,
     dev: DevOption,
     out: Annotated[Path, typer.Option(help="The run's folder; an interrupted run in it is continued.")],
+    taxonomy: TaxonomyOption = None,
     config: ConfigOption = None,
     fields: SetOption = None,
     licence_class: LicenceOption = None,
@@ -100,6 +102,7 @@ def train(
     Several GPUs: `accelerate launch -m training_pipeline train …`.
     """
     flags = {
+        "taxonomy": taxonomy,
         "n_epochs": epochs,
         "batch_rows": batch_rows,
         "gradient_accumulation": gradient_accumulation,

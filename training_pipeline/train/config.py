@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from model.calibration import banned_mask
 from model.windowing import Windowing
-from schemas import CODES
+from schemas import CHAT_13, Taxonomy, taxonomy_of
 
 CONFIG_NAME: Final = "config.json"
 
@@ -24,6 +27,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    taxonomy: Taxonomy = Field(
+        default=CHAT_13, description="The categories, whole; given as a shipped taxonomy's name, or a file's."
+    )
     windowing: Windowing = Windowing()
     n_epochs: int = Field(default=3, gt=0)
     batch_rows: int = Field(default=32, gt=0, description="Chats per step, over all processes together.")
@@ -81,7 +87,7 @@ class TrainConfig(BaseModel):
     banned_group_weight: float = Field(
         default=0.0,
         ge=0,
-        description="Weight of the cross-entropy of banned against safe, beside that of 13 categories.",
+        description="Weight of the cross-entropy of banned against safe, beside that of the categories.",
     )
     banned_to_safe_cost: float = Field(
         default=0.0, ge=0, description="Expected cost of a banned chat classified as safe, beside the cross-entropy."
@@ -114,14 +120,33 @@ class TrainConfig(BaseModel):
         """Return the seed that decides which chats are held out."""
         return self.seed if self.split_seed is None else self.split_seed
 
-    @field_validator("class_weights")
+    @field_validator("taxonomy", mode="before")
     @classmethod
-    def _known_and_not_negative(cls, weights: str | dict[str, float]) -> str | dict[str, float]:
-        if isinstance(weights, dict) and (set(weights) - set(CODES) or not all(w >= 0 for w in weights.values())):
+    def _named_or_whole(cls, taxonomy: object) -> object:
+        return taxonomy_of(taxonomy) if isinstance(taxonomy, str) else taxonomy
+
+    @model_validator(mode="after")
+    def _fits_the_taxonomy(self) -> Self:
+        weights, codes = self.class_weights, self.taxonomy.codes
+        if isinstance(weights, dict) and (set(weights) - set(codes) or not all(w >= 0 for w in weights.values())):
             raise ValueError(
-                f"class_weights are {weights}; expected weights of at least 0 for codes {', '.join(CODES)}"
+                f"class_weights are {weights}; expected weights of at least 0 for codes {', '.join(codes)}"
             )
-        return weights
+        if not self.taxonomy.banned and max(
+            self.banned_group_weight, self.banned_to_safe_cost, self.safe_to_banned_cost
+        ):
+            raise ValueError(
+                f"taxonomy {self.taxonomy.ref} bans nothing; expected banned_group_weight, banned_to_safe_cost and "
+                "safe_to_banned_cost of 0"
+            )
+        if not self.taxonomy.banned and self.early_stopping_figure == "held_out_banned_to_safe":
+            raise ValueError(f"taxonomy {self.taxonomy.ref} bans nothing; expected early_stopping_figure held_out_nll")
+        return self
+
+    @property
+    def banned_columns(self) -> NDArray[np.bool_]:
+        """Which output columns the taxonomy bans, bool [n_categories]."""
+        return banned_mask(self.taxonomy.banned, self.taxonomy.codes)
 
     @model_validator(mode="after")
     def _one_precision(self) -> Self:

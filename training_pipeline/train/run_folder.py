@@ -114,7 +114,7 @@ def append_log(folder: Path, row: Mapping[str, Any]) -> None:
 def best_epoch(folder: Path, config: TrainConfig) -> BestEpoch | None:
     """Return the best epoch so far by the configuration's figure; None before the first one."""
     values = {epoch: row[config.early_stopping_figure] for epoch, row in read_log(folder).items()
-              if config.early_stopping_figure in row}  # fmt: skip
+              if row.get(config.early_stopping_figure) is not None}  # fmt: skip
     if not values:
         return None
     epoch = min(values, key=lambda e: (values[e], e))

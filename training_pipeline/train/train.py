@@ -21,16 +21,16 @@ from rich.progress import track
 
 from model.calibration import LogitScaling, softmax
 from model.tokenization import ConversationTokenizer, TokenIds
-from schemas import DEFAULT_BANNED
 from training_pipeline.augment.rows import augmented_rows
 from training_pipeline.bundle.scaling_fit import fit_temperature, negative_log_likelihood
 from training_pipeline.chats.data_record import record_data
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.chats.soft_targets import training_targets
 from training_pipeline.chats.split import split_parts
+from training_pipeline.chats.usable import usable_chats
 from training_pipeline.encoder.classifier import EncoderClassifier, pad_batch
 from training_pipeline.encoder.files import check_encoder, default_encoder_path
-from training_pipeline.quality.metrics import banned_to_safe_at, safety_metrics
+from training_pipeline.quality.metrics import banned_to_safe_at, rounded, safety_metrics
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.loss import class_weights_of, classification_loss
 from training_pipeline.train.run_folder import (
@@ -102,8 +102,8 @@ def run_training(
     encoder = encoder or default_encoder_path()
     check_encoder(encoder, max_tokens=config.windowing.max_tokens)
     accelerator = start_accelerator(config, cpu=cpu)
-    chats = read_labelled_chats(data, config.windowing, licence_classes)
-    dev_chats = None if dev is None else read_labelled_chats([dev], config.windowing, frozenset())
+    chats = usable_chats(read_labelled_chats(data, config.windowing, licence_classes, config.taxonomy))
+    dev_chats = None if dev is None else read_labelled_chats([dev], config.windowing, frozenset(), config.taxonomy)
     with accelerator.main_process_first():
         claim_folder(out, config, record_data(data, chats, licence_classes), encoder)
     parts = split_parts(chats, config)
@@ -112,6 +112,7 @@ def run_training(
         n_training=len(parts.training),
         n_held_out=len(parts.held_out),
         n_rejected=sum(chats.rejected.values()),
+        n_rejected_by_reason=chats.rejected,
     )
     tokenizer = ConversationTokenizer(
         (encoder / "tokenizer.json").read_text(encoding="utf-8"), max_tokens=config.windowing.max_tokens
@@ -119,7 +120,11 @@ def run_training(
     _keep_freed_memory()
     torch.manual_seed(config.seed)
     model = EncoderClassifier.from_pretrained(
-        encoder, dropout=config.dropout, encoder_dropout=config.encoder_dropout, pooling=config.pooling
+        encoder,
+        n_categories=len(config.taxonomy.codes),
+        dropout=config.dropout,
+        encoder_dropout=config.encoder_dropout,
+        pooling=config.pooling,
     )
     return train(
         model,
@@ -137,7 +142,7 @@ def run_training(
 def predict_logits(
     model: EncoderClassifier, rows: list[TokenIds], pad_id: int, *, batch_rows: int = 64
 ) -> NDArray[np.float32]:
-    """Return logits in full precision, float32 [n_rows, 13], in the order of `rows`."""
+    """Return logits in full precision, float32 [n_rows, n_categories], in the order of `rows`."""
     model.eval()
     device = model.head.weight.device
     order = np.argsort([len(row) for row in rows], kind="stable")
@@ -250,19 +255,23 @@ class _Reported:
         if self._dev is not None:
             agreed = self._dev.agreed
             logits, labels = predict_logits(model, self._dev_rows, self._pad_id)[agreed], self._dev.labels[agreed]
-            found = dict(safety_metrics(labels, logits.argmax(axis=1), DEFAULT_BANNED).as_dict())
-            found["banned_to_safe_at_2.9"] = round(_banned_to_safe(logits, labels, 1.0), 4)
+            found = dict(safety_metrics(labels, logits.argmax(axis=1), self._config.banned_columns).as_dict())
+            found["banned_to_safe_at_2.9"] = rounded(self._banned_to_safe(logits, labels, 1.0))
         if self._selection is not None:
             logits, labels = predict_logits(model, self._selection_rows, self._pad_id), self._selection.labels
             temperature = fit_temperature(logits, labels)
-            found["held_out_nll"] = round(negative_log_likelihood(logits, labels, LogitScaling.single(temperature)), 6)
-            found["held_out_banned_to_safe"] = round(_banned_to_safe(logits, labels, temperature), 6)
+            found["held_out_nll"] = round(
+                negative_log_likelihood(logits, labels, LogitScaling.single(temperature, logits.shape[1])), 6
+            )
+            found["held_out_banned_to_safe"] = rounded(self._banned_to_safe(logits, labels, temperature), 6)
         return found
 
-
-def _banned_to_safe(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
-    probabilities = softmax(logits, temperature=temperature)
-    return banned_to_safe_at(labels, probabilities, DEFAULT_BANNED, safe_to_banned_rate=_OPERATING_POINT)
+    def _banned_to_safe(
+        self, logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float
+    ) -> float | None:
+        probabilities = softmax(logits, temperature=temperature)
+        banned = self._config.banned_columns
+        return banned_to_safe_at(labels, probabilities, banned, safe_to_banned_rate=_OPERATING_POINT)
 
 
 def _report(

@@ -28,6 +28,7 @@ from model.bundle.bundle import sha256_of
 from model.tokenization import ConversationTokenizer
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.chats.split import calibration_split, split_chats
+from training_pipeline.chats.usable import usable_chats
 from training_pipeline.encoder.classifier import EncoderClassifier
 from training_pipeline.encoder.files import TOKENIZER_FILE, check_encoder
 from training_pipeline.train.config import CONFIG_NAME, Figure, TrainConfig, build_config, nested_fields, read_options
@@ -167,7 +168,11 @@ def _run_trial(trial: optuna.Trial, request: TuneRequest) -> float:
     )
     torch.manual_seed(config.seed)
     model = EncoderClassifier.from_pretrained(
-        request.encoder, dropout=config.dropout, encoder_dropout=config.encoder_dropout, pooling=config.pooling
+        request.encoder,
+        n_categories=len(config.taxonomy.codes),
+        dropout=config.dropout,
+        encoder_dropout=config.encoder_dropout,
+        pooling=config.pooling,
     )
 
     def report(row: Mapping[str, Any]) -> None:
@@ -193,7 +198,7 @@ def _run_trial(trial: optuna.Trial, request: TuneRequest) -> float:
 def _subsample(request: TuneRequest, config: TrainConfig) -> tuple[LabelledChats, LabelledChats]:
     """Return chats to train on and chats to compare on, the same for every trial."""
     base = request.space.config({})
-    chats = read_labelled_chats(request.data, config.windowing, request.licence_classes)
+    chats = usable_chats(read_labelled_chats(request.data, config.windowing, request.licence_classes, config.taxonomy))
     kept, _ = split_chats(chats, base)
     if 0 < request.n_chats < len(kept):
         kept, _ = train_test_split(

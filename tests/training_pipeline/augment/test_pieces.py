@@ -8,7 +8,7 @@ import pytest
 
 from model.evidence.pieces import PieceRule, pieces_of
 from model.windowing import Windowing, render_piece
-from schemas import CODES, Role, Turn
+from schemas import CHAT_13, Role, Turn
 from training_pipeline.augment.pieces import piece_chances, piece_row, request_of
 from training_pipeline.chats.labelled_chats import LabelledChats
 
@@ -25,12 +25,12 @@ def chance(seed: int) -> random.Random:
 def labelled(rows: list[tuple[str, list[str]]]) -> LabelledChats:
     """Return chats of user messages with their category."""
     conversations = [[Turn(Role.USER, text) for text in texts] for _, texts in rows]
-    labels = np.array([CODES.index(code) for code, _ in rows], dtype=np.int64)
+    labels = np.array([CHAT_13.codes.index(code) for code, _ in rows], dtype=np.int64)
     return LabelledChats(
         chat_ids=[str(i) for i in range(len(rows))],
         texts=[""] * len(rows),
         labels=labels,
-        soft_labels=np.eye(len(CODES), dtype=np.float32)[labels],
+        soft_labels=np.eye(len(CHAT_13.codes), dtype=np.float32)[labels],
         agreed=np.ones(len(rows), dtype=np.bool_),
         rejected={},
         conversations=conversations,
@@ -61,7 +61,7 @@ def test_nothing_is_assumed_of_the_pieces_of_a_long_banned_chat_or_of_a_torn_saf
     """Most pieces of a banned chat are harmless."""
     chats = labelled([("M", [_LONG]), ("M", ["yes", "go on"]), ("M", [_REQUEST]), ("E", [_LONG]), ("E", [_LONG])])
     chats.soft_labels[4] = 0
-    chats.soft_labels[4, [CODES.index("E"), CODES.index("M")]] = 0.6, 0.4
+    chats.soft_labels[4, [CHAT_13.codes.index("E"), CHAT_13.codes.index("M")]] = 0.6, 0.4
     np.testing.assert_array_equal(piece_chances(chats, 0.3) > 0, [False, False, True, True, False])
 
 
@@ -72,7 +72,7 @@ def test_banned_and_safe_chats_give_pieces_at_the_same_rate_though_fewer_banned_
     chances = piece_chances(chats, 0.1)
     by_side = Counter[str]()
     for label, value in zip(chats.labels, chances, strict=True):
-        by_side[CODES[label]] += value
+        by_side[CHAT_13.codes[label]] += value
     assert by_side["E"] == pytest.approx(40)
     assert by_side["M"] == pytest.approx(40)
 

@@ -10,7 +10,7 @@ import pytest
 
 from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing, render
-from schemas import CODES, Role, Turn
+from schemas import CHAT_13, Role, Turn
 from training_pipeline.augment.identities import IDENTITIES, with_identity
 from training_pipeline.augment.mixtures import mixed, paste_of
 from training_pipeline.augment.rows import augmented_rows
@@ -117,7 +117,7 @@ def test_banned_and_safe_chats_are_changed_alike(
     ratio: str, chats: LabelledChats, tokenizer: ConversationTokenizer
 ) -> None:
     """A chat that looks pasted together must not look banned for it."""
-    found = Counter(CODES[chats.labels[i]] for i in changed(chats, tokenizer, TrainConfig(**{ratio: 0.3})))
+    found = Counter(CHAT_13.codes[chats.labels[i]] for i in changed(chats, tokenizer, TrainConfig(**{ratio: 0.3})))
     # 400 of each at 30 %: the standard deviation of the difference is 13.
     assert abs(found["E"] - found["M"]) < 60
     assert 80 < found["E"] < 160

@@ -16,7 +16,8 @@ from model.bundle.manifest import CALIBRATION_NAME, ExitSides
 from model.calibration import softmax
 from model.inference.session import OnnxSession
 from model.tokenization import TokenIds
-from schemas import DEFAULT_POLICY
+from schemas import CHAT_13, DEFAULT_POLICY
+from tests.training_pipeline.chat_13 import GROUPS
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.cascade.add_exits import AddExitsRequest, add_exits
 from training_pipeline.cascade.early_exit_fit import (
@@ -46,7 +47,7 @@ TINY = EarlyExitOptions(after_layers=(1,), confidence=0.0, margin=0.5)
 def model(tiny_encoder: Path) -> bytes:
     """Return a random INT8 classifier of two layers."""
     torch.manual_seed(2)
-    network = EncoderClassifier.from_pretrained(tiny_encoder)
+    network = EncoderClassifier.from_pretrained(tiny_encoder, n_categories=13)
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     return build_graph(weights, read_encoder_shape(tiny_encoder), PerTokenProducts()).SerializeToString()
 
@@ -65,11 +66,11 @@ def _head(after_layer: int = 1, seed: int = 5) -> ExitHead:
 
 
 def _answers(model: bytes, rows: list[TokenIds], exits: EarlyExits) -> NDArray[np.float32]:
-    return OnnxSession(exits.inside(model), n_threads=1, pad_id=0).logits(rows)
+    return OnnxSession(exits.inside(model), n_threads=1, pad_id=0, n_categories=13).logits(rows)
 
 
 def _plain(model: bytes, rows: list[TokenIds]) -> NDArray[np.float32]:
-    return OnnxSession(model, n_threads=1, pad_id=0).logits(rows)
+    return OnnxSession(model, n_threads=1, pad_id=0, n_categories=13).logits(rows)
 
 
 def _means(model: bytes, rows: list[TokenIds]) -> NDArray[np.float32]:
@@ -83,7 +84,7 @@ def test_rows_that_are_sure_get_the_answer_of_the_exit_and_the_others_that_of_th
     """The same rows side by side in one batch: who leaves changes nothing for who stays."""
     head = _head()
     confidence = float(np.median(softmax(head.logits(_means(model, rows))).max(axis=1)))
-    exits = EarlyExits([head], ExitRule(confidence, ANY_SIDE))
+    exits = EarlyExits([head], ExitRule(confidence, ANY_SIDE, CHAT_13.codes))
     leaves = exits.left_after([_means(model, rows)]) == 1
     assert 0 < leaves.sum() < len(rows)
     found = _answers(model, rows, exits)
@@ -93,7 +94,7 @@ def test_rows_that_are_sure_get_the_answer_of_the_exit_and_the_others_that_of_th
 
 def test_a_row_answers_the_same_alone_as_in_a_batch(model: bytes, rows: list[TokenIds]) -> None:
     """A verdict is deterministic only if the batch it happened to be in does not matter."""
-    exits = EarlyExits([_head()], ExitRule(0.7, ANY_SIDE))
+    exits = EarlyExits([_head()], ExitRule(0.7, ANY_SIDE, CHAT_13.codes))
     alone = np.concatenate([_answers(model, [row], exits) for row in rows])
     np.testing.assert_allclose(_answers(model, rows, exits), alone, atol=1e-4)
 
@@ -104,7 +105,7 @@ def test_a_batch_that_leaves_or_stays_as_a_whole_is_answered(
 ) -> None:
     """ONNX Runtime's integer products fail on a batch without rows."""
     head = _head()
-    found = _answers(model, rows, EarlyExits([head], ExitRule(confidence, ANY_SIDE)))
+    found = _answers(model, rows, EarlyExits([head], ExitRule(confidence, ANY_SIDE, CHAT_13.codes)))
     expected = head.logits(_means(model, rows)) if leave else _plain(model, rows)
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
@@ -115,7 +116,7 @@ def test_a_row_that_is_unsure_of_its_side_stays_however_confident(model: bytes, 
         1, np.zeros((WIDTH, 1), np.float32), np.zeros(1, np.float32), np.zeros((1, 13), np.float32), _even()
     )
     narrow = ExitSides(codes=["D", "J", "M"], margin=0.05)
-    found = _answers(model, rows, EarlyExits([head], ExitRule(0.4, narrow)))
+    found = _answers(model, rows, EarlyExits([head], ExitRule(0.4, narrow, CHAT_13.codes)))
     np.testing.assert_allclose(found, _plain(model, rows), atol=1e-5)
 
 
@@ -133,7 +134,7 @@ def test_several_exits_let_each_row_leave_at_the_first_that_is_sure(tmp_path: Pa
 
     sizes = {"hidden_size": WIDTH, "num_attention_heads": 4, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=500, num_hidden_layers=4, initializer_range=0.3, **sizes)).save_pretrained(tmp_path)
-    network = EncoderClassifier.from_pretrained(tmp_path)
+    network = EncoderClassifier.from_pretrained(tmp_path, n_categories=13)
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     deep = build_graph(weights, read_encoder_shape(tmp_path), PerTokenProducts()).SerializeToString()
     assert layers_of(deep) == 4
@@ -141,7 +142,7 @@ def test_several_exits_let_each_row_leave_at_the_first_that_is_sure(tmp_path: Pa
     rows = [rng.integers(0, 500, size=n) for n in [3, 9, 20, 40] * 40]
     means, logits = LayerMeans(deep, [1, 2, 3], pad_id=0, n_threads=1)(rows)
     heads = [_sure_of_half(layer, mean) for layer, mean in zip((1, 2, 3), means, strict=True)]
-    exits = EarlyExits(heads, ExitRule(0.8, ANY_SIDE))
+    exits = EarlyExits(heads, ExitRule(0.8, ANY_SIDE, CHAT_13.codes))
     onnx.checker.check_model(onnx.load_from_string(exits.inside(deep)))
     layers = exits.left_after(means)
     assert set(layers) == {0, 1, 2, 3}
@@ -162,7 +163,7 @@ def _sure_of_half(after_layer: int, means: NDArray[np.float32]) -> ExitHead:
 
 def test_exits_that_the_graph_has_no_place_for_are_refused(model: bytes) -> None:
     """A layer that is not there, or one named twice."""
-    graph, rule = onnx.load_from_string(model), ExitRule(0.8, ANY_SIDE)
+    graph, rule = onnx.load_from_string(model), ExitRule(0.8, ANY_SIDE, CHAT_13.codes)
     with pytest.raises(ValueError, match="no layer6"):
         with_exits(graph, [_head(7)], rule)
     with pytest.raises(ValueError, match="each layer once, in order"):
@@ -180,7 +181,7 @@ def test_fitted_exits_say_what_the_model_says_and_the_same_fit_gives_the_same_ex
     def fitted() -> EarlyExits:
         options = EarlyExitOptions(after_layers=(1, 2, 9))
         exits = fit_early_exits(
-            model, rows * 8, (rows, labels), options, temperature=1.5, seed=1, pad_id=0, n_threads=1
+            model, rows * 8, (rows, labels), options, groups=GROUPS, temperature=1.5, seed=1, pad_id=0, n_threads=1
         )
         assert exits is not None
         return exits
@@ -196,7 +197,10 @@ def test_an_encoder_of_one_layer_gets_none(model: bytes, rows: list[TokenIds]) -
     """Behind the last layer there is nothing to save."""
     scaling = (rows, np.zeros(len(rows), dtype=np.int64))
     options = EarlyExitOptions(after_layers=(2, 3))
-    assert fit_early_exits(model, rows, scaling, options, temperature=1.0, seed=1, pad_id=0, n_threads=1) is None
+    assert (
+        fit_early_exits(model, rows, scaling, options, groups=GROUPS, temperature=1.0, seed=1, pad_id=0, n_threads=1)
+        is None
+    )
 
 
 @pytest.fixture

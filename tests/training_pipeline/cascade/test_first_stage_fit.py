@@ -9,7 +9,8 @@ from safetensors.numpy import load_file
 
 from model.calibration import FloatArray, softmax
 from model.tokenization import ConversationTokenizer
-from schemas import CODES
+from schemas import CHAT_13
+from tests.training_pipeline.chat_13 import GROUPS
 from training_pipeline.bundle.calibrate import FirstAnswers, calibrate
 from training_pipeline.cascade.averaging_network_fit import fit_network, mean_vectors, token_vectors
 from training_pipeline.cascade.first_stage_fit import FirstStageOptions, exit_confidence, fit_first_stage, fit_members
@@ -51,7 +52,7 @@ def test_it_learns_more_than_chance_and_calibrates_itself(
     chats = read_labelled_chats([SAMPLE_PATH], TrainConfig().windowing, frozenset())
     order = np.random.default_rng(3).permutation(len(chats))
     fitted, fresh = chats.take(order[:1160]), chats.take(order[1160:])
-    stage = fit_first_stage(fitted, tokenizer, TrainConfig(), OPTIONS, vectors=vectors)
+    stage = fit_first_stage(fitted, tokenizer, TrainConfig(), OPTIONS, GROUPS, vectors=vectors)
     probabilities = softmax(stage.logits(fresh.encode(tokenizer)))
     accuracy = (probabilities.argmax(axis=1) == fresh.labels).mean()
     assert accuracy > 0.5
@@ -61,7 +62,7 @@ def test_it_learns_more_than_chance_and_calibrates_itself(
 def test_the_same_chats_give_the_same_bytes(tokenizer: ConversationTokenizer, vectors: FloatArray) -> None:
     """A digest that nobody can reproduce names nothing."""
     chats = read_labelled_chats([SAMPLE_PATH], TrainConfig().windowing, frozenset()).take(np.arange(150))
-    one, other = (fit_first_stage(chats, tokenizer, TrainConfig(), OPTIONS, vectors=vectors) for _ in range(2))
+    one, other = (fit_first_stage(chats, tokenizer, TrainConfig(), OPTIONS, GROUPS, vectors=vectors) for _ in range(2))
     assert one.to_bytes() == other.to_bytes()
     assert one.fields == other.fields
     assert one.network is not None
@@ -73,7 +74,7 @@ def test_it_learns_what_the_run_changes(tokenizer: ConversationTokenizer, vector
     """Without mixtures it is confident of what safe text drowns, and the transformer is never asked."""
     chats = read_labelled_chats([SAMPLE_PATH], TrainConfig().windowing, frozenset()).take(np.arange(150))
     tables = [
-        fit_first_stage(chats, tokenizer, TrainConfig(mixture_ratio=ratio), OPTIONS, vectors=vectors).table
+        fit_first_stage(chats, tokenizer, TrainConfig(mixture_ratio=ratio), OPTIONS, GROUPS, vectors=vectors).table
         for ratio in (0.0, 0.3)
     ]
     assert (tables[0] != tables[1]).any()
@@ -83,7 +84,7 @@ def test_how_many_threads_torch_has_does_not_change_the_network(vectors: FloatAr
     """Nor is torch left with another number, or another random state, than it had."""
     rng = np.random.default_rng(1)
     means = mean_vectors([rng.integers(0, 30_000, size=9) for _ in range(300)], vectors)
-    targets = np.eye(len(CODES), dtype=np.float32)[rng.integers(0, 13, size=300)]
+    targets = np.eye(len(CHAT_13.codes), dtype=np.float32)[rng.integers(0, 13, size=300)]
     before, state, found = torch.get_num_threads(), torch.random.get_rng_state(), []
     try:
         for n_threads in (1, 2):
@@ -101,7 +102,7 @@ def test_the_table_of_a_network_answers_as_the_network_that_was_fitted(vectors: 
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 2, size=400)
     rows = [rng.integers(2_000 + 10_000 * label, 12_000 + 10_000 * label, size=30) for label in labels]
-    targets = np.eye(len(CODES), dtype=np.float32)[labels]
+    targets = np.eye(len(CHAT_13.codes), dtype=np.float32)[labels]
     network = fit_network(mean_vectors(rows, vectors), targets, vectors, seed=3, options=NetworkOptions(n_epochs=8))
     assert (network.logits(rows).argmax(axis=1) == labels).mean() > 0.95
     assert network.vectors.shape == (len(vectors), NetworkOptions().n_dimensions)
@@ -133,9 +134,9 @@ def test_a_member_that_knows_nothing_gets_no_weight() -> None:
 def _answers(n_chats: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw probabilities and labels that they are true of."""
     rng = np.random.default_rng(seed)
-    probabilities = softmax(rng.normal(scale=3.0, size=(n_chats, len(CODES))).astype(np.float32))
+    probabilities = softmax(rng.normal(scale=3.0, size=(n_chats, len(CHAT_13.codes))).astype(np.float32))
     labels = (rng.random((n_chats, 1)) > probabilities.astype(np.float64).cumsum(axis=1)).sum(axis=1)
-    return probabilities, np.minimum(labels, len(CODES) - 1)
+    return probabilities, np.minimum(labels, len(CHAT_13.codes) - 1)
 
 
 @pytest.mark.parametrize("precision", [0.8, 0.9, 0.95])
@@ -151,7 +152,7 @@ def test_answers_from_the_confidence_up_are_as_often_right_as_asked_for(precisio
 def test_no_chat_leaves_early_where_the_precision_is_out_of_reach() -> None:
     """Answers by chance never earn a way out."""
     probabilities, labels = _answers(2_000, seed=4)
-    assert exit_confidence(probabilities, (labels + 1) % len(CODES), 0.95) is None
+    assert exit_confidence(probabilities, (labels + 1) % len(CHAT_13.codes), 0.95) is None
 
 
 def test_few_right_answers_at_the_top_do_not_open_the_way_out() -> None:
@@ -164,9 +165,12 @@ def test_few_right_answers_at_the_top_do_not_open_the_way_out() -> None:
 def test_what_stands_in_calibration_json_is_what_both_stages_answer_together() -> None:
     """A guarantee over other scores than the served ones would be void."""
     rng = np.random.default_rng(6)
-    logits, labels = rng.normal(scale=3.0, size=(400, len(CODES))).astype(np.float32), rng.integers(0, 13, size=400)
+    logits, labels = (
+        rng.normal(scale=3.0, size=(400, len(CHAT_13.codes))).astype(np.float32),
+        rng.integers(0, 13, size=400),
+    )
     first = FirstAnswers(rng.normal(scale=3.0, size=logits.shape).astype(np.float32), rng.random(400) < 0.5)
-    calibration = calibrate(logits, labels, temperature_ratio=0.3, seed=7, first=first)
+    calibration = calibrate(logits, labels, GROUPS, temperature_ratio=0.3, seed=7, first=first)
     blended = calibration.scaling.probabilities(logits + np.float32(calibration.blend_weight or 0) * first.logits)
     served = np.where(first.are_final[:, None], softmax(first.logits), blended)
     distance = np.abs(calibration.probabilities[:, None] - served).max(axis=2).min(axis=1)
@@ -180,4 +184,4 @@ def test_a_first_stage_that_knows_nothing_is_not_blended_in() -> None:
     logits = np.log(probabilities + 1e-9).astype(np.float32)
     noise = np.random.default_rng(9).normal(scale=3.0, size=logits.shape).astype(np.float32)
     first = FirstAnswers(noise, np.zeros(3_000, dtype=np.bool_))
-    assert calibrate(logits, labels, temperature_ratio=0.5, seed=1, first=first).blend_weight == 0.0
+    assert calibrate(logits, labels, GROUPS, temperature_ratio=0.5, seed=1, first=first).blend_weight == 0.0

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from model.tokenization import ConversationTokenizer
 from model.windowing import Windowing, render
-from schemas import CODES, ChatEvent, CodecLimits, RecordRejected, conversation_turns, decode_chat_event
+from schemas import CHAT_13, ChatEvent, CodecLimits, RecordRejected, conversation_turns, decode_chat_event
 from training_pipeline.chats.data_record import read_recorded_chats, record_data
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import calibration_split
 from training_pipeline.encoder.files import default_encoder_path
+from training_pipeline.train.config import TrainConfig
 
 WriteChats = Callable[[list[dict[str, Any]]], Path]
 
@@ -82,7 +83,7 @@ def test_chats_that_serving_would_reject_are_counted_and_left_out(write_chats: W
 def test_soft_labels_sum_to_one(write_chats: WriteChats) -> None:
     """Annotators' weights come in any scale; the loss expects a distribution."""
     chats = read_labelled_chats([write_chats([_chat(soft_label={"A": 3, "E": 1})])], Windowing(), frozenset())
-    assert chats.soft_labels[0, [CODES.index("A"), CODES.index("E")]].tolist() == [0.75, 0.25]
+    assert chats.soft_labels[0, [CHAT_13.codes.index("A"), CHAT_13.codes.index("E")]].tolist() == [0.75, 0.25]
 
 
 _TEXTS = st.text(st.characters(codec="utf-8"), max_size=900)
@@ -140,7 +141,7 @@ def test_files_that_the_run_was_not_trained_on_are_refused(write_chats: WriteCha
     path = write_chats([_chat()])
     record = record_data([path], read_labelled_chats([path], Windowing(), frozenset()), frozenset())
     (tmp_path / "data.json").write_bytes(orjson.dumps(record.model_dump(mode="json")))
-    assert len(read_recorded_chats(tmp_path, [path], Windowing())[1]) == 1
+    assert len(read_recorded_chats(tmp_path, [path], TrainConfig())[1]) == 1
     write_chats([_chat("another")])
     with pytest.raises(ValueError, match="in the same order"):
-        read_recorded_chats(tmp_path, [path], Windowing())
+        read_recorded_chats(tmp_path, [path], TrainConfig())

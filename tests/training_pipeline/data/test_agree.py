@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from model.windowing import Windowing
-from schemas import CODES
+from schemas import CHAT_13
 from tests.training_pipeline.data.chat_files import Chat, chat, read_lines, write_lines
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.data.agree import AgreeOptions, ConsensusMethod, Keep, agree
@@ -92,8 +92,8 @@ def test_training_reads_what_the_stage_writes(tmp_path: Path) -> None:
     chats = [voted("a", "first", x="E2A", y="E"), voted("b", "second", x="J", y="J")]
     run(tmp_path, chats)
     found = read_labelled_chats([tmp_path / "labelled.jsonl"], Windowing(), frozenset())
-    assert [CODES[i] for i in found.labels] == ["E", "J"]
-    assert found.soft_labels[0][[CODES.index("E"), CODES.index("A")]] == pytest.approx([0.9, 0.1])
+    assert [CHAT_13.codes[i] for i in found.labels] == ["E", "J"]
+    assert found.soft_labels[0][[CHAT_13.codes.index("E"), CHAT_13.codes.index("A")]] == pytest.approx([0.9, 0.1])
     assert found.agreed.all()
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss_kappa
 
-from schemas import CODES
+from schemas import CHAT_13
 from training_pipeline.data.agreement import agreement_report, fleiss_kappa, top_confusions
 
 # Fleiss (1971), as reproduced in the literature: 10 subjects, 14 raters, 5 categories, kappa 0.210.
@@ -69,7 +69,7 @@ def test_pairs_are_those_of_scikit_learn_and_abstentions_are_left_out(votes: np.
 
 def test_the_category_table_and_the_confusions_by_hand() -> None:
     """Three chats of two annotators: E-E, E-J, and one abstention."""
-    e, j = CODES.index("E"), CODES.index("J")
+    e, j = CHAT_13.codes.index("E"), CHAT_13.codes.index("J")
     report = agreement_report(np.array([[e, e], [e, j], [e, -1]]), ["x", "y"])
     # Three votes for E have a fellow vote; two of the fellows say E.
     assert report["categories"]["E"] == {

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas import CODES
+from schemas import CHAT_13
 from tests.training_pipeline.data.chat_files import Chat, chat, read_lines, rejects_of, write_lines
 from training_pipeline.data.errors import DataError
 from training_pipeline.data.grouped_split import folds_of, split
@@ -23,7 +23,7 @@ def families(n_families: int, seed: int = 1) -> list[Chat]:
     chats = []
     for family in range(n_families):
         words = [f"w{rng.randrange(5_000)}" for _ in range(40)]
-        category = CODES[family % len(CODES)]
+        category = CHAT_13.codes[family % len(CHAT_13.codes)]
         for i in range(rng.choice([1, 1, 1, 2, 4])):
             words[rng.randrange(40)] = f"v{family}"
             chats.append(chat(f"chat-{family}-{i}", " ".join(words), category=category, family=family))
@@ -58,7 +58,7 @@ def test_every_chat_is_in_one_split_and_every_category_keeps_its_share(tmp_path:
     for name, ratio in RATIOS.items():
         assert len(rows[name]) == pytest.approx(ratio * len(chats), rel=0.15)
         counts = Counter(row["category"] for row in rows[name])
-        for code in CODES:
+        for code in CHAT_13.codes:
             assert counts[code] == pytest.approx(ratio * total[code], abs=6)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import CODES
+from schemas import CHAT_13
 from training_pipeline.data.label_answer import (
     AlternativeToken,
     AnswerToken,
@@ -63,7 +63,7 @@ def test_no_text_at_all_becomes_anything_but_the_closed_set(text: str) -> None:
         label = parse_answer(text)
     except NotALabel:
         return
-    assert label.category in CODES
+    assert label.category in CHAT_13.codes
 
 
 @pytest.mark.parametrize("text", [GOOD, f"```json\n{GOOD}\n```", f"\n {GOOD}\n"])

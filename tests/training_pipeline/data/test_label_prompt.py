@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import CATEGORY_NAMES, Role, Turn
+from schemas import CHAT_13, Role, Turn
 from training_pipeline.data.injection import speaks_to_labeller
 from training_pipeline.data.label_prompt import quote_chat, rules
 
@@ -59,7 +59,7 @@ def test_the_quoted_text_is_bounded_and_keeps_head_and_tail() -> None:
 def test_the_rules_name_every_category_and_every_tie() -> None:
     """A category that the prompt does not describe is one that no model will find."""
     text = rules()
-    assert all(f"\n{code} {name}: " in text for code, name in CATEGORY_NAMES.items())
+    assert all(f"\n{code} {name}: " in text for code, name in CHAT_13.names.items())
     assert all(f"\n{n}. " in text for n in range(1, 11))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import CODES, Turn
+from schemas import CHAT_13, Turn
 
 
 @dataclass
@@ -23,6 +23,6 @@ class CountingTeacher:
         if sum(self.asked) >= self.dies_after:
             raise KeyboardInterrupt
         self.asked.append(len(conversations))
-        sharp = np.array([len(turns[-1].text) % len(CODES) for turns in conversations])
-        answers: NDArray[np.float32] = (0.87 * np.eye(len(CODES)) + 0.01)[sharp].astype(np.float32)
+        sharp = np.array([len(turns[-1].text) % len(CHAT_13.codes) for turns in conversations])
+        answers: NDArray[np.float32] = (0.87 * np.eye(len(CHAT_13.codes)) + 0.01)[sharp].astype(np.float32)
         return answers

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from model import load_bundle
 from model.windowing import Windowing
+from schemas import CHAT_13
 from tests.training_pipeline.distil.teachers import CountingTeacher
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.chats.split import split_chats
@@ -29,7 +30,7 @@ def test_soft_labels_are_added_to_annotated_and_bare_chats_and_rejects_are_named
 ) -> None:
     """No chat is dropped silently, and what annotators said is kept beside what teachers say."""
     report = write_soft_labels(
-        [labelled_files[0], unlabelled], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()])
+        [labelled_files[0], unlabelled], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]), taxonomy=CHAT_13
     )
     rows = _rows(tmp_path / "soft.jsonl")
     assert [row["labelled"] for row in rows] == [True] * 200 + [False] * 40
@@ -48,24 +49,26 @@ def test_an_interrupted_stage_asks_no_teacher_twice(
     """Teachers are large and slow; the result is that of an uninterrupted stage."""
     monkeypatch.setattr(soft_labels, "_CHUNK_CHATS", 30)
     paths = [labelled_files[0], unlabelled]
-    write_soft_labels(paths, tmp_path / "whole.jsonl", TeacherAnswers([CountingTeacher()]))
+    write_soft_labels(paths, tmp_path / "whole.jsonl", TeacherAnswers([CountingTeacher()]), taxonomy=CHAT_13)
     first, second = CountingTeacher(dies_after=150), CountingTeacher()
     with pytest.raises(KeyboardInterrupt):
-        write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([first]))
-    write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([second]))
+        write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([first]), taxonomy=CHAT_13)
+    write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([second]), taxonomy=CHAT_13)
     assert sum(first.asked) + sum(second.asked) == 240
     for name in ("jsonl", "rejects.jsonl"):
         assert (tmp_path / f"resumed.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
     third = CountingTeacher()
-    write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([third]))
+    write_soft_labels(paths, tmp_path / "resumed.jsonl", TeacherAnswers([third]), taxonomy=CHAT_13)
     assert third.asked == []
 
 
 def test_other_teachers_answer_anew(labelled_files: tuple[Path, Path], tmp_path: Path) -> None:
     """Answers of a teacher that has since been trained again would pass for the new one's."""
-    write_soft_labels([labelled_files[1]], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]))
+    write_soft_labels(
+        [labelled_files[1]], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]), taxonomy=CHAT_13
+    )
     other = CountingTeacher(digest="sha256:other")
-    write_soft_labels([labelled_files[1]], tmp_path / "soft.jsonl", TeacherAnswers([other]))
+    write_soft_labels([labelled_files[1]], tmp_path / "soft.jsonl", TeacherAnswers([other]), taxonomy=CHAT_13)
     assert sum(other.asked) == 40
 
 
@@ -73,7 +76,9 @@ def test_targets_mix_teachers_and_annotators_and_bare_chats_follow_the_teachers_
     labelled_files: tuple[Path, Path], unlabelled: Path, tmp_path: Path
 ) -> None:
     """Against the definition, for a softened teacher of 0.88 and 0.01."""
-    write_soft_labels([labelled_files[0], unlabelled], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]))
+    write_soft_labels(
+        [labelled_files[0], unlabelled], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]), taxonomy=CHAT_13
+    )
     mixing, config = Mixing(temperature=2.0, hard_ratio=0.25), TrainConfig()
     counts = write_student_chats(tmp_path / "soft.jsonl", tmp_path / "out.jsonl", mixing, config, unseen=None)
     roots = np.sqrt([0.88] + [0.01] * 12)
@@ -93,7 +98,9 @@ def test_chats_that_a_teacher_has_learned_from_do_not_carry_the_students_guarant
     labelled_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Unless that is asked for, and then it is said in the record."""
-    write_soft_labels([labelled_files[0]], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]))
+    write_soft_labels(
+        [labelled_files[0]], tmp_path / "soft.jsonl", TeacherAnswers([CountingTeacher()]), taxonomy=CHAT_13
+    )
     ids = [row["chat_id"] for row in _rows(labelled_files[0])]
     paths = tmp_path / "soft.jsonl", tmp_path / "out.jsonl"
     known = write_student_chats(*paths, Mixing(), TrainConfig(), unseen=frozenset(ids[:15]))
@@ -109,7 +116,7 @@ def test_a_run_teaches_with_its_calibrated_probabilities_and_knows_what_it_held_
     tiny_run: Path, labelled_files: tuple[Path, Path]
 ) -> None:
     """Its held-out chats are those of its own split."""
-    teacher = load_teacher(tiny_run, [labelled_files[0]], n_threads=1)
+    teacher = load_teacher(tiny_run, [labelled_files[0]], CHAT_13, n_threads=1)
     chats = read_labelled_chats([labelled_files[0]], Windowing(), frozenset())
     _, held_out = split_chats(chats, read_config(tiny_run))
     assert teacher.unseen == frozenset(chats.take(held_out).chat_ids)
@@ -118,7 +125,7 @@ def test_a_run_teaches_with_its_calibrated_probabilities_and_knows_what_it_held_
     assert unseen_by_all([teacher, CountingTeacher()]) == teacher.unseen
     assert unseen_by_all([CountingTeacher()]) is None
     with pytest.raises(ValueError, match="training run"):
-        load_teacher(tiny_run, [labelled_files[1]], n_threads=1)
+        load_teacher(tiny_run, [labelled_files[1]], CHAT_13, n_threads=1)
 
 
 def test_a_linear_stage_answers_out_of_fold_for_chats_it_was_fitted_on(
@@ -126,7 +133,7 @@ def test_a_linear_stage_answers_out_of_fold_for_chats_it_was_fitted_on(
 ) -> None:
     """Its own labels would come back as its answers otherwise."""
     train_linear([labelled_files[0]], tmp_path, LinearOptions(solver="sgd", n_folds=3), windowing=Windowing())
-    teacher = load_teacher(tmp_path, [labelled_files[0]], n_threads=1)
+    teacher = load_teacher(tmp_path, [labelled_files[0]], CHAT_13, n_threads=1)
     chats = read_labelled_chats([labelled_files[0]], Windowing(), frozenset())
     expected = np.stack(list(read_out_of_fold(tmp_path).values()))
     np.testing.assert_allclose(teacher.probabilities(chats.conversations), expected, atol=1e-4)
@@ -135,7 +142,7 @@ def test_a_linear_stage_answers_out_of_fold_for_chats_it_was_fitted_on(
 def test_a_folder_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
     """With the three kinds that there are."""
     with pytest.raises(ValueError, match="bundle"):
-        load_teacher(tmp_path, [], n_threads=1)
+        load_teacher(tmp_path, [], CHAT_13, n_threads=1)
 
 
 def test_a_smaller_student_is_distilled_exported_served_and_compared_with_its_teacher(

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from schemas import CODES
+from schemas import CHAT_13
 from tests.training_pipeline.distil.teachers import CountingTeacher
 from training_pipeline.command_line import app
 from training_pipeline.distil.distil import DistilRequest, distil
@@ -30,7 +30,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 def answered(labelled_files: tuple[Path, Path], unlabelled: Path, tmp_path: Path) -> Path:
     """Return what a teacher said of 200 labelled and 40 bare chats."""
     out = tmp_path / "soft.jsonl"
-    write_soft_labels([labelled_files[0], unlabelled], out, TeacherAnswers([CountingTeacher()]))
+    write_soft_labels([labelled_files[0], unlabelled], out, TeacherAnswers([CountingTeacher()]), taxonomy=CHAT_13)
     return out
 
 
@@ -54,7 +54,7 @@ def test_a_table_holds_no_text_and_the_same_answers_are_the_same_bytes(
     assert again.read_bytes() == table.read_bytes()
     head, columns, *lines = gzip.decompress(table.read_bytes()).decode().splitlines()
     assert orjson.loads(head.removeprefix("# "))["n_rows"] == len(lines) == 240
-    assert columns == ",".join(["chat_id", "held_out", *CODES])
+    assert columns == ",".join(["chat_id", "held_out", *CHAT_13.codes])
     assert {line.partition(",")[0] for line in lines} == {row["chat_id"] for row in rows}
     assert all(sum(map(int, line.split(",")[2:])) == STEPS for line in lines)
 
@@ -72,7 +72,7 @@ def test_answers_come_back_within_half_a_percent(answered: Path, table: Path) ->
 @pytest.mark.parametrize("seed", range(20))
 def test_steps_sum_up_and_keep_the_order_of_the_probabilities(seed: int) -> None:
     """A category that was less probable never comes before one that was more so."""
-    found = np.random.default_rng(seed).dirichlet(np.full(len(CODES), 0.2))
+    found = np.random.default_rng(seed).dirichlet(np.full(len(CHAT_13.codes), 0.2))
     steps = in_steps(found)
     assert steps.sum() == STEPS
     assert (np.diff(steps[np.argsort(found)].astype(int)) >= 0).all()
@@ -97,7 +97,7 @@ def test_chats_without_a_row_keep_their_annotators_label_and_bare_ones_are_rejec
     out = tmp_path / "table.csv.gz"
     write_table(rows, out, _TEACHERS, TrainConfig(), unseen=frozenset(), held_out_known=True)
     paths = [labelled_files[0], unlabelled]
-    report = write_soft_labels(paths, tmp_path / "from-table.jsonl", read_table(out))
+    report = write_soft_labels(paths, tmp_path / "from-table.jsonl", read_table(out), taxonomy=CHAT_13)
     assert report.n_rejected_by_reason["no_soft_label"] == 1
     assert report.options["teachers"] == [read_table(out).digest]
     mixing = Mixing(temperature=3.0, hard_ratio=0.2)
@@ -108,7 +108,7 @@ def test_chats_without_a_row_keep_their_annotators_label_and_bare_ones_are_rejec
     original, student = _rows(labelled_files[0]), _rows(tmp_path / "student.jsonl")
     for row, before in zip(student[:20], original, strict=False):
         weights = before.get("soft_label") or {before["category"]: 1.0}
-        expected = {code: weights.get(code, 0.0) / sum(weights.values()) for code in CODES}
+        expected = {code: weights.get(code, 0.0) / sum(weights.values()) for code in CHAT_13.codes}
         assert row["soft_label"] == pytest.approx(expected, abs=1e-5)
 
 
@@ -161,7 +161,7 @@ def test_a_student_is_distilled_from_a_table_where_its_teachers_are_not(
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
     head = orjson.loads(result.output.splitlines()[-1])
-    teacher = load_teacher(tiny_run, [labelled_files[0]], n_threads=1)
+    teacher = load_teacher(tiny_run, [labelled_files[0]], CHAT_13, n_threads=1)
     assert read_table(table).held_out == teacher.unseen
     options = ["distil", "--soft-labels", str(table), "--start", str(tiny_encoder), "--data", training, "--dev", dev]
     options += ["--set", f"split_seed={head['split_seed']}", "--set", f"calibration_ratio={head['calibration_ratio']}"]

@@ -86,7 +86,7 @@ def test_a_student_with_all_layers_and_a_smaller_vocabulary_answers_as_its_teach
     networks = []
     for folder in (encoder, tmp_path):
         torch.manual_seed(4)
-        networks.append(EncoderClassifier.from_pretrained(folder))
+        networks.append(EncoderClassifier.from_pretrained(folder, n_categories=13))
     found = predict_logits(networks[1], tokenizer.encode(TEXTS), tokenizer.pad_id)
     np.testing.assert_allclose(found, predict_logits(networks[0], TOKENIZER.encode(TEXTS), 0), atol=1e-5)
 

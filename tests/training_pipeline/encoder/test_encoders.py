@@ -28,12 +28,12 @@ def encoder(request: pytest.FixtureRequest) -> Path:
 def test_the_graph_computes_what_torch_computes_for_each_encoder_and_pooling(encoder: Path, pooling: str) -> None:
     """What is exported must be what was trained, or every figure of the run is of another model."""
     torch.manual_seed(2)
-    network = EncoderClassifier.from_pretrained(encoder, pooling=pooling)
+    network = EncoderClassifier.from_pretrained(encoder, n_categories=13, pooling=pooling)
     rng = np.random.default_rng(3)
     rows = [rng.integers(1000, 30000, size=n) for n in (2, 7, 30, 100)]
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     graph = build_graph(weights, read_encoder_shape(encoder, pooling=pooling), FloatProducts())
-    found = OnnxSession(graph.SerializeToString(), n_threads=1, pad_id=0).logits(rows)
+    found = OnnxSession(graph.SerializeToString(), n_threads=1, pad_id=0, n_categories=13).logits(rows)
     np.testing.assert_allclose(found, predict_logits(network, rows, pad_id=0), atol=1e-4)
 
 
@@ -51,7 +51,7 @@ def test_a_distilbert_with_first_token_pooling_becomes_a_bundle_without_naming_i
 
 def test_dropout_inside_the_encoder_is_set_whatever_the_encoder_calls_it(encoder: Path) -> None:
     """A rate that silently stays at the pretrained one makes two runs differ that should not."""
-    network = EncoderClassifier.from_pretrained(encoder, encoder_dropout=0.25)
+    network = EncoderClassifier.from_pretrained(encoder, n_categories=13, encoder_dropout=0.25)
     rates = {module.p for name, module in network.encoder.named_modules() if isinstance(module, torch.nn.Dropout)}
     assert rates == {0.25}
 

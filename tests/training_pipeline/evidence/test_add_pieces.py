@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from model import Classifier, load_bundle
 from model.bundle.manifest import CALIBRATION_NAME
 from model.bundle.thresholds import thresholds_for
+from model.calibration import policy_scores
 from model.evidence.pieces import PieceRule
-from model.evidence.rule import policy_scores
-from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Role, Turn
+from schemas import CHAT_13, DEFAULT_POLICY, Role, Turn
+from tests.training_pipeline.chat_13 import BANNED_COLUMNS
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.cascade.add_exits import AddExitsRequest, add_exits
 from training_pipeline.chats.held_out import FITTING_RATIO
@@ -67,7 +68,7 @@ def test_the_bundle_says_how_it_reads_and_carries_its_calibration(plain: Path, w
     np.testing.assert_allclose(after.calibration_probabilities, before.calibration_probabilities, atol=1e-4)
     assert (after.calibration_evidence >= after.calibration_probabilities - 1e-6).all()
     assert thresholds_for(after.risk_curves(DEFAULT_POLICY), DEFAULT_POLICY) == after.manifest.thresholds
-    scores = policy_scores(after.calibration_evidence, DEFAULT_BANNED)
+    scores = policy_scores(after.calibration_evidence, BANNED_COLUMNS)
     curves = after.risk_curves(DEFAULT_POLICY)
     assert sorted([*curves.banned_scores, *curves.safe_scores]) == sorted(scores)
     figures = after.manifest.metrics["evidence"]
@@ -179,4 +180,4 @@ def test_the_commands_write_and_verify(plain: Path, labelled_files: tuple[Path, 
     assert result.exit_code == 0, result.output
     assert orjson.loads(result.output.splitlines()[-1])["digest"] == load_bundle(out).digest
     evidence = orjson.loads((out / "calibration.json").read_bytes())["evidence"]
-    assert len(evidence[0]) == len(CODES)
+    assert len(evidence[0]) == len(CHAT_13.codes)

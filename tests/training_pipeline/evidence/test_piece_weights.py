@@ -5,18 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas import CODES, DEFAULT_POLICY, Role, Turn
+from schemas import CHAT_13, Role, Turn
+from tests.training_pipeline.chat_13 import GROUPS
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.evidence.mixtures import CODE_BLOCK, MIXTURES, mixed, safe_pastes
 from training_pipeline.evidence.piece_weights import Answers, fit_piece_weights
 
-D, E, J, M = (CODES.index(code) for code in "DEJM")
+D, E, J, M = (CHAT_13.codes.index(code) for code in "DEJM")
 N = 400
 
 
 def rows(columns: dict[int, Any]) -> np.ndarray:
     """Return probabilities, float64 [N, 13]; what is left of each row is category E's."""
-    found = np.zeros((N, len(CODES)))
+    found = np.zeros((N, len(CHAT_13.codes)))
     for column, values in columns.items():
         found[:, column] = values
     found[:, E] += 1 - found.sum(axis=1)
@@ -29,8 +30,8 @@ def chats_of(texts: list[str], categories: str) -> LabelledChats:
     return LabelledChats(
         chat_ids=[str(i) for i in range(n)],
         texts=texts,
-        labels=np.array([CODES.index(code) for code in categories]),
-        soft_labels=np.zeros((n, len(CODES)), dtype=np.float32),
+        labels=np.array([CHAT_13.codes.index(code) for code in categories]),
+        soft_labels=np.zeros((n, len(CHAT_13.codes)), dtype=np.float32),
         agreed=np.ones(n, dtype=bool),
         rejected={},
         conversations=[[Turn(Role.USER, text), Turn(Role.ASSISTANT, "I see.")] for text in texts],
@@ -65,7 +66,7 @@ def hidden_answers(labels: np.ndarray) -> Answers:
 
 def test_a_weight_is_large_where_natural_chats_allow_it(labels: np.ndarray) -> None:
     """Nothing speaks against it, and mixtures speak for it."""
-    fitted = fit_piece_weights(natural_answers(labels, 0.0), hidden_answers(labels), DEFAULT_POLICY)
+    fitted = fit_piece_weights(natural_answers(labels, 0.0), hidden_answers(labels), GROUPS)
     assert fitted.weights[M] >= 0.3
     assert fitted.without.mixed_banned_below == 1.0
     assert fitted.with_pieces.mixed_banned_below == 0.0
@@ -75,7 +76,7 @@ def test_a_weight_is_large_where_natural_chats_allow_it(labels: np.ndarray) -> N
 def test_a_weight_never_costs_natural_chats(labels: np.ndarray) -> None:
     """Where a piece of every safe chat looks banned, its weight keeps it below the threshold."""
     natural = natural_answers(labels, 0.9)
-    fitted = fit_piece_weights(natural, hidden_answers(labels), DEFAULT_POLICY)
+    fitted = fit_piece_weights(natural, hidden_answers(labels), GROUPS)
     assert 0.9 * fitted.weights[M] < 0.53
     assert fitted.with_pieces.natural_banned_below <= fitted.without.natural_banned_below + 0.0125
 
@@ -83,9 +84,9 @@ def test_a_weight_never_costs_natural_chats(labels: np.ndarray) -> None:
 def test_given_weights_are_taken_as_they_are(labels: np.ndarray) -> None:
     """Whoever gives one knows why; the others are fitted round it."""
     fitted = fit_piece_weights(
-        natural_answers(labels, 0.9), hidden_answers(labels), DEFAULT_POLICY, {"M": 0.95, "D": 0.2, "F": 0.1}
+        natural_answers(labels, 0.9), hidden_answers(labels), GROUPS, {"M": 0.95, "D": 0.2, "F": 0.1}
     )
-    assert fitted.weights[[M, D, CODES.index("F")]].tolist() == [0.95, 0.2, 0.1]
+    assert fitted.weights[[M, D, CHAT_13.codes.index("F")]].tolist() == [0.95, 0.2, 0.1]
     assert fitted.weights[J] == 0.0
 
 
@@ -94,14 +95,14 @@ def test_chats_of_one_side_fit_nothing(labels: np.ndarray) -> None:
     natural = natural_answers(labels, 0.0)
     one_sided = Answers(np.full(N, M), natural.windows, natural.pieces)
     with pytest.raises(ValueError, match="all banned or all safe"):
-        fit_piece_weights(one_sided, hidden_answers(labels), DEFAULT_POLICY)
+        fit_piece_weights(one_sided, hidden_answers(labels), GROUPS)
 
 
 def test_every_other_category_has_the_largest_weight_that_finds_its_own_chats_as_well(labels: np.ndarray) -> None:
     """Other policies ban other categories, and sum their evidence."""
-    fitted = fit_piece_weights(natural_answers(labels, 0.0), hidden_answers(labels), DEFAULT_POLICY)
+    fitted = fit_piece_weights(natural_answers(labels, 0.0), hidden_answers(labels), GROUPS)
     assert fitted.weights[E] == 1.0
-    assert fitted.weights[CODES.index("B")] == 0.0
+    assert fitted.weights[CHAT_13.codes.index("B")] == 0.0
 
 
 def test_mixtures_are_the_same_for_the_same_seed_and_keep_the_chat() -> None:

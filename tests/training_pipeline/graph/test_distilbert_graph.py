@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def network(folder: Path) -> EncoderClassifier:
     """Return a random classifier over it."""
     torch.manual_seed(6)
-    return EncoderClassifier(DistilBertModel.from_pretrained(folder), hidden_size=32)
+    return EncoderClassifier(DistilBertModel.from_pretrained(folder), hidden_size=32, n_categories=13)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def rows() -> list[np.ndarray]:
 def _logits(network: EncoderClassifier, folder: Path, products: Products, rows: list[np.ndarray]) -> np.ndarray:
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     graph = build_graph(weights, read_encoder_shape(folder), products)
-    return OnnxSession(graph.SerializeToString(), n_threads=1, pad_id=0).logits(rows)
+    return OnnxSession(graph.SerializeToString(), n_threads=1, pad_id=0, n_categories=13).logits(rows)
 
 
 def test_the_float_graph_of_distilbert_computes_what_torch_computes(

@@ -21,7 +21,7 @@ from training_pipeline.train.train import predict_logits
 def network(tiny_encoder: Path) -> EncoderClassifier:
     """Return a random classifier."""
     torch.manual_seed(2)
-    return EncoderClassifier.from_pretrained(tiny_encoder)
+    return EncoderClassifier.from_pretrained(tiny_encoder, n_categories=13)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def rows() -> list[TokenIds]:
 def _session(network: EncoderClassifier, encoder: Path, products: Products) -> OnnxSession:
     weights: dict[str, FloatMatrix] = {name: value.numpy() for name, value in network.state_dict().items()}
     graph = build_graph(weights, read_encoder_shape(encoder), products)
-    return OnnxSession(graph.SerializeToString(), n_threads=1, pad_id=0)
+    return OnnxSession(graph.SerializeToString(), n_threads=1, pad_id=0, n_categories=13)
 
 
 def _alone(session: OnnxSession, rows: list[TokenIds]) -> NDArray[np.float32]:

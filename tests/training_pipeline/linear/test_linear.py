@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from typer.testing import CliRunner
 
 from model.windowing import Windowing
-from schemas import CODES
+from schemas import CHAT_13
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.command_line import app
 from training_pipeline.linear.linear_model import ANALYSERS, load_linear
@@ -78,7 +78,7 @@ def test_the_command_writes_the_stage_and_an_answer_out_of_fold_for_every_chat(
     figures = orjson.loads(result.output.splitlines()[-1])["out_of_fold"]
     rows = [orjson.loads(line) for line in (tmp_path / "out_of_fold.jsonl").read_bytes().splitlines()]
     assert [row["chat_id"] for row in rows] == chats.chat_ids
-    answers = np.array([[row["soft_label"][code] for code in CODES] for row in rows])
+    answers = np.array([[row["soft_label"][code] for code in CHAT_13.codes] for row in rows])
     accuracy = (answers.argmax(axis=1) == chats.labels).mean()
     assert accuracy == pytest.approx(figures["accuracy"], abs=1e-3)
     model, _ = load_linear(tmp_path)

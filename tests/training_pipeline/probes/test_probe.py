@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas import CODES, DEFAULT_BANNED
+from schemas import CHAT_13
 from training_pipeline.probes.probe import ProbeSet, read_probes
 
 
@@ -17,18 +17,18 @@ def test_the_probes_cover_what_they_promise(probes: ProbeSet) -> None:
     assert len(look_alikes) >= 200
     assert not any(probe.banned for probe in look_alikes)
     banned = Counter(probe.expected for probe in probes.kind("banned"))
-    assert banned.keys() == DEFAULT_BANNED
+    assert banned.keys() == CHAT_13.banned
     assert banned["M"] >= 40
     languages = Counter((probe.group, probe.banned) for probe in probes.kind("language"))
     assert {code for code, _ in languages} == {"es", "zh", "ar", "de", "hi", "ru", "fr", "pt"}
     assert set(languages.values()) == {6}
     assert len(languages) == 16
-    assert {template.expected for template in probes.templates} == set(CODES) - DEFAULT_BANNED
+    assert {template.expected for template in probes.templates} == set(CHAT_13.codes) - CHAT_13.banned
     assert len(probes.templates) >= 40
     sides = Counter(words.side for words in probes.words)
     assert min(sides.values()) >= 30
     for line in (*probes.probes, *probes.templates):
-        assert getattr(line, "banned", False) == (line.expected in DEFAULT_BANNED)
+        assert getattr(line, "banned", False) == (line.expected in CHAT_13.banned)
     for split in ("train", "measure"):
         half = probes.of(split)  # type: ignore[arg-type]
         assert {words.side for words in half.words} == {"identity", "neutral"}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from model.windowing import Windowing
-from schemas import CODES
+from schemas import CHAT_13
 from training_pipeline.augment.identities import IDENTITIES, NEUTRAL
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.command_line import app
@@ -20,7 +20,7 @@ def test_what_trains_and_what_measures_share_no_text_template_or_word(probes: Pr
     assert CliRunner().invoke(app, ["probe-rows", "--probes", str(DATA / "probes"), "--out", str(out)]).exit_code == 0
     rows = read_labelled_chats([out], Windowing(), frozenset())
     assert not rows.rejected
-    assert {CODES[label] for label in rows.labels} == set(CODES)
+    assert {CHAT_13.codes[label] for label in rows.labels} == set(CHAT_13.codes)
     measured = probes.of("measure")
     trained = {turns[-1].text for turns in rows.conversations}
     assert not trained & {probe.messages[-1].content for probe in measured.probes}

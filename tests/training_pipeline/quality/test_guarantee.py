@@ -8,8 +8,9 @@ from mapie.risk_control import MultiLabelClassificationController
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from model.calibration import FloatArray, RiskCurves
-from schemas import CODES, DEFAULT_BANNED, DEFAULT_POLICY, Policy
+from model.calibration import RiskCurves, ScoreArray, policy_scores
+from schemas import CHAT_13, DEFAULT_POLICY, Policy
+from tests.training_pipeline.chat_13 import BANNED_COLUMNS
 from training_pipeline.command_line import app
 from training_pipeline.quality.guarantee import (
     ErrorKind,
@@ -19,18 +20,22 @@ from training_pipeline.quality.guarantee import (
     expected_rate,
 )
 
-_A, _M = CODES.index("A"), CODES.index("M")
+_A, _M = CHAT_13.codes.index("A"), CHAT_13.codes.index("M")
 
 
-def _chats(banned: NDArray[np.float64], safe: NDArray[np.float64]) -> tuple[FloatArray, NDArray[np.int64]]:
+def _chats(banned: NDArray[np.float64], safe: NDArray[np.float64]) -> tuple[ScoreArray, NDArray[np.int64]]:
     """Return chats with these banned probabilities: the rest of the mass on one safe category."""
     scores = np.concatenate([banned, safe])
-    probabilities = np.zeros((len(scores), len(CODES)), dtype=np.float32)
+    probabilities = np.zeros((len(scores), len(CHAT_13.codes)), dtype=np.float64)
     probabilities[:, _M], probabilities[:, _A] = scores, 1 - scores
     return probabilities, np.array([_M] * len(banned) + [_A] * len(safe))
 
 
-def _drawn(n_banned: int, n_safe: int, seed: int) -> tuple[FloatArray, NDArray[np.int64]]:
+def _curves(evidence: ScoreArray, labels: NDArray[np.int64]) -> RiskCurves:
+    return RiskCurves.build(policy_scores(evidence, BANNED_COLUMNS), BANNED_COLUMNS[labels])
+
+
+def _drawn(n_banned: int, n_safe: int, seed: int) -> tuple[ScoreArray, NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     return _chats(rng.beta(5, 2, n_banned), rng.beta(2, 5, n_safe))
 
@@ -60,7 +65,7 @@ def test_the_number_of_errors_among_fresh_chats_is_beta_binomial() -> None:
 def test_repeated_splits_come_out_as_theory_says() -> None:
     """The mean over splits is the exact expectation, on both sides of the pair, and so are the quantiles."""
     probabilities, labels = _drawn(200, 400, seed=2)
-    for check in check_by_splits(probabilities, labels, DEFAULT_POLICY, n_splits=300):
+    for check in check_by_splits(probabilities, labels, DEFAULT_POLICY, CHAT_13.codes, n_splits=300):
         assert check.holds
         assert check.mean_rate == pytest.approx(check.expected_rate, abs=4 * check.standard_error + 1e-4)
         assert check.quantiles == pytest.approx(check.expected_quantiles, abs=0.025)
@@ -69,18 +74,18 @@ def test_repeated_splits_come_out_as_theory_says() -> None:
 def test_scores_that_tie_stay_on_the_safe_side() -> None:
     """Half of the banned chats have one and the same score: no threshold may let that many pass."""
     probabilities, labels = _chats(np.round(np.random.default_rng(3).beta(5, 2, 200), 1), np.full(100, 0.1))
-    banned, _ = check_by_splits(probabilities, labels, DEFAULT_POLICY, n_splits=100)
+    banned, _ = check_by_splits(probabilities, labels, DEFAULT_POLICY, CHAT_13.codes, n_splits=100)
     assert banned.mean_rate <= banned.expected_rate + 3 * banned.standard_error
 
 
 def test_curves_of_the_same_chats_hold_on_fresh_ones_and_curves_of_others_are_found_out() -> None:
     """Calibrated on easy chats, served on hard ones: the interval says so."""
     probabilities, labels = _drawn(300, 600, seed=4)
-    curves = RiskCurves.build(probabilities, labels, DEFAULT_BANNED)
-    fresh = check_bundle(curves, *_drawn(300, 600, seed=5), DEFAULT_POLICY)
+    curves = _curves(probabilities, labels)
+    fresh = check_bundle(curves, *_drawn(300, 600, seed=5), DEFAULT_POLICY, CHAT_13.codes)
     assert all(check.holds and check.low <= check.target for check in fresh)
     rng = np.random.default_rng(6)
-    harder = check_bundle(curves, *_chats(rng.beta(2, 4, 300), rng.beta(2, 5, 600)), DEFAULT_POLICY)
+    harder = check_bundle(curves, *_chats(rng.beta(2, 4, 300), rng.beta(2, 5, 600)), DEFAULT_POLICY, CHAT_13.codes)
     (banned,) = (check for check in harder if check.error is ErrorKind.BANNED_TO_SAFE)
     assert not banned.holds
     assert banned.low > banned.target
@@ -88,8 +93,8 @@ def test_curves_of_the_same_chats_hold_on_fresh_ones_and_curves_of_others_are_fo
 
 def test_few_fresh_chats_contradict_nothing() -> None:
     """One error of three is a third, and says next to nothing about a target of 5 %."""
-    curves = RiskCurves.build(*_drawn(300, 600, seed=7), DEFAULT_BANNED)
-    (check,) = check_bundle(curves, *_chats(np.array([0.01, 0.9, 0.9]), np.array([])), DEFAULT_POLICY)
+    curves = _curves(*_drawn(300, 600, seed=7))
+    (check,) = check_bundle(curves, *_chats(np.array([0.01, 0.9, 0.9]), np.array([])), DEFAULT_POLICY, CHAT_13.codes)
     assert (check.n_errors, check.n_fresh) == (1, 3)
     assert check.holds
 
@@ -126,4 +131,4 @@ def test_a_policy_whose_banned_set_has_too_few_chats_is_refused() -> None:
         name="one", version="1", banned=DEFAULT_POLICY.banned, max_banned_to_safe_rate=0.1, max_safe_to_banned_rate=0.1
     )
     with pytest.raises(ValueError, match="expected two of each side"):
-        check_by_splits(probabilities, labels, policy, n_splits=2)
+        check_by_splits(probabilities, labels, policy, CHAT_13.codes, n_splits=2)

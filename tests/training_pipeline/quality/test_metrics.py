@@ -4,9 +4,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score
 
 from model.calibration import softmax
-from schemas import CODES, DEFAULT_BANNED
+from schemas import CHAT_13
+from tests.training_pipeline.chat_13 import BANNED_COLUMNS
 from training_pipeline.quality.metrics import (
-    banned_columns,
     banned_to_safe_at,
     category_figures,
     expected_calibration_error,
@@ -17,13 +17,13 @@ from training_pipeline.quality.metrics import (
 @pytest.fixture(scope="module")
 def labels() -> NDArray[np.int64]:
     """Return random true categories."""
-    return np.random.default_rng(1).integers(0, len(CODES), 600)
+    return np.random.default_rng(1).integers(0, len(CHAT_13.codes), 600)
 
 
 @pytest.fixture(scope="module")
 def probabilities(labels: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return predictions that are right more often than not."""
-    logits = np.random.default_rng(2).normal(size=(len(labels), len(CODES)))
+    logits = np.random.default_rng(2).normal(size=(len(labels), len(CHAT_13.codes)))
     logits[np.arange(len(labels)), labels] += 1.5
     return softmax(logits.astype(np.float32))
 
@@ -31,10 +31,10 @@ def probabilities(labels: NDArray[np.int64]) -> NDArray[np.float32]:
 def test_figures_are_those_of_scikit_learn(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
     """Reported numbers must mean what everyone takes them to mean."""
     predicted = probabilities.argmax(axis=1)
-    found = safety_metrics(labels, predicted, DEFAULT_BANNED)
+    found = safety_metrics(labels, predicted, BANNED_COLUMNS)
     assert found.accuracy == accuracy_score(labels, predicted)
     assert found.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
-    mask = banned_columns(DEFAULT_BANNED)
+    mask = BANNED_COLUMNS
     ((_, safe_lost), (banned_passed, _)) = confusion_matrix(mask[labels], mask[predicted])
     assert found.banned_to_safe_rate == banned_passed / mask[labels].sum()
     assert found.safe_to_banned_rate == safe_lost / (~mask[labels]).sum()
@@ -46,8 +46,8 @@ def test_category_figures_are_those_of_scikit_learn(
 ) -> None:
     """A category with few chats hides in an average."""
     predicted = probabilities.argmax(axis=1)
-    expected = classification_report(labels, predicted, target_names=CODES, output_dict=True)
-    for code, row in category_figures(labels, predicted).items():
+    expected = classification_report(labels, predicted, target_names=CHAT_13.codes, output_dict=True)
+    for code, row in category_figures(labels, predicted, CHAT_13.codes).items():
         assert row["precision"] == pytest.approx(expected[code]["precision"], abs=1e-4)
         assert row["recall"] == pytest.approx(expected[code]["recall"], abs=1e-4)
         assert row["n_chats"] == expected[code]["support"]
@@ -57,9 +57,9 @@ def test_the_fixed_operating_point_loses_at_most_the_named_share_of_safe_chats(
     labels: NDArray[np.int64], probabilities: NDArray[np.float32]
 ) -> None:
     """banned->safe rates of two models compare only at the same safe->banned rate."""
-    mask = banned_columns(DEFAULT_BANNED)
+    mask = BANNED_COLUMNS
     scores, banned = probabilities[:, mask].sum(axis=1), mask[labels]
-    found = banned_to_safe_at(labels, probabilities, DEFAULT_BANNED, safe_to_banned_rate=0.05)
+    found = banned_to_safe_at(labels, probabilities, BANNED_COLUMNS, safe_to_banned_rate=0.05)
     thresholds = np.sort(scores[~banned])
     within = [t for t in thresholds if (scores[~banned] > t).mean() <= 0.05]
     assert found == pytest.approx((scores[banned] <= min(within)).mean())
@@ -67,7 +67,7 @@ def test_the_fixed_operating_point_loses_at_most_the_named_share_of_safe_chats(
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     """Two thirds right at a confidence of nine tenths is a gap of 0.9 - 2/3, whatever the other columns hold."""
-    probabilities = np.full((300, len(CODES)), 0.1 / 12, dtype=np.float32)
+    probabilities = np.full((300, len(CHAT_13.codes)), 0.1 / 12, dtype=np.float32)
     probabilities[:, 0] = 0.9
     labels = np.array([0, 0, 1] * 100)
     assert expected_calibration_error(labels, probabilities) == pytest.approx(0.9 - 2 / 3, abs=1e-6)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from model.calibration import softmax
-from schemas import CODES
+from schemas import CHAT_13
 from training_pipeline.quality.evaluate import Predictions
 from training_pipeline.quality.metrics import NO_ANSWER
 
@@ -16,9 +16,9 @@ SAMPLE_PATH = Path(__file__).parents[3] / "data" / "sample" / "chats.jsonl"
 
 def made_predictions(seed: int, *, n_chats: int = 300, skill: float = 1.5, n_missing: int = 0) -> Predictions:
     """Return predictions that are right more often than not; the same chats whatever the seed."""
-    labels = np.random.default_rng(1).integers(0, len(CODES), n_chats)
+    labels = np.random.default_rng(1).integers(0, len(CHAT_13.codes), n_chats)
     rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(n_chats, len(CODES)))
+    logits = rng.normal(size=(n_chats, len(CHAT_13.codes)))
     logits[np.arange(n_chats), labels] += skill
     probabilities = softmax(logits.astype(np.float32))
     predicted = probabilities.argmax(axis=1)

@@ -8,12 +8,13 @@ import pytest
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from model.windowing import Windowing
-from schemas import CODES, DEFAULT_BANNED, Role, Turn
+from schemas import CHAT_13, Role, Turn
+from tests.training_pipeline.chat_13 import BANNED_COLUMNS
 from tests.training_pipeline.report.conftest import made_predictions
 from training_pipeline.augment.evasion import KINDS
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.quality.evaluate import Predictions
-from training_pipeline.quality.metrics import banned_columns, banned_to_safe_at, expected_calibration_error
+from training_pipeline.quality.metrics import banned_to_safe_at, expected_calibration_error
 from training_pipeline.report import curves
 from training_pipeline.report.attacks import attacks
 from training_pipeline.report.slices import slice_names, slices
@@ -22,9 +23,9 @@ from training_pipeline.report.slices import slice_names, slices
 def test_areas_are_those_of_scikit_learn_and_the_curves_keep_their_ends() -> None:
     """Thinning is for drawing; the area is of the whole curve."""
     whole = made_predictions(2, n_chats=4_000, skill=0.8)
-    banned = banned_columns(DEFAULT_BANNED)
+    banned = BANNED_COLUMNS
     scores = whole.probabilities[:, banned].sum(axis=1)
-    roc, precision = curves.roc(whole, DEFAULT_BANNED), curves.precision_recall(whole, DEFAULT_BANNED)
+    roc, precision = curves.roc(whole, BANNED_COLUMNS), curves.precision_recall(whole, BANNED_COLUMNS)
     assert roc.area == pytest.approx(roc_auc_score(banned[whole.labels], scores), abs=1e-4)
     assert precision.area == pytest.approx(average_precision_score(banned[whole.labels], scores), abs=1e-4)
     assert (roc.points[0], roc.points[-1]) == ((0, 0), (1, 1))
@@ -37,9 +38,9 @@ def test_areas_are_those_of_scikit_learn_and_the_curves_keep_their_ends() -> Non
 def test_operating_points_are_those_of_the_manifest_and_keep_their_promise() -> None:
     """At most the named share of safe chats is lost."""
     whole = made_predictions(2)
-    for point in curves.operating_points(whole, DEFAULT_BANNED, None):
+    for point in curves.operating_points(whole, BANNED_COLUMNS, None):
         rate = point.target_safe_to_banned_rate
-        expected = banned_to_safe_at(whole.labels, whole.probabilities, DEFAULT_BANNED, safe_to_banned_rate=rate)
+        expected = banned_to_safe_at(whole.labels, whole.probabilities, BANNED_COLUMNS, safe_to_banned_rate=rate)
         assert point.banned_to_safe.rate == expected
         assert point.safe_to_banned.rate <= rate
 
@@ -49,7 +50,7 @@ def test_reliability_bins_add_up_to_the_calibration_error() -> None:
     whole = made_predictions(2)
     gap = sum(b.n_chats * abs(b.mean_probability - b.share_true) for b in curves.reliability(whole)) / len(whole)
     assert gap == pytest.approx(expected_calibration_error(whole.labels, whole.probabilities), abs=1e-4)
-    assert sum(b.n_chats for b in curves.banned_reliability(whole, DEFAULT_BANNED)) == len(whole)
+    assert sum(b.n_chats for b in curves.banned_reliability(whole, BANNED_COLUMNS)) == len(whole)
 
 
 def test_the_confusion_matrix_is_that_of_scikit_learn_with_a_column_for_no_answer() -> None:
@@ -57,7 +58,7 @@ def test_the_confusion_matrix_is_that_of_scikit_learn_with_a_column_for_no_answe
     whole = made_predictions(2, n_missing=7)
     table = np.array(curves.confusion(whole))
     answered = whole.predicted >= 0
-    expected = confusion_matrix(whole.labels[answered], whole.predicted[answered], labels=range(len(CODES)))
+    expected = confusion_matrix(whole.labels[answered], whole.predicted[answered], labels=range(len(CHAT_13.codes)))
     np.testing.assert_array_equal(table[:, :-1], expected)
     assert table[:, -1].sum() == 7
 
@@ -70,7 +71,7 @@ def test_slices_hold_every_chat_once_with_its_counts() -> None:
     assert names["messages"] == ["1", "1", "2 to 3", "over 6"]
     labels, predicted = np.array([0, 3, 12, 4]), np.array([0, 0, 12, 3])
     whole = Predictions(labels, predicted, np.zeros((4, 13), dtype=np.float32), None)
-    first, *_, last = slices(whole, names["messages"], DEFAULT_BANNED)
+    first, *_, last = slices(whole, names["messages"], BANNED_COLUMNS)
     assert (first.name, first.n_chats, first.accuracy, first.banned_to_safe.n) == ("1", 2, 0.5, 1)
     assert (last.name, last.safe_to_banned.n, last.safe_to_banned.of) == ("over 6", 1, 1)
 
@@ -86,7 +87,7 @@ def test_attacks_disguise_the_users_words_of_banned_chats_only(few_chats: Path) 
         decisions = np.array(["allow"] * len(attacked))
         return Predictions(attacked.labels, named, np.zeros((len(attacked), 13), dtype=np.float32), decisions)
 
-    found = attacks(chats, predict, DEFAULT_BANNED, seed=1)
+    found = attacks(chats, predict, BANNED_COLUMNS, seed=1)
     assert [attack.kind for attack in found] == ["none", *KINDS]
     assert {(attack.recalled.n, attack.recalled.of) for attack in found} == {(5, 6)}
     assert all(set(attacked.labels.tolist()) <= {3, 9, 12} for attacked in seen)
@@ -95,6 +96,6 @@ def test_attacks_disguise_the_users_words_of_banned_chats_only(few_chats: Path) 
             assert old.role is new.role
             assert old.role is Role.USER or old == new
     assert seen[0].conversations != seen[1].conversations
-    again = attacks(replace(chats), predict, DEFAULT_BANNED, seed=1)
+    again = attacks(replace(chats), predict, BANNED_COLUMNS, seed=1)
     assert again == found
     assert seen[1].conversations == seen[len(found) + 1].conversations

@@ -17,12 +17,12 @@ from transformers import (
 
 from model.calibration import softmax
 from model.windowing import Windowing, render
-from schemas import CATEGORY_NAMES, CODES
+from schemas import CHAT_13
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.encoder.files import default_encoder_path
 from training_pipeline.report.hub_model import HubModel, columns_of_labels, parse_label_order
 
-REVERSED = {i: f"{code}. {CATEGORY_NAMES[code].replace('_', ' ').title()}" for i, code in enumerate(CODES[::-1])}
+REVERSED = {i: f"{code}. {CHAT_13.names[code].replace('_', ' ').title()}" for i, code in enumerate(CHAT_13.codes[::-1])}
 
 
 def save_classifier(folder: Path, *, distilled: bool = False, labels: dict[int, str] | None = None) -> Path:
@@ -52,7 +52,7 @@ def test_a_hub_model_answers_as_transformers_itself_does_row_by_row(
     """Batches, padding and the order of labels must change nothing."""
     folder = save_classifier(tmp_path / "hub", distilled=distilled)
     chats = read_labelled_chats([few_chats], Windowing(), frozenset())
-    hub = HubModel(str(folder), n_threads=1, max_tokens=64)
+    hub = HubModel(str(folder), taxonomy=CHAT_13, n_threads=1, max_tokens=64)
     found = hub.predict(chats)
     for i, turns in enumerate(chats.conversations[:6]):
         row = hub._tokenizer(
@@ -69,7 +69,7 @@ def test_a_hub_model_answers_as_transformers_itself_does_row_by_row(
 
 def test_the_newest_tokens_are_kept_and_typed_special_tokens_stay_text(tmp_path: Path) -> None:
     """The latest user turn decides, and nobody ends a row from inside a message."""
-    hub = HubModel(str(save_classifier(tmp_path / "hub")), n_threads=1, max_tokens=8)
+    hub = HubModel(str(save_classifier(tmp_path / "hub")), taxonomy=CHAT_13, n_threads=1, max_tokens=8)
     rows = hub._tokenizer(
         ["old words come first and the last is cheese", "a [SEP] b"],
         truncation=True,
@@ -83,40 +83,45 @@ def test_the_newest_tokens_are_kept_and_typed_special_tokens_stay_text(tmp_path:
 @pytest.mark.parametrize(
     "labels",
     [
-        dict(enumerate(CODES)),
-        dict(enumerate(CATEGORY_NAMES.values())),
-        {i: f"{code} - {CATEGORY_NAMES[code].upper()}" for i, code in enumerate(CODES)},
+        dict(enumerate(CHAT_13.codes)),
+        dict(enumerate(CHAT_13.names.values())),
+        {i: f"{code} - {CHAT_13.names[code].upper()}" for i, code in enumerate(CHAT_13.codes)},
     ],
 )
 def test_labels_by_code_by_name_and_by_both_are_understood(labels: dict[int, str]) -> None:
     """Models in the wild write them in many ways."""
-    assert columns_of_labels(labels, "m") == list(range(13))
+    assert columns_of_labels(labels, CHAT_13, "m") == list(range(13))
 
 
 @pytest.mark.parametrize(
     "labels",
     [
         {i: f"LABEL_{i}" for i in range(13)},
-        dict(enumerate(CODES[:12])),
-        {**dict(enumerate(CODES)), 12: "A"},
-        {**dict(enumerate(CODES)), 13: "extra"},
+        dict(enumerate(CHAT_13.codes[:12])),
+        {**dict(enumerate(CHAT_13.codes)), 12: "A"},
+        {**dict(enumerate(CHAT_13.codes)), 13: "extra"},
     ],
 )
 def test_other_labels_are_refused_by_name_and_never_guessed(labels: dict[int, str]) -> None:
     """A wrong order gives a table that looks plausible and means nothing."""
     with pytest.raises(ValueError, match=rf"its labels are .*{labels[0]}.*--hub-labels"):
-        columns_of_labels(labels, "m")
+        columns_of_labels(labels, CHAT_13, "m")
 
 
 def test_a_stated_order_stands_in_for_missing_labels(tmp_path: Path) -> None:
     """Published models often keep LABEL_0 to LABEL_12."""
     unnamed = save_classifier(tmp_path / "hub", labels={i: f"LABEL_{i}" for i in range(13)})
     with pytest.raises(ValueError, match="LABEL_0"):
-        HubModel(str(unnamed), n_threads=1)
-    hub = HubModel(str(unnamed), n_threads=1, label_order=parse_label_order("".join(CODES[::-1])))
+        HubModel(str(unnamed), taxonomy=CHAT_13, n_threads=1)
+    hub = HubModel(
+        str(unnamed),
+        taxonomy=CHAT_13,
+        n_threads=1,
+        label_order=parse_label_order("".join(CHAT_13.codes[::-1]), CHAT_13),
+    )
     assert hub._columns == list(range(12, -1, -1))
     with pytest.raises(ValueError, match="each of ABCDEFGHIJKLM once"):
-        parse_label_order("ABC")
+        parse_label_order("ABC", CHAT_13)
 
 
 def test_weights_that_are_not_safetensors_are_refused(tmp_path: Path) -> None:
@@ -125,11 +130,11 @@ def test_weights_that_are_not_safetensors_are_refused(tmp_path: Path) -> None:
     torch.save({}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"does not load.*safetensors"):
-        HubModel(str(folder), n_threads=1)
+        HubModel(str(folder), taxonomy=CHAT_13, n_threads=1)
 
 
 def test_a_model_that_is_not_there_is_not_fetched_unasked(tmp_path: Path) -> None:
     """A measurement must not reach for the network by itself."""
     shutil.rmtree(tmp_path / "hub", ignore_errors=True)
     with pytest.raises(ValueError, match="--allow-download"):
-        HubModel("nobody/no-such-model", n_threads=1)
+        HubModel("nobody/no-such-model", taxonomy=CHAT_13, n_threads=1)

@@ -7,10 +7,11 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from schemas import CODES, DEFAULT_BANNED
+from schemas import CHAT_13
+from tests.training_pipeline.chat_13 import BANNED_COLUMNS
 from tests.training_pipeline.report.conftest import made_predictions
 from training_pipeline.quality.evaluate import OPERATING_POINTS, Predictions, figures
-from training_pipeline.quality.metrics import NO_ANSWER, banned_columns, safety_metrics
+from training_pipeline.quality.metrics import NO_ANSWER, safety_metrics
 from training_pipeline.report.document import Count
 from training_pipeline.report.exact import exact_interval
 from training_pipeline.report.intervals import draws, figures_once, figures_per_draw, interval
@@ -22,12 +23,12 @@ from training_pipeline.report.tables import f1, spread
 def test_every_figure_of_a_resample_is_that_of_the_resampled_chats() -> None:
     """The fast way over all draws must mean what the slow way over one means."""
     whole = made_predictions(2)
-    per_draw = figures_per_draw(whole, DEFAULT_BANNED, 20, seed=3)
+    per_draw = figures_per_draw(whole, BANNED_COLUMNS, 20, seed=3)
     (block,) = draws(len(whole), 20, seed=3)
     for i, drawn in enumerate(block):
         one = Predictions(whole.labels[drawn], whole.predicted[drawn], whole.probabilities[drawn], None)
-        expected = figures(one, DEFAULT_BANNED)
-        banned = banned_columns(DEFAULT_BANNED)
+        expected = figures(one, BANNED_COLUMNS)
+        banned = BANNED_COLUMNS
         scores = one.probabilities[:, banned].sum(axis=1)
         assert per_draw["roc_auc"][i] == pytest.approx(roc_auc_score(banned[one.labels], scores))
         for name in per_draw.keys() - {"roc_auc"}:
@@ -37,7 +38,7 @@ def test_every_figure_of_a_resample_is_that_of_the_resampled_chats() -> None:
 def test_the_figures_once_are_those_of_the_manifest() -> None:
     """An interval around another number than the one in the manifest would confuse everyone."""
     whole = made_predictions(2, n_missing=9)
-    expected, once = figures(whole, DEFAULT_BANNED), figures_once(whole, DEFAULT_BANNED)
+    expected, once = figures(whole, BANNED_COLUMNS), figures_once(whole, BANNED_COLUMNS)
     assert {name: round(once[name], 4) for name in once.keys() - {"roc_auc"}} == {
         name: expected[name] for name in once.keys() - {"roc_auc"}
     }
@@ -50,7 +51,7 @@ def test_the_interval_is_the_percentile_bootstrap_of_scipy() -> None:
     expected = stats.bootstrap(
         (right,), np.mean, n_resamples=500, method="percentile", rng=np.random.default_rng(7)
     ).confidence_interval
-    found = interval(right.mean(), figures_per_draw(whole, DEFAULT_BANNED, 500, seed=7)["accuracy"])
+    found = interval(right.mean(), figures_per_draw(whole, BANNED_COLUMNS, 500, seed=7)["accuracy"])
     assert (found.low, found.high) == (round(expected.low, 4), round(expected.high, 4))
 
 
@@ -78,11 +79,11 @@ def test_exact_intervals_are_those_of_statsmodels(count: tuple[int, int]) -> Non
 
 def test_small_counts_are_never_reported_narrower_than_they_are() -> None:
     """A bootstrap of chats that are all right draws only such chats and claims certainty."""
-    labels = np.array([CODES.index("M")] * 28 + [CODES.index("E")] * 30)
-    probabilities = np.full((len(labels), len(CODES)), 0.001, dtype=np.float32)
+    labels = np.array([CHAT_13.codes.index("M")] * 28 + [CHAT_13.codes.index("E")] * 30)
+    probabilities = np.full((len(labels), len(CHAT_13.codes)), 0.001, dtype=np.float32)
     probabilities[np.arange(len(labels)), labels] = 0.988
     found = Predictions(labels, labels, probabilities, None)
-    intervals = _intervals(found, DEFAULT_BANNED, figures_per_draw(found, DEFAULT_BANNED, 50, seed=1))
+    intervals = _intervals(found, BANNED_COLUMNS, figures_per_draw(found, BANNED_COLUMNS, 50, seed=1))
     for name in (
         "banned_to_safe_rate",
         *(f"banned_to_safe_rate_at_safe_to_banned_{rate}" for rate in OPERATING_POINTS),
@@ -96,7 +97,7 @@ def test_a_category_without_chats_has_no_f1_and_does_not_count_in_the_macro_mean
     """0.000 reads as a failure, and a mean over it hides how many categories there were."""
     labels, predicted = np.array([0, 0, 3]), np.array([0, 5, 3])
     found = figures(
-        Predictions(labels, predicted, np.zeros((3, 13), dtype=np.float32), None, has_scores=False), DEFAULT_BANNED
+        Predictions(labels, predicted, np.zeros((3, 13), dtype=np.float32), None, has_scores=False), BANNED_COLUMNS
     )
     assert found["n_categories"] == 2
     assert found["macro_f1"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-4)
@@ -115,8 +116,8 @@ def test_mcnemar_is_that_of_statsmodels(counts: tuple[int, int]) -> None:
 def test_a_model_does_not_differ_from_itself() -> None:
     """Paired: the same draws on both sides cancel, chat by chat."""
     one = made_predictions(2)
-    drawn = figures_per_draw(one, DEFAULT_BANNED, 50, seed=1)
-    for row in differences(one, one, (drawn, drawn), banned=DEFAULT_BANNED, names=("a", "b")):
+    drawn = figures_per_draw(one, BANNED_COLUMNS, 50, seed=1)
+    for row in differences(one, one, (drawn, drawn), banned=BANNED_COLUMNS, names=("a", "b")):
         assert (row.difference.value, row.difference.low, row.difference.high) == (0, 0, 0)
         assert row.p_value in {1.0, None}
 
@@ -124,14 +125,14 @@ def test_a_model_does_not_differ_from_itself() -> None:
 def test_differences_are_paired_and_count_who_alone_errs() -> None:
     """A better model differs downwards in every error and upwards in accuracy."""
     good, bad = made_predictions(2, skill=3.0), made_predictions(5, skill=0.5)
-    drawn = tuple(figures_per_draw(one, DEFAULT_BANNED, 200, seed=1) for one in (good, bad))
+    drawn = tuple(figures_per_draw(one, BANNED_COLUMNS, 200, seed=1) for one in (good, bad))
     rows = {
         row.figure: row
-        for row in differences(good, bad, (drawn[0], drawn[1]), banned=DEFAULT_BANNED, names=("good", "bad"))
+        for row in differences(good, bad, (drawn[0], drawn[1]), banned=BANNED_COLUMNS, names=("good", "bad"))
     }
     assert rows.keys() >= {f"banned_to_safe_rate_at_safe_to_banned_{rate}" for rate in OPERATING_POINTS}
     passed = rows["banned_to_safe_rate"]
-    mask = banned_columns(DEFAULT_BANNED)
+    mask = BANNED_COLUMNS
     wrong = [mask[good.labels] & ~mask[one.predicted] for one in (good, bad)]
     assert passed.n_only_model_wrong == (wrong[0] & ~wrong[1]).sum()
     assert passed.n_only_baseline_wrong == (wrong[1] & ~wrong[0]).sum()
@@ -144,7 +145,7 @@ def test_differences_are_paired_and_count_who_alone_errs() -> None:
 def test_no_answer_is_wrong_in_the_direction_that_hurts() -> None:
     """A model that stays silent on hard chats must not look safer than one that tries."""
     labels = np.array([0, 0, 3, 3, 12])
-    found = safety_metrics(labels, np.array([0, NO_ANSWER, 3, NO_ANSWER, NO_ANSWER]), DEFAULT_BANNED)
+    found = safety_metrics(labels, np.array([0, NO_ANSWER, 3, NO_ANSWER, NO_ANSWER]), BANNED_COLUMNS)
     assert (found.n_banned_to_safe, found.n_safe_to_banned) == (2, 1)
     assert found.accuracy == pytest.approx(2 / 5)
     # F1 over the three true categories; "no answer" is not averaged over as a category of its own.
@@ -154,8 +155,8 @@ def test_no_answer_is_wrong_in_the_direction_that_hurts() -> None:
 def test_the_new_figures_are_those_of_scikit_learn() -> None:
     """Weighted F1 and the counts of the pair."""
     whole = made_predictions(4)
-    found = safety_metrics(whole.labels, whole.predicted, DEFAULT_BANNED)
-    mask = banned_columns(DEFAULT_BANNED)
+    found = safety_metrics(whole.labels, whole.predicted, BANNED_COLUMNS)
+    mask = BANNED_COLUMNS
     ((_, lost), (passed, _)) = confusion_matrix(mask[whole.labels], mask[whole.predicted])
     assert (found.n_banned_to_safe, found.n_safe_to_banned) == (passed, lost)
     assert found.weighted_f1 == pytest.approx(f1_score(whole.labels, whole.predicted, average="weighted"))

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from model.windowing import Windowing
-from schemas import CODES, DEFAULT_BANNED
+from schemas import CHAT_13
+from tests.training_pipeline.chat_13 import BANNED_COLUMNS
 from tests.training_pipeline.data.completion_server import Answer, CompletionServer, Prompt, completion, error, label
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.data.annotator_config import Annotator
@@ -56,10 +57,10 @@ def test_refusals_and_bad_answers_are_no_answer_and_nothing_is_paid_twice(chats:
         again = endpoint(server, tmp_path)
         assert (again.predict(chats).predicted == first.predicted).all()
         assert len(server.requests) == n_requests
-    assert set(first.predicted.tolist()) == {NO_ANSWER, CODES.index("A"), CODES.index("M")}
+    assert set(first.predicted.tolist()) == {NO_ANSWER, CHAT_13.codes.index("A"), CHAT_13.codes.index("M")}
     assert not first.has_scores
     assert first.decisions is None
-    found = figures(first, DEFAULT_BANNED)
+    found = figures(first, BANNED_COLUMNS)
     assert not {"expected_calibration_error", "decisions_banned"} & found.keys()
     usage, speed = again.usage(chats), again.speed([], 0)
     assert usage is not None
@@ -82,8 +83,8 @@ def test_log_probabilities_give_scores(chats: LabelledChats, tmp_path: Path) -> 
     with CompletionServer(lambda *_: label("E", logprobs={"content": content, "refusal": None})) as server:
         found = endpoint(server, tmp_path, top_logprobs=5).predict(chats)
     assert found.has_scores
-    assert found.probabilities[0, CODES.index("J")] == pytest.approx(0.2, abs=1e-4)
-    assert "expected_calibration_error" in figures(found, DEFAULT_BANNED)
+    assert found.probabilities[0, CHAT_13.codes.index("J")] == pytest.approx(0.2, abs=1e-4)
+    assert "expected_calibration_error" in figures(found, BANNED_COLUMNS)
 
 
 def test_a_run_that_could_not_ask_every_chat_is_refused(chats: LabelledChats, tmp_path: Path) -> None:

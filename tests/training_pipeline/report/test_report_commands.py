@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model import DEFAULT_BUNDLE_PATH
-from schemas import CODES
+from schemas import CHAT_13
 from tests.training_pipeline.data.completion_server import CompletionServer, completion, label
 from tests.training_pipeline.report.test_hub_model import save_classifier
 from training_pipeline.augment.evasion import KINDS
@@ -163,7 +163,8 @@ def test_chats_without_a_banned_one_are_refused(tmp_path: Path) -> None:
     """There is no safety pair to measure, and 0 of 0 would read as perfect."""
     path = tmp_path / "safe.jsonl"
     rows = [
-        {"chat_id": code, "category": code, "messages": [{"role": "user", "content": "hello"}]} for code in CODES[:2]
+        {"chat_id": code, "category": code, "messages": [{"role": "user", "content": "hello"}]}
+        for code in CHAT_13.codes[:2]
     ]
     path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
     result = CliRunner().invoke(app, ["evaluate", "--data", str(path)])

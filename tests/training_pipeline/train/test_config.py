@@ -4,7 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
-from schemas import CODES
+from schemas import CHAT_13
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.chats.split import calibration_split, split_chats, split_parts
 from training_pipeline.options import parse_fields
@@ -37,8 +37,8 @@ FIRST_VERSION = {
 
 
 def _chats(n: int, folds: list[str]) -> LabelledChats:
-    labels = np.arange(n) % len(CODES)
-    soft = np.eye(len(CODES), dtype=np.float32)[labels]
+    labels = np.arange(n) % len(CHAT_13.codes)
+    soft = np.eye(len(CHAT_13.codes), dtype=np.float32)[labels]
     ids = [str(i) for i in range(n)]
     return LabelledChats(
         ids, ids, labels, soft, np.ones(n, dtype=np.bool_), {},

@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from schemas import CODES, DEFAULT_BANNED
+from schemas import CHAT_13
+from tests.training_pipeline.chat_13 import BANNED_COLUMNS
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.chats.soft_targets import mixed_targets, training_targets
-from training_pipeline.quality.metrics import banned_columns
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.loss import (
     balanced_class_weights,
@@ -16,19 +16,19 @@ from training_pipeline.train.loss import (
     expected_cost,
 )
 
-BANNED = int(np.flatnonzero(banned_columns(DEFAULT_BANNED))[0])
-SAFE = int(np.flatnonzero(~banned_columns(DEFAULT_BANNED))[0])
+BANNED = int(np.flatnonzero(BANNED_COLUMNS)[0])
+SAFE = int(np.flatnonzero(~BANNED_COLUMNS)[0])
 COSTLY = TrainConfig(banned_to_safe_cost=3.0, safe_to_banned_cost=0.5, label_smoothing=0.0)
 
 
 def _one_hot(*columns: int) -> torch.Tensor:
-    return functional.one_hot(torch.tensor(columns), len(CODES)).float()
+    return functional.one_hot(torch.tensor(columns), len(CHAT_13.codes)).float()
 
 
 def _random(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
-    logits = torch.randn(rows, len(CODES), generator=generator)
-    return logits, torch.randn(rows, len(CODES), generator=generator).softmax(dim=1)
+    logits = torch.randn(rows, len(CHAT_13.codes), generator=generator)
+    return logits, torch.randn(rows, len(CHAT_13.codes), generator=generator).softmax(dim=1)
 
 
 def test_the_expected_cost_is_the_sum_over_true_and_named_categories() -> None:
@@ -46,7 +46,7 @@ def test_the_expected_cost_is_the_sum_over_true_and_named_categories() -> None:
 
 def test_only_confusions_across_the_groups_cost_and_each_direction_its_own() -> None:
     """A confusion inside a group shows the same ads or none."""
-    costs, banned = cost_matrix(COSTLY).numpy(), banned_columns(DEFAULT_BANNED)
+    costs, banned = cost_matrix(COSTLY).numpy(), BANNED_COLUMNS
     assert (costs[np.ix_(banned, ~banned)] == 3.0).all()
     assert (costs[np.ix_(~banned, banned)] == 0.5).all()
     assert (costs[np.ix_(banned, banned)] == 0.0).all()
@@ -55,7 +55,7 @@ def test_only_confusions_across_the_groups_cost_and_each_direction_its_own() -> 
 
 def test_a_chat_that_is_named_rightly_still_teaches() -> None:
     """A loss multiplied by a cost matrix with a zero diagonal gives such a chat no gradient; an added cost keeps it."""
-    logits = torch.zeros(1, len(CODES))
+    logits = torch.zeros(1, len(CHAT_13.codes))
     logits[0, BANNED] = 2.0
     target = _one_hot(BANNED)
 
@@ -73,7 +73,7 @@ def test_a_chat_that_is_named_rightly_still_teaches() -> None:
 
 def test_a_costly_confusion_costs_more_than_the_same_mistake_inside_its_group() -> None:
     """The cost buys the safety pair."""
-    other_banned = int(np.flatnonzero(banned_columns(DEFAULT_BANNED))[1])
+    other_banned = int(np.flatnonzero(BANNED_COLUMNS)[1])
     target = _one_hot(BANNED)
     crossed = classification_loss(5 * _one_hot(SAFE), target, COSTLY)
     inside = classification_loss(5 * _one_hot(other_banned), target, COSTLY)
@@ -126,7 +126,7 @@ def test_weights_that_leave_no_chat_any_weight_are_refused() -> None:
 
 def test_targets_are_softened_and_mixed_with_the_category() -> None:
     """Against the definition: p^(1/T), made to sum to 1, then the mixture."""
-    soft = np.zeros((1, len(CODES)), dtype=np.float32)
+    soft = np.zeros((1, len(CHAT_13.codes)), dtype=np.float32)
     soft[0, :2] = (0.8, 0.2)
     found = mixed_targets(soft, np.array([1]), temperature=2.0, hard_ratio=0.25)
     root = np.sqrt([0.8, 0.2]) / np.sqrt([0.8, 0.2]).sum()
@@ -136,6 +136,6 @@ def test_targets_are_softened_and_mixed_with_the_category() -> None:
 
 def test_by_default_the_targets_are_the_soft_labels_as_they_stand() -> None:
     """Runs of earlier versions stay what they were, to the bit."""
-    soft = np.random.default_rng(1).dirichlet(np.ones(len(CODES)), size=3).astype(np.float32)
+    soft = np.random.default_rng(1).dirichlet(np.ones(len(CHAT_13.codes)), size=3).astype(np.float32)
     chats = LabelledChats(["a", "b", "c"], ["", "", ""], np.array([0, 1, 2]), soft, np.ones(3, dtype=np.bool_), {})
     assert training_targets(chats, TrainConfig()) is soft

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from model import Classification, Classifier, load_bundle
 from model.bundle.manifest import MANIFEST_NAME
-from schemas import CODES, DEFAULT_POLICY, Role, Turn
+from schemas import CHAT_13, DEFAULT_POLICY, Role, Turn
 from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.command_line import app
 from training_pipeline.train import train
@@ -37,7 +37,7 @@ def test_a_trained_run_becomes_a_bundle_that_serves(
     classifier = Classifier(bundle, DEFAULT_POLICY, n_threads=1)
     (found,), _ = classifier.classify([[Turn(Role.USER, "write a poem about the sea")]])
     assert isinstance(found, Classification)
-    assert found.category in CODES
+    assert found.category in CHAT_13.codes
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "the project's own or under a permissive licence" in card
     assert str(metrics["dev"]["agreed"]["accuracy"]) in card
