@@ -11,7 +11,7 @@ from typing import Final, Literal, Self, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from schemas import CODES, CodecLimits, Turn, conversation_turns, decode_chat_event
+from schemas import CHAT_13, CodecLimits, Turn, conversation_turns, decode_chat_event
 
 Split = Literal["train", "measure"]
 Side = Literal["identity", "neutral"]
@@ -51,8 +51,8 @@ class Probe(_Line):
     @field_validator("expected")
     @classmethod
     def _is_a_category(cls, code: str) -> str:
-        if code not in CODES:
-            raise ValueError(f"expected is {code!r}; expected one of {', '.join(CODES)}")
+        if code not in CHAT_13.codes:
+            raise ValueError(f"expected is {code!r}; expected one of {', '.join(CHAT_13.codes)}")
         return code
 
     @property
