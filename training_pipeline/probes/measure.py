@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.classifier import Classifier
-from schemas import Decision, Turn
+from schemas import CHAT_13, Decision, Turn
 from training_pipeline.probes.build import Case, all_cases
 from training_pipeline.probes.document import IdentityGap, IdentityRow, ProbeReport, Row, Table
 from training_pipeline.probes.filler import Filler, filler_beside, read_filler
@@ -46,8 +46,15 @@ def measure_folder(
         on_progress: Called with the number of cases that are done.
 
     Raises:
-        ValueError: the folder or the filler is refused, or the model failed on a case.
+        ValueError: the folder or the filler is refused, the bundle is of other categories, or the model failed on a
+            case.
     """
+    taxonomy = classifier.bundle.taxonomy
+    if taxonomy.codes != CHAT_13.codes:
+        raise ValueError(
+            f"{folder}: the probes are of taxonomy {CHAT_13.ref}, the bundle is of {taxonomy.ref}; expected a bundle "
+            "of the same categories; leave --probes out"
+        )
     probes = read_probes(folder).of("measure")
     counts = {side: sum(words.side == side for words in probes.words) for side in ("identity", "neutral")}
     if not (probes.templates and all(counts.values())):

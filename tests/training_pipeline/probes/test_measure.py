@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from model import DEFAULT_BUNDLE_PATH, Classifier, load_bundle
-from schemas import DEFAULT_POLICY
+from schemas import DEFAULT_POLICY, taxonomy_of
+from tests.tiny_bundle import tiny_bundle
 from training_pipeline.probes.build import (
     Case,
 )
@@ -44,3 +45,11 @@ def test_a_folder_without_people_is_refused(small_folder: Path) -> None:
     classifier = Classifier(load_bundle(DEFAULT_BUNDLE_PATH), DEFAULT_POLICY, n_threads=1)
     with pytest.raises(ValueError, match="0 neutral words"):
         measure_folder(classifier, small_folder)
+
+
+def test_probes_of_other_categories_are_refused(tmp_path: Path) -> None:
+    """Their expected categories are those of chat-13."""
+    bundle = load_bundle(tiny_bundle(tmp_path / "b", taxonomy_of("toxicity")))
+    classifier = Classifier(bundle, bundle.default_policy, n_threads=1)
+    with pytest.raises(ValueError, match="probes are of taxonomy chat-13 1, the bundle is of toxicity 1"):
+        measure_folder(classifier, tmp_path)
