@@ -120,7 +120,7 @@ def test_a_stated_order_stands_in_for_missing_labels(tmp_path: Path) -> None:
         label_order=parse_label_order("".join(CHAT_13.codes[::-1]), CHAT_13),
     )
     assert hub._columns == list(range(12, -1, -1))
-    with pytest.raises(ValueError, match="each of ABCDEFGHIJKLM once"):
+    with pytest.raises(ValueError, match="each of A,B,C,D,E,F,G,H,I,J,K,L,M once"):
         parse_label_order("ABC", CHAT_13)
 
 
