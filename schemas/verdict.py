@@ -21,13 +21,13 @@ from pydantic import (
 
 from schemas.chat_event import MAX_CARRIED_CHARACTERS, carried_text
 from schemas.dotted_version import DottedVersion
-from schemas.taxonomy import MAX_CATEGORIES, CategoryCode, Taxonomy, TaxonomyRef
+from schemas.taxonomy import MAX_CATEGORIES, MIN_CATEGORIES, CategoryCode, Taxonomy, TaxonomyRef
 
 VERDICT_SCHEMA_VERSION: Final = 2
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
-ByCategory = Annotated[dict[str, Probability], Field(min_length=2, max_length=MAX_CATEGORIES)]
+ByCategory = Annotated[dict[str, Probability], Field(min_length=MIN_CATEGORIES, max_length=MAX_CATEGORIES)]
 """One number for each code of the taxonomy, in its order."""
 
 INT64_MAX: Final = 2**63 - 1
