@@ -45,7 +45,7 @@ from schemas.verdict import (
     PreviousDecision,
     Source,
     Verdict,
-    VerdictKind,
+    KindOfVerdict,
     category_label,
 )
 from schemas.verdict_change import Standing, VerdictChange
@@ -87,7 +87,7 @@ __all__ = [
     "UncalibratedLanguages",
     "Verdict",
     "VerdictChange",
-    "VerdictKind",
+    "KindOfVerdict",
     "carried_text",
     "category_label",
     "content_fingerprint",

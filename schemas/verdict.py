@@ -62,7 +62,7 @@ class Decision(StrEnum):
     BLOCK = "block"
 
 
-class VerdictKind(StrEnum):
+class KindOfVerdict(StrEnum):
     """What a verdict answers."""
 
     EVENT = "event"
@@ -163,7 +163,7 @@ class Verdict(WireModel):
         le=VERDICT_SCHEMA_VERSION,
         description="Major version; a reader refuses one that it does not know.",
     )
-    kind: VerdictKind = VerdictKind.EVENT
+    kind: KindOfVerdict = KindOfVerdict.EVENT
     verdict_id: str = Field(
         description="Same chat, content, model, rules, policies, previous decision and override: same id, so that "
         "readers drop repeats."

@@ -16,7 +16,7 @@ from schemas.verdict import (
     Probability,
     Source,
     Verdict,
-    VerdictKind,
+    KindOfVerdict,
     WireModel,
     WireTime,
 )
@@ -103,7 +103,7 @@ class VerdictV1(WireModel):
         # Not validated again: of these bytes it was just found that they are a verdict, and not of version 2.
         return Verdict.model_construct(
             schema_version=self.schema_version,
-            kind=VerdictKind.EVENT,
+            kind=KindOfVerdict.EVENT,
             verdict_id=self.verdict_id,
             chat_id=self.chat_id,
             event_id=self.event_id,

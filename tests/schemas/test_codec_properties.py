@@ -21,7 +21,7 @@ from schemas import (
     RejectionReason,
     Role,
     Verdict,
-    VerdictKind,
+    KindOfVerdict,
     category_label,
     decode_chat_event,
     decode_verdict,
@@ -144,7 +144,7 @@ VERDICTS = st.fixed_dictionaries(
     {
         "chat_id": st.text(min_size=1, max_size=256),
         "event_id": st.none() | st.integers(-(2**70), 2**70) | st.text(max_size=8),
-        "kind": st.sampled_from(VerdictKind),
+        "kind": st.sampled_from(KindOfVerdict),
         "occurred_at": st.none() | st.text(max_size=256),
         "probabilities": NUMBERS,
         "evidence": NUMBERS,
