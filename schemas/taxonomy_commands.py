@@ -49,8 +49,6 @@ def warnings(taxonomy: Taxonomy) -> Iterator[str]:
     for codes in by_name.values():
         if len(codes) > 1:
             yield f"{', '.join(codes)} have one name; people cannot tell them apart"
-    if len(taxonomy.banned) == len(taxonomy.categories):
-        yield "every category is banned; a policy must leave one out, so bundles need one of their own"
 
 
 @app.command("list")

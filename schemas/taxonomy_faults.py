@@ -53,6 +53,8 @@ def _category_faults(categories: object, model: type[BaseModel], limits: tuple[i
         else:
             yield f"category {number}: found {_quoted(category)}; expected a table with a code and a name"
     yield from _repeated_codes(categories)
+    if categories and all(isinstance(one, dict) and one.get("banned") is True for one in categories):
+        yield "categories: every one is banned, so that no ad could ever be shown; leave at least one out"
 
 
 def _place(number: int, category: Mapping[str, object]) -> str:

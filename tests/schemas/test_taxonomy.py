@@ -89,6 +89,10 @@ CODE = "expected a letter or digit, then letters, digits, `_`, `.` or `-`, at mo
             PETS + category(code='"DOG"', name='"x"'),
             "categories 2, 3: codes 'dog', 'DOG' differ in nothing but case; rename all but one",
         ),
+        (
+            PETS.replace('"cats"\n', '"cats"\nbanned = true\n'),
+            "categories: every one is banned, so that no ad could ever be shown; leave at least one out",
+        ),
         (PETS + category(code='"a b"', name='"x"'), f"category 3 ('a b'): code is 'a b'; {CODE}"),
         (PETS + category(code='"-a"', name='"x"'), f"category 3 ('-a'): code is '-a'; {CODE}"),
         (PETS + category(code='"é"', name='"x"'), f"category 3 ('é'): code is 'é'; {CODE}"),
@@ -231,7 +235,6 @@ def test_the_command_says_what_a_taxonomy_is(tmp_path: Path) -> None:
     [
         (PETS.replace('description = "cats"\n', ""), "no description: cat; "),
         (PETS.replace('"Cat"', '"Pet"').replace('"Dog"', '"pet"'), "cat, dog have one name"),
-        (PETS.replace('"cats"\n', '"cats"\nbanned = true\n'), "every category is banned"),
     ],
 )
 def test_the_command_warns_of_what_is_legal_and_hardly_meant(tmp_path: Path, text: str, warning: str) -> None:
