@@ -62,13 +62,17 @@ class Decision(StrEnum):
     BLOCK = "block"
 
 
-class KindOfVerdict(StrEnum):
+class VerdictKind(StrEnum):
     """What a verdict answers."""
 
     EVENT = "event"
     """A chat event."""
     OVERRIDE = "override"
     """A person's decision on an event that had a verdict."""
+
+
+_KIND: Final = {"type": "string", "enum": [kind.value for kind in VerdictKind]}
+"""Written out where it stands: generators name a class after the property, which would be a second `VerdictKind`."""
 
 
 class DecidedBy(StrEnum):
@@ -163,7 +167,9 @@ class Verdict(WireModel):
         le=VERDICT_SCHEMA_VERSION,
         description="Major version; a reader refuses one that it does not know.",
     )
-    kind: KindOfVerdict = KindOfVerdict.EVENT
+    kind: Annotated[VerdictKind, WithJsonSchema(_KIND)] = Field(
+        default=VerdictKind.EVENT, description="`event`: answers a chat event; `override`: a person's later decision."
+    )
     verdict_id: str = Field(
         description="Same chat, content, model, rules, policies, previous decision and override: same id, so that "
         "readers drop repeats."

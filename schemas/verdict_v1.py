@@ -10,13 +10,13 @@ from schemas.verdict import (
     CategoryLabel,
     DecidedBy,
     Decision,
-    KindOfVerdict,
     ModelRef,
     PolicyDecision,
     PolicyRef,
     Probability,
     Source,
     Verdict,
+    VerdictKind,
     WireModel,
     WireTime,
 )
@@ -103,7 +103,7 @@ class VerdictV1(WireModel):
         # Not validated again: of these bytes it was just found that they are a verdict, and not of version 2.
         return Verdict.model_construct(
             schema_version=self.schema_version,
-            kind=KindOfVerdict.EVENT,
+            kind=VerdictKind.EVENT,
             verdict_id=self.verdict_id,
             chat_id=self.chat_id,
             event_id=self.event_id,
