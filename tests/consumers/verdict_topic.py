@@ -60,7 +60,7 @@ def _policy(name: str, version: str) -> PolicyRef:
 
 
 HELD = PreviousDecision(decision=Decision.REVIEW, offset=1, decided_at=datetime(2026, 1, 1, tzinfo=UTC))
-PETS = {"category": {"code": "cat", "name": "Cat"}, "probabilities": {"cat": 0.75, "dog": 0.25}}
+PETS: dict[str, Any] = {"category": {"code": "cat", "name": "Cat"}, "probabilities": {"cat": 0.75, "dog": 0.25}}
 VERSION_1 = decode_verdict((Path(__file__).parents[1] / "schemas" / "golden" / "verdict.v1.json").read_bytes())
 """Of offset 41."""
 
