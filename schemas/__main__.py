@@ -1,4 +1,4 @@
-"""`python -m schemas`: write the contracts, check them for drift and for breaking changes."""
+"""`python -m schemas`: write the contracts, check them for drift and for breaking changes; check taxonomies."""
 
 import difflib
 from pathlib import Path
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schemas import taxonomy_commands
 from schemas.asyncapi import asyncapi_document
 from schemas.contracts import RELEASED_FOLDER, UNRELEASED, release_problems, render, rendered_schemas, without_baseline
 
@@ -21,8 +22,9 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="The contracts: JSON Schema files and the AsyncAPI document, generated from the models.",
+    help="The contracts: JSON Schema files and the AsyncAPI document, generated from the models; taxonomies.",
 )
+app.add_typer(taxonomy_commands.app, name="taxonomy")
 _out = Console()
 _err = Console(stderr=True)
 

@@ -11,19 +11,24 @@ ORDER_AND_REPEATS: Final = (
     "Order: the key is the chat_id, so the verdicts of one chat lie in one partition, in the order "
     "of its events. Of two verdicts of one chat the newer is the one with the higher source.offset "
     "where source.topic and source.partition are equal, else the one with the later "
-    "source.timestamp_ms. Keep the newest and drop what is older: a replay (replay_id is not null) "
-    "answers old events again.\n\n"
+    "source.timestamp_ms; on one event the one with the higher override_revision. Keep the newest and drop what is "
+    "older: a replay (replay_id is not null) answers old events again.\n\n"
     "Repeats: (source.topic, source.partition, source.offset) names the input record. Under "
     "exactly-once delivery, the default, a live record has one verdict or one dead letter; under "
     "at-least-once delivery, and by a replay, it can have several. verdict_id is the same "
-    "wherever the same content of the same chat is judged again under the same model and policy: "
-    "by a redelivery, by a replay, or because upstream sent the same conversation twice. It then "
-    "carries the same category and decision, while event_id, source, decided_at, cache_hit and "
-    "replay_id may differ. So compare verdict_id with the verdict you hold for the chat and skip "
-    "it when they are equal. Do not drop by a set of all ids ever seen: a conversation that "
+    "wherever the same content of the same chat is judged again under the same model, rules and policies, with the "
+    "same `previous` and `override_revision`: by a redelivery, by a replay, or because upstream sent the same "
+    "conversation twice. It then carries the same category and decisions, while event_id, occurred_at, source, "
+    "decided_at, cache_hit and replay_id may differ. So compare verdict_id with the verdict you hold for the chat and "
+    "skip it when they are equal. Do not drop by a set of all ids ever seen: a conversation that "
     "returns to an earlier state returns to an earlier verdict_id."
 )
 
+VERSIONS: Final = (
+    "Verdicts that an earlier worker wrote have schema_version 1 (verdict.v1.schema.json) and stay for the topic's "
+    "retention. They have all fields but kind, occurred_at, taxonomy, evidence, language, stage, unevaluated, "
+    "decisions, decided_by, rules_version, override_revision and previous, and are of taxonomy chat-13."
+)
 LAYOUT: Final = (
     "Partitioner: murmur2 of the key, as Java's default producer; librdkafka's default is another. Where `verdicts` "
     "has as many partitions as `chat-events` and upstream partitions by murmur2 too, a chat has the same partition "

@@ -14,7 +14,9 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from schemas.dotted_version import DottedVersion
+from schemas.taxonomy_faults import faults_of
 
+MIN_CATEGORIES: Final = 2
 MAX_CATEGORIES: Final = 256
 SHIPPED_FOLDER: Final = Path(__file__).parent / "taxonomies"
 
@@ -64,7 +66,7 @@ class Taxonomy(BaseModel):
     version: DottedVersion
     subject: str = Field(default="", max_length=1_000, description="What of a conversation is classified.")
     rules: str = Field(default="", max_length=32_000, description="How annotators decide between categories.")
-    categories: tuple[TaxonomyCategory, ...] = Field(min_length=2, max_length=MAX_CATEGORIES)
+    categories: tuple[TaxonomyCategory, ...] = Field(min_length=MIN_CATEGORIES, max_length=MAX_CATEGORIES)
 
     @field_validator("categories")
     @classmethod
@@ -128,18 +130,15 @@ class Taxonomy(BaseModel):
             TaxonomyError: it is not TOML or not a taxonomy; one line for each fault.
         """
         try:
-            return cls.model_validate(tomllib.loads(text))
+            document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise TaxonomyError(f"{where}: not TOML ({error}); expected name, version and [[categories]]") from error
+        try:
+            return cls.model_validate(document)
         except ValidationError as error:
-            faults = "\n".join(f"  {_place(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_url=False))
-            raise TaxonomyError(f"{where}: not a taxonomy:\n{faults}") from error
-
-
-def _place(path: tuple[int | str, ...]) -> str:
-    """Return where a fault is, categories counted from 1."""
-    parts = [f"{part + 1}" if isinstance(part, int) else part for part in path]
-    return ".".join(parts) or "the file"
+            faults = faults_of(document, cls, TaxonomyCategory, (MIN_CATEGORIES, MAX_CATEGORIES))
+            listed = "\n".join(f"  {fault}" for fault in faults or [str(error)])
+            raise TaxonomyError(f"{where}: not a taxonomy:\n{listed}") from error
 
 
 def load_taxonomy(path: Path) -> Taxonomy:

@@ -21,13 +21,13 @@ from pydantic import (
 
 from schemas.chat_event import MAX_CARRIED_CHARACTERS, carried_text
 from schemas.dotted_version import DottedVersion
-from schemas.taxonomy import MAX_CATEGORIES, CategoryCode, Taxonomy, TaxonomyRef
+from schemas.taxonomy import MAX_CATEGORIES, MIN_CATEGORIES, CategoryCode, Taxonomy, TaxonomyRef
 
 VERDICT_SCHEMA_VERSION: Final = 2
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
-ByCategory = Annotated[dict[str, Probability], Field(min_length=2, max_length=MAX_CATEGORIES)]
+ByCategory = Annotated[dict[str, Probability], Field(min_length=MIN_CATEGORIES, max_length=MAX_CATEGORIES)]
 """One number for each code of the taxonomy, in its order."""
 
 INT64_MAX: Final = 2**63 - 1
@@ -69,6 +69,10 @@ class VerdictKind(StrEnum):
     """A chat event."""
     OVERRIDE = "override"
     """A person's decision on an event that had a verdict."""
+
+
+_KIND: Final = {"type": "string", "enum": [kind.value for kind in VerdictKind]}
+"""Written out where it stands: generators name a class after the property, which would be a second `VerdictKind`."""
 
 
 class DecidedBy(StrEnum):
@@ -163,7 +167,9 @@ class Verdict(WireModel):
         le=VERDICT_SCHEMA_VERSION,
         description="Major version; a reader refuses one that it does not know.",
     )
-    kind: VerdictKind = VerdictKind.EVENT
+    kind: Annotated[VerdictKind, WithJsonSchema(_KIND)] = Field(
+        default=VerdictKind.EVENT, description="`event`: answers a chat event; `override`: a person's later decision."
+    )
     verdict_id: str = Field(
         description="Same chat, content, model, rules, policies, previous decision and override: same id, so that "
         "readers drop repeats."

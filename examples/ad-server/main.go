@@ -26,7 +26,8 @@ import (
 )
 
 const (
-	schemaVersion = 1
+	oldestVersion = 1
+	newestVersion = 2
 	pollInterval  = 10 * time.Millisecond
 )
 
@@ -40,6 +41,7 @@ type answer struct {
 type server struct {
 	redis     *redis.Client
 	keyPrefix string
+	taxonomy  string
 	policy    PolicyRef
 	wait      time.Duration
 }
@@ -83,11 +85,17 @@ func (s *server) judge(value []byte, chatID, eventID string) answer {
 		return answer{Reason: "rejected"} // the chat's newest event was rejected: there is no verdict on it
 	}
 	if err := json.Unmarshal(value, &verdict); err != nil ||
-		verdict.SchemaVersion != schemaVersion || verdict.ChatId != chatID {
+		verdict.SchemaVersion < oldestVersion || verdict.SchemaVersion > newestVersion || verdict.ChatId != chatID {
 		return answer{Reason: "malformed"}
+	}
+	if verdict.SchemaVersion == oldestVersion {
+		verdict.Taxonomy.Name = "chat-13" // version 1 knew no other
 	}
 	if found, known := textOf(verdict.EventId); !known || found != eventID {
 		return answer{Reason: "other_event"} // the verdict on this event is still to come, or a newer event has one
+	}
+	if verdict.Taxonomy.Name != s.taxonomy {
+		return answer{Reason: "other_taxonomy"} // a policy of the same name may ban other things there
 	}
 	if verdict.Policy != s.policy {
 		return answer{Reason: "other_policy"}
@@ -126,6 +134,7 @@ func run() error {
 	redisURL := flag.String("redis", "redis://127.0.0.1:6379/0", "address of the workers' Redis")
 	listen := flag.String("listen", "127.0.0.1:8080", "address to listen on; port 0 is any free port")
 	keyPrefix := flag.String("key-prefix", "verdict:", "what stands before the chat_id in a key")
+	taxonomy := flag.String("taxonomy", "chat-13", "name of the taxonomy that the policy is of")
 	policy := flag.String("policy", "default", "name of the policy that an ad needs an allow of")
 	policyVersion := flag.String("policy-version", "1", "its version")
 	wait := flag.Duration("wait", 150*time.Millisecond, "how long to wait for a verdict before there is no ad")
@@ -139,7 +148,8 @@ func run() error {
 	options.DialTimeout = *wait
 	options.MaxRetries = -1        // the loop asks again
 	options.DisableIdentity = true // a user that may only GET suffices
-	s := &server{redis.NewClient(options), *keyPrefix, PolicyRef{Name: *policy, Version: *policyVersion}, *wait}
+	s := &server{redis.NewClient(options), *keyPrefix, *taxonomy,
+		PolicyRef{Name: *policy, Version: *policyVersion}, *wait}
 
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {

@@ -221,12 +221,18 @@ ALLOWED = orjson.loads(
         pytest.param(b"{}", "malformed", id="an empty object"),
         pytest.param(orjson.dumps(ALLOWED)[:-1], "malformed", id="cut"),
         pytest.param(orjson.dumps(ALLOWED) * 2, "malformed", id="two values"),
-        pytest.param(orjson.dumps(ALLOWED | {"schema_version": 2}), "malformed", id="a later major version"),
+        pytest.param(orjson.dumps(ALLOWED | {"schema_version": 3}), "malformed", id="a later major version"),
         pytest.param(orjson.dumps(ALLOWED | {"chat_id": "chat-2"}), "malformed", id="the value of another chat"),
         pytest.param(orjson.dumps(ALLOWED | {"decision": "ALLOW"}), "malformed", id="an unknown decision"),
         pytest.param(orjson.dumps(ALLOWED | {"decision": None}), "malformed", id="no decision"),
         pytest.param(orjson.dumps(ALLOWED | {"event_id": None}), "other_event", id="no event_id"),
         pytest.param(orjson.dumps(ALLOWED | {"event_id": ["event-1"]}), "other_event", id="a list as event_id"),
+        pytest.param(
+            orjson.dumps(ALLOWED | {"taxonomy": {"name": "toxicity", "version": "1"}}),
+            "other_taxonomy",
+            id="another taxonomy",
+        ),
+        pytest.param(orjson.dumps(ALLOWED | {"taxonomy": None}), "other_taxonomy", id="no taxonomy"),
         pytest.param(orjson.dumps(ALLOWED | {"policy": {"name": "default"}}), "other_policy", id="no policy version"),
         pytest.param(orjson.dumps(ALLOWED | {"policy": None}), "other_policy", id="no policy"),
     ],
@@ -238,6 +244,20 @@ def test_a_value_that_is_no_verdict_is_no_ad(cache: "redis.Redis", serve: Serve,
     ads = serve()
     assert ads("chat-0", "event-1") == AD
     assert ads("chat-1", "event-1") == no_ad(reason)
+
+
+def test_a_verdict_of_version_1_is_one_of_chat_13(cache: "redis.Redis", serve: Serve) -> None:
+    """Redis keeps them for 7 days after the workers' upgrade; without it every page would lose its ads meanwhile."""
+    value = (REPOSITORY / "tests/schemas/golden/verdict.v1.json").read_bytes()
+    cache.set("verdict:chat-0001", value)
+    assert serve()("chat-0001", "evt-0001") == AD
+    assert serve("-taxonomy", "toxicity")("chat-0001", "evt-0001") == no_ad("other_taxonomy")
+
+
+def test_the_policy_of_another_taxonomy_is_asked_for_with_its_name(cache: "redis.Redis", serve: Serve) -> None:
+    """One ad server for each taxonomy: what `default` bans differs."""
+    store(cache, "chat-1", taxonomy={"name": "toxicity", "version": "1"})
+    assert serve("-taxonomy", "toxicity")("chat-1", "event-1") == AD
 
 
 @pytest.mark.usefixtures("redis_back")

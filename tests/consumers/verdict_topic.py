@@ -2,11 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
 
-from schemas import Decision, ModelRef, PolicyRef, Source, Verdict, encode_verdict
+from schemas import (
+    Decision,
+    ModelRef,
+    PolicyRef,
+    PreviousDecision,
+    Source,
+    TaxonomyRef,
+    Verdict,
+    decode_verdict,
+    encode_verdict,
+)
 from tests.schemas.payloads import make_verdict
 
 LAST_OFFSET = 2**63 - 1
@@ -21,7 +33,7 @@ class Row(NamedTuple):
 
 
 def _row(
-    kind: str,
+    beside: str,
     chat_id: str,
     offset: int,
     decision: str,
@@ -34,7 +46,8 @@ def _row(
 ) -> Row:
     source = Source(topic=topic, partition=partition, offset=offset, timestamp_ms=timestamp_ms)
     return Row(
-        make_verdict(chat_id=chat_id, verdict_id=verdict_id, decision=Decision(decision), source=source, **fields), kind
+        make_verdict(chat_id=chat_id, verdict_id=verdict_id, decision=Decision(decision), source=source, **fields),
+        beside,
     )
 
 
@@ -45,6 +58,11 @@ def _model(name: str, version: str) -> ModelRef:
 def _policy(name: str, version: str) -> PolicyRef:
     return PolicyRef(name=name, version=version)
 
+
+HELD = PreviousDecision(decision=Decision.REVIEW, offset=1, decided_at=datetime(2026, 1, 1, tzinfo=UTC))
+PETS: dict[str, Any] = {"category": {"code": "cat", "name": "Cat"}, "probabilities": {"cat": 0.75, "dog": 0.25}}
+VERSION_1 = decode_verdict((Path(__file__).parents[1] / "schemas" / "golden" / "verdict.v1.json").read_bytes())
+"""Of offset 41."""
 
 ROWS = [
     # Repeats, in which the place still moves on: the replay of offset 6 is older than the repeat at 7.
@@ -81,6 +99,21 @@ ROWS = [
     _row("new", "чат-\U0001f6cd-\u4f1a\u8bdd", 1, "review", verdict_id="u1", event_id="é"),
     _row("new", "x" * 256, 1, "allow", verdict_id="x1", event_id=2**53),
     _row("new", "no event id", 1, "block", verdict_id="n1", event_id=None, timestamp_ms=-1),
+    # A person's decision: the event judged again under a newer model does not take its place, a later decision does.
+    _row("new", "overridden", 1, "allow", verdict_id="o1", model=_model("m", "1")),
+    _row(
+        "new", "overridden", 1, "block", verdict_id="o2", model=_model("m", "1"), kind="override", override_revision=1
+    ),
+    _row("older", "overridden", 1, "allow", verdict_id="o3", model=_model("m", "2"), replay_id="jan"),
+    _row(
+        "new", "overridden", 1, "review", verdict_id="o4", model=_model("m", "1"), kind="override", override_revision=2
+    ),
+    _row("new", "overridden", 2, "allow", verdict_id="o5", model=_model("m", "1"), previous=HELD),
+    # Another taxonomy on the same topic.
+    _row("new", "pets", 1, "block", verdict_id="t1", taxonomy=TaxonomyRef(name="pets", version="2"), **PETS),
+    # What an earlier worker wrote.
+    Row(VERSION_1, "new"),
+    _row("new", VERSION_1.chat_id, 42, "block", verdict_id="w2"),
 ]
 """In this order on the topic; of one chat they lie in one partition."""
 
@@ -131,7 +164,7 @@ class VerdictTopic:
 
     def commit_later_version(self, verdict: Verdict) -> None:
         """Write a verdict of a major version that readers do not know."""
-        value = encode_verdict(verdict).replace(b'"schema_version":1', b'"schema_version":2', 1)
+        value = encode_verdict(verdict).replace(b'"schema_version":2', b'"schema_version":3', 1)
         self._producer.begin_transaction()
         self._producer.produce(self.topic, value, verdict.chat_id.encode())
         self._producer.commit_transaction(60)
@@ -165,6 +198,7 @@ def expected_lines(rows: list[Row]) -> dict[str, list[dict[str, Any]]]:
             "kind": kind,
             "chat_id": verdict.chat_id,
             "offset": verdict.source.offset,
+            "taxonomy": verdict.taxonomy.name,
             "decision": verdict.decision.value,
             "verdict_id": verdict.verdict_id,
         }

@@ -38,6 +38,7 @@ def outcome(
     model: tuple[str, str] = ("m", "1"),
     policy: tuple[str, str] = ("p", "1"),
     rejected: bool = False,
+    revision: int = 0,
 ) -> Outcome:
     """Return a verdict as it is on the topic, or what a dead letter says."""
     at_ms = 1_000 + offset if timestamp_ms is None else timestamp_ms
@@ -48,9 +49,14 @@ def outcome(
         source=source,
         model=ModelRef(name=model[0], version=model[1], digest=f"sha256:{'ab' * 32}"),
         policy=PolicyRef(name=policy[0], version=policy[1]),
+        override_revision=revision,
     )
     found: Outcome = orjson.loads(encode_verdict(verdict))
     return found
+
+
+VERSION_1: Outcome = orjson.loads((Path(__file__).parent / "golden" / "verdict.v1.json").read_bytes())
+"""Of offset 41, under an older model."""
 
 
 def reduced(outcomes: Iterable[Outcome]) -> Outcome:
@@ -89,6 +95,12 @@ def test_a_rejected_event_takes_the_verdict_before_it_away() -> None:
             outcome(1, model=("m", "1"), policy=("p", "2")),
             outcome(1, model=("m", "2"), policy=("p", "1")),
             id="model first",
+        ),
+        pytest.param(outcome(1, model=("m", "2")), outcome(1, model=("m", "1"), revision=1), id="a person's decision"),
+        pytest.param(outcome(1, revision=9), outcome(1, revision=10), id="a later decision"),
+        pytest.param(outcome(1, revision=9), outcome(2), id="a later event than the one decided on"),
+        pytest.param(
+            VERSION_1, outcome(41, partition=3, model=("ad-safety", "1"), revision=1), id="version 1 is of no override"
         ),
     ],
 )

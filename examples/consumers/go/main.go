@@ -19,7 +19,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const schemaVersion = 1
+// A verdict of version 1 lacks what version 2 brought: those fields are zero.
+const (
+	oldestVersion = 1
+	newestVersion = 2
+)
 
 // reducer holds the newest verdict of each chat.
 type reducer struct {
@@ -54,7 +58,11 @@ func isOlder(verdict, held Verdict) bool {
 	if a.Offset != b.Offset {
 		return a.Offset < b.Offset
 	}
-	// The same event, judged again: versions compare under one name only.
+	// The same event: a person's decision stands above those before it.
+	if verdict.OverrideRevision != held.OverrideRevision {
+		return verdict.OverrideRevision < held.OverrideRevision
+	}
+	// Judged again: versions compare under one name only.
 	if verdict.Model.Name != held.Model.Name {
 		return false
 	}
@@ -85,9 +93,13 @@ func decode(value []byte) (Verdict, error) {
 	if err := json.Unmarshal(value, &verdict); err != nil {
 		return verdict, err
 	}
-	if verdict.SchemaVersion != schemaVersion {
-		return verdict, fmt.Errorf("found schema_version %d, expected %d; generate the types again from the newer schema",
-			verdict.SchemaVersion, schemaVersion)
+	if verdict.SchemaVersion < oldestVersion || verdict.SchemaVersion > newestVersion {
+		return verdict, fmt.Errorf("found schema_version %d, expected %d to %d; generate the types from the newer schema",
+			verdict.SchemaVersion, oldestVersion, newestVersion)
+	}
+	if verdict.SchemaVersion == oldestVersion {
+		// It knew one taxonomy and no overrides.
+		verdict.Taxonomy = TaxonomyRef{Name: "chat-13", Version: "1"}
 	}
 	return verdict, nil
 }
@@ -124,7 +136,7 @@ func run(ctx context.Context, bootstrapServers, topic string) error {
 			}
 			kind := state.take(verdict)
 			err = lines.Encode(map[string]any{"kind": kind, "chat_id": verdict.ChatId, "offset": verdict.Source.Offset,
-				"decision": verdict.Decision, "verdict_id": verdict.VerdictId})
+				"taxonomy": verdict.Taxonomy.Name, "decision": verdict.Decision, "verdict_id": verdict.VerdictId})
 			if err != nil {
 				return err
 			}

@@ -7,7 +7,7 @@ import { isLosslessNumber, parse, stringify } from 'lossless-json'
 import { compressFrame, decompressFrame } from 'lz4-napi'
 import type { Verdict } from './generated/verdict'
 
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSIONS = [1, 2]
 const INT64_FIELDS = new Set(['offset', 'timestamp_ms'])
 
 // Verdicts are compressed with LZ4, for which kafkajs brings no codec: without one its first fetch fails.
@@ -27,12 +27,17 @@ function decode(text: string): Verdict {
     if (!isLosslessNumber(value)) return value
     return INT64_FIELDS.has(key) ? BigInt(value.value) : Number(value.value)
   }) as Verdict
-  if (verdict.schema_version !== SCHEMA_VERSION) {
+  if (!SCHEMA_VERSIONS.includes(verdict.schema_version)) {
     // kafkajs reads a record again on any other error.
     throw new KafkaJSNonRetriableError(
-      `found schema_version ${verdict.schema_version}, expected ${SCHEMA_VERSION}; ` +
+      `found schema_version ${verdict.schema_version}, expected ${SCHEMA_VERSIONS.join(' or ')}; ` +
         'generate the types again from the newer schema'
     )
+  }
+  if (verdict.schema_version === 1) {
+    // It knew one taxonomy and no overrides.
+    verdict.taxonomy = { name: 'chat-13', version: '1' }
+    verdict.override_revision = 0
   }
   return verdict
 }
@@ -42,7 +47,9 @@ function isOlder(verdict: Verdict, held: Verdict): boolean {
   const [a, b] = [verdict.source, held.source]
   if (a.topic !== b.topic || a.partition !== b.partition) return a.timestamp_ms < b.timestamp_ms
   if (a.offset !== b.offset) return a.offset < b.offset
-  // The same event, judged again: versions compare under one name only.
+  // The same event: a person's decision stands above those before it.
+  if (verdict.override_revision !== held.override_revision) return verdict.override_revision < held.override_revision
+  // Judged again: versions compare under one name only.
   if (verdict.model.name !== held.model.name) return false
   const order = compareVersions(verdict.model.version, held.model.version)
   if (order !== 0) return order < 0
@@ -103,7 +110,8 @@ async function run(bootstrapServers: string, topic: string): Promise<void> {
       const verdict = decode(message.value!.toString('utf8'))
       const kind = take(verdict)
       const { chat_id, decision, source, verdict_id } = verdict
-      console.log(stringify({ kind, chat_id, offset: source.offset, decision, verdict_id }))
+      const taxonomy = verdict.taxonomy.name
+      console.log(stringify({ kind, chat_id, offset: source.offset, taxonomy, decision, verdict_id }))
     }
   })
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { compile } from 'json-schema-to-typescript'
 
-const path = new URL('../../../schemas/json/verdict.v1.schema.json', import.meta.url)
+const path = new URL('../../../schemas/json/verdict.v2.schema.json', import.meta.url)
 const schema = JSON.parse(readFileSync(path, 'utf8'), (_name, value) =>
   value?.format === 'int64' ? { ...value, tsType: 'bigint' } : value
 )

@@ -1,7 +1,7 @@
 """Read verdicts, keep the newest of each chat; print one JSON line per verdict and, on SIGTERM or Ctrl-C, an account.
 
 Usage: consumer.py BOOTSTRAP_SERVERS [TOPIC]; the topic is `verdicts` where none is given.
-`generated/verdict.py` is made from the JSON Schema by datamodel-codegen.
+`generated/verdict.py` and `generated/verdict_v1.py` are made from the JSON Schemas by datamodel-codegen.
 """
 
 import json
@@ -11,7 +11,11 @@ from collections import Counter
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException
-from generated.verdict import Verdict
+from generated.verdict import Verdict as VerdictV2
+from generated.verdict_v1 import VerdictV1
+
+Verdict = VerdictV2 | VerdictV1
+VERSIONS = {1: VerdictV1, 2: VerdictV2}
 
 
 class Newest:
@@ -54,7 +58,10 @@ def is_older(verdict: Verdict, held: Verdict) -> bool:
         return a.timestamp_ms < b.timestamp_ms
     if a.offset != b.offset:
         return a.offset < b.offset
-    # The same event, judged again: versions compare under one name only.
+    # The same event: a person's decision stands above those before it.
+    if override_revision(verdict) != override_revision(held):
+        return override_revision(verdict) < override_revision(held)
+    # Judged again: versions compare under one name only.
     for new, old in ((verdict.model, held.model), (verdict.policy, held.policy)):
         if new.name != old.name:
             return False
@@ -71,12 +78,31 @@ def numbers(version: str) -> list[int]:
     return parts
 
 
+def decode(value: bytes) -> Verdict:
+    """Read a verdict of either version; raises where its version or anything else is not as the schema says."""
+    version = json.loads(value)["schema_version"]
+    if version not in VERSIONS:
+        raise ValueError(f"found schema_version {version}, expected 1 or 2; generate the types from the newer schema")
+    return VERSIONS[version].model_validate_json(value)
+
+
+def taxonomy_of(verdict: Verdict) -> str:
+    """Return the taxonomy that the category is of; version 1 knew one."""
+    return verdict.taxonomy.name if isinstance(verdict, VerdictV2) else "chat-13"
+
+
+def override_revision(verdict: Verdict) -> int:
+    """Return 0 for an event's own verdict; version 1 knew no other."""
+    return verdict.override_revision if isinstance(verdict, VerdictV2) else 0
+
+
 def line_of(verdict: Verdict, kind: str) -> dict[str, Any]:
     """Return what is printed for a verdict; a real program would act here, on `new` alone."""
     return {
         "kind": kind,
         "chat_id": verdict.chat_id,
         "offset": verdict.source.offset,
+        "taxonomy": taxonomy_of(verdict),
         "decision": verdict.decision.value,
         "verdict_id": verdict.verdict_id,
     }
@@ -106,8 +132,7 @@ def run(bootstrap_servers: str, topic: str) -> None:
             continue
         if message.error():
             raise KafkaException(message.error())
-        # Raises where the schema_version or anything else is not as the schema says.
-        verdict = Verdict.model_validate_json(message.value())
+        verdict = decode(message.value())
         print(json.dumps(line_of(verdict, newest.take(verdict))), flush=True)
     consumer.close()
     print(json.dumps(newest.account()), flush=True)

@@ -7,12 +7,15 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import verdictstream.Source;
+import verdictstream.TaxonomyRef;
 import verdictstream.Verdict;
 
 /**
@@ -22,7 +25,13 @@ import verdictstream.Verdict;
  * <p>The class Verdict is generated from the JSON Schema by `mvn compile`.
  */
 public final class VerdictConsumer {
-    private static final int SCHEMA_VERSION = 1;
+    private static final Set<Integer> SCHEMA_VERSIONS = new TreeSet<>(Set.of(1, 2));
+    private static final TaxonomyRef CHAT_13 = new TaxonomyRef();
+
+    static {
+        CHAT_13.setName("chat-13");
+        CHAT_13.setVersion("1");
+    }
 
     private final ObjectMapper json =
             // A newer worker may add fields; that must not stop a reader.
@@ -59,9 +68,14 @@ public final class VerdictConsumer {
 
     private void take(byte[] value) throws IOException {
         Verdict verdict = json.readValue(value, Verdict.class);
-        if (verdict.getSchemaVersion() != SCHEMA_VERSION) {
-            throw new IOException("found schema_version " + verdict.getSchemaVersion() + ", expected " + SCHEMA_VERSION
-                    + "; generate the types again from the newer schema");
+        if (verdict.getSchemaVersion() == null || !SCHEMA_VERSIONS.contains(verdict.getSchemaVersion())) {
+            throw new IOException("found schema_version " + verdict.getSchemaVersion() + ", expected one of "
+                    + SCHEMA_VERSIONS + "; generate the types again from the newer schema");
+        }
+        if (verdict.getSchemaVersion() == 1) {
+            // It knew one taxonomy and no overrides.
+            verdict.setTaxonomy(CHAT_13);
+            verdict.setOverrideRevision(0);
         }
         Verdict held = newest.get(verdict.getChatId());
         String kind = "new";
@@ -79,6 +93,7 @@ public final class VerdictConsumer {
         line.put("kind", kind);
         line.put("chat_id", verdict.getChatId());
         line.put("offset", verdict.getSource().getOffset());
+        line.put("taxonomy", verdict.getTaxonomy().getName());
         line.put("decision", verdict.getDecision());
         line.put("verdict_id", verdict.getVerdictId());
         print(line);
@@ -94,7 +109,11 @@ public final class VerdictConsumer {
         if (!a.getOffset().equals(b.getOffset())) {
             return a.getOffset() < b.getOffset();
         }
-        // The same event, judged again: versions compare under one name only.
+        // The same event: a person's decision stands above those before it.
+        if (!verdict.getOverrideRevision().equals(held.getOverrideRevision())) {
+            return verdict.getOverrideRevision() < held.getOverrideRevision();
+        }
+        // Judged again: versions compare under one name only.
         if (!verdict.getModel().getName().equals(held.getModel().getName())) {
             return false;
         }
