@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from schemas.taxonomy import taxonomy_of
 from training_pipeline.data import show
 from training_pipeline.data.errors import DataError
 
@@ -125,6 +126,9 @@ def label(
     out: Annotated[
         Path, typer.Option(help="Folder of the answers, <annotator>.jsonl; what is there is not asked again.")
     ],
+    taxonomy: Annotated[
+        str, typer.Option(help="Whose categories: chat-13, toxicity, community, or a taxonomy file (TOML).")
+    ] = "chat-13",
     only: Annotated[list[str] | None, typer.Option(help="Ask this annotator only; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Label the first chats only; 0: all.")] = 0,
     max_cost_usd: Annotated[
@@ -136,6 +140,7 @@ def label(
     from training_pipeline.data.annotator_config import read_annotators  # noqa: PLC0415
     from training_pipeline.data.chat_rows import Reject, read_chat_rows  # noqa: PLC0415
 
+    categories = taxonomy_of(taxonomy)
     chosen = show.chosen_annotators(read_annotators(annotators), only or [])
     keys = show.keys_from_environment(chosen, os.environ)
     rejects: list[Reject] = []
@@ -149,6 +154,7 @@ def label(
             chosen,
             keys,
             out,
+            taxonomy=categories,
             max_cost_usd=max_cost_usd,
             on_answer=lambda name, n_done: bars.update(tasks[name], completed=n_done),
         )
