@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.windowing import Windowing
-from schemas.taxonomy import CHAT_13
+from schemas.taxonomy import shipped_taxonomy
 from tests.training_pipeline.data.chat_files import chat, read_lines, rejects_of, write_lines
 from tests.training_pipeline.data.completion_server import (
     Answer,
@@ -410,9 +410,12 @@ def test_more_of_each_category_pays_for_the_difference_alone(run: Run) -> None:
         assert len(server.requests) == 18
 
 
-def test_training_reads_what_was_written(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["chat-13", "community", "toxicity"])
+def test_training_reads_what_was_written(run: Run, tmp_path: Path, name: str) -> None:
     """The reader of `train`, under the taxonomy that the rows are of."""
+    taxonomy = shipped_taxonomy(name)
     with CompletionServer(obedient) as server:
-        run(server, taxonomy=CHAT_13, per_category=2)
-    found = read_labelled_chats([tmp_path / "chats.jsonl"], Windowing(), frozenset({"permissive"}))
-    assert np.bincount(found.labels).tolist() == [2] * 13
+        run(server, taxonomy=taxonomy, per_category=2)
+    found = read_labelled_chats([tmp_path / "chats.jsonl"], Windowing(), frozenset({"permissive"}), taxonomy)
+    assert np.bincount(found.labels).tolist() == [2] * len(taxonomy.codes)
+    assert found.taxonomy == taxonomy
