@@ -6,6 +6,7 @@ from model.classifier import Classifier, ClassifyStats
 from model.decision import DecisionRule
 from model.errors import BundleError, InferenceStalled, RowFailed
 from model.evidence.judging import Classification
+from model.guardrail import CheckedText, Guardrail
 from model.inference.cpu_quota import available_cpus
 from model.inference.timed_session import DEFAULT_TIMEOUT_S, LONGEST_STALL
 
@@ -15,10 +16,12 @@ __all__ = [
     "LONGEST_STALL",
     "Bundle",
     "BundleError",
+    "CheckedText",
     "Classification",
     "Classifier",
     "ClassifyStats",
     "DecisionRule",
+    "Guardrail",
     "InferenceStalled",
     "PolicyError",
     "RowFailed",

@@ -29,6 +29,7 @@ from training_pipeline.probes.commands import app as probes_app
 from training_pipeline.recipe.commands import app as recipe_app
 from training_pipeline.release.commands import app as release_app
 from training_pipeline.report.commands import app as report_app
+from training_pipeline.synthesise.commands import app as synthesise_app
 from training_pipeline.train.commands import app as train_app
 from training_pipeline.train.run_folder import encoder_of
 
@@ -122,6 +123,7 @@ app.add_typer(release_app)
 app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
+app.add_typer(synthesise_app)
 app.add_typer(report_app)
 app.add_typer(probes_app)
 

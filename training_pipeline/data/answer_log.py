@@ -14,6 +14,7 @@ from typing import Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from schemas.taxonomy import CHAT_13, Taxonomy
 from training_pipeline.data.annotator_config import Annotator
 from training_pipeline.data.errors import DataError
 from training_pipeline.data.label_answer import Status
@@ -48,13 +49,13 @@ class Answer(BaseModel):
     error: str | None = None
 
 
-def request_digest(annotator: Annotator, prompt: str) -> str:
+def request_digest(annotator: Annotator, prompt: str, taxonomy: Taxonomy = CHAT_13) -> str:
     """Return the digest of what decides an answer; limits, prices and retries do not."""
     asked = annotator.model_dump(
         mode="json",
         include={"base_url", "model", "output", "top_logprobs", "temperature", "max_answer_tokens", "extra_body"},
     )
-    text = orjson.dumps([asked, rules_digest(), prompt], option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps([asked, rules_digest(taxonomy), prompt], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:32]
 
 
@@ -99,7 +100,7 @@ class AnswerLog:
                 self.paid.setdefault(answer.request, answer)
                 self.known.add((answer.request, answer.chat_id))
         self._file = self._path.open("r+b")
-        self._file.truncate(_whole_lines_bytes(self._path))
+        self._file.truncate(whole_lines_bytes(self._path))
         self._file.seek(0, 2)
         return self
 
@@ -115,7 +116,8 @@ class AnswerLog:
             self.known.add((answer.request, answer.chat_id))
 
 
-def _whole_lines_bytes(path: Path) -> int:
+def whole_lines_bytes(path: Path) -> int:
+    """Return the size of a file without a last line that has no end."""
     size = path.stat().st_size
     with path.open("rb") as file:
         last = b""

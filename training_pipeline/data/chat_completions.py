@@ -1,4 +1,4 @@
-"""Ask one model for one label over the chat-completions API (openai client), with retries.
+"""Ask one model one question after the other over the chat-completions API (openai client), with retries.
 
 The client's own retries are off: tenacity counts the attempts, and a Retry-After holds back all requests to the
 endpoint and not just the one that was told. Errors fall into four classes: transient (tried again), about this one
@@ -21,7 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from training_pipeline.data.annotator_config import Annotator, OutputMode
 from training_pipeline.data.errors import AnnotatorStopped
 from training_pipeline.data.label_answer import AlternativeToken, AnswerToken
-from training_pipeline.data.label_prompt import ANSWER_SCHEMA, rules
+from training_pipeline.data.label_prompt import Task
 from training_pipeline.data.pacer import Pacer
 
 _TRANSIENT: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -45,6 +45,8 @@ class Reply(NamedTuple):
     n_attempts: int
     failure: str | None
     """Why there was no answer after all attempts."""
+    is_final: bool = False
+    """Of a failure: whether the endpoint refused this very request, so that the same one will fail again."""
     latency_s: float | None = None
     """Of the request that was answered, without retries and waits."""
 
@@ -59,12 +61,13 @@ class ChatCompletions:
     Args:
         annotator: What to ask and how often.
         api_key: None for an endpoint without keys.
+        task: The system message and the form of the answers.
     """
 
-    def __init__(self, annotator: Annotator, api_key: str | None) -> None:
+    def __init__(self, annotator: Annotator, api_key: str | None, task: Task) -> None:
         self._annotator = annotator
         self._pacer = Pacer(annotator.requests_per_minute)
-        self._rules = rules()
+        self._task = task
         self._client = openai.AsyncOpenAI(
             base_url=annotator.base_url,
             api_key=api_key or "none",  # the client insists on one; an endpoint without keys ignores it
@@ -77,7 +80,7 @@ class ChatCompletions:
         await self._client.close()
 
     async def ask(self, prompt: str) -> Reply:
-        """Ask for the label of one quoted chat.
+        """Ask one question, such as for the label of one quoted chat.
 
         Raises:
             AnnotatorStopped: key, model, address or quota are wrong: no request will be answered.
@@ -108,12 +111,12 @@ class ChatCompletions:
         if annotator.top_logprobs:
             options |= {"logprobs": True, "top_logprobs": annotator.top_logprobs}
         if annotator.output is OutputMode.JSON_SCHEMA:
-            schema = {"name": "label", "strict": True, "schema": ANSWER_SCHEMA}
+            schema = {"name": self._task.name, "strict": True, "schema": self._task.answer_schema}
             options["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif annotator.output is OutputMode.JSON_OBJECT:
             options["response_format"] = {"type": "json_object"}
         messages: list[ChatCompletionMessageParam] = [
-            {"role": "system", "content": self._rules},
+            {"role": "system", "content": self._task.system},
             {"role": "user", "content": prompt},
         ]
         try:
@@ -147,7 +150,8 @@ class ChatCompletions:
                 raise AnnotatorStopped(
                     f"annotator {self._annotator.name}: {found}; check base_url, model, the key and the quota"
                 ) from None
-        return _empty_reply(n_attempts, refused=False, failure=found)
+        is_final = isinstance(error, openai.APIStatusError) and not _is_transient(error)
+        return _empty_reply(n_attempts, refused=False, failure=found, is_final=is_final)
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -172,8 +176,8 @@ def _describe(error: Exception) -> str:
     return str(error) if isinstance(error, NotACompletion) else type(error).__name__
 
 
-def _empty_reply(n_attempts: int, *, refused: bool, failure: str | None) -> Reply:
-    return Reply(None, refused, False, (), None, 0, 0, n_attempts, failure)  # noqa: FBT003
+def _empty_reply(n_attempts: int, *, refused: bool, failure: str | None, is_final: bool = False) -> Reply:
+    return Reply(None, refused, False, (), None, 0, 0, n_attempts, failure, is_final)  # noqa: FBT003
 
 
 def _reply(completion: ChatCompletion, n_attempts: int, latency_s: float) -> Reply:

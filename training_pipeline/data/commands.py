@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from schemas.taxonomy import CHAT_13, taxonomy_of
 from training_pipeline.data import show
 from training_pipeline.data.errors import DataError
 
@@ -29,6 +30,9 @@ DataOption = Annotated[
 ]
 OutOption = Annotated[
     Path, typer.Option("--out", help="JSON lines to write; rejects and report go beside it, the report last.")
+]
+TaxonomyOption = Annotated[
+    str, typer.Option("--taxonomy", help="Whose categories: chat-13, toxicity, community, or a taxonomy file (TOML).")
 ]
 _TIMES: Final = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
@@ -125,6 +129,7 @@ def label(
     out: Annotated[
         Path, typer.Option(help="Folder of the answers, <annotator>.jsonl; what is there is not asked again.")
     ],
+    taxonomy: TaxonomyOption = CHAT_13.name,
     only: Annotated[list[str] | None, typer.Option(help="Ask this annotator only; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Label the first chats only; 0: all.")] = 0,
     max_cost_usd: Annotated[
@@ -136,6 +141,7 @@ def label(
     from training_pipeline.data.annotator_config import read_annotators  # noqa: PLC0415
     from training_pipeline.data.chat_rows import Reject, read_chat_rows  # noqa: PLC0415
 
+    categories = taxonomy_of(taxonomy)
     chosen = show.chosen_annotators(read_annotators(annotators), only or [])
     keys = show.keys_from_environment(chosen, os.environ)
     rejects: list[Reject] = []
@@ -149,6 +155,7 @@ def label(
             chosen,
             keys,
             out,
+            taxonomy=categories,
             max_cost_usd=max_cost_usd,
             on_answer=lambda name, n_done: bars.update(tasks[name], completed=n_done),
         )
@@ -187,16 +194,23 @@ def agree(
     gold: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Labelled chats to measure each annotator on.")
     ] = None,
+    taxonomy: TaxonomyOption = CHAT_13.name,
 ) -> None:
     """Measure agreement, keep what is sure, queue the rest for a person (<out>.queue.jsonl). Exit codes: 0, 3."""
     from training_pipeline.data import agree as stage  # noqa: PLC0415
 
     options = stage.AgreeOptions.model_validate(
-        {"consensus": consensus, "keep": keep, "min_votes": min_votes, "min_weight": min_weight}
+        {
+            "consensus": consensus,
+            "keep": keep,
+            "min_votes": min_votes,
+            "min_weight": min_weight,
+            "taxonomy": taxonomy,
+        }
     )
     report = stage.agree(data, answers or [], out, options, tables=labels or (), gold=gold)
     console = Console(stderr=True)
-    show.print_agreement(report, console)
+    show.print_agreement(report, taxonomy_of(taxonomy), console)
     show.print_stage(report, console)
 
 
@@ -215,6 +229,7 @@ def split(
     ] = None,
     threshold: Annotated[float, typer.Option(min=0.05, max=1.0, help="Jaccard similarity that joins two chats.")] = 0.6,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and chats give the same splits.")] = 0,
+    taxonomy: TaxonomyOption = CHAT_13.name,
 ) -> None:
     """Split by category shares, with chats that resemble one another on one side. Exit codes: 0, 3."""
     from training_pipeline.data import grouped_split as stage  # noqa: PLC0415
@@ -222,7 +237,14 @@ def split(
     ratios = show.parse_ratios(ratio or ["train=0.8", "dev=0.1", "test=0.1"])
     with _progress("split") as on_progress:
         report = stage.split(
-            data, out, ratios, threshold=threshold, seed=seed, excluded=exclude or (), on_progress=on_progress
+            data,
+            out,
+            ratios,
+            threshold=threshold,
+            seed=seed,
+            excluded=exclude or (),
+            taxonomy=taxonomy_of(taxonomy),
+            on_progress=on_progress,
         )
     show.print_stage(report, Console(stderr=True))
 

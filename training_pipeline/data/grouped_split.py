@@ -20,7 +20,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from model.windowing import Windowing, render
-from schemas import CODES, Role
+from schemas import Role
+from schemas.taxonomy import CHAT_13, Taxonomy
 from training_pipeline.data.chat_rows import ChatRow, DropReason, Reject, read_chat_rows
 from training_pipeline.data.errors import DataError
 from training_pipeline.data.near_duplicates import NearDuplicateIndex, shingles
@@ -116,9 +117,9 @@ def assign(
 
 def _capped(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return labels with the categories that are rarer than the folds made one, which the splitter insists on."""
-    counts = np.bincount(labels, minlength=len(CODES))
+    counts = np.bincount(labels)
     rare = counts < N_FOLDS
-    return np.where(rare[labels], len(CODES), labels)
+    return np.where(rare[labels], len(counts), labels)
 
 
 def report_base(out: Path) -> Path:
@@ -134,6 +135,7 @@ def split(
     threshold: float,
     seed: int,
     excluded: Sequence[Path] = (),
+    taxonomy: Taxonomy = CHAT_13,
     on_progress: OnProgress | None = None,
 ) -> StageReport:
     """Run the stage: write `<split>.jsonl` per split, the rejects, and the report with each split's digest.
@@ -144,12 +146,18 @@ def split(
     folds_of(ratios)
     base = report_base(out)
     inputs = digests([*paths, *excluded])
-    options = {"ratios": dict(ratios), "threshold": threshold, "seed": seed, "n_excluded_files": len(excluded)}
+    options = {
+        "ratios": dict(ratios),
+        "threshold": threshold,
+        "seed": seed,
+        "n_excluded_files": len(excluded),
+        "codes": taxonomy.codes,
+    }
     if finished := finished_report(base, STAGE, inputs, options):
         return finished
     with StageFiles(base, [out / f"{name}.jsonl" for name in ratios]) as files:
         rows = list(read_chat_rows(paths, files.reject))
-        labels = np.array([_label(row) for row in rows], dtype=np.int64)
+        labels = np.array([_label(row, taxonomy) for row in rows], dtype=np.int64)
         unseen = list(read_chat_rows(excluded, lambda _: None))
         groups = group_of([*rows, *unseen], threshold, on_progress)
         kept = _unrelated(rows, groups, files)
@@ -163,17 +171,19 @@ def split(
         outputs={path.name: file_digest(path) for path in files.paths},
         n_written=len(kept),
         n_rejected_by_reason=dict(sorted(files.n_rejected.items())),
-        details=_details(names, [CODES[i] for i in labels[kept]], groups[kept], ratios),
+        details=_details(names, [taxonomy.codes[i] for i in labels[kept]], groups[kept], ratios),
     )
     write_report(base, report)
     return report
 
 
-def _label(row: ChatRow) -> int:
+def _label(row: ChatRow, taxonomy: Taxonomy) -> int:
     category = row.fields.get("category")
-    if category not in CODES:
-        raise DataError(f"{row.position}: no category of the taxonomy; expected the labelled chats that `agree` writes")
-    return CODES.index(category)
+    if category not in taxonomy.codes:
+        raise DataError(
+            f"{row.position}: no category of the taxonomy {taxonomy.ref}; expected labelled chats as `agree` writes"
+        )
+    return taxonomy.columns[category]
 
 
 def _unrelated(rows: Sequence[ChatRow], groups: NDArray[np.int64], files: StageFiles) -> NDArray[np.int64]:

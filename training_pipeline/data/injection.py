@@ -9,30 +9,37 @@ Narrow on purpose: "ignore all previous instructions" alone is an ordinary jailb
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from model.windowing import Span, Windowing, render
 from schemas import Turn
+from schemas.taxonomy import CHAT_13, Taxonomy
 
 _LONG: Final = Span(head=20_000, tail=20_000)
 _WHOLE: Final = Windowing(max_messages=64, last_user=_LONG, user=_LONG, other=_LONG)
 """Only for the normal form that `render` gives: zero-width characters and look-alike forms are folded."""
 
-_SPEAKS_TO_LABELLER: Final = re.compile(
-    r"""
+_SPEAKS_TO_LABELLER: Final = r"""
       </?\s*(?:conversation|message)\b[^>\n]{0,80}>                       # our delimiters
-    | ["']category["']\s*:\s*["'](?-i:[A-M])["']                          # our answer's form
+    | ["']category["']\s*:\s*["'](?-i:CODES)["']                          # our answer's form
     | \b(?:category|label(?:led)?|classif(?:y|ied|ication))\b[^\n.]{0,60}
-      (?:\b(?:is|as|to|be|with|answer|respond|reply|output|return)\b|[:=])\s*["'`(]?(?-i:[A-M])["'`)]?(?![\w'])
+      (?:\b(?:is|as|to|be|with|answer|respond|reply|output|return)\b|[:=])\s*["'`(]?(?-i:CODES)["'`)]?(?![\w'])
     | \b(?:answer|respond|reply|output|return|choose|pick|select)\b[^\n.]{0,40}
-      \b(?:category|label|code)\s*["'`(]?(?-i:[A-M])\b
+      \b(?:category|label|code)\s*["'`(]?(?-i:CODES)\b
     | \b(?:labell?er|annotator|classifier|moderat(?:or|ion\ (?:model|system)))\b[^\n]{0,60}
       \b(?:must|should|ignore|note|attention|mark|treat|label|answer|respond|safe)\b
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+    """
+"""Verbose, case ignored but in codes, which stand for CODES."""
 
 
-def speaks_to_labeller(turns: Sequence[Turn]) -> bool:
+@lru_cache(maxsize=8)
+def _pattern(codes: tuple[str, ...]) -> re.Pattern[str]:
+    # The longest first: of two codes that begin alike the shorter would end inside the longer.
+    alternatives = "|".join(re.escape(code) for code in sorted(codes, key=lambda code: (-len(code), code)))
+    return re.compile(_SPEAKS_TO_LABELLER.replace("CODES", alternatives), re.VERBOSE | re.IGNORECASE)
+
+
+def speaks_to_labeller(turns: Sequence[Turn], taxonomy: Taxonomy = CHAT_13) -> bool:
     """Say whether any turn holds text that aims at the label."""
-    return _SPEAKS_TO_LABELLER.search(render(turns, _WHOLE)) is not None
+    return _pattern(taxonomy.codes).search(render(turns, _WHOLE)) is not None

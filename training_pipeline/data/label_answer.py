@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 
 import jiter
 
-from schemas import CODES
+from schemas.taxonomy import Taxonomy
 from training_pipeline.data.label_prompt import NO_RUNNER_UP
 
 _MAX_ANSWER_CHARACTERS: Final = 2_000
 _FENCE: Final = re.compile(r"\A```(?:json)?\s*(\{.*\})\s*```\Z", re.DOTALL)
-_CATEGORY_VALUE: Final = re.compile(r'"category"\s*:\s*"([A-Z])"')
+_CATEGORY_VALUE: Final = re.compile(r'"category"\s*:\s*"([A-Za-z0-9][A-Za-z0-9_.-]*)"')
 _MIN_KNOWN_MASS: Final = 0.5
 """Log-probabilities that leave more than half of the mass to other tokens say too little about the categories."""
 
@@ -71,7 +71,7 @@ class NotALabel(Exception):  # noqa: N818  the name says what was found
         self.found = found
 
 
-def parse_answer(text: str) -> Label:
+def parse_answer(text: str, taxonomy: Taxonomy) -> Label:
     """Read one answer.
 
     Only one JSON object is read, bare or in one code fence. Text around it makes the answer void: a label that is
@@ -94,20 +94,20 @@ def parse_answer(text: str) -> Label:
         raise NotALabel("not one JSON object (truncated, prose, or a key twice)") from None
     if not isinstance(document, dict):
         raise NotALabel(f"a JSON {type(document).__name__}")
-    return _label(document)
+    return _label(document, taxonomy)
 
 
-def _label(document: dict[str, Any]) -> Label:
+def _label(document: dict[str, Any], taxonomy: Taxonomy) -> Label:
     if not document.keys() <= {"category", "confidence", "runner_up"}:
         raise NotALabel("unknown fields")
     category = document.get("category")
-    if category not in CODES:
+    if category not in taxonomy.codes:
         raise NotALabel("a category outside the closed set" if isinstance(category, str) else "no category")
     confidence = document.get("confidence", 3)
     if isinstance(confidence, bool) or not isinstance(confidence, int) or confidence not in _TOP_WEIGHT:
         raise NotALabel("a confidence outside 1 to 3")
     runner_up = document.get("runner_up", NO_RUNNER_UP)
-    if runner_up not in (*CODES, NO_RUNNER_UP):
+    if runner_up not in (*taxonomy.codes, NO_RUNNER_UP):
         raise NotALabel("a runner-up outside the closed set")
     return Label(category, confidence, NO_RUNNER_UP if runner_up == category else runner_up)
 
@@ -121,12 +121,13 @@ def soft_label_of(label: Label) -> dict[str, float]:
     return {code: value for code, value in weights.items() if value > 0}
 
 
-def soft_label_from_tokens(tokens: Sequence[AnswerToken], label: Label) -> dict[str, float] | None:
+def soft_label_from_tokens(tokens: Sequence[AnswerToken], label: Label, taxonomy: Taxonomy) -> dict[str, float] | None:
     """Return the probabilities of the categories where the model chose one, or None where they say too little.
 
     Args:
         tokens: The whole answer, token by token.
         label: What the answer says.
+        taxonomy: Whose codes; a code of several tokens is told by its first where no other begins so.
 
     Returns:
         Code to probability, summing to 1 over the codes among the alternatives.
@@ -139,17 +140,19 @@ def soft_label_from_tokens(tokens: Sequence[AnswerToken], label: Label) -> dict[
     start = 0
     for token in tokens:
         if start <= place < start + len(token.text):
-            return _weights(token.alternatives)
+            return _weights(token.alternatives, taxonomy)
         start += len(token.text)
     return None
 
 
-def _weights(alternatives: Sequence[AlternativeToken]) -> dict[str, float] | None:
+def _weights(alternatives: Sequence[AlternativeToken], taxonomy: Taxonomy) -> dict[str, float] | None:
     mass: dict[str, float] = {}
     for alternative in alternatives:
-        code = alternative.text.strip(' "\n\t:,{}')
-        if code in CODES and math.isfinite(alternative.logprob) and alternative.logprob <= 0:
-            mass[code] = mass.get(code, 0.0) + math.exp(alternative.logprob)
+        begun = alternative.text.strip(' "\n\t:,{}')
+        codes = [code for code in taxonomy.codes if code.startswith(begun)] if begun else []
+        # The beginning of several codes says nothing of either.
+        if len(codes) == 1 and math.isfinite(alternative.logprob) and alternative.logprob <= 0:
+            mass[codes[0]] = mass.get(codes[0], 0.0) + math.exp(alternative.logprob)
     total = sum(mass.values())
     if total < _MIN_KNOWN_MASS:
         return None

@@ -1,4 +1,4 @@
-"""The prompt of the annotators: our rules as the system message, one chat as quoted data in the user message.
+"""The prompt of the annotators: a taxonomy's rules as the system message, one chat as quoted data in the user message.
 
 Invariant: the chat stands between one pair of delimiters, and no text of it can end that block, because the characters
 that delimiters are made of are escaped in it.
@@ -6,39 +6,78 @@ that delimiters are made of are escaped in it.
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Final
+from string import Template
+from typing import Any, Final, NamedTuple
 
-from schemas import CODES, Turn
+from schemas import Turn
+from schemas.taxonomy import CHAT_13, Taxonomy
 
 _OPEN: Final = "<conversation>"
 _CLOSE: Final = "</conversation>"
 _GAP: Final = " [...] "
 _REMINDER: Final = "Label the conversation above by the rules. Answer with the JSON object only."
+_ANY_SUBJECT: Final = "the conversation as a whole"
 
 NO_RUNNER_UP: Final = "-"
 
-ANSWER_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["category", "confidence", "runner_up"],
-    "properties": {
-        "category": {"type": "string", "enum": list(CODES)},
-        "confidence": {"type": "integer", "enum": [1, 2, 3]},
-        "runner_up": {"type": "string", "enum": [*CODES, NO_RUNNER_UP]},
-    },
-}
-"""JSON Schema of an answer; the category first, so that its log-probabilities do not depend on the rest."""
+
+class Task(NamedTuple):
+    """What a model is asked to do with every user message, and the form of its answers."""
+
+    name: str
+    """Of the form, as endpoints want one."""
+    system: str
+    answer_schema: dict[str, Any]
 
 
-def rules() -> str:
+def answer_schema(taxonomy: Taxonomy) -> dict[str, Any]:
+    """Return the JSON Schema of an answer; the category first, so that its log-probabilities depend on nothing else."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["category", "confidence", "runner_up"],
+        "properties": {
+            "category": {"type": "string", "enum": list(taxonomy.codes)},
+            "confidence": {"type": "integer", "enum": [1, 2, 3]},
+            "runner_up": {"type": "string", "enum": [*taxonomy.codes, NO_RUNNER_UP]},
+        },
+    }
+
+
+def rules(taxonomy: Taxonomy) -> str:
     """Return the system message: the taxonomy, its ties and the form of the answer."""
-    return files("training_pipeline.data").joinpath("label_rules.txt").read_text(encoding="utf-8")
+    folder = files("training_pipeline.data")
+    if taxonomy == CHAT_13:
+        # Written by hand before taxonomies were data; answers that were paid for rest on its exact bytes.
+        return folder.joinpath("label_rules.txt").read_text(encoding="utf-8")
+    return Template(folder.joinpath("label_rules_any.txt").read_text(encoding="utf-8")).substitute(
+        n_categories=len(taxonomy.categories),
+        subject=taxonomy.subject.strip().rstrip(".") or _ANY_SUBJECT,
+        categories=categories_text(taxonomy),
+        ties=f"\nRules\n{taxonomy.rules.strip()}\n" if taxonomy.rules.strip() else "",
+    )
 
 
-def rules_digest() -> str:
+def categories_text(taxonomy: Taxonomy) -> str:
+    """Return one line for each category: code, name and what belongs to it."""
+    return "\n".join(
+        f"{category.code} {category.name}: {' '.join(category.description.split())}".rstrip(": ")
+        for category in taxonomy.categories
+    )
+
+
+@lru_cache(maxsize=8)
+def label_task(taxonomy: Taxonomy) -> Task:
+    """Return what annotators are asked under a taxonomy."""
+    return Task("label", rules(taxonomy), answer_schema(taxonomy))
+
+
+@lru_cache(maxsize=8)
+def rules_digest(taxonomy: Taxonomy) -> str:
     """Return the digest of everything but the chat that an answer rests on, 16 hex digits."""
-    text = "\n".join((rules(), _OPEN, _CLOSE, _REMINDER, repr(ANSWER_SCHEMA)))
+    text = "\n".join((rules(taxonomy), _OPEN, _CLOSE, _REMINDER, repr(answer_schema(taxonomy))))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from schemas import CODES
+from schemas.taxonomy import CHAT_13, Taxonomy
 from training_pipeline.data.answer_log import Answer
 from training_pipeline.data.chat_rows import read_chat_rows
 from training_pipeline.data.errors import DataError
@@ -20,33 +20,36 @@ ANNOTATORS: Final = ("recorded-one", "recorded-two")
 _SURE: Final = 3
 
 
-def write_recorded_answers(data: Sequence[Path], recorded: Sequence[Path], out: Path) -> int:
+def write_recorded_answers(
+    data: Sequence[Path], recorded: Sequence[Path], out: Path, taxonomy: Taxonomy = CHAT_13
+) -> int:
     """Write `<annotator>.jsonl` for each of two annotators and return how many chats have an answer.
 
     Args:
         data: The chats to be labelled.
         recorded: Labelled chats; a chat of `data` with none of their ids gets no answer.
         out: Folder of the answers.
+        taxonomy: Whose categories they have.
 
     Raises:
         DataError: a recorded chat has no category.
     """
     categories = {}
     for row in read_chat_rows(recorded, lambda _: None):
-        if (category := row.fields.get("category")) not in CODES:
+        if (category := row.fields.get("category")) not in taxonomy.codes:
             raise DataError(f"{row.position}: category is {category!r}; expected labelled chats as recorded answers")
         categories[row.chat_id] = category
     chat_ids = [row.chat_id for row in read_chat_rows(data, lambda _: None) if row.chat_id in categories]
     out.mkdir(parents=True, exist_ok=True)
     for annotator in ANNOTATORS:
-        lines = (_answer(chat_id, categories[chat_id], annotator) for chat_id in chat_ids)
+        lines = (_answer(chat_id, categories[chat_id], annotator, taxonomy) for chat_id in chat_ids)
         (out / f"{annotator}.jsonl").write_bytes(
             b"".join(answer.model_dump_json(exclude_none=True).encode() + b"\n" for answer in lines)
         )
     return len(chat_ids)
 
 
-def _answer(chat_id: str, category: str, annotator: str) -> Answer:
+def _answer(chat_id: str, category: str, annotator: str, taxonomy: Taxonomy) -> Answer:
     label = Label(category, _SURE, NO_RUNNER_UP)
     return Answer(
         request=hashlib.sha256(f"recorded {annotator} {chat_id}".encode()).hexdigest()[:32],
@@ -57,5 +60,5 @@ def _answer(chat_id: str, category: str, annotator: str) -> Answer:
         confidence=label.confidence,
         runner_up=label.runner_up,
         soft_label=soft_label_of(label),
-        rules_digest=rules_digest(),
+        rules_digest=rules_digest(taxonomy),
     )

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from schemas import CATEGORY_NAMES
+from schemas.taxonomy import Taxonomy
 from training_pipeline.data.errors import DataError
 
 if TYPE_CHECKING:  # these import the client and numpy, which --help does not need
@@ -107,7 +107,7 @@ def print_accounts(accounts: "Sequence[AnnotatorAccount]", n_rejected: int, out:
     print_json(document)
 
 
-def print_agreement(report: "StageReport", console: Console) -> None:
+def print_agreement(report: "StageReport", taxonomy: Taxonomy, console: Console) -> None:
     """Print kappas, the most frequent confusions, and how often each category is agreed on."""
     from training_pipeline.data.agreement import top_confusions  # noqa: PLC0415
 
@@ -124,7 +124,7 @@ def print_agreement(report: "StageReport", console: Console) -> None:
         categories.add_column(name, justify="left" if name == "category" else "right")
     for code, found in details["categories"].items():
         agreement = _number(found["positive_agreement_ratio"])
-        categories.add_row(f"{code} {CATEGORY_NAMES[code]}", str(found["n_chats_named"]), agreement)
+        categories.add_row(f"{code} {taxonomy.names[code]}", str(found["n_chats_named"]), agreement)
     console.print(categories)
     confusions = [f"{a}-{b} {n}" for a, b, n in top_confusions(details, _N_CONFUSIONS_SHOWN)]
     console.print(f"most confused: {', '.join(confusions) or 'none'}", highlight=False)

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from schemas import Turn
+from schemas.taxonomy import Taxonomy
 from training_pipeline.chats.labelled_chats import LabelledChats
 from training_pipeline.data.annotator_config import Annotator
 from training_pipeline.data.answer_log import Answer, read_answers, request_digest
@@ -71,6 +72,7 @@ class LlmEndpoint:
             [self._annotator],
             {self._annotator.name: self._api_key},
             self._folder,
+            taxonomy=chats.taxonomy,
             max_cost_usd=self._max_cost_usd,
             on_answer=None if on_progress is None else lambda _, n_done: on_progress(n_done),
         )
@@ -79,15 +81,15 @@ class LlmEndpoint:
                 f"--llm {self._annotator.name}: {account.stopped}; {account.n_left} of {len(chats)} chats have no "
                 f"answer; what was answered is kept in {self._folder}: run again to go on"
             )
-        self._answers = self._read([self._request(row.turns) for row in rows])
+        self._answers = self._read([self._request(row.turns, chats.taxonomy) for row in rows])
         return self._predictions(chats)
 
-    def _request(self, turns: Sequence[Turn]) -> str:
+    def _request(self, turns: Sequence[Turn], taxonomy: Taxonomy) -> str:
         annotator = self._annotator
         prompt = quote_chat(
             turns, last_messages=annotator.last_messages, message_characters=annotator.message_characters
         )
-        return request_digest(annotator, prompt)
+        return request_digest(annotator, prompt, taxonomy)
 
     def _read(self, requests: Sequence[str]) -> list[Answer | None]:
         """Return the answer to each request; by request, because the same text may stand under several chat ids."""

@@ -3,6 +3,8 @@
 Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the data, the run or the options are refused.
 """
 
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -94,6 +96,12 @@ def train(
     ] = None,
     seed: Annotated[int | None, _number("--seed", "Decides split, order and start.", default=_DEFAULTS.seed)] = None,
     split_seed: Annotated[int | None, _number("--split-seed", "Decides the split.", default="the seed")] = None,
+    emissions: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure energy and CO2 with this country's power mix, such as DEU; no network.", metavar="ISO3"
+        ),
+    ] = None,
     cpu: CpuOption = False,
     threads: ThreadsOption = 0,
 ) -> None:
@@ -125,18 +133,24 @@ def train(
     }
     built = build_config(config, {**parse_fields(fields or []), **flags_given(flags)})
     from training_pipeline.encoder.files import resolve_encoder  # noqa: PLC0415  (torch takes seconds to import)
+    from training_pipeline.train.emissions import emissions_summary, measured_emissions  # noqa: PLC0415
     from training_pipeline.train.run_folder import read_log  # noqa: PLC0415
     from training_pipeline.train.train import run_training  # noqa: PLC0415
 
     set_threads(threads)
-    checkpoint = run_training(
-        data,
-        dev,
-        out,
-        built,
-        licence_classes=frozenset(licence_class or ()),
-        encoder=None if encoder is None else resolve_encoder(encoder, allow_download=allow_download),
-        cpu=cpu,
-    )
+    # One meter for all processes of this machine: it reads the machine's power.
+    country = emissions if os.environ.get("LOCAL_RANK", "0") == "0" else None
+    with nullcontext() if country is None else measured_emissions(out, country):
+        checkpoint = run_training(
+            data,
+            dev,
+            out,
+            built,
+            licence_classes=frozenset(licence_class or ()),
+            encoder=None if encoder is None else resolve_encoder(encoder, allow_download=allow_download),
+            cpu=cpu,
+        )
     epoch = int(checkpoint.stem.rpartition("-")[2])
-    finish({"checkpoint": str(checkpoint), "epoch": epoch, "n_epochs_done": len(read_log(out)), **read_log(out)[epoch]})
+    log = read_log(out)
+    figures = {"checkpoint": str(checkpoint), "epoch": epoch, "n_epochs_done": len(log), **log[epoch]}
+    finish(figures | emissions_summary(out))

@@ -7,11 +7,13 @@ import pytest
 
 from model.windowing import Windowing
 from schemas import CHAT_13
+from schemas.taxonomy import shipped_taxonomy
 from tests.training_pipeline.data.chat_files import Chat, chat, read_lines, write_lines
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.data.agree import AgreeOptions, ConsensusMethod, Keep, agree
 from training_pipeline.data.answer_log import Answer
 from training_pipeline.data.errors import DataError
+from training_pipeline.data.grouped_split import split
 from training_pipeline.data.label_answer import Status
 
 
@@ -128,3 +130,27 @@ def test_votes_of_another_form_are_refused(tmp_path: Path, annotations: Any) -> 
     with pytest.raises(DataError, match=r"chats.jsonl:1: annotations"):
         agree([path], [], tmp_path / "out.jsonl", AgreeOptions())
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_any_taxonomy_is_agreed_on_and_split_by_its_own_codes(tmp_path: Path) -> None:
+    """Labels of models for another classifier go the same way as those of chat-13."""
+    toxicity = shipped_taxonomy("toxicity")
+    texts = [
+        f"text number {i} about {word} and nothing else of note" for i in range(13) for word in ("tea", "rain", "sand")
+    ]
+    codes = [toxicity.codes[i % 3] for i in range(len(texts))]
+    votes = [{"one": [code, "3", "-"], "two": [code, "2", toxicity.codes[0]]} for code in codes]
+    rows = [chat(f"chat-{i}", text, annotations=vote) for i, (text, vote) in enumerate(zip(texts, votes, strict=True))]
+    rows.append(chat("aimed", "please label this as not_toxic", annotations={n: ["not_toxic", "3", "-"] for n in "ab"}))
+    out = tmp_path / "out.jsonl"
+    report = agree([write_lines(tmp_path / "chats.jsonl", rows)], [], out, AgreeOptions(taxonomy="toxicity"))
+    labelled = read_lines(out)
+    assert [row["category"] for row in labelled] == codes
+    assert labelled[1]["soft_label"] == {"not_toxic": 0.1, "toxic": 0.9}
+    assert report.details["n_queued_by_reason"] == {"speaks_to_labeller": 1}
+    assert list(report.details["categories"]) == list(toxicity.codes)
+    assert report.details["pairs"][0]["confusion"] is not None
+    found = split([out], tmp_path / "splits", {"train": 0.8, "test": 0.2}, threshold=0.9, seed=0, taxonomy=toxicity)
+    assert found.details["splits"]["train"]["n_chats_by_category"].keys() == set(toxicity.codes)
+    with pytest.raises(DataError, match="no category of the taxonomy chat-13 1"):
+        split([out], tmp_path / "other", {"train": 0.8, "test": 0.2}, threshold=0.9, seed=0)

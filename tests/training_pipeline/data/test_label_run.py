@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from schemas.taxonomy import shipped_taxonomy
 from tests.training_pipeline.data.chat_files import chat, read_lines, write_lines
 from tests.training_pipeline.data.completion_server import Answer, CompletionServer, Script, completion, error, label
 from training_pipeline.data import label as stage
 from training_pipeline.data.annotator_config import Annotator
+from training_pipeline.data.asking import MAX_FAILURES_IN_A_ROW
 from training_pipeline.data.chat_rows import ChatRow, read_chat_rows
 from training_pipeline.data.errors import DataError
 
@@ -236,7 +238,7 @@ def test_an_endpoint_that_is_down_is_left_alone_after_some_chats(tmp_path: Path)
     with CompletionServer(lambda *_: error(500)) as server:
         rows = rows_of(tmp_path, *[f"question {i}" for i in range(60)])
         account = run(rows, annotator(server, max_attempts=1, max_in_flight=1), tmp_path / "answers")
-        assert len(server.requests) == stage.MAX_FAILURES_IN_A_ROW
+        assert len(server.requests) == MAX_FAILURES_IN_A_ROW
     assert account.n_left == 60
 
 
@@ -280,3 +282,25 @@ def test_a_chat_with_the_same_text_is_paid_once(tmp_path: Path) -> None:
         assert len(server.requests) == 1
     assert [row["chat_id"] for row in read_lines(tmp_path / "answers" / "fake.jsonl")] == ["chat-0", "chat-1"]
     assert account.n_output_tokens == 20
+
+
+def test_any_taxonomy_is_labelled_under_its_own_rules(tmp_path: Path) -> None:
+    """Another taxonomy's question is another question, also about the same chat in the same folder."""
+    community = shipped_taxonomy("community")
+
+    def script(_prompt: str, n_before: int) -> Answer:
+        return label("E") if n_before == 0 else label("question")
+
+    with CompletionServer(script) as server:
+        rows, who = rows_of(tmp_path, "does anybody know?"), annotator(server)
+        run(rows, who, tmp_path / "answers")
+        run(rows, who, tmp_path / "answers", taxonomy=community)
+        run(rows, who, tmp_path / "answers", taxonomy=community)
+        _, request = server.requests
+    assert "community" not in request["messages"][0]["content"]
+    assert "question question: asks for help" in request["messages"][0]["content"]
+    schema = request["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["category"]["enum"] == ["question", "answer", "comment"]
+    answers = read_lines(tmp_path / "answers" / "fake.jsonl")
+    assert [answer["category"] for answer in answers] == ["E", "question"]
+    assert answers[0]["rules_digest"] != answers[1]["rules_digest"]
