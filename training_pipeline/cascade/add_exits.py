@@ -73,7 +73,7 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     serving = Serving(request.config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
     served = served_model(plain, chats.take(training).encode(tokenizer), unseen, request.options, serving)
     if served.exits is None:
-        raise ValueError(f"{request.bundle}: no layer of {request.options.after_layers} has another one behind it")
+        raise ValueError(f"{request.bundle}: its encoder is too small for an exit; expected at least two layers")
     calibration = served.calibration
     contents = {TOKENIZER_NAME: bundle.tokenizer_json.encode()}
     contents |= first_stage_files(bundle.first_stage)

@@ -37,8 +37,9 @@ _SMALLEST_DEVIATION: Final = 1e-5
 class EarlyExitOptions:
     """What decides the exits besides the model and the chats."""
 
-    after_layers: tuple[int, ...] = (2, 3, 4)
-    """Counted from 1; those that the encoder has not, and its last, are left out."""
+    after_layers: tuple[int, ...] | None = None
+    """Counted from 1; those that the encoder has not, and its last, are left out. None: after a third, a half and two
+    thirds of its layers."""
     confidence: float = 0.8
     """A row leaves where the most probable category has at least this probability."""
     margin: float = 0.05
@@ -46,6 +47,11 @@ class EarlyExitOptions:
     network: NetworkOptions = field(
         default_factory=partial(NetworkOptions, n_dimensions=None, n_units=256, n_epochs=20)
     )
+
+    def layers(self, n_layers: int) -> list[int]:
+        """Return the layers, of an encoder that has so many, that get an exit behind them."""
+        wanted = self.after_layers or [round(n_layers * part) for part in (1 / 3, 1 / 2, 2 / 3)]
+        return sorted({layer for layer in wanted if 0 < layer < n_layers})
 
 
 @dataclass(frozen=True)
@@ -146,8 +152,7 @@ def fit_early_exits(
         pad_id: Token id that fills short rows.
         n_threads: Threads of one inference.
     """
-    n_layers = layers_of(model)
-    after_layers = [layer for layer in options.after_layers if layer < n_layers]
+    after_layers = options.layers(layers_of(model))
     if not after_layers:
         return None
     # Imported here: seconds that commands which fit nothing must not wait for, and a package that they do not need.

@@ -264,10 +264,20 @@ def test_a_bundle_with_exits_gets_no_others(
 def test_the_command_refuses_in_words_and_names_the_bundle_it_wrote(
     plain_bundle: Path, labelled_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """The tiny encoder is too small for the exits of the default options."""
-    arguments = ["add-exits", "--bundle", str(plain_bundle), "--data", str(labelled_files[0]), "--version", "0.2"]
-    arguments += ["--calibration-ratio", "0.5", "--threads", "1", "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code != 0
-    assert "has another one behind it" in str(result.exception)
+    """Exits twice are refused, and the bundle that has them stays as it was."""
+    out = tmp_path / "out"
+    arguments = ["add-exits", "--data", str(labelled_files[0]), "--version", "0.2"]
+    arguments += ["--calibration-ratio", "0.5", "--threads", "1", "--out", str(out)]
+    added = CliRunner().invoke(app, [*arguments, "--bundle", str(plain_bundle)])
+    assert added.exit_code == 0
+    assert str(out) in added.output
+    refused = CliRunner().invoke(app, [*arguments, "--bundle", str(out)])
+    assert refused.exit_code != 0
+    assert "has exits already" in str(refused.exception)
     assert orjson.loads((plain_bundle / "manifest.json").read_bytes())["version"] == "0.1"
+
+
+@pytest.mark.parametrize(("n_layers", "expected"), [(1, []), (2, [1]), (4, [1, 2, 3]), (6, [2, 3, 4]), (12, [4, 6, 8])])
+def test_exits_stand_after_a_third_a_half_and_two_thirds_of_the_layers(n_layers: int, expected: list[int]) -> None:
+    """A single layer has none behind it."""
+    assert EarlyExitOptions().layers(n_layers) == expected
