@@ -179,3 +179,23 @@ def test_each_dead_letter_is_redriven_once_though_the_redrive_is_killed_on_the_w
     # A later redrive begins behind this one: only what has failed since.
     later = replays.run("--redrive", replay_id="later", code=0)
     assert (later["n_read"], later["n_verdicts"], later["n_dead_letters"]) == (len(bad), 0, len(bad))
+
+
+def test_a_plan_of_a_later_release_is_left_alone(
+    *, stack: LocalStack, ledger: LiveLedger, replays: ReplayRig, sample_chats: list[dict[str, Any]]
+) -> None:
+    """After a rollback: its own id is refused, since nobody can tell what it stands for; others are replayed."""
+    ledger.send(sample_chats[:5])
+    later = orjson.dumps({"format_version": 99, "plan": {"of": "another form"}})
+    producer = Producer({"bootstrap.servers": stack.bootstrap_servers})
+    producer.produce(replays.settings["MODERATION_KAFKA__REPLAY_TOPIC"], later, replays.replay_id.encode())
+    assert producer.flush(20) == 0
+    refused = replays.run(code=3)
+    assert "of a format that this release does not know" in refused["log"]
+    assert replays.run(replay_id=f"{replays.replay_id}-2")["n_verdicts"] == 5
+    kept = [
+        record
+        for record in replays.records(replays.settings["MODERATION_KAFKA__REPLAY_TOPIC"])
+        if record.value == later
+    ]
+    assert len(kept) == 1

@@ -37,8 +37,9 @@ _MAX_VALUE_BYTES: Final = 900_000
 class Codec(Generic[T]):
     """How a value travels."""
 
-    decode: Callable[[ScannedRecord], T]
-    """Raises Fatal where the record holds none."""
+    decode: Callable[[ScannedRecord], T | None]
+    """Returns None where a later release wrote the record, which is then left alone; raises Fatal where it holds no
+    value at all."""
     encode: Callable[[T], bytes]
     starts: Callable[[T], Mapping[Partition, Committed]]
     """The offsets that the group begins at, committed with a value that is the first of its key."""
@@ -60,9 +61,11 @@ class ControlTopic(Generic[T]):
         self._codec = codec
         self._transactional_id = transactional_id
         self._client = open_lookup_consumer(settings)
+        self._later: set[str] = set()
+        """Keys whose last record a later release wrote."""
 
     def read(self) -> dict[str, T]:
-        """Return everything that is stored, by key.
+        """Return everything that is stored and understood, by key.
 
         Raises:
             Fatal: the brokers do not answer, or a record is not one of this version.
@@ -71,13 +74,32 @@ class ControlTopic(Generic[T]):
         with fatal_while(f"reading {self._topic}"):
             ranges = limits(self._client, self._topic, timeout_s=timeout_s)
         stored: dict[str, T] = {}
+        self._later.clear()
         for records in scan(consumer_config(self._settings), ranges, timeout_s=timeout_s):
             for record in records:
                 key = (record.key or b"").decode("utf-8", "replace")
+                stored.pop(key, None)
+                self._later.discard(key)
                 if record.value is None:
-                    stored.pop(key, None)
+                    continue
+                if (value := self._codec.decode(record)) is None:
+                    self._later.add(key)
                 else:
-                    stored[key] = self._codec.decode(record)
+                    stored[key] = value
+        return stored
+
+    def _read_for(self, key: str) -> dict[str, T]:
+        """Read on behalf of one key.
+
+        Raises:
+            Fatal: as `read`, or a later release wrote what is stored under the key.
+        """
+        stored = self.read()
+        if key in self._later:
+            raise Fatal(
+                f"{self._topic}: what is stored under {key!r} is of a format that this release does not know; expected "
+                "its own or an earlier one; use the release that wrote it, or another id"
+            )
         return stored
 
     def settle(self, key: str, draft: Callable[[Mapping[str, T]], T], *, is_settled: Callable[[T], bool]) -> T:
@@ -89,12 +111,12 @@ class ControlTopic(Generic[T]):
             is_settled: Says whether what is found needs no writing.
 
         Raises:
-            Fatal: the brokers do not answer in time, or refuse.
+            Fatal: the brokers do not answer in time, or refuse; or a later release wrote what is stored.
         """
         deadline = time.monotonic() + self._settings.unreachable_exit_s
         unknown = UnknownTopic()
         while True:
-            found = self.read().get(key)
+            found = self._read_for(key).get(key)
             if found is not None and is_settled(found):
                 return found
             try:
@@ -118,7 +140,7 @@ class ControlTopic(Generic[T]):
         )
         wait_s = self._settings.request_timeout_s
         producer.init_transactions(wait_s)
-        stored = self.read()
+        stored = self._read_for(key)
         if key in stored and is_settled(stored[key]):
             return stored[key]
         drafted = draft(stored)

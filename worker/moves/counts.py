@@ -3,12 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from heapq import nsmallest
+from typing import Any, Final
 
 from schemas import Decision
 
 DECISIONS: Final = tuple(decision.value for decision in Decision)
 """In the order allow, review, block: a later one is stricter."""
+
+Move = tuple[str, str]
+"""What was said before and what is said now: two category codes, or two decisions."""
+
+MOST_CATEGORY_MOVES: Final = 50
+"""Category moves that are told apart in an account; the rest of them count together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +28,12 @@ class Outcomes:
     """Verdicts on records that had an older verdict."""
     n_changed: int = 0
     """Of those, the ones with another category or decision."""
-    categories: Mapping[str, int] = field(default_factory=dict)
-    """Moves: old and new code, to a count; unchanged ones are left out."""
-    decisions: Mapping[str, int] = field(default_factory=dict)
-    """Moves: first letters of the old and the new decision, to a count."""
+    categories: Mapping[Move, int] = field(default_factory=dict)
+    """By move between two categories of one taxonomy; a replay leaves out what stayed the same."""
+    decisions: Mapping[Move, int] = field(default_factory=dict)
+    """By move between two decisions; a replay leaves out what stayed the same."""
+    n_other_categories: int = 0
+    """Category moves that are not in `categories`, because others were commoner."""
 
     def __add__(self, other: "Outcomes") -> "Outcomes":
         return Outcomes(
@@ -34,13 +43,21 @@ class Outcomes:
             self.n_changed + other.n_changed,
             dict(Counter(self.categories) + Counter(other.categories)),
             dict(Counter(self.decisions) + Counter(other.decisions)),
+            self.n_other_categories + other.n_other_categories,
         )
 
 
-def named_moves(outcomes: Outcomes) -> dict[str, dict[str, int]]:
-    """Return the moves as JSON holds them: `allow>block` or `A>B` to a count."""
-    names = {name[0]: name for name in DECISIONS}
+def commonest(moves: Mapping[Move, int], n: int = MOST_CATEGORY_MOVES) -> tuple[dict[Move, int], int]:
+    """Return the commonest moves, real ones before what stayed the same, and how many all the others are."""
+    first = nsmallest(n, moves.items(), key=lambda item: (item[0][0] == item[0][1], -item[1], item[0]))
+    return dict(first), sum(moves.values()) - sum(count for _, count in first)
+
+
+def named_moves(outcomes: Outcomes) -> dict[str, Any]:
+    """Return the moves as JSON holds them: `allow>block` or `A>B` to a count, and the number of all other moves."""
+    categories, n_rare = commonest(outcomes.categories)
     return {
-        "decisions": {f"{names[move[0]]}>{names[move[1]]}": n for move, n in sorted(outcomes.decisions.items())},
-        "categories": {f"{move[0]}>{move[1]}": n for move, n in sorted(outcomes.categories.items())},
+        "decisions": {f"{was}>{now}": n for (was, now), n in sorted(outcomes.decisions.items())},
+        "categories": {f"{was}>{now}": n for (was, now), n in sorted(categories.items())},
+        "n_other_categories": outcomes.n_other_categories + n_rare,
     }

@@ -1,34 +1,61 @@
-"""Moves as matrices, for people: a row for what was said before, a column for what is said now."""
+"""Moves as tables, for people: a row for what was said before, a column for what is said now.
 
-from collections.abc import Iterable
+A matrix of 256 categories says nothing to anybody: above `MOST_CODES` the commonest moves are listed instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 from rich.text import Text
 
-from schemas import CODES
-from worker.moves.counts import DECISIONS, Outcomes
+from worker.moves.counts import DECISIONS, Move, Outcomes, commonest
 
-Matrix = tuple[str, tuple[str, ...], list[list[int]]]
-"""A title, the names of rows and columns, and the counts; [from][to]."""
-
-
-def move_matrices(outcomes: Outcomes) -> list[Matrix]:
-    """Return the moves, entitled `decisions` and `categories`."""
-    decisions = [[outcomes.decisions.get(was[0] + now[0], 0) for now in DECISIONS] for was in DECISIONS]
-    categories = [[outcomes.categories.get(was + now, 0) for now in CODES] for was in CODES]
-    return [("decisions", DECISIONS, decisions), ("categories", CODES, categories)]
+MOST_CODES: Final = 16
+"""Categories that fit beside one another on a screen."""
 
 
-def print_matrices(found: Iterable[Matrix], console: Console) -> None:
-    """Print matrices; decisions stand in the order allow, review, block, so a move to the right is stricter."""
-    for title, names, cells in found:
-        table = Table("from \\ to", *names, title=title, title_justify="left")
-        for i, (was, row) in enumerate(zip(names, cells, strict=True)):
-            styles = [("green" if j > i else "red") if names == DECISIONS else "" for j in range(len(row))]
-            pairs = zip(row, styles, strict=True)
-            table.add_row(was, *(Text(shown(count), style) if count else "" for count, style in pairs))
-        console.print(table)
+def print_moves(outcomes: Outcomes, console: Console, *, what: str) -> None:
+    """Print the moves between decisions and between categories.
+
+    Decisions stand in the order allow, review, block, so a move to the right is stricter.
+
+    Args:
+        outcomes: What was counted.
+        console: Where to.
+        what: What the moves are, for the titles.
+    """
+    console.print(_matrix(f"decisions {what}", DECISIONS, outcomes.decisions, is_ordered=True))
+    codes = tuple(sorted({code for move in outcomes.categories for code in move}))
+    title = f"categories {what}"
+    if not codes:
+        console.print(f"{title}: none", highlight=False, markup=False)
+    elif len(codes) <= MOST_CODES:
+        console.print(_matrix(title, codes, outcomes.categories))
+    else:
+        console.print(_list(title, outcomes.categories))
+    n_rare = commonest(outcomes.categories)[1] if len(codes) > MOST_CODES else 0
+    if n_others := outcomes.n_other_categories + n_rare:
+        console.print(f"{n_others:,} other moves between categories, each pair rarer than these", highlight=False)
+
+
+def _matrix(title: str, names: Sequence[str], moves: Mapping[Move, int], *, is_ordered: bool = False) -> Table:
+    table = Table("from \\ to", *map(escape, names), title=title, title_justify="left")
+    for i, was in enumerate(names):
+        styles = [("green" if j > i else "red") if is_ordered else "" for j in range(len(names))]
+        counts = [moves.get((was, now), 0) for now in names]
+        pairs = zip(counts, styles, strict=True)
+        table.add_row(escape(was), *(Text(shown(count), style) if count else "" for count, style in pairs))
+    return table
+
+
+def _list(title: str, moves: Mapping[Move, int]) -> Table:
+    table = Table("from", "to", Column("number", justify="right"), title=title, title_justify="left")
+    for (was, now), count in commonest(moves)[0].items():
+        table.add_row(escape(was), escape(now), shown(count))
+    return table
 
 
 def shown(value: object) -> str:

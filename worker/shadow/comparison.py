@@ -1,7 +1,8 @@
 """How far a shadow agrees with the live model, from the verdicts of both. Pure.
 
 Two verdicts are compared where they answer the same input record. Of the live ones only those count that were
-classified, not cached or replayed, and that belong to the sample: the others never reach a shadow.
+classified, not cached or replayed, and that belong to the sample: the others never reach a shadow. Decisions mean the
+same under every taxonomy and are compared always; categories only where both verdicts are of one taxonomy.
 """
 
 from collections import Counter
@@ -12,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from worker.moves.counts import Outcomes, named_moves
+from worker.moves.counts import Move, Outcomes, named_moves
+from worker.moves.taxonomy_name import taxonomy_name
 from worker.record import Place
 from worker.shadow.sample import is_sampled
 
@@ -25,6 +27,8 @@ class Said(NamedTuple):
     category: str
     decision: str
     banned_probability: float
+    taxonomy: str
+    """Its name: versions of one taxonomy are compared."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,13 @@ class Agreement:
     """Of the banned probabilities; None without a pair."""
     n_other_models: int
     """Shadow verdicts of other models, which are not part of it."""
+    n_other_taxonomy: int = 0
+    """Pairs of two taxonomies: only their decisions were compared."""
 
     @property
     def category_agreement(self) -> float | None:
-        """Share of pairs with the same category, 0..1; None without a pair."""
-        return _same(self.outcomes.categories, self.outcomes.n_compared)
+        """Share of pairs with the same category, 0..1, of those of one taxonomy; None without such a pair."""
+        return _same(self.outcomes.categories, self.outcomes.n_compared - self.n_other_taxonomy)
 
     @property
     def decision_agreement(self) -> float | None:
@@ -54,8 +60,13 @@ class Agreement:
         return _same(self.outcomes.decisions, self.outcomes.n_compared)
 
     def reaches(self, least: float) -> bool:
-        """Say whether category and decision both agree at least so often; without a pair they do not."""
-        found = (self.category_agreement, self.decision_agreement)
+        """Say whether category and decision both agree at least so often; without a pair they do not.
+
+        Between two taxonomies there is no category to agree on, and the decision alone counts.
+        """
+        found = [self.decision_agreement]
+        if self.n_other_taxonomy < self.outcomes.n_compared:
+            found.append(self.category_agreement)
         return all(share is not None and share >= least for share in found)
 
     def line(self) -> dict[str, Any]:
@@ -69,6 +80,7 @@ class Agreement:
             "n_compared": outcomes.n_compared,
             "n_missing": self.n_live - outcomes.n_compared,
             "n_other_models": self.n_other_models,
+            "n_other_taxonomy": self.n_other_taxonomy,
             "category_agreement": _rounded(self.category_agreement),
             "decision_agreement": _rounded(self.decision_agreement),
             "banned_probability_mean_abs_diff": _rounded(self.mean_abs_difference),
@@ -76,7 +88,7 @@ class Agreement:
         }
 
 
-def _same(moves: Mapping[str, int], n_compared: int) -> float | None:
+def _same(moves: Mapping[Move, int], n_compared: int) -> float | None:
     n_same = sum(count for move, count in moves.items() if move[0] == move[1])
     return n_same / n_compared if n_compared else None
 
@@ -131,11 +143,16 @@ class Comparison:
         digest = max(matching, key=lambda one: self._newest[one], default=None)
         said = self._shadow[digest] if digest is not None else {}
         pairs = [(live, said[place]) for place, live in self._live.items() if place in said]
+        of_one_taxonomy = [(live, shadow) for live, shadow in pairs if live.taxonomy == shadow.taxonomy]
         outcomes = Outcomes(
             n_compared=len(pairs),
-            n_changed=sum(live[:2] != shadow[:2] for live, shadow in pairs),
-            categories=Counter(live.category + shadow.category for live, shadow in pairs),
-            decisions=Counter(live.decision[0] + shadow.decision[0] for live, shadow in pairs),
+            n_changed=sum(
+                live.decision != shadow.decision
+                or (live.taxonomy == shadow.taxonomy and live.category != shadow.category)
+                for live, shadow in pairs
+            ),
+            categories=Counter((live.category, shadow.category) for live, shadow in of_one_taxonomy),
+            decisions=Counter((live.decision, shadow.decision) for live, shadow in pairs),
         )
         distances = [abs(live.banned_probability - shadow.banned_probability) for live, shadow in pairs]
         return Agreement(
@@ -145,6 +162,7 @@ class Comparison:
             outcomes=outcomes,
             mean_abs_difference=sum(distances) / len(distances) if distances else None,
             n_other_models=sum(len(places) for other, places in self._shadow.items() if other != digest),
+            n_other_taxonomy=len(pairs) - len(of_one_taxonomy),
         )
 
 
@@ -154,6 +172,9 @@ def _read(raw: bytes | None) -> tuple[dict[str, Any], Place, Said] | None:
         verdict = orjson.loads(raw or b"")
         source = verdict["source"]
         place = (source["topic"], source["partition"], source["offset"])
-        return verdict, place, Said(verdict["category"]["code"], verdict["decision"], verdict["banned_probability"])
+        said = Said(
+            verdict["category"]["code"], verdict["decision"], verdict["banned_probability"], taxonomy_name(verdict)
+        )
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
+    return verdict, place, said

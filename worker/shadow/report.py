@@ -10,7 +10,7 @@ from worker.kafka.config import consumer_config
 from worker.kafka.errors import fatal_while
 from worker.kafka.ranges import Since, fix_ranges, missing_topics
 from worker.kafka.topic_scan import scan
-from worker.moves.matrices import move_matrices, print_matrices
+from worker.moves.matrices import print_moves
 from worker.settings.kafka import KafkaSettings
 from worker.shadow.comparison import Agreement, Comparison
 
@@ -40,8 +40,7 @@ def _read(settings: KafkaSettings, topic: str, wanted: Since, add: Callable[[byt
 
 def print_agreement(agreement: Agreement, console: Console) -> None:
     """Print the account as tables."""
-    found = move_matrices(agreement.outcomes)
-    print_matrices([(f"{what}, from live to shadow", names, cells) for what, names, cells in found], console)
+    print_moves(agreement.outcomes, console, what="from live to shadow")
     line = agreement.line()
     for name in ("n_compared", "n_missing", "category_agreement", "decision_agreement"):
         console.print(f"{name.removeprefix('n_').replace('_', ' ')}: {line[name]}")

@@ -7,17 +7,20 @@ from typing import Any
 
 import orjson
 import pytest
+import structlog
 from confluent_kafka import KafkaError
 from rich.console import Console
 
-from model import BundleError
-from schemas import CODES, Category, Decision, PolicyRef, Source, Verdict, category_label, encode_verdict
+from model import BundleError, PolicyError
+from schemas import CHAT_13, Decision, PolicyRef, Source, Verdict, category_label, encode_verdict
 from tests.bundles import key_pair
 from tests.schemas.payloads import make_verdict
+from tests.tiny_bundle import tiny_bundle
+from tests.tiny_taxonomies import PETS
 from tests.worker.kafka.faults import kafka_failure
 from tests.worker.payloads import kafka_settings
 from worker.kafka.partition_range import PartitionRange
-from worker.moves.counts import Outcomes
+from worker.moves.counts import MOST_CATEGORY_MOVES, Outcomes
 from worker.outcome_encoding import OutgoingMessage
 from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY, Lifecycle
 from worker.replay.plan.planning import Choices, redriven, replay_settings, writes_cache
@@ -29,7 +32,7 @@ from worker.replay.report.tally import Reading, Tally
 from worker.replay.run.assembly import prepare
 from worker.replay.run.group_state import GroupState, finished_state
 from worker.replay.run.monitor import Lines
-from worker.replay.run.old_verdicts import OldVerdicts
+from worker.replay.run.old_verdicts import MOST_CATEGORIES, OldVerdicts
 from worker.replay.run.publisher import ChangeFinder
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.model import ModelSettings
@@ -42,12 +45,18 @@ SPAN = PartitionRange(topic="chat-events", partition=0, start=10, end=20)
 def verdict_on(offset: int, *, code: str = "F", decision: Decision = Decision.ALLOW, **fields: Any) -> Verdict:
     """Return a verdict on the record at this offset."""
     source = Source(topic="chat-events", partition=0, offset=offset, timestamp_ms=1)
-    return make_verdict(source=source, category=category_label(code), decision=decision, **fields)
+    return make_verdict(source=source, category=category_label(code, CHAT_13), decision=decision, **fields)
 
 
 def verdict_bytes(offset: int, **fields: Any) -> bytes:
     """Return an encoded verdict on the record at this offset."""
     return encode_verdict(verdict_on(offset, **fields))
+
+
+def raw_verdict(offset: int, **fields: Any) -> bytes:
+    """Return as much of a verdict as is read of an old one, for any taxonomy."""
+    source = {"topic": "chat-events", "partition": 0, "offset": offset, "timestamp_ms": 1}
+    return orjson.dumps({"source": source, "decision": "allow", "replay_id": None, **fields})
 
 
 def request(**fields: Any) -> ReplayRequest:
@@ -83,16 +92,50 @@ def test_a_replay_asks_for_the_signature_that_the_live_worker_asks_for(bundle_pa
         prepare(live, choices, Lifecycle(grace_s=1), Console())
 
 
-@pytest.mark.parametrize("code", CODES)
+def test_a_bundle_that_the_policy_is_not_for_is_refused_with_both_names(tmp_path: Path) -> None:
+    """With --bundle of another taxonomy the live policy file does not fit, and that is told before Kafka is asked."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        'name = "strict"\nversion = "1"\nbanned = ["D"]\nmax_banned_to_safe_rate = 0.1\nmax_safe_to_banned_rate = 0.1\n'
+    )
+    live = WorkerSettings(kafka=kafka_settings(), model=ModelSettings(policy_path=policy))
+    choices = Choices(replay_id="r1", bundle=tiny_bundle(tmp_path / "pets", PETS))
+    with pytest.raises(PolicyError, match=r"'chat-13'.*'pets'"):
+        prepare(live, choices, Lifecycle(grace_s=1), Console())
+
+
 @pytest.mark.parametrize("decision", list(Decision))
-def test_an_old_verdict_is_remembered_in_one_byte(code: str, decision: Decision) -> None:
-    """All 39 pairs of category and decision."""
-    old = OldVerdicts([SPAN], "r1")
-    old.add(verdict_bytes(12, code=code, decision=decision))
-    found = old.of(("chat-events", 0, 12))
-    assert found is not None
-    assert (found.category.code, found.decision) == (Category(code), decision)
-    assert old.of(("chat-events", 0, 13)) is None
+def test_every_category_of_the_largest_taxonomy_is_remembered(decision: Decision) -> None:
+    """256 categories and three decisions, with their names; another taxonomy's of the same codes beside them."""
+    span = SPAN.model_copy(update={"start": 0, "end": 300})
+    labels = [{"code": f"c-{i}", "name": f"category {i}"} for i in range(256)]
+    old = OldVerdicts([span], "r1")
+    for offset, label in enumerate(labels):
+        old.add(
+            raw_verdict(offset, category=label, decision=decision.value, taxonomy={"name": "large", "version": "1"})
+        )
+    old.add(raw_verdict(299, category=labels[7], decision=decision.value, taxonomy={"name": "other", "version": "1"}))
+    for offset, label in enumerate(labels):
+        found = old.of(("chat-events", 0, offset))
+        assert found is not None
+        assert (found.taxonomy, found.category.model_dump(), found.decision) == ("large", label, decision)
+    other = old.of(("chat-events", 0, 299))
+    assert other is not None
+    assert (other.taxonomy, other.category.code) == ("other", "c-7")
+    assert (old.of(("chat-events", 0, 256)), old.n_known) == (None, 257)
+
+
+def test_more_categories_than_two_bytes_hold_are_passed_over() -> None:
+    """Whoever writes nonsense into the verdict topic costs the comparison of that nonsense, and no memory."""
+    old = OldVerdicts([SPAN.model_copy(update={"start": 0, "end": MOST_CATEGORIES + 2})], "r1")
+    with structlog.testing.capture_logs() as lines:
+        for offset in range(MOST_CATEGORIES + 2):
+            old.add(raw_verdict(offset, category={"code": f"c{offset}", "name": "x"}))
+    assert old.n_known == MOST_CATEGORIES
+    last = old.of(("chat-events", 0, MOST_CATEGORIES - 1))
+    assert last is not None
+    assert last.category.code == f"c{MOST_CATEGORIES - 1}"
+    assert [line["event"] for line in lines] == ["old_categories_full"]
 
 
 def test_the_last_old_verdict_counts_and_the_replays_own_and_foreign_ones_do_not() -> None:
@@ -105,7 +148,7 @@ def test_the_last_old_verdict_counts_and_the_replays_own_and_foreign_ones_do_not
         old.add(foreign)
     found = old.of(("chat-events", 0, 12))
     assert found is not None
-    assert (found.category.code, old.n_known) == (Category.B, 1)
+    assert (found.category.code, old.n_known) == ("B", 1)
     assert old.of(("other", 0, 12)) is None
 
 
@@ -129,13 +172,22 @@ def test_a_verdict_that_says_something_else_is_counted_and_becomes_a_change() ->
         found, change = comparison.compare(message, verdict)
         total += found
         changes += [change] if change else []
-    assert total == Outcomes(5, 0, 4, 3, {"FG": 1, "FM": 1}, {"ab": 2})
+    assert total == Outcomes(5, 0, 4, 3, {("F", "G"): 1, ("F", "M"): 1}, {("allow", "block"): 2})
     told = [orjson.loads(change.value or b"") for change in changes]
     assert [(one["old"]["category"]["code"], one["new"]["category"]["code"]) for one in told] == [
         ("F", "F"), ("F", "G"), ("F", "M")
     ]  # fmt: skip
     assert {(change.topic, change.key) for change in changes} == {("verdict-changes", b"chat-1")}
     assert [dict(change.headers)["traceparent"] for change in changes] == [b"11", b"12", b"13"]
+
+
+def test_an_old_verdict_of_another_taxonomy_is_not_compared() -> None:
+    """Its category has not moved: it means something else, even under the same code."""
+    old = OldVerdicts([SPAN], "r1")
+    label = {"code": "F", "name": "failed_delivery"}
+    old.add(raw_verdict(10, category=label, decision="block", taxonomy={"name": "parcels", "version": "1"}))
+    message = OutgoingMessage("v", b"chat-1", b"", [], ("chat-events", 0, 10))
+    assert ChangeFinder(old, "changes").compare(message, verdict_on(10)) == (Outcomes(n_verdicts=1), None)
 
 
 class Clock:
@@ -200,7 +252,7 @@ def test_the_guard_holds_while_the_brokers_do_not_tell_the_lag() -> None:
 
 def state(*, offset: int = 20, tally: Tally | None = None, **fields: Any) -> GroupState:
     """Return the state of a replay of one partition."""
-    found = tally or Tally(Reading(8, 1, 0), Outcomes(7, 1, 6, 2, {"FM": 2}, {"ab": 1}))
+    found = tally or Tally(Reading(8, 1, 0), Outcomes(7, 1, 6, 2, {("F", "M"): 2}, {("allow", "block"): 1}))
     return GroupState(plan(**fields), {SPAN.place: offset}, {SPAN.place: found})
 
 
@@ -230,6 +282,7 @@ def test_the_account_names_every_offset_of_the_range() -> None:
         "n_changed": 2,
         "decisions": {"allow>block": 1},
         "categories": {"F>M": 2},
+        "n_other_categories": 0,
     }
 
 
@@ -241,6 +294,18 @@ def test_the_page_stands_alone_and_escapes_what_it_shows() -> None:
     assert "r<1>" not in page
     assert re.search(r'<span style="color: #008000[^"]*">1\b', page), "a stricter decision is green"
     assert not any(word in page for word in ("<script", "src=", "http"))
+
+
+def test_the_page_of_a_large_taxonomy_lists_the_commonest_moves() -> None:
+    """A matrix of 256 rows and columns would say nothing; what is not listed is counted."""
+    moves = {(f"from-{i}", f"to-{i}"): 10_000 + i for i in range(256)}
+    tally = Tally(Reading(8, 1, 0), Outcomes(7, 1, 6, 2, moves, {("allow", "block"): 1}))
+    page = render_html(Report(state(tally=tally)))
+    assert page.count("from-") == page.count("to-") == MOST_CATEGORY_MOVES
+    assert "10,255" in page
+    n_others = sum(10_000 + i for i in range(256 - MOST_CATEGORY_MOVES))
+    assert f"{n_others:,} other moves between categories" in page
+    assert len(page) < 100_000
 
 
 def test_a_finished_replay_is_known_from_its_record_alone() -> None:

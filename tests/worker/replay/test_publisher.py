@@ -7,10 +7,10 @@ import orjson
 import pytest
 from confluent_kafka import OFFSET_INVALID, Message, TopicPartition
 
-from schemas import Decision, ModelRef, PolicyRef, RejectionReason, encode_verdict
+from schemas import Decision, RejectionReason, encode_verdict
 from tests.broker_twin.broker import TwinBroker
 from tests.brokers import Broker, read, unique
-from tests.worker.payloads import TOPICS, classification, event, record
+from tests.worker.payloads import TOPICS, builder, classification, event, record
 from worker.errors import BatchAborted, Fatal
 from worker.kafka.partition_range import PartitionRange
 from worker.kafka.publisher import TransactionalPublisher
@@ -21,12 +21,11 @@ from worker.replay.report.tally import Tally
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.progress import PartitionProgress, Progress, mark_batch
 from worker.replay.run.publisher import ChangeFinder, ReplayPublisher
-from worker.verdict_builder import VerdictBuilder
 
 PLACE = ("chat-events", 0)
 CHANGES = "changes"
 SPAN = PartitionRange(topic=PLACE[0], partition=PLACE[1], start=0, end=10)
-MODEL, POLICY = ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
+STRICTER = {("allow", "block"): 1}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -87,8 +86,8 @@ class Replay:
 
 def judged(offset: int, decision: Decision = Decision.ALLOW, *, replay_id: str | None = "r1") -> Row:
     """Return the row of a record that this replay has judged."""
-    builder = VerdictBuilder(MODEL, POLICY, replay_id)
-    return Row(record(offset), verdict=builder.fresh(event(offset), classification(decision=decision), NOW))
+    judge = builder(replay_id=replay_id)
+    return Row(record(offset), verdict=judge.fresh(event(offset), classification(decision=decision), NOW))
 
 
 def rejected(offset: int) -> Row:
@@ -110,8 +109,8 @@ def comparison() -> ChangeFinder:
 def test_the_tally_of_a_batch_is_committed_with_its_offset(twin: TwinBroker, comparison: ChangeFinder) -> None:
     """It counts verdicts, dead letters and changes up to just that offset."""
     replay = Replay(twin, comparison)
-    assert replay.commit([judged(0), judged(1, Decision.BLOCK)]).outcomes == Outcomes(2, 0, 2, 1, {}, {"ab": 1})
-    assert replay.commit([rejected(2), judged(3)]).outcomes == Outcomes(3, 1, 2, 1, {}, {"ab": 1})
+    assert replay.commit([judged(0), judged(1, Decision.BLOCK)]).outcomes == Outcomes(2, 0, 2, 1, {}, STRICTER)
+    assert replay.commit([rejected(2), judged(3)]).outcomes == Outcomes(3, 1, 2, 1, {}, STRICTER)
     assert replay.committed.offset == 4
     assert (len(replay.verdicts), len(replay.changes), len(replay.dead_letters)) == (3, 1, 1)
 
@@ -129,7 +128,7 @@ def test_what_was_just_encoded_is_never_parsed(
     monkeypatch.setattr("worker.outcome_encoding.encode_verdict", lambda _: b"no JSON at all")
     replay = Replay(twin, comparison)
     tally = replay.commit([judged(0), judged(1, Decision.BLOCK), rejected(2)])
-    assert tally.outcomes == Outcomes(2, 1, 2, 1, {}, {"ab": 1})
+    assert tally.outcomes == Outcomes(2, 1, 2, 1, {}, STRICTER)
     assert [message.value() for message in replay.verdicts] == [b"no JSON at all"] * 2
 
 
@@ -139,8 +138,18 @@ def test_a_change_says_of_the_new_verdict_what_the_verdict_says(twin: TwinBroker
     replay.commit([judged(1, Decision.BLOCK)])
     (judged_as,), (changed,) = replay.verdicts, replay.changes
     verdict, change = orjson.loads(judged_as.value() or b""), orjson.loads(changed.value() or b"")
-    shared = ("chat_id", "replay_id", "source", "verdict_id", "banned_to_safe_risk", "policy", "model", "decided_at")
-    assert list(change) == ["schema_version", *shared[:3], "old", "new", *shared[3:]]
+    shared = (
+        "chat_id",
+        "replay_id",
+        "source",
+        "taxonomy",
+        "verdict_id",
+        "banned_to_safe_risk",
+        "policy",
+        "model",
+        "decided_at",
+    )
+    assert list(change) == ["schema_version", *shared[:4], "old", "new", *shared[4:]]
     assert {name: change[name] for name in shared} == {name: verdict[name] for name in shared}
     assert change["new"] == {"category": verdict["category"], "decision": "block"}
     assert change["old"] == {"category": verdict["category"], "decision": "allow"}

@@ -3,17 +3,18 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model import Classification
 from model.decision import Judgement
-from schemas import CODES, Decision, ModelRef, PolicyRef, encode_verdict
-from tests.worker.payloads import event
+from schemas import CHAT_13, DecidedBy, Decision, ModelRef, Taxonomy, encode_verdict
+from schemas.taxonomy import TaxonomyCategory
+from tests.worker.payloads import builder, event
 from worker.shadow.comparison import Comparison
 from worker.shadow.sample import is_sampled
-from worker.verdict_builder import VerdictBuilder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVENTS = [event(offset) for offset in range(12)]
@@ -30,13 +31,15 @@ def _verdict(
     category: str = "A",
     decision: Decision = Decision.ALLOW,
     banned: float = 0.1,
+    taxonomy: Taxonomy = CHAT_13,
     **over: Any,
 ) -> bytes:
     """Return a verdict of the model whose digest consists of this digit."""
-    builder = VerdictBuilder(ModelRef(name="m", version="1", digest=_digest(mark)), PolicyRef(name="p", version="1"))
-    probabilities = dict.fromkeys(CODES, 1 / 13)
-    answer = Classification(category, probabilities, Judgement(banned, 0.5, decision), evidence=probabilities)
-    return encode_verdict(builder.fresh(EVENTS[offset], answer, NOW).model_copy(update=over))
+    judge = builder(model=ModelRef(name="m", version="1", digest=_digest(mark)), categories=taxonomy)
+    probabilities = dict.fromkeys(taxonomy.codes, 1 / len(taxonomy.codes))
+    judgement = Judgement(banned, 0.5, decision, DecidedBy.MODEL)
+    answer = Classification(category, probabilities, judgement, evidence=probabilities)
+    return encode_verdict(judge.fresh(EVENTS[offset], answer, NOW).model_copy(update=over))
 
 
 def test_pairs_are_compared_by_category_decision_and_banned_probability() -> None:
@@ -57,11 +60,13 @@ def test_pairs_are_compared_by_category_decision_and_banned_probability() -> Non
         "n_compared": 3,
         "n_missing": 1,
         "n_other_models": 0,
+        "n_other_taxonomy": 0,
         "category_agreement": pytest.approx(2 / 3, abs=1e-6),
         "decision_agreement": pytest.approx(2 / 3, abs=1e-6),
         "banned_probability_mean_abs_diff": pytest.approx(0.1),
         "decisions": {"allow>allow": 2, "allow>block": 1},
         "categories": {"A>A": 2, "A>B": 1},
+        "n_other_categories": 0,
     }
     assert (agreement.reaches(0.66), agreement.reaches(0.67)) == (True, False)
 
@@ -90,6 +95,35 @@ def test_the_model_that_judged_last_is_reported_unless_another_is_named() -> Non
     assert (newest.shadow_digest, newest.category_agreement, newest.n_other_models) == (_digest("c"), 1.0, 1)
     for name in ("bb", _digest("b")):
         assert comparison.agreement(name).category_agreement == 0.0
+
+
+def test_between_two_taxonomies_only_decisions_are_compared() -> None:
+    """A shadow may be of another taxonomy: "A" there is another thing, and `allow` is the same thing."""
+    other = Taxonomy(
+        name="other", version="1", categories=tuple(TaxonomyCategory(code=code, name="other") for code in "AB")
+    )
+    comparison = Comparison(1.0)
+    for offset in range(4):
+        comparison.add_live(_verdict(offset, mark="a"))
+    for offset, decision in enumerate([Decision.ALLOW, Decision.ALLOW, Decision.ALLOW, Decision.BLOCK]):
+        comparison.add_shadow(_verdict(offset, mark="b", taxonomy=other, decision=decision))
+    agreement = comparison.agreement()
+    line = agreement.line()
+    assert (line["n_compared"], line["n_other_taxonomy"]) == (4, 4)
+    assert (line["category_agreement"], line["categories"]) == (None, {})
+    assert (line["decision_agreement"], agreement.outcomes.n_changed) == (0.75, 1)
+    assert (agreement.reaches(0.75), agreement.reaches(0.8)) == (True, False)
+
+
+def test_a_live_verdict_of_version_1_is_of_chat_13() -> None:
+    """The topic holds such verdicts for a while after an upgrade."""
+    comparison = Comparison(1.0)
+    live = orjson.loads(_verdict(0, mark="a"))
+    del live["taxonomy"]
+    comparison.add_live(orjson.dumps(live | {"schema_version": 1}))
+    comparison.add_shadow(_verdict(0, mark="b", category="B"))
+    agreement = comparison.agreement()
+    assert (agreement.category_agreement, agreement.n_other_taxonomy) == (0.0, 0)
 
 
 def test_nothing_to_compare_is_no_agreement() -> None:

@@ -1,5 +1,9 @@
 """The control topic of the replays: what each replay id stands for."""
 
+from typing import Any
+
+import orjson
+import structlog
 from pydantic import ValidationError
 
 from worker.errors import Fatal
@@ -7,9 +11,11 @@ from worker.kafka.committed import Committed
 from worker.kafka.control_topic import Codec, ControlTopic
 from worker.kafka.partition_range import Partition
 from worker.kafka.topic_scan import ScannedRecord
-from worker.replay.plan.replay_plan import StoredReplay
+from worker.replay.plan.replay_plan import PLAN_FORMAT_VERSION, StoredReplay
 from worker.replay.report.tally import Tally
 from worker.settings.kafka import KafkaSettings
+
+log = structlog.get_logger()
 
 PlanStore = ControlTopic[StoredReplay]
 """By replay id, the plans of all replays."""
@@ -26,7 +32,21 @@ def open_plan_store(settings: KafkaSettings, *, transactional_id: str) -> PlanSt
     return ControlTopic(settings, settings.replay_topic, codec, transactional_id=transactional_id)
 
 
-def _decode(record: ScannedRecord) -> StoredReplay:
+def _decode(record: ScannedRecord) -> StoredReplay | None:
+    """Return what a record holds; None where a later release wrote it.
+
+    Raises:
+        Fatal: it is no plan.
+    """
+    if (version := _later_version(record.value)) is not None:
+        log.warning(
+            "replay_plan_skipped",
+            replay_id=(record.key or b"").decode("utf-8", "replace"),
+            format_version=version,
+            known_format_version=PLAN_FORMAT_VERSION,
+            remedy="use the release that wrote it; a redrive does not know which letters that one took",
+        )
+        return None
     try:
         return StoredReplay.model_validate_json(record.value or b"")
     except ValidationError as error:
@@ -36,6 +56,15 @@ def _decode(record: ScannedRecord) -> StoredReplay:
             f"({error.error_count()} problems); expected what `worker replay` writes; delete it with a tombstone for "
             f"key {replay_id!r}"
         ) from error
+
+
+def _later_version(raw: bytes | None) -> int | None:
+    """Return the format version of a record where it is later than ours."""
+    try:
+        version: Any = orjson.loads(raw or b"")["format_version"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
+    return version if isinstance(version, int) and version > PLAN_FORMAT_VERSION else None
 
 
 def _starts(stored: StoredReplay) -> dict[Partition, Committed]:

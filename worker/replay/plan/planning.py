@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from model import Bundle
-from schemas import Policy, PolicyRef, RejectionReason
+from schemas import Policy, PolicyRef, RejectionReason, policies_digest
 from worker.errors import Fatal, SettingsError
 from worker.kafka.client import KafkaAdmin
 from worker.kafka.errors import fatal_while
 from worker.kafka.partition_range import Partition, PartitionRange
 from worker.kafka.ranges import fix_ranges, partitions_of, topic_ids
 from worker.replay.plan.plan_store import PlanStore
-from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
+from worker.replay.plan.replay_plan import PLAN_FORMAT_VERSION, ReplayPlan, StoredReplay
 from worker.replay.plan.request import ReplayRequest, chats_digest, differences, parse_span
 from worker.settings.kafka import Delivery
 from worker.settings.redis import OnRejected
@@ -128,6 +128,8 @@ def build_request(
         dead_letter_topic=kafka.dead_letter_topic,
         model_digest=bundle.ref.digest,
         policy=PolicyRef(name=policy.name, version=policy.version),
+        policies_digest=policies_digest([policy]),
+        taxonomy=bundle.taxonomy.ref,
         changes_topic=kafka.changes_topic if choices.compare else None,
     )
 
@@ -161,7 +163,9 @@ class Planner:
         """
         stored = self._store.settle(
             replay_id,
-            lambda others: StoredReplay(plan=self.draft(replay_id, request, others)),
+            lambda others: StoredReplay(
+                format_version=PLAN_FORMAT_VERSION, plan=self.draft(replay_id, request, others)
+            ),
             is_settled=lambda _: True,
         )
         if problems := differences(stored.plan.request, request):

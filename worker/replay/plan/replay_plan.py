@@ -1,6 +1,8 @@
 """The plan of a replay: which offsets it covers, fixed once by whichever process is first, shared by all."""
 
-from pydantic import AwareDatetime
+from typing import Final
+
+from pydantic import AwareDatetime, Field
 
 from worker.kafka.partition_range import Frozen, Partition, PartitionRange
 from worker.replay.plan.request import ReplayRequest
@@ -29,9 +31,15 @@ class ReplayPlan(Frozen):
         return sum(one.n_offsets for one in self.ranges)
 
 
+PLAN_FORMAT_VERSION: Final = 2
+"""Of what the control topic holds; 1 named no version, and its tallies moves between codes of one letter."""
+
+
 class StoredReplay(Frozen):
     """What the control topic holds under a replay id."""
 
+    format_version: int = Field(default=1, ge=1, le=PLAN_FORMAT_VERSION)
+    """A plan of a later one is skipped: nobody can tell what it stands for."""
     plan: ReplayPlan
     notes: dict[str, dict[int, str]] | None = None
     """Once finished: by topic and partition, the final tally. It outlives the group's committed offsets."""

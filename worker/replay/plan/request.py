@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from schemas import PolicyRef, RejectionReason
+from schemas import PolicyRef, RejectionReason, TaxonomyRef
 from worker.errors import SettingsError
 from worker.kafka.partition_range import Frozen, Span
 
@@ -38,6 +38,10 @@ class ReplayRequest(Frozen):
     dead_letter_topic: str
     model_digest: str
     policy: PolicyRef
+    policies_digest: str | None = None
+    """Of all that decides; None in a plan of format 1."""
+    taxonomy: TaxonomyRef | None = None
+    """Of the model; None in a plan of format 1."""
     changes_topic: str | None = None
     """Set where the new verdicts are compared with the old ones."""
 
@@ -79,8 +83,10 @@ def parse_span(text: str, topics: tuple[str, ...]) -> Span:
 
 def differences(planned: ReplayRequest, asked: ReplayRequest) -> list[str]:
     """Name what one request says and another does not; empty where they are equal."""
+    # What a plan of format 1 does not say is no difference.
+    unknown = {name for name in ("policies_digest", "taxonomy") if getattr(planned, name) is None}
     return [
         f"{name}: {getattr(planned, name)!r} then, {getattr(asked, name)!r} now"
         for name in ReplayRequest.model_fields
-        if getattr(planned, name) != getattr(asked, name)
+        if name not in unknown and getattr(planned, name) != getattr(asked, name)
     ]

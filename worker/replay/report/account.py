@@ -9,7 +9,7 @@ from rich.table import Table
 
 from worker.kafka.partition_range import PartitionRange
 from worker.moves.counts import named_moves
-from worker.moves.matrices import Matrix, move_matrices, print_matrices, shown
+from worker.moves.matrices import print_moves, shown
 from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
 from worker.replay.report.tally import Tally
 from worker.replay.run.group_state import GroupState
@@ -107,14 +107,8 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_changes(report: Report, changes: dict[str, Any], console: Console) -> None:
-    print_matrices(matrices(report), console)
+    print_moves(report.state.total.outcomes, console, what="that changed")
     console.print(
         f"{changes['n_changed']:,} of {changes['n_compared']:,} compared verdicts changed; "
         f"{changes['n_without_old_verdict']:,} had no older verdict"
     )
-
-
-def matrices(report: Report) -> list[Matrix]:
-    """Return the moves between decisions and between categories."""
-    found = move_matrices(report.state.total.outcomes)
-    return [(f"{what} that changed", names, cells) for what, names, cells in found]

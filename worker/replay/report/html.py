@@ -43,6 +43,7 @@ def render_html(report: Report) -> str:
         "topic of the changes": request.changes_topic or "none: nothing was compared",
         "model": request.model_digest,
         "policy": f"{request.policy.name} {request.policy.version}",
+        "taxonomy": "not named by the plan" if request.taxonomy is None else str(request.taxonomy),
         "range fixed at": plan.planned_at.isoformat(timespec="seconds"),
     }
     table = Table("", "", show_header=False)

@@ -6,14 +6,19 @@ a committed offset. So it survives every crash, is never ahead of or behind the 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 
-from worker.moves.counts import Outcomes
+from worker.moves.counts import DECISIONS, MOST_CATEGORY_MOVES, Move, Outcomes, commonest
 
 MAX_NOTE_BYTES: Final = 4_000
-"""Below Kafka's default `offset.metadata.max.bytes` of 4,096. All 156 category moves with eight digits take 2,100."""
+"""Below Kafka's default `offset.metadata.max.bytes` of 4,096. The 50 category moves that a note tells apart take 800
+with codes of one letter and 2,700 with codes of 20; of longer codes fewer moves fit."""
+
+_BETWEEN: Final = ">"
+"""Stands in no code."""
+_BY_LETTER: Final = {name[0]: name for name in DECISIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,20 @@ class Tally:
         )
 
     def to_note(self) -> str:
-        """Return the tally as a short text."""
+        """Return the tally as a short text.
+
+        It tells the commonest category moves apart and counts the others together: the numbers of single moves are at
+        least what was found where a partition changes hands, their sum is exact.
+        """
+        n_moves = MOST_CATEGORY_MOVES
+        while len(note := orjson.dumps(self._fields(n_moves))) > MAX_NOTE_BYTES and n_moves:
+            n_moves -= 1
+        return note.decode()
+
+    def _fields(self, n_moves: int) -> dict[str, Any]:
         reading, outcomes = self.reading, self.outcomes
-        fields = {
+        categories, n_rare = commonest(outcomes.categories, n_moves)
+        return {
             "r": reading.n_read,
             "s": reading.n_skipped,
             "l": reading.n_lost,
@@ -58,10 +74,10 @@ class Tally:
             "d": outcomes.n_dead_letters,
             "o": outcomes.n_compared,
             "x": outcomes.n_changed,
-            "c": dict(outcomes.categories),
-            "m": dict(outcomes.decisions),
+            "c": {_BETWEEN.join(move): count for move, count in categories.items()},
+            "m": {_BETWEEN.join(move): count for move, count in outcomes.decisions.items()},
+            "e": outcomes.n_other_categories + n_rare,
         }
-        return orjson.dumps(fields).decode()
 
     @classmethod
     def from_note(cls, note: str | None) -> Self:
@@ -73,10 +89,29 @@ class Tally:
         try:
             fields = orjson.loads(note or "")
             reading = Reading(fields["r"], fields["s"], fields["l"])
-            outcomes = Outcomes(fields["v"], fields["d"], fields["o"], fields["x"], fields["c"], fields["m"])
-        except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+            outcomes = Outcomes(
+                fields["v"],
+                fields["d"],
+                fields["o"],
+                fields["x"],
+                {_category_move(text): count for text, count in fields["c"].items()},
+                {_decision_move(text): count for text, count in fields["m"].items()},
+                fields.get("e", 0),
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{note!r} is not the tally of a replay; expected what a replay commits") from error
         return cls(reading, outcomes)
+
+
+def _category_move(text: str) -> Move:
+    was, between, now = text.partition(_BETWEEN)
+    # Notes of plan format 1 hold two codes of one letter, one behind the other.
+    return (was, now) if between else (text[0], text[1:])
+
+
+def _decision_move(text: str) -> Move:
+    was, between, now = text.partition(_BETWEEN)
+    return (was, now) if between else (_BY_LETTER[text[0]], _BY_LETTER[text[1:]])
 
 
 def total(tallies: Iterable[Tally]) -> Tally:

@@ -19,7 +19,7 @@ from worker.kafka.reachability import Reachability
 from worker.kafka.topic_check import READ, WRITE, check_topics
 from worker.loop import WorkerLoop
 from worker.outcome_encoding import OutputTopics
-from worker.predictor import Loaded, build_predictor
+from worker.predictor import Loaded, build_predictor, show_calibration
 from worker.process.lifecycle import Lifecycle
 from worker.process.metrics import Metrics
 from worker.replay.plan.planning import Choices, build_request, replay_settings, writes_cache
@@ -117,6 +117,7 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
     # The policy of the plan, whatever the file says by now.
     predictor = build_predictor(setup.loaded, settings.model, replay_id=plan.replay_id)
     metrics.model_info.labels(*predictor.labels).set(1)
+    show_calibration(predictor, metrics, "live")
     cache = make_cache(settings, metrics)
     stack.callback(cache.close)
     reachability = Reachability(

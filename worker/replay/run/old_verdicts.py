@@ -1,20 +1,36 @@
 """What the verdict topic said of the records of a replay before it began.
 
-One byte per offset of the range, so that a hundred million records take 100 MB: 0 for no verdict, else category and
-decision. Of several verdicts on one record the last in the topic counts: that is the one its readers hold.
+Two bytes per offset of the range, so that a hundred million records take 200 MB: 0 for no verdict, else category and
+decision. Categories are numbered as they are met: the topic may hold verdicts of several taxonomies, and of versions of
+one with other names. Of several verdicts on one record the last in the topic counts: that is the one its readers hold.
 """
 
+from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
+import structlog
 
-from schemas import CATEGORY_NAMES, CODES, Category, CategoryLabel, Decision, Standing
+from schemas import CategoryLabel, Decision
 from worker.kafka.partition_range import Partition, PartitionRange
+from worker.moves.taxonomy_name import taxonomy_name
 from worker.record import Place
 
+log = structlog.get_logger()
+
 _DECISIONS: Final = tuple(Decision)
-_N_CODES: Final = len(CODES) * len(_DECISIONS)
+MOST_CATEGORIES: Final = (2**16 - 1) // len(_DECISIONS)
+"""Categories that two bytes can tell apart beside the decisions: 85 taxonomies of 256 categories."""
+
+
+class OldVerdict(NamedTuple):
+    """What was said of a record."""
+
+    taxonomy: str
+    """Its name."""
+    category: CategoryLabel
+    decision: Decision
 
 
 class OldVerdicts:
@@ -28,7 +44,11 @@ class OldVerdicts:
     def __init__(self, ranges: Iterable[PartitionRange], replay_id: str) -> None:
         self._replay_id = replay_id
         self._starts = {one.place: one.start for one in ranges}
-        self._said = {one.place: bytearray(one.n_offsets) for one in ranges}
+        self._said = {one.place: array("H", bytes(2 * one.n_offsets)) for one in ranges}
+        self._numbers: dict[tuple[str, str, str], int] = {}
+        """By taxonomy, code and name of a category."""
+        self._categories: list[tuple[str, CategoryLabel]] = []
+        self._is_full = False
         self.n_known = 0
 
     def add(self, raw: bytes | None) -> None:
@@ -36,28 +56,24 @@ class OldVerdicts:
         try:
             verdict = orjson.loads(raw or b"")
             source = verdict["source"]
-            place = (source["topic"], source["partition"], source["offset"])
-            code = 1 + _code(verdict)
+            at = self._at((source["topic"], source["partition"], source["offset"]))
+            if at is None or verdict.get("replay_id") == self._replay_id:
+                return
+            code = 1 + self._code(verdict)
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             return
-        at = self._at(place)
-        if at is None or verdict.get("replay_id") == self._replay_id:
-            return
-        said = self._said[place[:2]]
+        said = self._said[source["topic"], source["partition"]]
         self.n_known += said[at] == 0
         said[at] = code
 
-    def of(self, place: Place) -> Standing | None:
+    def of(self, place: Place) -> OldVerdict | None:
         """Return what was said of a record; None where nothing was."""
         at = self._at(place)
         code = 0 if at is None else self._said[place[:2]][at]
         if code == 0:
             return None
-        category, decision = divmod(code - 1, len(_DECISIONS))
-        name = CODES[category]
-        return Standing(
-            category=CategoryLabel(code=Category(name), name=CATEGORY_NAMES[name]), decision=_DECISIONS[decision]
-        )
+        number, decision = divmod(code - 1, len(_DECISIONS))
+        return OldVerdict(*self._categories[number], _DECISIONS[decision])
 
     def _at(self, place: Place) -> int | None:
         partition: Partition = place[:2]
@@ -66,12 +82,28 @@ class OldVerdicts:
         at = place[2] - self._starts[partition]
         return at if 0 <= at < len(self._said[partition]) else None
 
+    def _code(self, verdict: Mapping[str, Any]) -> int:
+        """Return category and decision as one number.
 
-def _code(verdict: Mapping[str, Any]) -> int:
-    """Return category and decision as one number, 0.._N_CODES - 1.
+        Raises:
+            KeyError, TypeError, ValueError: no category, a decision that this version does not know, or more categories
+                than two bytes can tell apart.
+        """
+        decision = _DECISIONS.index(Decision(verdict["decision"]))
+        label = verdict["category"]
+        key = (taxonomy_name(verdict), label["code"], label["name"])
+        if (number := self._numbers.get(key)) is None:
+            number = self._number_of_new(key)
+        return number * len(_DECISIONS) + decision
 
-    Raises:
-        KeyError, ValueError: a category or decision that this version does not know.
-    """
-    decision = _DECISIONS.index(Decision(verdict["decision"]))
-    return CODES.index(verdict["category"]["code"]) * len(_DECISIONS) + decision
+    def _number_of_new(self, key: tuple[str, str, str]) -> int:
+        number = len(self._categories)
+        if number == MOST_CATEGORIES:
+            if not self._is_full:
+                self._is_full = True
+                log.warning("old_categories_full", n_categories=number, remedy="look at who writes the verdict topic")
+            raise ValueError(f"more than {MOST_CATEGORIES} categories")
+        taxonomy, code, name = key
+        self._categories.append((taxonomy, CategoryLabel.model_validate({"code": code, "name": name})))
+        self._numbers[key] = number
+        return number

@@ -9,7 +9,7 @@ from worker.kafka.partition_range import Partition
 from worker.kafka.publisher import GroupMember, Notes, Offsets, TransactionalPublisher
 from worker.moves.counts import Outcomes
 from worker.outcome_encoding import OutgoingMessage
-from worker.replay.run.old_verdicts import OldVerdicts
+from worker.replay.run.old_verdicts import OldVerdict, OldVerdicts
 from worker.replay.run.progress import Progress
 
 
@@ -33,29 +33,30 @@ class ChangeFinder:
             verdict: What it says.
         """
         old = self._old.of(message.place)
-        if old is None:
+        # A verdict of another taxonomy is not compared: its categories mean something else, even under the same codes.
+        if old is None or old.taxonomy != verdict.taxonomy.name:
             return Outcomes(n_verdicts=1), None
-        category, was = verdict.category.code.value, old.category.code.value
-        if (category, verdict.decision) == (was, old.decision):
+        category, was = verdict.category.code, old.category.code
+        has_moved = category != was
+        if not has_moved and verdict.decision is old.decision:
             return Outcomes(n_verdicts=1, n_compared=1), None
-        moved = old.decision.value[0] + verdict.decision.value[0]
         outcomes = Outcomes(
             n_verdicts=1,
             n_compared=1,
             n_changed=1,
-            categories={} if category == was else {was + category: 1},
-            decisions={} if verdict.decision is old.decision else {moved: 1},
+            categories={(was, category): 1} if has_moved else {},
+            decisions={} if verdict.decision is old.decision else {(old.decision.value, verdict.decision.value): 1},
         )
         change = encode_verdict_change(_change(old, verdict))
         return outcomes, OutgoingMessage(self._topic, message.key, change, message.headers, message.place)
 
 
-def _change(old: Standing, verdict: Verdict) -> VerdictChange:
+def _change(old: OldVerdict, verdict: Verdict) -> VerdictChange:
     return VerdictChange.model_validate(
         {
             **{name: value for name, value in vars(verdict).items() if name in VerdictChange.model_fields},
             "schema_version": VerdictChange.model_fields["schema_version"].default,
-            "old": old,
+            "old": Standing(category=old.category, decision=old.decision),
             "new": Standing(category=verdict.category, decision=verdict.decision),
         }
     )

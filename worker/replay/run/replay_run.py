@@ -14,7 +14,7 @@ from worker.kafka.topic_scan import scan
 from worker.process.tuning import go_behind_live_workers
 from worker.replay.plan.plan_store import PlanStore, open_plan_store
 from worker.replay.plan.planning import Planner
-from worker.replay.plan.replay_plan import ReplayPlan, StoredReplay
+from worker.replay.plan.replay_plan import PLAN_FORMAT_VERSION, ReplayPlan, StoredReplay
 from worker.replay.report.account import Report
 from worker.replay.run.assembly import Extras, ReplaySetup, build_loop
 from worker.replay.run.group_state import GroupState, finished_state
@@ -58,7 +58,7 @@ def _look(setup: ReplaySetup, plan: ReplayPlan) -> GroupState:
 def _finish(store: PlanStore, plan: ReplayPlan, state: GroupState) -> StoredReplay:
     return store.settle(
         plan.replay_id,
-        lambda _: StoredReplay(plan=plan, notes=state.notes()),
+        lambda _: StoredReplay(format_version=PLAN_FORMAT_VERSION, plan=plan, notes=state.notes()),
         is_settled=lambda found: found.notes is not None,
     )
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
-from schemas import CodecLimits, ModelRef, PolicyRef
+from schemas import CodecLimits, PolicyRef
 from tests.broker_twin.broker import TwinBroker
 from tests.brokers import Broker, read, unique
 from tests.worker.kafka.faults import FaultyProducer, kafka_failure
 from tests.worker.loop_rig import Cache, Model
-from tests.worker.payloads import record
+from tests.worker.payloads import builder, record
 from worker.batch_size import BatchSize
 from worker.commit_pipeline import CommitPipeline
 from worker.errors import Fatal
@@ -36,7 +36,6 @@ from worker.replay.run.publisher import ReplayPublisher
 from worker.replay.run.range_consumer import RangeConsumer
 from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
-from worker.verdict_builder import VerdictBuilder
 
 POLICY = PolicyRef(name="p", version="1")
 
@@ -103,8 +102,7 @@ class ReplayRig:
             if one is not None and one.is_read and one.is_committed:
                 stopping.set()
 
-        builder = VerdictBuilder(ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), POLICY, "r1")
-        predictor = Predictor(Model(), builder)  # type: ignore[arg-type]
+        predictor = Predictor(Model(), builder(replay_id="r1"))  # type: ignore[arg-type]
         WorkerLoop(
             consumer=consumer,
             cache=Cache(),  # type: ignore[arg-type]
