@@ -11,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from schemas import CodecLimits, ModelRef, PolicyRef
+from schemas import CodecLimits
 from tests.broker_twin.broker import TwinBroker
 from tests.worker.kafka.faults import FaultyClient
 from tests.worker.loop_rig import Model
-from tests.worker.payloads import TOPICS, record
+from tests.worker.payloads import TOPICS, builder, record
 from worker.batch_size import BatchSize
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
@@ -32,7 +32,6 @@ from worker.reload.switch import PredictorSwitch
 from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
 from worker.settings.redis import RedisSettings
-from worker.verdict_builder import VerdictBuilder
 
 _ROOT: Final = Path(__file__).parents[1]
 _WORKER: Final = f"{_ROOT / 'worker'}/"
@@ -131,8 +130,7 @@ def _run(on_second: Callable[[], None]) -> None:
         request_timeout_s=5.0,
         unreachable_exit_s=5.0,
     )
-    model = ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}")
-    predictor = Predictor(Model(), VerdictBuilder(model, PolicyRef(name="p", version="1")))  # type: ignore[arg-type]
+    predictor = Predictor(Model(), builder())  # type: ignore[arg-type]
     WorkerLoop(
         consumer=consumer,
         cache=cache,

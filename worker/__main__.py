@@ -98,7 +98,8 @@ def check_config(*, config: ConfigOption = None) -> None:
     for name, instead in unused_settings(settings.kafka).items():
         typer.echo(f"unused: {PREFIX}KAFKA__{name.upper()}: with group_protocol=consumer {instead} counts")
     typer.echo(
-        f"ok: {live.bundle.ref.name} {live.bundle.ref.version} under policy {live.policy.name} {live.policy.version}"
+        f"ok: {live.bundle.ref.name} {live.bundle.ref.version} under policy {live.policy.name} {live.policy.version}, "
+        f"taxonomy {live.bundle.taxonomy.ref}" + ("" if live.bundle.is_calibrated else ", not calibrated")
     )
 
 

@@ -103,9 +103,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             on_committed=on_committed,
             notes=notes,
         )
-        log.info(
-            "worker_started", model=switch.take().builder.model.model_dump(), delivery=settings.kafka.delivery.value
-        )
+        log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:
             loop.run()
         finally:

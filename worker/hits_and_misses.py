@@ -18,7 +18,7 @@ def chat_ids(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def fill_hits(rows: Iterable[Row], cached: Mapping[str, Verdict], builder: VerdictBuilder, now: datetime) -> list[str]:
-    """Give the rows their verdicts that the cache holds of this very model and policy.
+    """Give the rows the verdicts whose probabilities the cache holds of this very model, decided anew.
 
     Returns:
         What was doubted of the cached verdicts that answer a row and are not believed, labels of the metric.
@@ -29,10 +29,11 @@ def fill_hits(rows: Iterable[Row], cached: Mapping[str, Verdict], builder: Verdi
             continue
         if not builder.answers(verdict, event):
             continue
-        if (doubt := builder.doubt(verdict)) is None:
-            row.verdict = builder.from_cache(event, verdict, now)
+        hit = builder.from_cache(event, verdict, now)
+        if isinstance(hit, str):
+            doubts.append(hit)
         else:
-            doubts.append(doubt)
+            row.verdict = hit
     return doubts
 
 

@@ -6,12 +6,17 @@ holds the probabilities of one model under the name of another.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import structlog
 
 from model import Bundle, BundleError, Classification, Classifier, available_cpus, load_bundle, load_policy
-from schemas import Policy, PolicyRef, Role, Turn
+from schemas import Policy, Role, Turn
+from worker.process.metrics import Metrics
 from worker.settings.model import ModelSettings
 from worker.verdict_builder import VerdictBuilder
+
+log = structlog.get_logger()
 
 _PROBE: Final = [[Turn(Role.USER, "hello")], [Turn(Role.USER, "hello"), Turn(Role.ASSISTANT, "hi")]]
 """Conversations that any model must have an answer to."""
@@ -31,14 +36,47 @@ class Predictor:
     @classmethod
     def of(cls, classifier: Classifier, *, replay_id: str | None = None) -> "Predictor":
         """Return the predictor of a classifier."""
-        policy = PolicyRef(name=classifier.policy.name, version=classifier.policy.version)
-        return cls(classifier, VerdictBuilder(classifier.bundle.ref, policy, replay_id, classifier.rule))
+        bundle = classifier.bundle
+        return cls(
+            classifier, VerdictBuilder(bundle.ref, classifier.policy, bundle.taxonomy, replay_id, classifier.rule)
+        )
 
     @property
-    def labels(self) -> tuple[str, str, str, str]:
-        """Name, version and digest of the model, and the policy, as metrics show them."""
+    def labels(self) -> tuple[str, str, str, str, str]:
+        """Name, version and digest of the model, the policy and the taxonomy, as metrics show them."""
         model, policy = self.builder.model, self.builder.policy
-        return model.name, model.version, model.digest, f"{policy.name} {policy.version}"
+        return model.name, model.version, model.digest, f"{policy.name} {policy.version}", str(self.builder.taxonomy)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the model's risks were measured; else it allows nothing that a policy bans anything of."""
+        return self.classifier.bundle.is_calibrated
+
+    def logged(self) -> dict[str, Any]:
+        """Return what the log says of a predictor that is taken into use."""
+        return {
+            "model": self.builder.model.model_dump(),
+            "taxonomy": self.builder.taxonomy.model_dump(),
+            "policy": self.builder.policy.model_dump(),
+            "calibrated": self.is_calibrated,
+        }
+
+
+def show_calibration(predictor: Predictor, metrics: Metrics, role: str) -> None:
+    """Say in log and metric whether what is taken into use was calibrated.
+
+    Args:
+        predictor: What is taken into use.
+        metrics: Where it is shown.
+        role: `live` or `shadow`.
+    """
+    metrics.model_calibrated.labels(role).set(predictor.is_calibrated)
+    if not predictor.is_calibrated:
+        log.warning(
+            "model_not_calibrated",
+            role=role,
+            remedy="no chat is allowed under a policy that bans anything; calibrate the bundle on labelled chats",
+        )
 
 
 PredictorSource = Callable[[], Predictor]
@@ -57,10 +95,10 @@ class Loaded:
         """Read and verify both; the bundle's signature, too, where the settings name a key.
 
         Raises:
-            BundleError, PolicyError: one of them is refused.
+            BundleError, PolicyError: one of them is refused, or the policy is of another taxonomy than the bundle.
         """
         bundle = load_bundle(settings.path, public_key=settings.public_key_file)
-        return cls(bundle, load_policy(settings.policy_path))
+        return cls(bundle, load_policy(settings.policy_path, bundle))
 
 
 def build_predictor(loaded: Loaded, settings: ModelSettings, *, replay_id: str | None = None) -> Predictor:

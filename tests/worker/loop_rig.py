@@ -8,9 +8,9 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from model import Classification, ClassifyStats, InferenceStalled, RowFailed
-from schemas import CodecLimits, ModelRef, PolicyRef, RejectionMarker, Turn, Verdict, decode_marker, decode_verdict
+from schemas import CodecLimits, RejectionMarker, Turn, Verdict, decode_marker, decode_verdict
 from tests.brokers import Broker, read, unique
-from tests.worker.payloads import TOPICS, classification
+from tests.worker.payloads import TOPICS, builder, classification
 from worker.batch_size import BatchSize
 from worker.cache.entries import Entry
 from worker.cache.owed_notes import OwedNotes
@@ -27,7 +27,6 @@ from worker.process.metrics import Metrics
 from worker.record import Record
 from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
-from worker.verdict_builder import VerdictBuilder
 
 
 class FedConsumer(RecordConsumer):
@@ -231,11 +230,8 @@ class Rig:
             notes=notes,
         )
         self.consumer.committed = lambda: self.publisher.offsets
-        builder = VerdictBuilder(
-            ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
-        )
         self.batch_size = BatchSize(BatchSettings(thin_s=60.0, lagging_s=60.0))
-        self.predictor = Predictor(self.model, builder)  # type: ignore[arg-type]
+        self.predictor = Predictor(self.model, builder())  # type: ignore[arg-type]
         self.loop = WorkerLoop(
             consumer=self.consumer,
             cache=self.cache,  # type: ignore[arg-type]

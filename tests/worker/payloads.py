@@ -6,11 +6,15 @@ import orjson
 
 from model import Classification
 from model.decision import Judgement
-from schemas import CODES, CodecLimits, Decision
+from schemas import CHAT_13, CodecLimits, DecidedBy, Decision, ModelRef, Policy
 from worker.decode import Decoder
 from worker.outcome_encoding import OutputTopics
 from worker.record import Event, Record
 from worker.settings.kafka import KafkaSettings
+from worker.verdict_builder import VerdictBuilder
+
+MODEL = ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}")
+POLICY = Policy.default_for(CHAT_13).model_copy(update={"name": "p"})
 
 TOPICS = OutputTopics("verdicts", "chat-events.dlq", verdict_max_bytes=1_000_000, dead_letter_max_bytes=1_000_000)
 
@@ -35,8 +39,14 @@ def event(offset: int, **fields: Any) -> Event:
 
 def classification(category: str = "F", decision: Decision = Decision.ALLOW) -> Classification:
     """Return an answer of the classifier."""
-    probabilities = dict.fromkeys(CODES, 0.02) | {category: 0.76}
-    return Classification(category, probabilities, Judgement(0.06, 0.01, decision), evidence=probabilities)
+    probabilities = dict.fromkeys(CHAT_13.codes, 0.02) | {category: 0.76}
+    judgement = Judgement(0.06, 0.01, decision, DecidedBy.MODEL)
+    return Classification(category, probabilities, judgement, evidence=probabilities)
+
+
+def builder(**fields: Any) -> VerdictBuilder:
+    """Return a builder of chat-13's verdicts, with `fields` laid over it."""
+    return VerdictBuilder(**{"model": MODEL, "policy_in_use": POLICY, "categories": CHAT_13, **fields})
 
 
 def kafka_settings(**fields: Any) -> KafkaSettings:

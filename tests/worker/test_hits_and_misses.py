@@ -3,15 +3,12 @@
 from datetime import UTC, datetime
 
 from model import RowFailed
-from schemas import ModelRef, PolicyRef, RejectionReason, decode_verdict, encode_verdict
-from tests.worker.payloads import classification, event, record
+from schemas import RejectionReason, decode_verdict, encode_verdict
+from tests.worker.payloads import builder, classification, event, record
 from worker.hits_and_misses import chat_ids, fill_hits, fill_misses, misses_of
 from worker.record import Rejection, Row
-from worker.verdict_builder import VerdictBuilder
 
-BUILDER = VerdictBuilder(
-    ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
-)
+BUILDER = builder()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -45,7 +42,7 @@ def test_a_cached_verdict_that_is_doubted_is_a_miss_and_says_why() -> None:
     """Without a rule only the builder's own objects are believed."""
     row = decoded(0)
     foreign = decode_verdict(encode_verdict(BUILDER.fresh(event(0), classification(), NOW)))
-    assert fill_hits([row], {"chat-0": foreign}, BUILDER, NOW) == ["banned_probability"]
+    assert fill_hits([row], {"chat-0": foreign}, BUILDER, NOW) == ["rule"]
     assert misses_of([row]) == [(row, row.event)]
 
 

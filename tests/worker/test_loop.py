@@ -208,7 +208,7 @@ def test_how_a_record_ends_is_decided_once_and_all_that_is_said_of_it_agrees(twi
     told: list[Sequence[Row]] = []
     long = "c" * 256
     batch = [record(0, chat_id="a"), record(1, chat_id=long), record(2, value=b"{"), record(3, chat_id="b")]
-    rig = Rig(twin, batch, on_committed=told.append, verdict_max_bytes=5_950)
+    rig = Rig(twin, batch, on_committed=told.append, verdict_max_bytes=6_300)
     with structlog.testing.capture_logs() as lines:
         rig.loop.run()
     (rows,) = told

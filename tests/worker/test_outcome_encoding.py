@@ -8,17 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas import ModelRef, PolicyRef, RejectionReason, Verdict, decode_verdict
-from tests.worker.payloads import TOPICS, classification, event, record
+from schemas import RejectionReason, Verdict, decode_verdict
+from tests.worker.payloads import TOPICS, builder, classification, event, record
 from worker.cache.entries import cache_entries
 from worker.errors import Fatal
 from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets, settle, to_messages
 from worker.record import Rejection, Row
-from worker.verdict_builder import VerdictBuilder
 
-BUILDER = VerdictBuilder(
-    ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}"), PolicyRef(name="p", version="1")
-)
+BUILDER = builder()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -1,38 +1,45 @@
-"""Verdicts: deterministic ids, and a cached one is only ever an answer to the same question."""
+"""Verdicts: deterministic ids, and a cached one only ever lends its probabilities: decisions are taken anew."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from model import DecisionRule
 from model.calibration import RiskCurves
 from schemas import (
-    DEFAULT_POLICY,
-    Category,
+    CHAT_13,
     CategoryLabel,
+    DecidedBy,
     Decision,
-    ModelRef,
-    PolicyRef,
+    Policy,
     Verdict,
+    VerdictKind,
     category_label,
     decode_verdict,
     encode_verdict,
 )
-from tests.worker.payloads import classification, event
+from schemas.taxonomy import TaxonomyRef
+from tests.worker.payloads import MODEL, POLICY, builder, classification, event
 from worker.verdict_builder import VerdictBuilder
 
-MODEL = ModelRef(name="m", version="1", digest=f"sha256:{'ab' * 32}")
-POLICY = PolicyRef(name="p", version="1")
-BUILDER = VerdictBuilder(MODEL, POLICY)
+BUILDER = builder()
+OTHER_MODEL = MODEL.model_copy(update={"digest": f"sha256:{'cd' * 32}"})
 EARLIER, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def fresh(offset: int = 1, *, builder: VerdictBuilder = BUILDER, **fields: Any) -> Verdict:
+def fresh(offset: int = 1, *, of: VerdictBuilder = BUILDER, **fields: Any) -> Verdict:
     """Return a fresh verdict on an event."""
-    return builder.fresh(event(offset, **fields), classification(), EARLIER)
+    return of.fresh(event(offset, **fields), classification(), EARLIER)
+
+
+def policy(**fields: Any) -> Policy:
+    """Return the usual policy with `fields` laid over it."""
+    return POLICY.model_copy(update=fields)
 
 
 def test_the_same_content_gets_the_same_id_wherever_it_comes_from() -> None:
@@ -48,72 +55,159 @@ def test_the_same_content_gets_the_same_id_wherever_it_comes_from() -> None:
         fresh(1, chat_id="another"),
         fresh(1, messages=[{"role": "user", "content": "other text"}]),
         fresh(1, messages=[{"role": "assistant", "content": "text 1"}]),
-        fresh(1, builder=VerdictBuilder(MODEL.model_copy(update={"digest": f"sha256:{'cd' * 32}"}), POLICY)),
-        fresh(1, builder=VerdictBuilder(MODEL, PolicyRef(name="p", version="2"))),
-        fresh(1, builder=VerdictBuilder(MODEL, PolicyRef(name="q", version="1"))),
+        fresh(1, of=builder(model=OTHER_MODEL)),
+        fresh(1, of=builder(policy_in_use=policy(version="2"))),
+        fresh(1, of=builder(policy_in_use=policy(name="q"))),
+        fresh(1, of=builder(policy_in_use=policy(banned=frozenset("M")))),
     ],
-    ids=["chat", "text", "role", "model", "policy version", "policy name"],
+    ids=["chat", "text", "role", "model", "policy version", "policy name", "policy content"],
 )
 def test_another_chat_content_model_or_policy_gets_another_id(other: Verdict) -> None:
     """An id that two different answers share would make readers drop the second."""
     assert other.verdict_id != fresh(1).verdict_id
 
 
+def test_a_fresh_verdict_says_all_that_the_classifier_and_the_event_say() -> None:
+    """So that any policy can be computed from it."""
+    evidence = dict.fromkeys(CHAT_13.codes, 0.02) | {"F": 0.76, "M": 0.4}
+    answer = replace(classification(), evidence=evidence, language="en")
+    verdict = BUILDER.fresh(event(1, occurred_at=1_700_000_000_000, event_id="e"), answer, EARLIER)
+    assert (verdict.taxonomy, verdict.evidence, verdict.language) == (CHAT_13.ref, evidence, "en")
+    assert (verdict.occurred_at, verdict.event_id, verdict.kind) == ("1700000000000", "e", VerdictKind.EVENT)
+    assert {name: one.decision for name, one in verdict.decisions.items()} == {"p": Decision.ALLOW}
+    assert (verdict.decided_by, verdict.previous, verdict.override_revision) == (DecidedBy.MODEL, None, 0)
+
+
 def test_a_cached_verdict_is_dressed_as_the_answer_to_this_record() -> None:
-    """Same judgement and id; the record, the clock and the event are this one's."""
-    cached = fresh(1, chat_id="c", messages=[{"role": "user", "content": "hi"}], event_id="old")
-    asked = event(7, chat_id="c", messages=[{"role": "user", "content": "hi"}], event_id="new")
+    """Same judgement and id; the record, the clocks and the event are this one's."""
+    hi = [{"role": "user", "content": "hi"}]
+    cached = fresh(1, chat_id="c", messages=hi, event_id="old", occurred_at="then")
+    asked = event(7, chat_id="c", messages=hi, event_id="new", occurred_at=5)
     answer = BUILDER.from_cache(asked, cached, NOW)
-    assert (answer.verdict_id, answer.probabilities, answer.decision) == (
-        cached.verdict_id,
-        cached.probabilities,
-        cached.decision,
+    assert isinstance(answer, Verdict)
+    assert answer == cached.model_copy(
+        update={
+            "event_id": "new",
+            "occurred_at": "5",
+            "source": asked.record.source,
+            "decided_at": NOW,
+            "cache_hit": True,
+        }
     )
-    assert (answer.cache_hit, answer.event_id, answer.decided_at) == (True, "new", NOW)
-    assert answer.source == asked.record.source
+    assert answer == Verdict.model_validate_json(encode_verdict(answer))
 
 
-def test_a_cached_verdict_answers_only_the_same_content_model_and_policy() -> None:
-    """F25: after a new model or policy is rolled out, the old verdicts are misses."""
+def test_a_cached_verdict_answers_only_the_same_content_model_rules_and_taxonomy() -> None:
+    """F25: after a new model is rolled out the old verdicts are misses; after a new policy they are not."""
     asked = event(1)
-    cached = BUILDER.fresh(asked, classification(), EARLIER)
+    cached = decode_verdict(encode_verdict(BUILDER.fresh(asked, classification(), EARLIER)))
     assert BUILDER.answers(cached, asked)
     changes: list[dict[str, Any]] = [
         {"content_fingerprint": "0" * 32},
-        {"model": MODEL.model_copy(update={"digest": f"sha256:{'cd' * 32}"})},
-        {"policy": PolicyRef(name="p", version="2")},
-        {"policy": PolicyRef(name="q", version="1")},
+        {"model": OTHER_MODEL},
+        {"rules_version": "0"},
+        {"taxonomy": TaxonomyRef(name="other", version="1")},
+        {"taxonomy": TaxonomyRef(name="chat-13", version="2")},
         {"chat_id": "another"},
     ]
     assert not any(BUILDER.answers(cached.model_copy(update=change), asked) for change in changes)
+    assert builder(policy_in_use=policy(version="2")).answers(cached, asked)
+
+
+def test_a_cached_verdict_of_version_1_is_a_miss() -> None:
+    """It does not say what its pieces said, so no policy can be decided from it."""
+    asked = event(1)
+    document = orjson.loads(encode_verdict(BUILDER.fresh(asked, classification(), EARLIER)))
+    new = ("kind", "occurred_at", "taxonomy", "evidence", "language", "stage", "unevaluated", "decisions", "decided_by")
+    for name in (*new, "rules_version", "override_revision", "previous"):
+        del document[name]
+    read = decode_verdict(orjson.dumps(document | {"schema_version": 1}))
+    assert read.chat_id == "chat-1"
+    assert not BUILDER.answers(read, asked)
 
 
 def test_a_replay_is_marked() -> None:
     """Readers must tell a replay's verdicts from live ones."""
-    replay = VerdictBuilder(MODEL, POLICY, replay_id="r1")
-    assert fresh(1, builder=replay).replay_id == "r1"
-    assert replay.from_cache(event(1), fresh(1), NOW).replay_id == "r1"
+    replay = builder(replay_id="r1")
+    assert fresh(1, of=replay).replay_id == "r1"
+    answer = replay.from_cache(event(1), fresh(1, of=replay).model_copy(update={"replay_id": "r0"}), NOW)
+    assert isinstance(answer, Verdict)
+    assert answer.replay_id == "r1"
 
 
-RULE = DecisionRule(
-    DEFAULT_POLICY, RiskCurves(np.linspace(0.3, 1.0, 400, dtype=np.float64), np.linspace(0.0, 0.4, 400))
-)
+CURVES = RiskCurves(np.linspace(0.3, 1.0, 400, dtype=np.float64), np.linspace(0.0, 0.4, 400))
 """Chats up to .3 are allowed."""
-STRICT = VerdictBuilder(MODEL, POLICY, rule=RULE)
 
 
-def honest() -> Verdict:
-    """Return a verdict as another worker with the same model and policy leaves it in the cache."""
+def strict(over: Policy = POLICY) -> VerdictBuilder:
+    """Return a builder that can decide what it finds."""
+    return builder(policy_in_use=over, rule=DecisionRule(over, CURVES))
+
+
+STRICT = strict()
+
+
+def honest(found: Mapping[str, float] | None = None, *, of: VerdictBuilder = STRICT, **fields: Any) -> Verdict:
+    """Return a verdict as another worker of this model leaves it in the cache, with `fields` laid over it.
+
+    Args:
+        found: Its evidence.
+        of: Who made it.
+        **fields: What is forged.
+    """
     answer = classification()
-    banned = sum(answer.probabilities[code] for code in DEFAULT_POLICY.banned)
-    judged = RULE.judgement(category="F", probabilities=answer.probabilities, banned_probability=banned)  # type: ignore[arg-type]
-    assert judged is not None
-    return decode_verdict(encode_verdict(STRICT.fresh(event(1), replace(answer, judgement=judged), EARLIER)))
+    said = dict(found or answer.evidence)
+    assert of.rule is not None
+    judged = of.rule.judgement(said, category=answer.category)
+    made = of.fresh(event(1), replace(answer, evidence=said, judgement=judged), EARLIER)
+    return decode_verdict(encode_verdict(made)).model_copy(update=fields)
+
+
+def hit(of: VerdictBuilder, cached: Verdict) -> Verdict | str:
+    """Return what a builder makes of a cached verdict that answers."""
+    assert of.answers(cached, event(1))
+    return of.from_cache(event(1), cached, NOW)
 
 
 def test_a_verdict_of_another_worker_is_believed() -> None:
-    """Under the same model and policy the cache is shared."""
-    assert STRICT.doubt(honest()) is None
+    """Under the same model the cache is shared; what is dressed is the same but for the record."""
+    cached = honest()
+    answer = hit(STRICT, cached)
+    assert isinstance(answer, Verdict)
+    assert answer == cached.model_copy(update={"decided_at": NOW, "cache_hit": True})
+
+
+def test_another_policys_verdict_is_decided_anew_from_its_evidence() -> None:
+    """A changed policy costs no classification: what a fresh verdict would say is said, id included."""
+    evidence = dict.fromkeys(CHAT_13.codes, 0.02) | {"F": 0.76, "M": 0.9}
+    loose, anew = strict(policy(name="loose", banned=frozenset("J"))), strict(policy(version="2"))
+    cached = honest(evidence, of=loose)
+    assert cached.decision is Decision.ALLOW
+    answer = hit(anew, cached)
+    assert isinstance(answer, Verdict)
+    expected = honest(evidence, of=anew)
+    assert answer == expected.model_copy(update={"decided_at": NOW, "cache_hit": True})
+    assert (answer.decision, answer.verdict_id != cached.verdict_id) == (Decision.BLOCK, True)
+    assert list(answer.decisions) == ["p"]
+
+
+def test_a_policy_changed_under_its_name_decides_anew() -> None:
+    """The decision that is served is the one of the policy in use, whatever it is called."""
+    stricter = strict(policy(max_banned_to_safe_rate=0.001))
+    answer = hit(stricter, honest())
+    assert isinstance(answer, Verdict)
+    assert (honest().decision, answer.decision) == (Decision.ALLOW, Decision.REVIEW)
+
+
+def test_what_was_not_evaluated_stays_so_under_every_policy() -> None:
+    """A policy cannot turn what nobody has read into an `allow`."""
+    cached = honest(of=strict(policy(name="other")), unevaluated=("length",))
+    answer = hit(STRICT, cached)
+    assert isinstance(answer, Verdict)
+    assert (answer.decision, answer.decided_by) == (Decision.REVIEW, DecidedBy.UNEVALUATED)
+
+
+LIKELY_M = dict.fromkeys(CHAT_13.codes, 0.02) | {"M": 0.76}
 
 
 @pytest.mark.parametrize(
@@ -121,24 +215,21 @@ def test_a_verdict_of_another_worker_is_believed() -> None:
     [
         ({"model": MODEL.model_copy(update={"name": "nobody's"})}, "model"),
         ({"model": MODEL.model_copy(update={"version": "9"})}, "model"),
-        ({"verdict_id": "0" * 32}, "verdict_id"),
-        ({"category": CategoryLabel(code=Category.F, name="Kittens")}, "category"),
-        ({"category": category_label("A")}, "category"),
-        ({"probabilities": dict.fromkeys(Category, 0.2)}, "probabilities"),
-        ({"probabilities": dict.fromkeys(Category, 0.02) | {Category.M: 0.76}}, "category"),
-        ({"banned_probability": 0.0}, "banned_probability"),
+        ({"kind": VerdictKind.OVERRIDE}, "kind"),
+        ({"category": CategoryLabel(code="F", name="Kittens")}, "category"),
+        ({"category": category_label("A", CHAT_13)}, "category"),
+        ({"category": CategoryLabel(code="kitten", name="Kittens")}, "category"),
+        ({"probabilities": dict.fromkeys(CHAT_13.codes, 0.2)}, "probabilities"),
+        ({"probabilities": {"F": 1.0}}, "probabilities"),
+        ({"evidence": {"F": 1.0}}, "probabilities"),
+        ({"probabilities": LIKELY_M, "evidence": LIKELY_M}, "category"),
+        ({"evidence": dict.fromkeys(CHAT_13.codes, 0.02)}, "evidence"),
+        ({"banned_probability": 0.0}, "decision"),
         ({"banned_to_safe_risk": 0.5}, "decision"),
         ({"decision": Decision.BLOCK}, "decision"),
+        ({"decided_by": DecidedBy.OVERRIDE}, "decision"),
         (
-            {"probabilities": dict.fromkeys(Category, 0.02) | {Category.M: 0.76}, "category": category_label("M")},
-            "banned_probability",
-        ),
-        (
-            {
-                "probabilities": dict.fromkeys(Category, 0.02) | {Category.M: 0.76},
-                "category": category_label("M"),
-                "banned_probability": 0.8,
-            },
+            {"probabilities": LIKELY_M, "evidence": LIKELY_M, "category": category_label("M", CHAT_13)},
             "decision",
         ),
     ],
@@ -147,36 +238,28 @@ def test_a_verdict_that_says_what_its_model_and_policy_would_not_say_is_doubted(
     change: dict[str, Any], doubt: str
 ) -> None:
     """Whoever can write Redis would otherwise publish under our name, or an `allow` on banned probabilities."""
-    forged = honest().model_copy(update=change)
-    assert STRICT.answers(forged, event(1))
-    assert STRICT.doubt(forged) == doubt
+    assert hit(STRICT, honest(**change)) == doubt
 
 
-def test_a_verdict_is_doubted_where_the_policy_has_changed_under_its_name() -> None:
-    """The decision that is served is the one of the policy in use."""
-    stricter = DecisionRule(DEFAULT_POLICY.model_copy(update={"max_banned_to_safe_rate": 0.001}), RULE.curves)
-    assert VerdictBuilder(MODEL, POLICY, rule=stricter).doubt(honest()) == "decision"
+def test_a_forged_decision_under_another_id_is_not_even_read() -> None:
+    """Of a verdict that other policies decided nothing but what the model said is taken over."""
+    forged = honest(
+        verdict_id="0" * 32,
+        decision=Decision.BLOCK,
+        decided_by=DecidedBy.OVERRIDE,
+        override_revision=7,
+        banned_probability=1.0,
+    )
+    answer = hit(STRICT, forged)
+    assert answer == honest().model_copy(update={"decided_at": NOW, "cache_hit": True})
 
 
 def test_a_builder_believes_its_own_verdicts_and_what_it_has_checked_before() -> None:
     """The bytes that a process wrote itself are not checked again; without a rule nobody else's are believed."""
-    dressed = STRICT.from_cache(event(1), honest(), NOW)
-    bare = VerdictBuilder(dressed.model, dressed.policy)
-    assert bare.doubt(dressed) is None
-    assert bare.doubt(honest()) is not None
-
-
-@pytest.mark.parametrize(
-    ("change", "doubt"),
-    [
-        ({"decision": Decision.REVIEW}, None),
-        ({"banned_probability": 0.0}, "banned_probability"),
-        ({"banned_probability": 0.9, "banned_to_safe_risk": 0.01}, "decision"),
-    ],
-)
-def test_where_pieces_may_raise_the_score_it_and_the_decision_may_only_be_stricter(
-    change: dict[str, Any], doubt: str | None
-) -> None:
-    """A verdict does not say what its chat's pieces said; what it says can still be too good to be true."""
-    bound = VerdictBuilder(MODEL, POLICY, rule=replace(RULE, is_exact=False))
-    assert bound.doubt(honest().model_copy(update=change)) == doubt
+    dressed = hit(STRICT, honest())
+    assert isinstance(dressed, Verdict)
+    unchecked = replace(STRICT, rule=None)
+    # The very object by which a builder knows its own verdicts.
+    vars(unchecked).update(policy=dressed.policy)
+    assert unchecked.from_cache(event(1), dressed, NOW) == dressed
+    assert unchecked.from_cache(event(1), honest(), NOW) == "rule"

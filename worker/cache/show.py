@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas import CATEGORY_NAMES, RejectionMarker, Verdict
+from schemas import RejectionMarker, Verdict
 from schemas.marker import OWED, TOMBSTONE
 from worker.cache.connection import connect
 from worker.cache.errors import acl_rules, remedy
@@ -63,14 +63,15 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     table.add_column(style="bold", no_wrap=True)
     # Ids are copied from here: whole, on two lines where need be.
     table.add_column(overflow="fold")
-    table.add_row("decision", f"[{colour}]{verdict.decision.value}[/]")
-    table.add_row("category", f"{verdict.category.code.value} {verdict.category.name}")
+    table.add_row("decision", f"[{colour}]{verdict.decision.value}[/] ({verdict.decided_by.value})")
+    table.add_row("category", escape(f"{verdict.category.code} {verdict.category.name}"))
+    table.add_row("taxonomy", escape(str(verdict.taxonomy)))
     table.add_row("banned probability", f"{verdict.banned_probability:.4f}")
     table.add_row("banned-to-safe risk", f"{verdict.banned_to_safe_risk:.4f}")
     likely = sorted(verdict.probabilities.items(), key=lambda item: -item[1])[:3]
     table.add_row(
         "most probable",
-        "\n".join(f"{p:.3f}  {c.value} {CATEGORY_NAMES[c.value]}" for c, p in likely),
+        "\n".join(f"{probability:.3f}  {code}" for code, probability in likely),
     )
     table.add_row("policy", escape(f"{verdict.policy.name} {verdict.policy.version}"))
     table.add_row("model", escape(f"{verdict.model.name} {verdict.model.version}"))

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from model import Classification, ClassifyStats, RowFailed
-from schemas import Category, Decision, RejectionReason
+from schemas import Decision, RejectionReason
 from worker.process.lag_age import LagAge
 from worker.record import Row
 
@@ -49,7 +49,9 @@ class Metrics:
             return Counter(f"moderation_{name}", text, labels, registry=self.registry)
 
         self.records = counter("records_total", "Input records whose outcome is committed.")
-        self.verdicts = counter("verdicts_total", "Committed verdicts.", "category", "decision", "cache_hit")
+        self.verdicts = counter(
+            "verdicts_total", "Committed verdicts; category: its code.", "category", "decision", "cache_hit"
+        )
         self.rejections = counter("rejections_total", "Committed dead letters.", "reason")
         self.cache_lookups = counter("cache_lookups_total", "Events looked up in the cache.", "result")
         self.cache_writes = counter(
@@ -115,8 +117,13 @@ class Metrics:
         self.cache_owed_oldest_s = gauge("cache_owed_oldest_seconds", "How long the oldest of them has been owed.")
         self.kafka_up = gauge("kafka_up", "1 while a broker is reachable.")
         self.batch_limit_records = gauge("batch_limit_records", "Adaptive record limit of the next batch.")
-        predictor = ("name", "version", "digest", "policy")
+        predictor = ("name", "version", "digest", "policy", "taxonomy")
         self.model_info = gauge("model_info", "1 for the bundle and policy in use.", *predictor)
+        self.model_calibrated = gauge(
+            "model_calibrated",
+            "1 where the bundle in use was calibrated on labelled chats; 0: all its risks are 1.",
+            "role",
+        )
         self.shadow_model_info = gauge("shadow_model_info", "1 for the shadow bundle and its policy.", *predictor)
         self.reload_failed = gauge("reload_failed", "1 while the bundle or policy on disk is refused.", "role")
         self.shadow_queue_records = gauge("shadow_queue_records", "Chats that wait for the shadow.")
@@ -152,7 +159,7 @@ class Metrics:
         self.lag_age.committed(row.record for row in rows)
         self.batch_records.observe(len(rows))
         # Counted here and added once per batch: looking a labelled child up costs as much as decoding a short chat.
-        verdicts: Counted[tuple[Category, Decision, bool]] = Counted()
+        verdicts: Counted[tuple[str, Decision, bool]] = Counted()
         rejections: Counted[RejectionReason] = Counted()
         for row in rows:
             if row.record.timestamp_ms > 0:
@@ -163,7 +170,7 @@ class Metrics:
                 rejections[row.rejection.reason] += 1
         for (category, decision, is_hit), n_verdicts in verdicts.items():
             result = "hit" if is_hit else "miss"
-            self.verdicts.labels(category.value, decision.value, result).inc(n_verdicts)
+            self.verdicts.labels(category, decision.value, result).inc(n_verdicts)
             self.cache_lookups.labels(result=result).inc(n_verdicts)
         for reason, n_rejected in rejections.items():
             self.rejections.labels(reason=reason.value).inc(n_rejected)
@@ -174,7 +181,7 @@ class Metrics:
         for language, n_chats in Counted(result.language or "undetermined" for result in read).items():
             self.languages.labels(language=language).inc(n_chats)
         for reason, n_chats in Counted(reason for result in read for reason in result.unevaluated).items():
-            self.unevaluated.labels(reason=reason.value).inc(n_chats)
+            self.unevaluated.labels(reason=str(reason)).inc(n_chats)
 
     def count_left_out(self, what: str, n: int) -> None:
         """Count what was left out of an event or cut."""

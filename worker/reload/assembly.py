@@ -2,7 +2,7 @@
 
 import queue
 
-from worker.predictor import Loaded, Predictor, build_predictor
+from worker.predictor import Loaded, Predictor, build_predictor, show_calibration
 from worker.process.metrics import Metrics
 from worker.reload.file_signature import appearance
 from worker.reload.switch import PredictorSwitch, shown_in
@@ -22,6 +22,7 @@ def live_predictor(settings: ModelSettings, metrics: Metrics) -> tuple[Predictor
     loaded = Loaded.read(settings)
     predictor = build_predictor(loaded, settings)
     metrics.model_info.labels(*predictor.labels).set(1)
+    show_calibration(predictor, metrics, "live")
     inbox: Inbox = queue.SimpleQueue()
     switch: PredictorSwitch[Predictor] = PredictorSwitch(
         predictor, shown_in(metrics, metrics.model_info, "live", inbox.put)

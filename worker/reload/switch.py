@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import structlog
 from prometheus_client import Gauge
 
-from worker.predictor import Predictor
+from worker.predictor import Predictor, show_calibration
 from worker.process.metrics import Metrics
 from worker.reload.watcher import Role
 
@@ -69,13 +69,8 @@ def shown_in(metrics: Metrics, info: Gauge, role: Role, retire: Callable[[Predic
         info.labels(*new.labels).set(1)
         if old is not None and old.labels != new.labels:
             info.remove(*old.labels)
-        log.info(
-            "model_swapped",
-            role=role,
-            model=new.builder.model.model_dump(),
-            policy=new.builder.policy.model_dump(),
-            old_digest=old and old.builder.model.digest,
-        )
+        show_calibration(new, metrics, role)
+        log.info("model_swapped", role=role, **new.logged(), old_digest=old and old.builder.model.digest)
         if old is not None:
             retire(old)
 

@@ -154,7 +154,7 @@ class ReloadWatcher:
                 f"{self._settings.path}: {type(error).__name__}: {error}; expected a bundle that loads; export it again"
             )
         load_s = round(time.monotonic() - started, 2)
-        log.info("model_loaded", role=self._role, model=predictor.builder.model.model_dump(), load_s=load_s)
+        log.info("model_loaded", role=self._role, **predictor.logged(), load_s=load_s)
         self._in_use = found
         self._offer(predictor)
         return None
@@ -170,18 +170,21 @@ class ReloadWatcher:
             raise BundleError(self._stuck[loaded.bundle.digest]) from stuck
 
     def _refuse_same_name(self, loaded: Loaded) -> None:
-        """Refuse another policy under the name of the one in use: cached verdicts and verdict ids could not tell them.
+        """Refuse another policy file under the name of the one in use: readers of verdicts could not tell them apart.
+
+        A bundle's own default policy is told apart by the bundle's digest.
 
         Raises:
             PolicyError: it is that.
         """
-        if self._in_use is None:
+        if self._in_use is None or self._settings.policy_path is None:
             return
         old, new = self._in_use[1], loaded.policy
-        if new != old and (new.name, new.version) == (old.name, old.version):
+        of_one_name = (new.taxonomy, new.name, new.version) == (old.taxonomy, old.name, old.version)
+        if new != old and of_one_name:
             raise PolicyError(
                 f"{self._settings.policy_path}: another policy under the name and version in use, {old.name} "
-                f"{old.version}; expected a new version, by which verdicts and cache tell them apart; raise `version`"
+                f"{old.version}; expected a new version, by which readers of verdicts tell them apart; raise `version`"
             )
 
     def _settle(self, fault: str | None) -> None:

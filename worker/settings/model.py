@@ -12,7 +12,9 @@ class ModelSettings(Section):
     """The classifier."""
 
     path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder, or a registry.")
-    policy_path: Path | None = Field(default=None, description="Policy file; by default the built-in policy.")
+    policy_path: Path | None = Field(
+        default=None, description="Policy file, over the taxonomy of the bundle; by default the bundle's own policy."
+    )
     public_key_file: Path | None = Field(
         default=None,
         description="Ed25519 public key, PEM: bundles, a shadow's and a replay's too, are loaded from registries only, "

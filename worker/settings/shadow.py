@@ -11,7 +11,9 @@ class ShadowSettings(Section):
     """A second bundle that judges the same chats for a topic of its own; live verdicts never wait for it."""
 
     model_path: Path | None = Field(default=None, description="Bundle folder, or a registry; unset: no shadow.")
-    policy_path: Path | None = Field(default=None, description="Policy file; by default the live one.")
+    policy_path: Path | None = Field(
+        default=None, description="Policy file; by default the live one, else the shadow bundle's own policy."
+    )
     sample_ratio: float = Field(
         default=1.0, gt=0, le=1, description="Share of the classified chats that the shadow judges, chosen by content."
     )

@@ -148,7 +148,11 @@ class Shadow:
 
     def _compare(self, live: Verdict, shadow: Verdict) -> None:
         self._metrics.shadow_compared.labels(live.decision.value, shadow.decision.value).inc()
-        same = live.category.code is shadow.category.code
+        if live.taxonomy.name != shadow.taxonomy.name:
+            # Codes of two taxonomies mean different things, even where they are spelt the same.
+            self._metrics.shadow_categories.labels("other_taxonomy").inc()
+            return
+        same = live.category.code == shadow.category.code
         self._metrics.shadow_categories.labels("same" if same else "different").inc()
 
     def _failed(self, failure: str, n_chats: int) -> None:

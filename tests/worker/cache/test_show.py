@@ -1,11 +1,13 @@
 """What `worker show` tells a person."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from schemas import RejectionMarker, Source
+from schemas import RejectionMarker, Source, Taxonomy, Verdict, category_label, decode_verdict
+from schemas.taxonomy import TaxonomyCategory
 from tests.schemas.payloads import make_verdict
 from worker.cache.show import print_verdict, rejection_text
 
@@ -21,6 +23,31 @@ def test_a_marker_says_why_there_is_no_verdict(rejected: str, said: str) -> None
     assert "chat-events[3]@17" in text
     assert said in text
     assert ("was rejected" in text) == (rejected == "schema_error")
+
+
+def _shown(verdict: Verdict) -> str:
+    screen = io.StringIO()
+    print_verdict(verdict, Console(width=120, file=screen))
+    return screen.getvalue()
+
+
+def test_a_verdict_of_any_taxonomy_is_shown() -> None:
+    """Names come from a file of somebody else's, and are shown as they are."""
+    categories = tuple(TaxonomyCategory(code=f"kind-{i}", name=f"[red]kind {i}") for i in range(256))
+    large = Taxonomy(name="large", version="3", categories=categories)
+    probabilities = dict.fromkeys(large.codes, 0.001) | {"kind-200": 0.745}
+    label = category_label("kind-200", large)
+    shown = _shown(make_verdict(taxonomy=large.ref, category=label, probabilities=probabilities))
+    assert "kind-200 [red]kind 200" in shown
+    assert "large 3" in shown
+    assert "0.745  kind-200" in shown
+    assert "allow (model)" in shown
+
+
+def test_a_verdict_of_version_1_is_shown() -> None:
+    """A key holds one until the chat's next event, or the TTL's end."""
+    golden = Path(__file__).parents[2] / "schemas" / "golden" / "verdict.v1.json"
+    assert "chat-13 1" in _shown(decode_verdict(golden.read_bytes()))
 
 
 def test_an_id_is_whole_in_a_narrow_window() -> None:

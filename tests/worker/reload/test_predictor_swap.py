@@ -40,7 +40,7 @@ def _said(verdict: Verdict) -> tuple[tuple[str, str], str, Decision, float, floa
     """Return whom a verdict names, and everything that the named one must have said."""
     return (
         (verdict.model.digest, verdict.policy.name),
-        verdict.category.code.value,
+        verdict.category.code,
         verdict.decision,
         verdict.banned_probability,
         verdict.banned_to_safe_risk,
@@ -103,9 +103,7 @@ def test_every_verdict_names_one_judge_and_says_what_that_judge_says(
             assert _said(verdict) == (
                 _name(in_use), answer.category, risk.decision, risk.banned_probability, risk.banned_to_safe_risk
             )  # fmt: skip
-            assert {code.value: value for code, value in verdict.probabilities.items()} == pytest.approx(
-                answer.probabilities, abs=2e-6
-            )
+            assert verdict.probabilities == pytest.approx(answer.probabilities, abs=2e-6)
         in_use = in_use if offered is None else predictors[offered]
     assert next(verdicts, None) is None
 

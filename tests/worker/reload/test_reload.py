@@ -9,8 +9,11 @@ import pytest
 import structlog
 
 from model import BundleError, Classification, InferenceStalled
-from schemas import Decision, Role, Turn
+from schemas import Decision, Policy, Role, Turn
+from schemas.taxonomy import shipped_taxonomy
 from tests.bundles import bundle_variant, key_pair, point_to, registry_of_two, serve
+from tests.tiny_bundle import tiny_bundle
+from tests.tiny_taxonomies import PETS
 from worker import predictor as predictor_module
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
@@ -220,7 +223,7 @@ def test_a_policy_that_is_not_understood_leaves_the_old_one(rig: Rig) -> None:
 
 
 def test_another_policy_under_the_same_version_is_refused(rig: Rig) -> None:
-    """The cache tells verdicts apart by the policy's name and version: old ones would be served as new ones."""
+    """Readers tell verdicts apart by the policy's name and version."""
     _write_policy(rig.policy, "1", "DM")
     with structlog.testing.capture_logs() as lines:
         rig.watcher.look()
@@ -294,3 +297,127 @@ def test_a_bundle_whose_inferences_never_end_is_tried_once(rig: Rig, monkeypatch
     serve(rig.registry, "m/1")
     rig.watcher.look()
     assert rig.value("reload_failed", role="live") == 0
+
+
+@pytest.fixture
+def taxonomies(tmp_path: Path) -> Path:
+    """Return a registry of two bundles of two taxonomies; it serves the one of toxicity, `m/2` is uncalibrated pets."""
+    registry = tmp_path / "taxonomies"
+    tiny_bundle(registry / "m" / "1", shipped_taxonomy("toxicity"), {"stupid": "toxic"})
+    tiny_bundle(registry / "m" / "2", PETS, {"cat": "cat"}, n_chats_each=0)
+    serve(registry, "m/1")
+    return registry
+
+
+def _live(registry: Path, policy: Path | None = None) -> Rig:
+    metrics, settings = Metrics(), ModelSettings(path=registry, policy_path=policy, n_threads=1)
+    return Rig(registry, policy or registry, ("", ""), metrics, *live_predictor(settings, metrics))
+
+
+def test_a_bundle_of_another_taxonomy_takes_over_with_its_own_policy(taxonomies: Path) -> None:
+    """Both default policies are called "default 1": the taxonomy and the bundle's digest tell them apart."""
+    rig = _live(taxonomies)
+    assert rig.value("model_calibrated", role="live") == 1
+    serve(taxonomies, "m/2")
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+        predictor = rig.switch.take()
+    assert rig.outcomes() == {"swapped": 1, "unchanged": 0, "refused": 0}
+    assert (predictor.builder.taxonomy.name, predictor.builder.policy_in_use) == ("pets", Policy.default_for(PETS))
+    shown = {line["event"]: line for line in lines}
+    assert shown["model_swapped"]["taxonomy"] == {"name": "pets", "version": "1"}
+    assert shown["model_swapped"]["calibrated"] is False
+    assert "labelled chats" in shown["model_not_calibrated"]["remedy"]
+    assert rig.value("model_calibrated", role="live") == 0
+
+
+def test_a_bundle_that_the_policy_file_is_not_for_leaves_the_old_one_in_use(taxonomies: Path, tmp_path: Path) -> None:
+    """Its categories would be banned by nobody. Both names are told, and an alarm is raised."""
+    policy = tmp_path / "strict.toml"
+    policy.write_text(
+        'name = "strict"\nversion = "1"\ntaxonomy = "toxicity"\nbanned = ["toxic"]\n'
+        "max_banned_to_safe_rate = 0.1\nmax_safe_to_banned_rate = 0.1\n"
+    )
+    rig = _live(taxonomies, policy)
+    predictor = rig.switch.take()
+    serve(taxonomies, "m/2")
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert rig.switch.take() is predictor
+    assert (lines[0]["event"], rig.value("reload_failed", role="live")) == ("reload_refused", 1)
+    assert "toxicity" in lines[0]["error"]
+    assert "pets" in lines[0]["error"]
+
+
+def test_a_policy_of_another_taxonomy_leaves_the_old_one_in_use(rig: Rig) -> None:
+    """A ConfigMap that was meant for another classifier's workers."""
+    predictor = rig.switch.take()
+    rig.policy.write_text(POLICY.format(version="2", banned=["toxic"]) + 'taxonomy = "toxicity"\n')
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert rig.switch.take() is predictor
+    assert "toxicity" in lines[0]["error"]
+    assert "chat-13" in lines[0]["error"]
+    rig.policy.write_text(POLICY.format(version="2", banned=["D", "toxic"]))
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert "'toxic'" in lines[0]["error"]
+    assert rig.switch.take() is predictor
+
+
+def _unknown_code(manifest: dict[str, Any]) -> None:
+    manifest["labels"] = ["toxic", "jailbreak", "not_toxic"]
+
+
+def _twice_the_same(manifest: dict[str, Any]) -> None:
+    manifest["taxonomy"]["categories"][1]["code"] = "not_toxic"
+
+
+def _foreign_policy(manifest: dict[str, Any]) -> None:
+    manifest["policy"] = Policy.default_for(PETS).model_dump(mode="json")
+
+
+def _another_taxonomy(manifest: dict[str, Any]) -> None:
+    manifest["taxonomy"] = PETS.model_dump(mode="json")
+    manifest |= {"labels": list(PETS.codes), "policy": None}
+
+
+@pytest.mark.parametrize(
+    ("mix_up", "said"),
+    [
+        pytest.param(_unknown_code, "labels are", id="columns in another order"),
+        pytest.param(_twice_the_same, "not_toxic", id="a code twice"),
+        pytest.param(_foreign_policy, "pets", id="another taxonomy's default policy"),
+        pytest.param(_another_taxonomy, "calibration.json", id="another taxonomy over the same files"),
+    ],
+)
+def test_a_bundle_whose_parts_are_of_two_taxonomies_leaves_the_old_one_in_use(
+    taxonomies: Path, mix_up: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    """Each is a way to publish one category under the name of another."""
+    rig = _live(taxonomies)
+    predictor = rig.switch.take()
+    mixed = tiny_bundle(taxonomies / "m" / "3", shipped_taxonomy("toxicity"), {"stupid": "jailbreak"})
+    manifest = orjson.loads((mixed / "manifest.json").read_bytes())
+    mix_up(manifest)
+    (mixed / "manifest.json").write_bytes(orjson.dumps(manifest))
+    serve(taxonomies, "m/3")
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert lines[0]["event"] == "reload_refused"
+    assert said in lines[0]["error"]
+    assert rig.switch.take() is predictor
+
+
+def test_a_model_of_another_number_of_categories_leaves_the_old_one_in_use(taxonomies: Path) -> None:
+    """Right digests, right manifest, and the model of another bundle."""
+    rig = _live(taxonomies)
+    predictor = rig.switch.take()
+    model = (taxonomies / "m" / "2" / "model.onnx").read_bytes()
+    bundle_variant(taxonomies / "m" / "1", taxonomies / "m" / "3", version="3.0", files={"model.onnx": model})
+    serve(taxonomies, "m/3")
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert "expected" in lines[0]["error"]
+    assert "3 columns" in lines[0]["error"]
+    assert rig.switch.take() is predictor

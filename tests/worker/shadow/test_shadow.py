@@ -11,12 +11,14 @@ from confluent_kafka import KafkaError
 from prometheus_client import CollectorRegistry
 
 from model import Classification, ClassifyStats, RowFailed
-from schemas import Decision, ModelRef, PolicyRef, RejectionReason, Turn, Verdict, decode_verdict
+from model.decision import Judgement
+from schemas import DecidedBy, Decision, ModelRef, RejectionReason, Turn, Verdict, decode_verdict
 from tests.broker_twin.broker import TwinBroker
 from tests.brokers import read
+from tests.tiny_taxonomies import PETS
 from tests.worker.kafka.faults import FaultyProducer
 from tests.worker.loop_rig import Rig
-from tests.worker.payloads import classification, event, kafka_settings, record
+from tests.worker.payloads import builder, classification, event, kafka_settings, record
 from worker.errors import BatchAborted
 from worker.kafka.best_effort import BestEffortProducer
 from worker.predictor import Predictor
@@ -29,13 +31,11 @@ from worker.shadow.assembly import shadow_model
 from worker.shadow.publisher import ShadowPublisher
 from worker.shadow.sample import is_sampled
 from worker.shadow.scorer import Shadow
-from worker.verdict_builder import VerdictBuilder
 
 TOPIC = "verdicts-shadow"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-POLICY = PolicyRef(name="p", version="1")
-LIVE = VerdictBuilder(ModelRef(name="live", version="1", digest=f"sha256:{'ab' * 32}"), POLICY)
-SHADOW = VerdictBuilder(ModelRef(name="shadow", version="2", digest=f"sha256:{'cd' * 32}"), POLICY)
+LIVE = builder()
+SHADOW = builder(model=ModelRef(name="shadow", version="2", digest=f"sha256:{'cd' * 32}"))
 
 
 def test_a_shadow_has_the_live_models_settings_but_for_its_files(tmp_path: Path) -> None:
@@ -54,6 +54,7 @@ class Model:
         self.asked: list[Sequence[Turn]] = []
         self.breaks = False
         self.is_worn_out = False
+        self.answer = classification("J", Decision.REVIEW)
 
     def classify(
         self, conversations: Sequence[Sequence[Turn]]
@@ -62,8 +63,8 @@ class Model:
         if self.breaks:
             raise MemoryError
         self.asked.extend(conversations)
-        answer = classification("J", Decision.REVIEW)
-        return [RowFailed("NaN") if "poison" in turns[0].text else answer for turns in conversations], ClassifyStats()
+        failed = RowFailed("NaN")
+        return [failed if "poison" in turns[0].text else self.answer for turns in conversations], ClassifyStats()
 
 
 class ShadowRig:
@@ -110,6 +111,20 @@ class ShadowRig:
         }
 
 
+def test_categories_of_another_taxonomy_are_not_compared() -> None:
+    """Decisions are: `allow` is the same under both."""
+    rig = ShadowRig()
+    said = {"cat": 0.9, "dog": 0.1}
+    rig.model.answer = Classification("cat", said, Judgement(0.0, 1.0, Decision.ALLOW, DecidedBy.NOTHING_BANNED), said)
+    rig.predictor = Predictor(rig.model, builder(categories=PETS))  # type: ignore[arg-type]
+    rig.offer([event(0)])
+    rig.work()
+    assert rig.published[0].taxonomy == PETS.ref
+    value = rig.metrics.registry.get_sample_value
+    assert value("moderation_shadow_compared_total", {"live_decision": "allow", "shadow_decision": "allow"}) == 1
+    assert value("moderation_shadow_categories_total", {"agreement": "other_taxonomy"}) == 1
+
+
 def test_what_the_live_model_classified_is_judged_published_and_compared() -> None:
     """Under the shadow's name, on the same record, on the shadow's own topic."""
     rig = ShadowRig()
@@ -118,7 +133,7 @@ def test_what_the_live_model_classified_is_judged_published_and_compared() -> No
     assert len(rig.published) == 2
     for offset, verdict in enumerate(rig.published):
         assert (verdict.model, verdict.source.offset, verdict.cache_hit) == (SHADOW.model, offset, False)
-        assert (verdict.category.code.value, verdict.decision) == ("J", Decision.REVIEW)
+        assert (verdict.category.code, verdict.decision) == ("J", Decision.REVIEW)
     value = rig.metrics.registry.get_sample_value
     moved = {"live_decision": "allow", "shadow_decision": "review"}
     assert value("moderation_shadow_compared_total", moved) == 2
