@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 EVENTS ?=
+BUNDLE ?=
+POLICY ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-training demo test test-unit test-serving test-consumers train-smoke train-default lint format lock diagram contracts clean
@@ -28,8 +30,8 @@ $(VENV)/.setup-training: $(VENV)/.setup requirements-training.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-training.lock
 	@touch $@
 
-demo: setup  ## real broker, real Redis, sample chats in, verdicts out (EVENTS=file.jsonl for your own)
-	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS))
+demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml)
+	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY))
 
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1

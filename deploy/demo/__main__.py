@@ -1,6 +1,7 @@
 """`python -m deploy.demo`: chats in, verdicts out, on a real Kafka and a real Redis that live as long as the demo."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -10,8 +11,9 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from deploy.demo.errors import DemoError, EventsError
+from deploy.demo.errors import DemoError, EventsError, ModelRefusedError
 from deploy.demo.events import make_plan, read_lines
+from deploy.demo.model_in_use import BUNDLE_SETTING, POLICY_SETTING, read_model
 from deploy.demo.report import print_problems, print_summary
 from deploy.demo.session import Options, Result, run_session
 from deploy.local import LocalStackError
@@ -49,6 +51,20 @@ def demo(
     stall_timeout_s: Annotated[
         float, typer.Option(min=1, help="Give up when no answer comes for longer, seconds.")
     ] = 60.0,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="Bundle folder or registry, of any taxonomy.",
+            show_default="MODERATION_MODEL__PATH, or the shipped one",
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Policy file over the bundle's taxonomy.",
+            show_default="MODERATION_MODEL__POLICY_PATH, or the bundle's own policy",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Chooses which chats grow, are repeated or come later.")] = 1,
 ) -> None:
     """Publish chats, let a worker judge them, show the verdicts and the numbers, and leave nothing running.
@@ -57,24 +73,29 @@ def demo(
     (throughput), then the rest one event at a time (latency). Every published event is looked for among the verdicts
     and dead letters, which are read as the ad pipeline reads them (read_committed). The last line is one JSON object.
 
-    The worker takes MODERATION_MODEL__ variables from the environment, such as MODERATION_MODEL__PATH; the demo sets
-    its other settings.
+    The worker takes MODERATION_MODEL__ variables from the environment, such as MODERATION_MODEL__N_THREADS; the demo
+    sets its other settings.
 
     Exit codes: 0 every event ended as exactly one verdict or dead letter; 1 it did not, or something could not be
-    started: the reason and the end of the worker's log are on stderr; 2 wrong usage, or an events file that cannot be
-    read; 130 interrupted.
+    started: the reason and the end of the worker's log are on stderr; 2 wrong usage, an events file that cannot be
+    read, or a bundle or policy that is refused; 130 interrupted.
     """
     started = time.perf_counter()
     # Where no terminal tells a width, a log viewer's is assumed.
     console = Console(width=None if sys.stdout.isatty() else _LOG_COLUMNS)
-    plan = make_plan(read_lines(events, limit=limit), seed=seed)
+    lines = read_lines(events, limit=limit)
+    chosen = {BUNDLE_SETTING: bundle, POLICY_SETTING: policy}
+    environment = {**os.environ, **{name: str(path) for name, path in chosen.items() if path is not None}}
+    model = read_model(environment)
+    plan = make_plan(lines, seed=seed, codes=model.taxonomy.codes)
+    options = Options(events_per_s=events_per_s, stall_timeout_s=stall_timeout_s, model=model, environment=environment)
     try:
-        result = run_session(plan, Options(events_per_s=events_per_s, stall_timeout_s=stall_timeout_s), console)
+        result = run_session(plan, options, console)
     except KeyboardInterrupt:
         typer.echo("interrupted; the worker, Kafka and Redis are stopped", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if result.summary.n_answers:
-        print_summary(console, result.summary, result.example)
+        print_summary(console, result.summary, model, result.example)
     console.print("the worker, Kafka and Redis are stopped", highlight=False)
     sys.stdout.flush()
     if result.failure is not None:
@@ -93,6 +114,7 @@ def _numbers(result: Result, *, total_s: float) -> dict[str, object]:
         **result.summary.as_json(),
         "model": None if verdict is None else verdict.model.model_dump(mode="json"),
         "policy": None if verdict is None else verdict.policy.model_dump(mode="json"),
+        "taxonomy": None if verdict is None else verdict.taxonomy.model_dump(mode="json"),
         "total_s": round(total_s, 1),
     }
 
@@ -108,7 +130,7 @@ def main() -> None:
         signal.signal(number, _interrupt)
     try:
         app()
-    except EventsError as error:
+    except (EventsError, ModelRefusedError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(EXIT_USAGE)
     except (DemoError, LocalStackError) as error:

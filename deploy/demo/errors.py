@@ -7,5 +7,9 @@ class EventsError(Exception):
     """The events file cannot be used; nothing was started."""
 
 
+class ModelRefusedError(Exception):
+    """Bundle or policy cannot be used; nothing was started."""
+
+
 class DemoError(HarnessError):
     """The demo cannot go on; everything that it started is stopped."""

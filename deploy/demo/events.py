@@ -8,7 +8,7 @@ phase; a repeat comes after its original, in a later phase, so that its verdict 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -20,7 +20,7 @@ import orjson
 
 from deploy.demo.errors import EventsError
 from deploy.demo.malformed import MALFORMED
-from schemas import CODES, CodecLimits, RecordRejected, Role, decode_chat_event
+from schemas import CodecLimits, RecordRejected, Role, decode_chat_event
 
 MAX_RECORD_BYTES: Final = 20_000_000
 """Largest line that the local broker takes, a little under its limit of 20 MiB."""
@@ -110,15 +110,16 @@ def read_lines(path: Path, *, limit: int | None) -> list[bytes]:
     return lines
 
 
-def make_plan(lines: Sequence[bytes], *, seed: int) -> Plan:
+def make_plan(lines: Sequence[bytes], *, seed: int, codes: Collection[str]) -> Plan:
     """Decide what is published when.
 
     Args:
         lines: At least one; each is published as it is.
         seed: Same lines and seed: same plan.
+        codes: Of the bundle's taxonomy; any other label of a chat is left aside.
     """
     random = Random(seed)  # noqa: S311  a choice of examples, not of secrets
-    chats = [_as_chat(line) for line in lines]
+    chats = [_as_chat(line, codes) for line in lines]
     # Only a chat with one line may move to another place: lines of the same chat keep their order.
     n_lines_of = Counter(chat.key for chat in chats)
     movable = [i for i in range(1, len(chats)) if n_lines_of[chats[i].key] == 1]
@@ -147,7 +148,7 @@ def make_plan(lines: Sequence[bytes], *, seed: int) -> Plan:
     )
 
 
-def _as_chat(line: bytes) -> Publication:
+def _as_chat(line: bytes, codes: Collection[str]) -> Publication:
     """Read key and label from a line, where it has them; a line that is no event is published all the same."""
     document = _parsed(line)
     chat_id, label = document.get("chat_id"), document.get("category")
@@ -155,7 +156,7 @@ def _as_chat(line: bytes) -> Publication:
         Kind.CHAT,
         key=chat_id.encode() if isinstance(chat_id, str) else None,
         value=line,
-        label=label if isinstance(label, str) and label in CODES else None,
+        label=label if isinstance(label, str) and label in codes else None,
     )
 
 

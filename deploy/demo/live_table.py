@@ -115,7 +115,7 @@ def _row(answer: Answer) -> tuple[Text, ...]:
     return (
         Text(f"{answer.decided_at:%H:%M:%S}"),
         Text(printable(answer.chat_id)),
-        Text(f"{answer.category.code.value} {answer.category.name}"),
+        Text(f"{answer.category.code} {answer.category.name}"),
         Text(answer.decision.value, style=STYLES[answer.decision]),
         Text(f"{answer.risk:.3f}"),
         Text("hit" if answer.cache_hit else "miss"),

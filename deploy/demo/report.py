@@ -4,22 +4,26 @@ import json
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from deploy.demo.live_table import STYLES
+from deploy.demo.model_in_use import ModelInUse
 from deploy.demo.summary import LabelAgreement, Latency, Summary
-from schemas import CATEGORY_NAMES, DEFAULT_BANNED, Decision, Verdict
+from schemas import Decision, Verdict
 from testkit.ledger import Faults
 
 _MOST_PLACES: Final = 10
 _DIGITS: Final = 4
+_MOST_EMPTY_ROWS: Final = 20
+"""A larger taxonomy's categories are shown where they have a verdict."""
 
 
-def print_summary(console: Console, summary: Summary, example: Verdict | None) -> None:
+def print_summary(console: Console, summary: Summary, model: ModelInUse, example: Verdict | None) -> None:
     """Print every number of the summary with its meaning, then one verdict as it is on the wire."""
     console.print()
-    console.print(_verdict_table(summary))
+    console.print(_verdict_table(summary, model))
     console.print(_count_table(summary))
     console.print(_speed_table(summary))
     if summary.labels is not None:
@@ -41,18 +45,23 @@ def print_problems(console: Console, problems: Faults) -> None:
             console.print(f"error: {len(places)} records {text}: {named}{more}", markup=False, highlight=False)
 
 
-def _verdict_table(summary: Summary) -> Table:
-    table = Table("category", title="Verdicts by category and decision", title_justify="left", show_footer=True)
+def _verdict_table(summary: Summary, model: ModelInUse) -> Table:
+    title = f"Verdicts by category of {model.taxonomy.ref} and decision"
+    table = Table("category", title=title, title_justify="left", show_footer=True)
     table.columns[0].footer = "all"
     for decision in Decision:
         table.add_column(
             decision.value, str(summary.n_by_decision[decision.value]), justify="right", style=STYLES[decision]
         )
     table.add_column("all", str(summary.n_verdicts), justify="right")
-    for code, counts in summary.n_by_category_and_decision.items():
-        banned = " (banned)" if code in DEFAULT_BANNED else ""
+    found = summary.n_by_category_and_decision
+    shown = {code: counts for code, counts in found.items() if len(found) <= _MOST_EMPTY_ROWS or any(counts.values())}
+    for code, counts in shown.items():
+        banned = " (banned)" if code in model.banned else ""
         numbers = (str(n or "") for n in (*counts.values(), sum(counts.values())))
-        table.add_row(f"{code} {CATEGORY_NAMES[code]}{banned}", *numbers)
+        table.add_row(escape(f"{code} {model.taxonomy.names[code]}{banned}"), *numbers)
+    if len(shown) < len(found):
+        table.add_row(f"{len(found) - len(shown)} other categories", *[""] * (len(Decision) + 1))
     return table
 
 
@@ -106,9 +115,11 @@ def _label_table(labels: LabelAgreement) -> Table:
 
 
 def _print_example(console: Console, verdict: Verdict) -> None:
-    console.print("One verdict as it is on the wire (probabilities rounded)", style="italic")
+    console.print("One verdict as it is on the wire (probabilities rounded, likeliest first)", style="italic")
     document = verdict.model_dump(mode="json")
-    document["probabilities"] = {code: round(p, _DIGITS) for code, p in document["probabilities"].items()}
+    for name in ("probabilities", "evidence"):
+        likely = sorted(document[name].items(), key=lambda item: -item[1])[:_MOST_EMPTY_ROWS]
+        document[name] = {code: round(value, _DIGITS) for code, value in likely}
     for name, value in document.items():
         line = Text(f"  {name}: ", style="cyan")
         console.print(line.append(json.dumps(value), style="default"), soft_wrap=True)

@@ -24,6 +24,7 @@ from deploy.demo.errors import DemoError
 from deploy.demo.events import Plan
 from deploy.demo.exchange import Exchange
 from deploy.demo.live_table import LiveTable
+from deploy.demo.model_in_use import ModelInUse
 from deploy.demo.summary import Durations, Summary, summarise
 from deploy.demo.verdict_stream import VerdictStream
 from deploy.local import LocalStack
@@ -59,6 +60,10 @@ class Options:
     """Pace of the latency phase."""
     stall_timeout_s: float
     """Without any answer for longer, the run has failed."""
+    model: ModelInUse
+    """What the worker judges by, as far as the report needs it."""
+    environment: Mapping[str, str]
+    """Ours, with what the worker is to judge by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class _Session:
             account = DemoAccount(topics)
             stream = cleanup.enter_context(closing(VerdictStream(topics)))
             sender = cleanup.enter_context(closing(Sender(topics.bootstrap_servers, topics.events, _SENDING)))
-            worker = _start_worker(stack, topics, self._log_path)
+            worker = _start_worker(stack, topics, self._log_path, self._options.environment)
             cleanup.callback(worker.stop, grace_s=_STOP_GRACE_S)
             exchange, failure = self._exchange(account, sender, stream, worker)
             exit_code = worker.stop(grace_s=_STOP_GRACE_S)
@@ -127,7 +132,7 @@ class _Session:
             backlog_s=round(exchange.backlog_s, 3),
             paced_s=round(exchange.paced_s, 3),
         )
-        summary = summarise(account, durations)
+        summary = summarise(account, durations, self._options.model)
         failure = failure or _wrong(summary, exit_code)
         return Result(summary, account.problems(), stream.example, failure)
 
@@ -172,12 +177,12 @@ def _topics(stack: LocalStack) -> Topics:
     return topics
 
 
-def _start_worker(stack: LocalStack, topics: Topics, log_path: Path) -> WorkerProcess:
+def _start_worker(stack: LocalStack, topics: Topics, log_path: Path, environment: Mapping[str, str]) -> WorkerProcess:
     broker_pid = stack.kafka.processes[0].pid
     if broker_pid is None:
         raise DemoError("the broker has ended; expected it to run as long as the demo; start again")
     settings = {**topics.worker_settings(), f"{PREFIX}REDIS__URL": stack.redis_url}
-    return WorkerProcess(worker_environment(os.environ, settings), log_path, process_group=os.getpgid(broker_pid))
+    return WorkerProcess(worker_environment(environment, settings), log_path, process_group=os.getpgid(broker_pid))
 
 
 def worker_environment(environment: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:

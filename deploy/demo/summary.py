@@ -8,7 +8,8 @@ from typing import Any
 
 from deploy.demo.account import DeadLetterSeen, DemoAccount, Entry, VerdictSeen
 from deploy.demo.events import Kind, Phase
-from schemas import CODES, DEFAULT_BANNED, Decision
+from deploy.demo.model_in_use import ModelInUse
+from schemas import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class LabelAgreement:
     n_labelled: int
     n_same_category: int
     banned: dict[str, int]
-    """Chats with a banned label (default policy), by decision."""
+    """Chats with a label that the policy bans, by decision."""
     safe: dict[str, int]
     """Chats with any other label, by decision."""
 
@@ -86,12 +87,13 @@ class Summary:
         return {"balanced": self.balanced, **asdict(self)}
 
 
-def summarise(account: DemoAccount, durations: Durations) -> Summary:
+def summarise(account: DemoAccount, durations: Durations, model: ModelInUse) -> Summary:
     """Compute the summary of a run.
 
     Args:
         account: With all answers in.
         durations: How long the parts took.
+        model: What judged.
     """
     closed = list(account.closed())
     verdicts = [(entry, answer) for entry, answer in closed if isinstance(answer, VerdictSeen)]
@@ -103,7 +105,7 @@ def summarise(account: DemoAccount, durations: Durations) -> Summary:
         n_events=account.n_published,
         n_by_kind={kind.value: account.n_of_kind(kind) for kind in Kind},
         n_verdicts=len(verdicts),
-        n_by_category_and_decision=_by_category_and_decision(answer for _, answer in verdicts),
+        n_by_category_and_decision=_by_category_and_decision((answer for _, answer in verdicts), model),
         n_by_decision=_by_decision(answer for _, answer in verdicts),
         n_dead_letters=len(letters),
         n_by_reason=dict(sorted(Counter(letter.reason.value for letter in letters).items())),
@@ -113,7 +115,7 @@ def summarise(account: DemoAccount, durations: Durations) -> Summary:
         latency=latency_of([answer.latency_ms for entry, answer in closed if entry.phase is Phase.PACED]),
         latency_classified=latency_of([answer.latency_ms for _, answer in paced if not answer.cache_hit]),
         latency_cached=latency_of([answer.latency_ms for _, answer in paced if answer.cache_hit]),
-        labels=_label_agreement(verdicts),
+        labels=_label_agreement(verdicts, model),
         durations=durations,
         n_missing=len(problems.missing),
         n_doubled=len(problems.doubled),
@@ -133,10 +135,10 @@ def latency_of(values_ms: Sequence[float]) -> Latency | None:
     return Latency(n=len(ordered), p50_ms=percentile(0.5), p99_ms=percentile(0.99), max_ms=percentile(1.0))
 
 
-def _by_category_and_decision(verdicts: Iterable[VerdictSeen]) -> dict[str, dict[str, int]]:
-    of_category: dict[str, list[VerdictSeen]] = {code: [] for code in CODES}
+def _by_category_and_decision(verdicts: Iterable[VerdictSeen], model: ModelInUse) -> dict[str, dict[str, int]]:
+    of_category: dict[str, list[VerdictSeen]] = {code: [] for code in model.taxonomy.codes}
     for verdict in verdicts:
-        of_category[verdict.category.code.value].append(verdict)
+        of_category[verdict.category.code].append(verdict)
     return {code: _by_decision(found) for code, found in of_category.items()}
 
 
@@ -145,7 +147,7 @@ def _by_decision(verdicts: Iterable[VerdictSeen]) -> dict[str, int]:
     return {decision.value: counts[decision] for decision in Decision}
 
 
-def _label_agreement(verdicts: Iterable[tuple[Entry, VerdictSeen]]) -> LabelAgreement | None:
+def _label_agreement(verdicts: Iterable[tuple[Entry, VerdictSeen]], model: ModelInUse) -> LabelAgreement | None:
     """Compare chats with their labels; a repeat would count its chat twice."""
     labelled = [
         (entry.label, verdict)
@@ -156,7 +158,7 @@ def _label_agreement(verdicts: Iterable[tuple[Entry, VerdictSeen]]) -> LabelAgre
         return None
     return LabelAgreement(
         n_labelled=len(labelled),
-        n_same_category=sum(label == verdict.category.code.value for label, verdict in labelled),
-        banned=_by_decision(verdict for label, verdict in labelled if label in DEFAULT_BANNED),
-        safe=_by_decision(verdict for label, verdict in labelled if label not in DEFAULT_BANNED),
+        n_same_category=sum(label == verdict.category.code for label, verdict in labelled),
+        banned=_by_decision(verdict for label, verdict in labelled if label in model.banned),
+        safe=_by_decision(verdict for label, verdict in labelled if label not in model.banned),
     )

@@ -4,9 +4,12 @@ from datetime import UTC, datetime
 
 from deploy.demo.account import DeadLetterSeen, DemoAccount, VerdictSeen
 from deploy.demo.events import Kind, Phase, Publication
-from schemas import Decision, RejectionReason, category_label
+from deploy.demo.model_in_use import ModelInUse
+from schemas import CHAT_13, Decision, RejectionReason, category_label
 from testkit.records import Place
 from testkit.topics import Topics
+
+MODEL = ModelInUse(CHAT_13, CHAT_13.banned)
 
 
 def new_account() -> DemoAccount:
@@ -40,7 +43,7 @@ def verdict(
         place=place(offset),
         latency_ms=latency_ms,
         chat_id=f"chat-{offset}",
-        category=category_label(code),
+        category=category_label(code, CHAT_13),
         decision=decision,
         risk=0.1,
         cache_hit=cache_hit,

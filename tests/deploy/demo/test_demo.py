@@ -29,15 +29,22 @@ class Demo:
         arguments: Command line after `python -m deploy.demo`.
         bundle: What its worker loads.
         temp_dir: Its TMPDIR: empty before, and empty afterwards when it cleans up.
+        settings: Of its worker's model, by full name.
     """
 
-    def __init__(self, arguments: tuple[str, ...], bundle: Path, temp_dir: Path) -> None:
+    def __init__(self, arguments: tuple[str, ...], bundle: Path, temp_dir: Path, settings: dict[str, str]) -> None:
         self.temp_dir = temp_dir
         self._mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
             [sys.executable, "-m", "deploy.demo", *arguments],
             cwd=REPOSITORY,
-            env={**os.environ, MARK: self._mark, "TMPDIR": str(temp_dir), "MODERATION_MODEL__PATH": str(bundle)},
+            env={
+                **os.environ,
+                MARK: self._mark,
+                "TMPDIR": str(temp_dir),
+                "MODERATION_MODEL__PATH": str(bundle),
+                **settings,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -65,8 +72,8 @@ def start(tmp_path: Path, bundle_path: Path) -> Iterator[Callable[..., Demo]]:
     """Return a function that starts the demo; whatever a failed test leaves running is killed."""
     started: list[Demo] = []
 
-    def start_demo(*arguments: str, bundle: Path = bundle_path) -> Demo:
-        started.append(Demo(arguments, bundle, tmp_path))
+    def start_demo(*arguments: str, bundle: Path = bundle_path, **settings: str) -> Demo:
+        started.append(Demo(arguments, bundle, tmp_path, settings))
         return started[-1]
 
     yield start_demo
@@ -116,14 +123,32 @@ def test_nothing_outlives_a_demo_that_is_killed(start: Callable[..., Demo]) -> N
 
 def test_a_worker_that_cannot_start_ends_the_demo_with_its_log(start: Callable[..., Demo], tmp_path: Path) -> None:
     """The reason is in the worker's log, which nobody would know where to look for."""
-    demo = start("--limit", "24", bundle=tmp_path / "no-bundle")
+    demo = start("--limit", "24", MODERATION_MODEL__MAX_ROWS="0")
     output, errors = demo.process.communicate(timeout=120)
     assert demo.process.returncode == 1
     assert not json.loads(output.splitlines()[-1])["ok"]
-    assert "the worker ended with exit code 3" in errors
-    assert "no-bundle/manifest.json" in errors
+    assert "the worker ended with exit code 2" in errors
+    assert "max_rows" in errors.casefold()
     assert len(list(tmp_path.glob("verdictstream-demo-*/worker.log"))) == 1
     assert demo.left_behind() == []
+
+
+def test_a_bundle_or_a_policy_that_is_refused_is_a_usage_error(start: Callable[..., Demo], tmp_path: Path) -> None:
+    """What no worker would start with is told before a broker is started."""
+    demo = start("--bundle", str(tmp_path / "no-bundle"))
+    _, errors = demo.process.communicate(timeout=60)
+    assert demo.process.returncode == 2
+    assert "no-bundle/manifest.json" in errors
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        'name = "strict"\nversion = "1"\ntaxonomy = "toxicity"\nbanned = ["toxic"]\n'
+        "max_banned_to_safe_rate = 0.1\nmax_safe_to_banned_rate = 0.1\n"
+    )
+    demo = start("--policy", str(policy))
+    _, errors = demo.process.communicate(timeout=60)
+    assert demo.process.returncode == 2
+    assert "'toxicity'" in errors
+    assert "'chat-13'" in errors
 
 
 def test_an_events_file_that_is_not_there_is_a_usage_error(start: Callable[..., Demo]) -> None:

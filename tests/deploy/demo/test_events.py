@@ -10,7 +10,12 @@ from deploy.demo.__main__ import SAMPLE
 from deploy.demo.errors import EventsError
 from deploy.demo.events import Kind, Plan, Publication, make_plan, read_lines
 from deploy.demo.malformed import MALFORMED, Malformed
-from schemas import CodecLimits, RecordRejected, decode_chat_event
+from schemas import CHAT_13, CodecLimits, RecordRejected, decode_chat_event
+
+
+def plan_of(lines: list[bytes], *, seed: int) -> Plan:
+    """Return the plan for a bundle of chat-13."""
+    return make_plan(lines, seed=seed, codes=CHAT_13.codes)
 
 
 def _all(plan: Plan) -> list[Publication]:
@@ -27,13 +32,13 @@ def sample() -> list[bytes]:
 def test_every_line_is_published_once_as_it_is(sample: list[bytes], limit: int | None) -> None:
     """The numbers of a run are about the file that was given, whatever else is published."""
     lines = sample[:limit]
-    published = [p.value for p in _all(make_plan(lines, seed=3)) if p.kind in (Kind.CHAT, Kind.GROWN)]
+    published = [p.value for p in _all(plan_of(lines, seed=3)) if p.kind in (Kind.CHAT, Kind.GROWN)]
     assert sorted(filter(None, published)) == sorted(lines)
 
 
 def test_the_sample_gives_malformed_repeated_and_grown_events(sample: list[bytes]) -> None:
     """The demo shows dead letters, cache hits and a chat that changes its verdict's content."""
-    kinds = Counter(p.kind for p in _all(make_plan(sample, seed=1)))
+    kinds = Counter(p.kind for p in _all(plan_of(sample, seed=1)))
     assert kinds[Kind.MALFORMED] == len(MALFORMED)
     assert kinds[Kind.REPEAT] == 25
     assert kinds[Kind.EARLIER] == kinds[Kind.GROWN] == 20
@@ -41,7 +46,7 @@ def test_the_sample_gives_malformed_repeated_and_grown_events(sample: list[bytes
 
 def test_a_chat_grows_by_further_messages_in_a_later_phase(sample: list[bytes]) -> None:
     """The earlier state must be judged before, so that the later one replaces its verdict."""
-    plan = make_plan(sample, seed=1)
+    plan = plan_of(sample, seed=1)
     grown = {p.key: orjson.loads(p.value or b"") for p in plan.paced if p.kind is Kind.GROWN}
     for earlier in (p for p in plan.backlog if p.kind is Kind.EARLIER):
         before, after = orjson.loads(earlier.value or b""), grown[earlier.key]
@@ -51,7 +56,7 @@ def test_a_chat_grows_by_further_messages_in_a_later_phase(sample: list[bytes]) 
 
 def test_a_repeat_comes_in_a_later_phase_than_its_original(sample: list[bytes]) -> None:
     """Only a verdict that is known by then can be a cache hit."""
-    plan = make_plan(sample, seed=1)
+    plan = plan_of(sample, seed=1)
     originals = {p.value for p in plan.backlog if p.kind is Kind.CHAT}
     repeats = [p.value for p in plan.paced if p.kind is Kind.REPEAT]
     assert repeats
@@ -65,7 +70,7 @@ def test_lines_of_one_chat_keep_their_order() -> None:
         for i in range(60)
     ]
     for seed in range(5):
-        published = [p for p in _all(make_plan(lines, seed=seed)) if p.kind is not Kind.MALFORMED]
+        published = [p for p in _all(plan_of(lines, seed=seed)) if p.kind is not Kind.MALFORMED]
         for chat in range(5):
             values = [p.value for p in published if p.key == f"chat-{chat}".encode()]
             assert values == [line for i, line in enumerate(lines) if i % 5 == chat]
@@ -73,8 +78,8 @@ def test_lines_of_one_chat_keep_their_order() -> None:
 
 def test_the_same_seed_gives_the_same_plan(sample: list[bytes]) -> None:
     """Two runs can be compared."""
-    assert make_plan(sample[:100], seed=5) == make_plan(sample[:100], seed=5)
-    assert make_plan(sample[:100], seed=5) != make_plan(sample[:100], seed=6)
+    assert plan_of(sample[:100], seed=5) == plan_of(sample[:100], seed=5)
+    assert plan_of(sample[:100], seed=5) != plan_of(sample[:100], seed=6)
 
 
 @pytest.mark.parametrize("bad", MALFORMED.values(), ids=MALFORMED.keys())
@@ -88,7 +93,7 @@ def test_each_malformed_record_is_rejected_for_the_reason_it_was_made_for(bad: M
 def test_lines_that_are_no_events_are_published_all_the_same() -> None:
     """Upstream does not validate either; they are the worker's to reject."""
     lines = [b"nonsense", b"[]", b'{"chat_id": 7}', b'{"chat_id": "a", "messages": "x"}', b'{"messages": [1]}'] * 5
-    plan = make_plan(lines, seed=1)
+    plan = plan_of(lines, seed=1)
     assert Counter(p.kind for p in _all(plan)) == {Kind.CHAT: 25, Kind.MALFORMED: len(MALFORMED)}
     assert {p.key for p in _all(plan) if p.kind is Kind.CHAT} == {None, b"a"}
 
@@ -96,8 +101,10 @@ def test_lines_that_are_no_events_are_published_all_the_same() -> None:
 def test_a_label_is_taken_only_where_it_is_a_category_code() -> None:
     """A file with other labels must not turn the comparison into nonsense."""
     lines = [b'{"chat_id": "a", "category": "J", "query": "x"}', b'{"chat_id": "b", "category": "sports"}']
-    labels = {p.key: p.label for p in _all(make_plan(lines, seed=1)) if p.kind is Kind.CHAT}
+    labels = {p.key: p.label for p in _all(plan_of(lines, seed=1)) if p.kind is Kind.CHAT}
     assert labels == {b"a": "J", b"b": None}
+    other = make_plan(lines, seed=1, codes=["sports", "news"])
+    assert {p.key: p.label for p in _all(other) if p.kind is Kind.CHAT} == {b"a": None, b"b": "sports"}
 
 
 def test_blank_lines_are_left_out_and_the_limit_counts_the_others(tmp_path: Path) -> None:
