@@ -16,7 +16,7 @@ import orjson
 
 from loadtest.peers.task import BATCH_RECORDS
 from model import Classification, Classifier, ClassifyStats, load_bundle
-from schemas import DEFAULT_POLICY, CodecLimits, Turn, decode_conversation
+from schemas import CodecLimits, Turn, decode_conversation
 
 
 def measure(classifier: Classifier, conversations: list[list[Turn]]) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def main() -> None:
     limits = CodecLimits()
     lines = arguments.events.read_bytes().splitlines()
     conversations = [decode_conversation(line, limits)[1] for line in lines]
-    classifier = Classifier(load_bundle(arguments.bundle), DEFAULT_POLICY, n_threads=arguments.n_threads)
+    bundle = load_bundle(arguments.bundle)
+    classifier = Classifier(bundle, bundle.default_policy, n_threads=arguments.n_threads)
     sys.stdout.buffer.write(orjson.dumps(measure(classifier, conversations)) + b"\n")
 
 

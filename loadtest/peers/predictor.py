@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from model import Classification, Classifier, RowFailed, load_bundle
-from schemas import DEFAULT_POLICY, ChatEvent, CodecLimits, decode_conversation
+from schemas import ChatEvent, CodecLimits, decode_conversation
 
 _LIMITS: Final = CodecLimits()
 
@@ -25,8 +25,9 @@ class Predictor:
     """
 
     def __init__(self, bundle: Path, *, n_threads: int, max_padded_tokens: int) -> None:
+        loaded = load_bundle(bundle)
         self._classifier = Classifier(
-            load_bundle(bundle), DEFAULT_POLICY, n_threads=n_threads, max_padded_tokens=max_padded_tokens
+            loaded, loaded.default_policy, n_threads=n_threads, max_padded_tokens=max_padded_tokens
         )
         self._classifier.warm_up()
 

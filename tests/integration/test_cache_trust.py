@@ -63,21 +63,22 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
     """An `allow` under an own name, another decision, another category: each is judged again, and said so."""
     # Nothing kept decoded: each value is read as another worker's.
     start_worker(HTTP__PORT=str(port), REDIS__N_DECODED="0")
-    # Of a bundle that reads pieces a verdict holds no evidence, and a value that is stricter than its probabilities is
-    # believed; so a chat is taken whose forged values would all be laxer.
     chat, true = next(
         (chat, verdict) for chat in sample_chats[:60] if (verdict := judged(ledger, chat)).decision == "block"
     )
     assert judged(ledger, chat).cache_hit
+    allowed = orjson.loads(encode_verdict(true))["decisions"]
+    allowed[true.policy.name]["decision"] = "allow"
     attacks: list[tuple[str, dict[str, Any]]] = [
         ("model", {"model": true.model.model_dump() | {"name": "brand-safe-9000"}}),
-        ("decision", {"decision": "allow"}),
+        ("decision", {"decision": "allow", "decisions": allowed}),
         ("decision", {"banned_to_safe_risk": 0.0001}),
-        ("banned_probability", {"banned_probability": abs(true.banned_probability - 0.5)}),
+        ("decision", {"banned_probability": abs(true.banned_probability - 0.5)}),
+        ("evidence", {"evidence": dict.fromkeys(true.evidence, 0.0)}),
         ("category", {"category": {"code": true.category.code, "name": "Kittens"}}),
-        ("verdict_id", {"verdict_id": "0" * 32}),
         ("chat", {"chat_id": "another"}),
         ("unreadable", {"decision": "serve"}),
+        ("unreadable", {"decision": "allow"}),
     ]
     for reason, fields in attacks:
         cache.set(cache_key(true.chat_id), forged(true, **fields))
@@ -88,6 +89,10 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
         assert refusals(port)[reason] == n_before + 1
         assert shown(cache, true.chat_id)["source"]["offset"] == again.source.offset
     assert judged(ledger, chat).cache_hit
+    # Under an id of other policies the decision is not even read.
+    cache.set(cache_key(true.chat_id), forged(true, verdict_id="0" * 32, decision="allow", decisions=allowed))
+    again = judged(ledger, chat)
+    assert (again.cache_hit, again.decision, again.verdict_id) == (True, true.decision, true.verdict_id)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +169,8 @@ def test_with_a_signing_key_a_consistent_forgery_is_a_miss_too(  # noqa: PLR0917
     true = judged(ledger, chat)
     assert len(shown(cache, true.chat_id)["mac"]) == 64
     assert judged(ledger, chat).cache_hit
-    claims = ("category", "probabilities", "banned_probability", "banned_to_safe_risk", "decision")
+    claims = ("category", "probabilities", "evidence", "unevaluated", "banned_probability", "banned_to_safe_risk")
+    claims += ("decision", "decisions", "decided_by")
     said = orjson.loads(encode_verdict(safe))
     cache.set(cache_key(true.chat_id), forged(true, **{name: said[name] for name in claims}))
     again = judged(ledger, chat)

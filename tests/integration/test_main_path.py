@@ -18,7 +18,7 @@ from tests.integration.ledger import LiveLedger
 
 pytestmark = pytest.mark.services
 
-VERDICT_SCHEMA = Path(__file__).parents[2] / "schemas" / "json" / "verdict.v1.schema.json"
+VERDICT_SCHEMA = Path(__file__).parents[2] / "schemas" / "json" / "verdict.v2.schema.json"
 
 
 def committed_offsets(settings: Settings, topics: Topics, n_partitions: int) -> dict[int, int]:

@@ -53,8 +53,7 @@ def _assert_each_says_what_the_model_it_names_says(ledger: LiveLedger, bundles: 
         results, _ = classifier.classify([[Turn(Role.USER, asked[place])] for place in places])
         for place, result in zip(places, results, strict=True):
             assert isinstance(result, Classification)
-            found = {code.value: value for code, value in verdicts[place].probabilities.items()}
-            assert found == pytest.approx(result.probabilities, abs=2e-6), place
+            assert verdicts[place].probabilities == pytest.approx(result.probabilities, abs=2e-6), place
             assert verdicts[place].decision is result.judgement.decision
 
 
