@@ -60,8 +60,8 @@ class RedisSettings(Section):
     n_decoded: int = Field(
         default=2_000,
         ge=0,
-        description="Written verdicts kept decoded (about 12 kB each, 30 kB with 256 categories), which are cheap to read "
-        "again.",
+        description="Written verdicts kept decoded (about 12 kB each, 30 kB with 256 categories), which are cheap to "
+        "read again.",
     )
     breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
     breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
