@@ -4,6 +4,7 @@ Invariant: a decision is always taken by this builder's policies. The cache give
 decisions.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,8 @@ from functools import cached_property
 from typing import Final
 
 from model import Classification, DecisionRule
-from model.decision import Judgement
+from model.evidence.judging import Stage
+from model.evidence.rule import Unevaluated
 from schemas import (
     RULES_VERSION,
     DecidedBy,
@@ -33,6 +35,12 @@ from worker.record import Event
 
 _SUM_TOLERANCE: Final = 2e-4
 """256 values of six decimals differ from one by less."""
+
+_STAGES: Final = frozenset(stage.value for stage in Stage)
+_REASONS: Final = frozenset(reason.value for reason in Unevaluated)
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
+_DECIDED: Final = ("decision", "banned_probability", "banned_to_safe_risk", "decided_by", "decisions", "policy")
+"""What policies say of evidence."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +159,7 @@ class VerdictBuilder:
             return doubt or "rule"
         judgement = self.rule.judgement(cached.evidence, category=cached.category.code, unevaluated=cached.unevaluated)
         own_id = self._verdict_id(cached.chat_id, cached.content_fingerprint)
-        # Under the same id the same policies must have said the same; under another id other policies spoke.
-        if cached.verdict_id == own_id and _differs(cached, judgement):
-            return "decision"
-        return _changed(
+        anew = _changed(
             cached,
             {
                 "verdict_id": own_id,
@@ -170,6 +175,11 @@ class VerdictBuilder:
                 "model": self.model,
             },
         )
+        # Under the same id the same policies must have said the same; under another id other policies spoke.
+        is_doubted = cached.verdict_id == own_id and any(
+            getattr(cached, name) != getattr(anew, name) for name in _DECIDED
+        )
+        return "decision" if is_doubted else anew
 
     def _claims(self, cached: Verdict) -> Iterator[tuple[str, bool]]:
         """Yield what a verdict claims of the model's answer and whether it can be so, the cheap ones first."""
@@ -181,6 +191,10 @@ class VerdictBuilder:
         is_likeliest = probabilities.get(label.code) == max(probabilities.values())
         yield "category", is_likeliest and label.name == self.categories.names[label.code]
         yield "evidence", all(evidence[code] >= probability for code, probability in probabilities.items())
+        # Free text otherwise, which would be published under this worker's name.
+        is_known = cached.stage in _STAGES and _REASONS.issuperset(cached.unevaluated)
+        yield "reading", is_known and len(cached.unevaluated) <= len(_REASONS)
+        yield "reading", cached.language is None or _LANGUAGE.fullmatch(cached.language) is not None
 
     def _decisions(self, decision: Decision, decided_by: DecidedBy) -> dict[str, PolicyDecision]:
         return self._by_outcome[decision, decided_by]
@@ -216,14 +230,3 @@ def _changed(verdict: Verdict, values: dict[str, object]) -> Verdict:
     put(changed, "__pydantic_extra__", None)
     put(changed, "__pydantic_private__", None)
     return changed
-
-
-def _differs(cached: Verdict, judgement: Judgement) -> bool:
-    stated = (cached.banned_probability, cached.banned_to_safe_risk, cached.decision, cached.decided_by)
-    found = (
-        judgement.banned_probability,
-        judgement.banned_to_safe_risk,
-        judgement.decision,
-        judgement.decided_by,
-    )
-    return stated != found

@@ -78,7 +78,8 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
         ("category", {"category": {"code": true.category.code, "name": "Kittens"}}),
         ("chat", {"chat_id": "another"}),
         ("unreadable", {"decision": "serve"}),
-        ("unreadable", {"decision": "allow"}),
+        ("decision", {"decision": "allow"}),
+        ("decision", {"decisions": allowed}),
     ]
     for reason, fields in attacks:
         cache.set(cache_key(true.chat_id), forged(true, **fields))
