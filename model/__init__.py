@@ -4,7 +4,8 @@ from model.bundle.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
 from model.bundle.policy_file import PolicyError, load_policy, policy_over
 from model.classifier import Classifier, ClassifyStats
 from model.decision import DecisionRule
-from model.errors import BundleError, InferenceStalled, RowFailed
+from model.described.text_classifier import TextClassifier
+from model.errors import BundleError, ClassesRefused, InferenceStalled, RowFailed
 from model.evidence.judging import Classification
 from model.guardrail import CheckedText, Guardrail
 from model.inference.cpu_quota import available_cpus
@@ -17,6 +18,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "CheckedText",
+    "ClassesRefused",
     "Classification",
     "Classifier",
     "ClassifyStats",
@@ -25,6 +27,7 @@ __all__ = [
     "InferenceStalled",
     "PolicyError",
     "RowFailed",
+    "TextClassifier",
     "available_cpus",
     "load_bundle",
     "load_policy",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from model.batching import padded_tokens, plan_batches, token_budget
 from model.bundle.bundle import Bundle
 from model.calibration import FloatArray, banned_mask
+from model.described.head_session import HeadSession
 from model.errors import BundleError, RowFailed
 from model.evidence.judging import Answer, Classification, Judging, Stage
 from model.evidence.rule import Reading, most_suspicious, read
@@ -114,6 +115,7 @@ class Classifier:
         self._sessions = TimedSessions(
             _opener(bundle, self._tokenizer.pad_id), n_threads=n_threads, timeout_s=timeout_s
         )
+        self._stage = Stage.TRANSFORMER if bundle.head is None else Stage.HEAD
         self._n_sessions = n_threads
         self._max_padded_tokens = max_padded_tokens
         self._max_rows = max_rows
@@ -290,16 +292,16 @@ class Classifier:
         if batch.first is not None and self.bundle.first_stage is not None:
             logits = self.bundle.first_stage.blended(logits, batch.first)
         return [
-            Answer(row, Stage.TRANSFORMER)
-            if is_finite
-            else RowFailed("the model returned NaN or infinity for this row")
+            Answer(row, self._stage) if is_finite else RowFailed("the model returned NaN or infinity for this row")
             for row, is_finite in zip(self._scaling.probabilities(logits), finite, strict=True)
         ]
 
 
 def _opener(bundle: Bundle, pad_id: int) -> Callable[[int], OnnxSession]:
     """Return what opens a session with a number of threads: where the logits of this bundle come from."""
-    n_categories = len(bundle.taxonomy.codes)
+    head, n_categories = bundle.head, len(bundle.taxonomy.codes)
+    if head is not None:
+        return lambda n_threads: HeadSession(bundle.model, head, n_threads=n_threads, pad_id=pad_id)
     return lambda n_threads: OnnxSession(bundle.model, n_threads=n_threads, pad_id=pad_id, n_categories=n_categories)
 
 

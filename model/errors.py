@@ -30,3 +30,7 @@ class RowFailed(Exception):  # noqa: N818  the name says what happened
     def __init__(self, error: str) -> None:
         super().__init__(error)
         self.error = error
+
+
+class ClassesRefused(ValueError):  # noqa: N818  the name says what happened
+    """Classes, descriptions or texts that nothing can be learnt or said of; the message says which, and what to do."""

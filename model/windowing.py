@@ -81,6 +81,11 @@ class Windowing(BaseModel):
         description="From format 2 on: whether the last user message with content and the head of the first one stay "
         'in the window, however many times the user says "continue".',
     )
+    marks_roles: bool = Field(
+        default=True,
+        description="From format 2 on: whether each line begins with its role. An encoder that never saw such marks "
+        "reads the bare texts.",
+    )
 
     @property
     def max_rendered_characters(self) -> int:
@@ -92,7 +97,7 @@ class Windowing(BaseModel):
 
 
 def render(turns: Sequence[Turn], windowing: Windowing) -> str:
-    """Render the last turns of a conversation, oldest first, one role-marked line each.
+    """Render the last turns of a conversation, oldest first, one line each, role-marked where the bundle says so.
 
     Args:
         turns: Turns with visible text, oldest first.
@@ -113,7 +118,8 @@ def render(turns: Sequence[Turn], windowing: Windowing) -> str:
     for i, span in sorted(shown.items()):
         role, text = turns[i]
         kept_span = span if role is Role.USER else windowing.other
-        lines.append(f"{_MARKERS[role]}: {_head_and_tail(text, kept_span)}")
+        line = _head_and_tail(text, kept_span)
+        lines.append(f"{_MARKERS[role]}: {line}" if windowing.marks_roles else line)
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from schemas.taxonomy_faults import faults_of
 
 MIN_CATEGORIES: Final = 2
 MAX_CATEGORIES: Final = 256
+MAX_DESCRIPTION_CHARACTERS: Final = 8_000
 SHIPPED_FOLDER: Final = Path(__file__).parent / "taxonomies"
 
 CategoryCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -51,7 +52,7 @@ class TaxonomyCategory(BaseModel):
     name: str = Field(min_length=1, max_length=128, description="For people.")
     description: str = Field(
         default="",
-        max_length=8_000,
+        max_length=MAX_DESCRIPTION_CHARACTERS,
         description="What belongs to it: annotators read it, and classifiers learn from it.",
     )
     banned: bool = Field(default=False, description="Whether the default policy bans it.")

@@ -4,7 +4,6 @@ Every byte that is used was read once, checked against the manifest's digest, an
 after the check changes nothing. Links, unknown files and external weight data are refused.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,11 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from model.bundle.files import read_file, sha256_of, verified_file
 from model.bundle.manifest import (
     CALIBRATION_NAME,
     FIRST_STAGE_NAME,
+    HEAD_NAME,
     LANGUAGES_NAME,
     MANIFEST_NAME,
     MODEL_NAME,
@@ -30,6 +31,8 @@ from model.bundle.signature import verify
 from model.calibration import FloatArray, RiskCurves, ScoreArray, banned_mask, policy_scores
 from model.cascade.averaging_network import read_network
 from model.cascade.first_stage import FirstStage, read_table
+from model.described.frozen_encoder import FrozenEncoder, shipped_encoder
+from model.described.head import Head, read_head
 from model.errors import BundleError
 from model.evidence.language import LanguageDetector, read_detector
 from schemas import ModelRef, Policy, Taxonomy, TaxonomyError
@@ -39,11 +42,6 @@ DEFAULT_BUNDLE_PATH: Final = Path(__file__).parents[1] / "bundles" / "default"
 _Parsed = TypeVar("_Parsed")
 
 _REMEDY = "re-run `python -m training_pipeline export`, or point MODERATION_MODEL__PATH at a complete bundle"
-
-
-def sha256_of(content: bytes) -> str:
-    """Return `sha256:` and 64 hex digits."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,9 @@ class Bundle:
     five decimals there."""
     first_stage: FirstStage | None = None
     """What answers before the transformer, where the bundle has it."""
+
+    head: Head | None = None
+    """What makes logits of the vectors of `model`, which is the frozen encoder then; None where `model` makes them."""
 
     languages: LanguageDetector | None = None
     """What tells its languages from others, where the bundle has it."""
@@ -133,36 +134,80 @@ def load_bundle(path: Path, *, public_key: Path | None = None) -> Bundle:
 
 
 def _load_folder(path: Path, *, expected: str | None = None) -> Bundle:
-    raw_manifest = _read(path, MANIFEST_NAME)
+    raw_manifest = read_file(path, MANIFEST_NAME, _REMEDY)
     digest = sha256_of(raw_manifest)
     # Before anything is parsed: what a signature was asked for must not be reached by bytes that nobody signed.
     if expected is not None and digest != expected:
         raise BundleError(f"{path}: digest is {digest[:19]}, {POINTER_NAME} says {expected[:19]}; promote it again")
-    try:
-        manifest = Manifest.model_validate_json(raw_manifest)
-    except ValidationError as error:
-        raise BundleError(
-            f"{path / MANIFEST_NAME}: not a manifest this version understands: {error}; {_REMEDY}"
-        ) from error
+    manifest = _manifest(path, raw_manifest)
     unknown = {entry.name for entry in path.iterdir()} - manifest.files.keys() - {MANIFEST_NAME}
     if unknown:
         raise BundleError(
             f"{path}: holds {', '.join(sorted(unknown))}; expected only {MANIFEST_NAME}, "
             f"{', '.join(sorted(manifest.files))}; remove what does not belong there"
         )
-    contents = {name: _verified(path, name, entry.digest) for name, entry in manifest.files.items()}
+    contents = {name: verified_file(path, name, entry.digest, _REMEDY) for name, entry in manifest.files.items()}
+    return _bundle(path, manifest, digest, contents)
+
+
+def bundle_of(contents: Mapping[str, bytes], where: Path) -> Bundle:
+    """Return the bundle whose files are these, without writing them.
+
+    Args:
+        contents: By name, the manifest among them, as they were just made.
+        where: Stands in messages.
+
+    Raises:
+        BundleError: the manifest or a file is not understood.
+    """
+    raw_manifest = contents[MANIFEST_NAME]
+    return _bundle(where, _manifest(where, raw_manifest), sha256_of(raw_manifest), contents)
+
+
+def _manifest(path: Path, raw_manifest: bytes) -> Manifest:
+    try:
+        return Manifest.model_validate_json(raw_manifest)
+    except ValidationError as error:
+        raise BundleError(
+            f"{path / MANIFEST_NAME}: not a manifest this version understands: {error}; {_REMEDY}"
+        ) from error
+
+
+def _bundle(path: Path, manifest: Manifest, digest: str, contents: Mapping[str, bytes]) -> Bundle:
     calibration = _calibration(path, contents, manifest)
+    encoder, head = _head_on_encoder(path, manifest, contents)
     return Bundle(
         manifest=manifest,
         digest=digest,
-        model=contents[MODEL_NAME],
-        tokenizer_json=contents[TOKENIZER_NAME].decode(),
+        model=contents[MODEL_NAME] if encoder is None else encoder.model,
+        tokenizer_json=contents[TOKENIZER_NAME].decode() if encoder is None else encoder.tokenizer_json,
+        head=head,
         calibration_probabilities=calibration.probabilities,
         calibration_labels=calibration.labels,
         calibration_evidence=calibration.evidence,
         first_stage=_first_stage(path, manifest, contents),
         languages=_languages(path, manifest, contents),
     )
+
+
+def _head_on_encoder(
+    folder: Path, manifest: Manifest, contents: Mapping[str, bytes]
+) -> tuple[FrozenEncoder, Head] | tuple[None, None]:
+    if manifest.encoder is None:
+        return None, None
+    encoder = shipped_encoder()
+    if encoder.digest != manifest.encoder.digest:
+        raise BundleError(
+            f"{folder}: its head was fitted on {manifest.encoder.name} {manifest.encoder.digest[:19]}, this version "
+            f"ships {encoder.manifest.name} {encoder.digest[:19]}; run `python -m training_pipeline describe` again"
+        )
+    n_dimensions, n_categories = encoder.manifest.n_dimensions, len(manifest.categories.codes)
+    head = _parsed(
+        folder / HEAD_NAME,
+        contents,
+        lambda content: read_head(content, n_dimensions=n_dimensions, n_categories=n_categories),
+    )
+    return encoder, head
 
 
 def _first_stage(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> FirstStage | None:
@@ -188,24 +233,6 @@ def _parsed(path: Path, contents: Mapping[str, bytes], read: Callable[[bytes], _
         return read(contents[path.name])
     except ValueError as error:
         raise BundleError(f"{path}: {error}; {_REMEDY}") from error
-
-
-def _read(folder: Path, name: str) -> bytes:
-    path = folder / name
-    if path.is_symlink():
-        raise BundleError(f"{path}: is a link; expected a regular file; copy the file into the bundle")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
-
-
-def _verified(folder: Path, name: str, expected: str) -> bytes:
-    content = _read(folder, name)
-    found = sha256_of(content)
-    if found != expected:
-        raise BundleError(f"{folder / name}: digest is {found[:19]}, {MANIFEST_NAME} says {expected[:19]}; {_REMEDY}")
-    return content
 
 
 class _Calibration(NamedTuple):

@@ -19,13 +19,17 @@ MODEL_CARD_NAME: Final = "MODEL_CARD.md"
 FIRST_STAGE_NAME: Final = "first_stage.npy"
 NETWORK_NAME: Final = "first_stage_network.npz"
 LANGUAGES_NAME: Final = "languages.npz"
+HEAD_NAME: Final = "head.npz"
 
-FORMAT_2_FIELDS: Final = frozenset({"evidence", "languages", "taxonomy", "policy", "calibrated"})
+FORMAT_2_FIELDS: Final = frozenset({"evidence", "languages", "taxonomy", "policy", "calibrated", "encoder"})
 """What a manifest of format 1 does not have; calibration.json holds `evidence` from format 2 on."""
 
 REQUIRED_FILES: Final = frozenset({MODEL_NAME, TOKENIZER_NAME, MODEL_CARD_NAME})
 """Besides the manifest, these make a bundle; a calibrated one has its chats' evidence too, one with a first stage its
 table, and that may have its network."""
+
+HEAD_FILES: Final = frozenset({HEAD_NAME, MODEL_CARD_NAME})
+"""The same of a bundle that is a head on the frozen encoder."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -87,6 +91,15 @@ class FirstStageFields(BaseModel):
     )
 
 
+class EncoderRef(BaseModel):
+    """The frozen encoder that a head was fitted on; see `model.described.frozen_encoder`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=64)
+    digest: Sha256
+
+
 class Manifest(BaseModel):
     """Everything a process must know before it serves from a bundle."""
 
@@ -121,6 +134,11 @@ class Manifest(BaseModel):
     )
     languages: LanguageRule | None = Field(
         default=None, description="From format 2 on: on which languages it was calibrated; null: none is told apart."
+    )
+    encoder: EncoderRef | None = Field(
+        default=None,
+        description="From format 2 on: the frozen encoder of the package, whose vectors head.npz reads; null: the "
+        "bundle has a model of its own.",
     )
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(description="Figures of this very bundle, by data set, as `evaluate` printed them.")
@@ -172,13 +190,15 @@ class Manifest(BaseModel):
     def _fields_are_of_the_format(self) -> Self:
         later = sorted(FORMAT_2_FIELDS & self.model_fields_set)
         later += ["windowing.keeps_request"] if self.windowing.keeps_request else []
+        later += [] if self.windowing.marks_roles else ["windowing.marks_roles"]
         if self.format_version == 1 and later:
             raise ValueError(f"format_version is 1 and {', '.join(later)} is there; expected format_version 2")
         return self
 
     @model_validator(mode="after")
     def _files_are_known(self) -> Self:
-        expected = REQUIRED_FILES if self.first_stage is None else REQUIRED_FILES | {FIRST_STAGE_NAME}
+        expected = REQUIRED_FILES if self.encoder is None else HEAD_FILES
+        expected |= frozenset() if self.first_stage is None else {FIRST_STAGE_NAME}
         expected |= {CALIBRATION_NAME} if self.calibrated else frozenset()
         expected |= frozenset() if self.languages is None else {LANGUAGES_NAME}
         optional = frozenset() if self.first_stage is None else {NETWORK_NAME}

@@ -24,13 +24,14 @@ class OnnxSession:
         model: Contents of model.onnx.
         n_threads: Threads of one inference, at least 1.
         pad_id: Token id that fills short rows.
-        n_categories: Of the bundle's taxonomy.
+        n_categories: Of the bundle's taxonomy; of an encoder, the dimensions of its vectors.
+        output: `logits` of a classifier, `embeddings` of an encoder.
 
     Raises:
-        BundleError: ONNX Runtime does not load the model, or its inputs or outputs are not those of a classifier.
+        BundleError: ONNX Runtime does not load the model, or its inputs or outputs are other ones.
     """
 
-    def __init__(self, model: bytes, *, n_threads: int, pad_id: int, n_categories: int) -> None:
+    def __init__(self, model: bytes, *, n_threads: int, pad_id: int, n_categories: int, output: str = "logits") -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = n_threads
         options.inter_op_num_threads = 1
@@ -44,19 +45,20 @@ class OnnxSession:
             raise BundleError(f"model.onnx does not load in ONNX Runtime {ort.__version__}: {error}") from error
         self._pad_id = pad_id
         self.n_categories = n_categories
+        self._output = output
         self._check_signature(n_categories)
 
     def _check_signature(self, n_categories: int) -> None:
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
-        if inputs != _EXPECTED_INPUTS or outputs != [("logits", n_categories)]:
+        if inputs != _EXPECTED_INPUTS or outputs != [(self._output, n_categories)]:
             raise BundleError(
                 f"model.onnx has inputs {inputs} and outputs {outputs}; "
-                f"expected {_EXPECTED_INPUTS} and logits with {n_categories} columns"
+                f"expected {_EXPECTED_INPUTS} and {self._output} with {n_categories} columns"
             )
 
     def logits(self, rows: Sequence[TokenIds], options: ort.RunOptions | None = None) -> FloatArray:
-        """Return logits, float32 [n_rows, n_categories], for token rows of any lengths, padded to the longest.
+        """Return the output, float32 [n_rows, n_categories], for token rows of any lengths, padded to the longest.
 
         Args:
             rows: At least one.
@@ -65,8 +67,8 @@ class OnnxSession:
         Raises:
             One of `RUN_ERRORS`: the model failed on this batch, or the run was ended.
         """
-        (logits,) = self._session.run(["logits"], padded(rows, self._pad_id), options)
-        result: FloatArray = logits
+        (output,) = self._session.run([self._output], padded(rows, self._pad_id), options)
+        result: FloatArray = output
         return result
 
 

@@ -237,3 +237,10 @@ def test_a_kept_request_keeps_to_the_bound() -> None:
     turns = [Turn(Role.USER, "w" * 5_000), Turn(Role.USER, "v" * 5_000), *[Turn(Role.USER, "ok")] * 9]
     assert len(render(turns, windowing)) <= windowing.max_rendered_characters
     assert len(render(turns, windowing).splitlines()) == 8
+
+
+def test_roles_are_left_out_where_the_bundle_says_so() -> None:
+    """A sentence encoder was pretrained on bare texts."""
+    turns = [Turn(Role.USER, "my cat"), Turn(Role.ASSISTANT, "A cat!")]
+    assert render(turns, Windowing(marks_roles=False)) == "my cat\nA cat!"
+    assert render(turns, Windowing()) == "user: my cat\nassistant: A cat!"

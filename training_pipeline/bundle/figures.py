@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from model.bundle.bundle import load_bundle, sha256_of
+from model.bundle.bundle import load_bundle
+from model.bundle.files import sha256_of
 from model.classifier import Classifier
 from training_pipeline.cascade.early_exit_account import early_exit_account
 from training_pipeline.cascade.early_exit_fit import EarlyExits

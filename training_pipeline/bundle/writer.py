@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import orjson
 
-from model.bundle.bundle import load_bundle, sha256_of
+from model.bundle.bundle import load_bundle
+from model.bundle.files import sha256_of
 from model.bundle.manifest import (
     CALIBRATION_NAME,
     FIRST_STAGE_NAME,
@@ -28,10 +29,7 @@ from model.cascade.first_stage import FirstStage
 from schemas import Policy, Taxonomy
 from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.bundle.model_card import model_card
-
-QUANTISATION: Final = (
-    "INT8: weights per column, embeddings per row, activations per token; see training_pipeline/graph/quantise.py"
-)
+from training_pipeline.graph.quantise import QUANTISATION
 
 LICENCE: Final = "MODEL_CARD.md says under which licences the encoder and the training texts are"
 
@@ -110,11 +108,13 @@ def _write(
     for name, content in files.items():
         (folder / name).write_bytes(content)
     dumped = manifest.model_dump(mode="json")
-    for name in ("class_groups", "first_stage", "evidence", "languages"):
+    for name in ("class_groups", "first_stage", "evidence", "languages", "encoder"):
         if dumped[name] is None:
             # Left out where unused: workers of an earlier version refuse fields they do not know.
             del dumped[name]
     if not manifest.windowing.keeps_request:
         del dumped["windowing"]["keeps_request"]
+    if manifest.windowing.marks_roles:
+        del dumped["windowing"]["marks_roles"]
     document = orjson.dumps(dumped, option=orjson.OPT_INDENT_2)
     (folder / MANIFEST_NAME).write_bytes(document + b"\n")

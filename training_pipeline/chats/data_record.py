@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.chats.usable import usable_chats
 from training_pipeline.train.config import TrainConfig

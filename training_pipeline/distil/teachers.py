@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle.bundle import load_bundle, sha256_of
+from model.bundle.bundle import load_bundle
+from model.bundle.files import sha256_of
 from model.bundle.manifest import MANIFEST_NAME
 from model.calibration import softmax
 from model.inference.session import OnnxSession

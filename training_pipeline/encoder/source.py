@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from training_pipeline.encoder.packages import MINILM_PACKAGE, MIT_COPYRIGHT, MavenEncoder
 
 SOURCE_NAME: Final = "source.json"

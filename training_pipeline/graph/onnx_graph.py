@@ -4,7 +4,8 @@ The graph of a BERT encoder with pooling and a linear layer is small and fixed, 
 instead of being traced and then pattern-matched: nothing depends on how an exporter of some version spells attention,
 the same weights give the same bytes, and how a matrix product is computed (float or quantised) is one argument.
 
-Invariant: inputs are input_ids and attention_mask, int64 [rows, tokens]; the output is logits, float32 [rows, 13].
+Invariant: inputs are input_ids and attention_mask, int64 [rows, tokens]; the output is logits, float32 [rows, 13], or
+of an encoder alone the embeddings, float32 [rows, hidden].
 Source: operator definitions in ONNX Runtime, `docs/ContribOperators.md`.
 """
 
@@ -68,8 +69,8 @@ class Graph:
         """Append one of ONNX Runtime's own operators."""
         return self.node(op, inputs, output, domain=_CONTRIB, **attributes)
 
-    def model(self, n_labels: int) -> onnx.ModelProto:
-        """Return the finished model; the last node's output must be `logits`."""
+    def model(self, n_columns: int, *, output: str = "logits") -> onnx.ModelProto:
+        """Return the finished model; the last node's output must be the one named, float32 [rows, n_columns]."""
         token_shape = ["rows", "tokens"]
         graph = helper.make_graph(
             self.nodes,
@@ -78,7 +79,7 @@ class Graph:
                 helper.make_tensor_value_info(name, TensorProto.INT64, token_shape)
                 for name in ("input_ids", "attention_mask")
             ],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", n_labels])],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows", n_columns])],
             list(self.constants.values()),
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)]
@@ -137,6 +138,15 @@ def build_graph(weights: Mapping[str, FloatMatrix], shape: EncoderShape, product
     return _Emitter(Graph(), as_bert(weights), shape, products).emit()
 
 
+def build_encoder_graph(weights: Mapping[str, FloatMatrix], shape: EncoderShape, products: Products) -> onnx.ModelProto:
+    """Emit an encoder and its pooling, without a classifier on top; see `build_graph`.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
+    return _Emitter(Graph(), as_bert(weights), shape, products).emit_encoder()
+
+
 @dataclass(frozen=True)
 class _Emitter:
     graph: Graph
@@ -145,12 +155,21 @@ class _Emitter:
     products: Products
 
     def emit(self) -> onnx.ModelProto:
+        inputs = [self._pooled(), self._weight("head.weight"), self._weight("head.bias")]
+        self.graph.node("Gemm", inputs, "logits", transB=1)
+        return self.graph.model(len(self.weights["head.bias"]))
+
+    def emit_encoder(self) -> onnx.ModelProto:
+        self.graph.node("Identity", [self._pooled()], "embeddings")
+        width = self.weights["encoder.embeddings.word_embeddings.weight"].shape[1]
+        return self.graph.model(width, output="embeddings")
+
+    def _pooled(self) -> str:
         mask = self.graph.node("Cast", ["attention_mask"], "mask.int32", to=TensorProto.INT32)
         hidden = self._embeddings()
         for layer in range(self.shape.n_layers):
             hidden = self._encoder_layer(hidden, mask, layer)
-        self._pool_and_classify(hidden)
-        return self.graph.model(len(self.weights["head.bias"]))
+        return self._first_token(hidden) if self.shape.pooling == "cls" else self._mean(hidden)
 
     def _weight(self, name: str) -> str:
         return self.graph.constant(name, self.weights[name])
@@ -200,10 +219,6 @@ class _Emitter:
     def _normed(self, x: str, name: str, output: str) -> str:
         inputs = [x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias")]
         return self.graph.node("LayerNormalization", inputs, output, axis=-1, epsilon=self.shape.layer_norm_epsilon)
-
-    def _pool_and_classify(self, hidden: str) -> None:
-        pooled = self._first_token(hidden) if self.shape.pooling == "cls" else self._mean(hidden)
-        self.graph.node("Gemm", [pooled, self._weight("head.weight"), self._weight("head.bias")], "logits", transB=1)
 
     def _first_token(self, hidden: str) -> str:
         return self.graph.node("Gather", [hidden, self.graph.constant("zero", np.array(0))], "pool.first", axis=1)

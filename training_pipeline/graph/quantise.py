@@ -23,6 +23,11 @@ from onnx import TensorProto
 
 from training_pipeline.graph.onnx_graph import FloatMatrix, Graph
 
+QUANTISATION: Final = (
+    "INT8: weights per column, embeddings per row, activations per token; see training_pipeline/graph/quantise.py"
+)
+"""What manifests say of it."""
+
 INT8_LEVEL_MAX: Final = 127
 WEIGHT_LEVEL_MAX: Final = 64
 

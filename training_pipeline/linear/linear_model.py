@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from model.calibration import softmax
 from model.windowing import Windowing
 from schemas import CHAT_13, Taxonomy

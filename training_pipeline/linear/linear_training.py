@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from model.calibration import LogitScaling, banned_mask
 from model.windowing import Windowing
 from schemas import CHAT_13, Taxonomy

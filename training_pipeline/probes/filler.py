@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from model.windowing import Windowing
 from schemas import Role, Turn
 from training_pipeline.chats.labelled_chats import read_labelled_chats

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grimp
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 
 
 def with_imports(modules: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from model.calibration import banned_mask
 from model.windowing import Windowing
 from schemas import Policy, Taxonomy

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.model_selection import train_test_split
 
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from model.tokenization import ConversationTokenizer
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.chats.split import calibration_split, split_chats

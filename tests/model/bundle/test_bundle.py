@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from model import Bundle, BundleError, Classifier, load_bundle
-from model.bundle.bundle import sha256_of
+from model.bundle.files import sha256_of
 from model.bundle.manifest import CALIBRATION_NAME, FIRST_STAGE_NAME, NETWORK_NAME, REQUIRED_FILES
 from model.bundle.thresholds import thresholds_for
 from schemas import CHAT_13, DEFAULT_POLICY

@@ -52,6 +52,7 @@ def test_the_configuration_of_an_earlier_version_still_loads(tmp_path: Path) -> 
     config = read_config(tmp_path)
     found = config.model_dump(mode="json", include=set(FIRST_VERSION))
     assert found["windowing"].pop("keeps_request") is False
+    assert found["windowing"].pop("marks_roles") is True
     assert found == FIRST_VERSION
     assert (config.pooling, config.class_weights, config.early_stopping_patience) == ("mean", "none", 0)
 

@@ -1,0 +1,1 @@
+"""Classes from descriptions: a frozen sentence encoder, and a linear head that is fitted in numpy."""
