@@ -14,7 +14,7 @@ from model.classifier import Classifier
 from model.evidence.pieces import FEW_PIECES
 from training_pipeline.data import agree as agree_stage
 from training_pipeline.data import extract as extract_stage
-from training_pipeline.data import grouped_split, show
+from training_pipeline.data import grouped_split, show, table_chats
 from training_pipeline.data import label as label_stage
 from training_pipeline.data import preprocess as preprocess_stage
 from training_pipeline.data.annotator_config import read_annotators
@@ -38,7 +38,10 @@ from training_pipeline.recipe.config import (
 
 
 def extract(stage: ExtractStage, out: Path) -> str:
-    """Raw records to conversations."""
+    """Raw records, or a table, to conversations."""
+    given = {} if stage.table is None else stage.table.model_dump(exclude_unset=True)
+    if (table := table_chats.table_options(stage.records, given)) is not None:
+        return _chats(table_chats.extract_table(stage.records, out, table, last_messages=stage.last_messages))
     return _chats(extract_stage.extract_files(stage.records, out, last_messages=stage.last_messages))
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from training_pipeline.bundle.scaling_fit import ScalingKind
 from training_pipeline.data.agree import AgreeOptions
 from training_pipeline.data.preprocess import PreprocessOptions
+from training_pipeline.data.table_chats import TableOptions
 from training_pipeline.encoder.packages import MINILM
 from training_pipeline.release.gate import GateMargins
 from training_pipeline.train.config import TrainConfig
@@ -28,9 +29,10 @@ class _Part(BaseModel):
 
 
 class ExtractStage(_Part):
-    """Raw records to conversations."""
+    """Raw records, or a table, to conversations."""
 
     records: list[Path] = Field(min_length=1)
+    table: TableOptions | None = Field(default=None, description="What the columns mean, where the records are tables.")
     last_messages: int = Field(default=12, gt=0)
 
 

@@ -24,7 +24,7 @@ from training_pipeline.recipe.config import Recipe
 from training_pipeline.recipe.layout import Layout
 
 _CODE: Final[Mapping[str, tuple[str, ...]]] = {
-    "extract": ("data.extract",),
+    "extract": ("data.extract", "data.table_chats"),
     "preprocess": ("data.preprocess",),
     "label": ("data.label", "data.recorded_answers"),
     "agree": ("data.agree",),
