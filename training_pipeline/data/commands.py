@@ -282,6 +282,9 @@ def split(
     threshold: Annotated[float, typer.Option(min=0.05, max=1.0, help="Jaccard similarity that joins two chats.")] = 0.6,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and chats give the same splits.")] = 0,
     taxonomy: TaxonomyOption = CHAT_13.name,
+    by: Annotated[
+        str | None, typer.Option(help="Field of the chats that names their split; of --ratio only the names count.")
+    ] = None,
 ) -> None:
     """Split by category shares, with chats that resemble one another on one side. Exit codes: 0, 3."""
     from training_pipeline.data import grouped_split as stage  # noqa: PLC0415
@@ -296,6 +299,7 @@ def split(
             seed=seed,
             excluded=exclude or (),
             taxonomy=taxonomy_of(taxonomy),
+            by=by,
             on_progress=on_progress,
         )
     show.print_stage(report, Console(stderr=True))

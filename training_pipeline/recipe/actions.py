@@ -82,7 +82,7 @@ def agree(stage: AgreeStage, data: list[Path], answers: list[Path], out: Path, c
 def split(stage: SplitStage, data: list[Path], out: Path) -> str:
     """Labelled chats to splits."""
     report = grouped_split.split(
-        data, out, stage.ratios, threshold=stage.threshold, seed=stage.seed, excluded=stage.exclude
+        data, out, stage.ratios, threshold=stage.threshold, seed=stage.seed, excluded=stage.exclude, by=stage.by
     )
     sizes = {name: found["n_chats"] for name, found in report.details["splits"].items()}
     return ", ".join(f"{name} {n}" for name, n in sizes.items())

@@ -75,6 +75,7 @@ class SplitStage(_Part):
     exclude: list[Path] = []
     threshold: float = Field(default=0.6, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+    by: str | None = Field(default=None, description="Field that names a chat's split, in place of shares and seed.")
 
 
 class TrainStage(_Part):
