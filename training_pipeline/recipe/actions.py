@@ -25,10 +25,12 @@ from training_pipeline.data.stage_files import StageReport
 from training_pipeline.languages.files import DEFAULT_LANGUAGES
 from training_pipeline.recipe.config import (
     AgreeStage,
+    CompareStage,
     DistilStage,
     EvaluateStage,
     ExportStage,
     ExtractStage,
+    HeadStage,
     LabelStage,
     PreprocessStage,
     PromoteStage,
@@ -86,6 +88,46 @@ def split(stage: SplitStage, data: list[Path], out: Path) -> str:
     )
     sizes = {name: found["n_chats"] for name, found in report.details["splits"].items()}
     return ", ".join(f"{name} {n}" for name, n in sizes.items())
+
+
+def head(
+    stage: HeadStage,
+    data: list[Path],
+    dev: Path,
+    *,
+    evaluation: list[Path],
+    encoder: Path,
+    out: tuple[Path, Path],
+    n_threads: int,
+) -> str:
+    """A head on the frozen encoder: a run, and the bundle of it."""
+    import torch  # noqa: PLC0415
+
+    from training_pipeline.bundle.export import ExportRequest, export_bundle  # noqa: PLC0415
+    from training_pipeline.train.train import run_training  # noqa: PLC0415
+
+    torch.set_num_threads(n_threads)
+    run, bundle = out
+    shutil.rmtree(run, ignore_errors=True)
+    checkpoint = run_training(data, dev, run, stage.config, encoder=encoder)
+    request = ExportRequest(
+        run=run,
+        data=data,
+        out=bundle,
+        name=stage.name,
+        version=stage.version,
+        evaluation=evaluation,
+        encoder=encoder,
+        policy=stage.policy,
+        n_threads=n_threads,
+        scaling=stage.scaling,
+        first_stage=None,
+        early_exits=None,
+        pieces=FEW_PIECES if stage.pieces else None,
+        languages=DEFAULT_LANGUAGES if stage.pieces else None,
+    )
+    metrics = export_bundle(request)
+    return f"{checkpoint.name}, {load_bundle(bundle).digest[:19]}, scaling: {metrics['calibration']['scaling']}"
 
 
 def train(
@@ -249,6 +291,36 @@ def evaluate(
             f"{bundle}: the guarantee does not hold on {_names(data)}; see {out[1]}; calibrate on such chats"
         )
     return f"accuracy {figures['accuracy']}, banned->safe {figures['banned_to_safe_rate']}; guarantee holds"
+
+
+def compare(
+    stage: CompareStage,
+    bundles: list[Path],
+    data: list[Path],
+    *,
+    answers: Path,
+    out: tuple[Path, Path, Path],
+    environment: Mapping[str, str],
+    n_threads: int,
+    console: Console,
+) -> str:
+    """Bundles and LLM endpoints side by side: document, page and text."""
+    from training_pipeline.report.candidates import Asked, measured_candidates  # noqa: PLC0415
+    from training_pipeline.report.category_report import category_report  # noqa: PLC0415
+    from training_pipeline.report.html import comparison_page  # noqa: PLC0415
+    from training_pipeline.report.measure import Options  # noqa: PLC0415
+    from training_pipeline.report.tables import print_comparison  # noqa: PLC0415
+
+    options = Options(stage.resamples, stage.timed_chats, stage.attacks)
+    asked = Asked(bundles=bundles, llm=stage.llm, answers=answers, max_cost_usd=stage.max_cost_usd, policy=stage.policy)
+    document = measured_candidates(asked, data, options, environment, n_threads=n_threads)
+    text = category_report(document.models, document.setting.policy["banned"])
+    print_comparison(document, console)
+    console.print(text, highlight=False, markup=False)
+    _write_json(out[0], document.model_dump(mode="json"))
+    out[1].write_text(comparison_page(document), encoding="utf-8")
+    out[2].write_text(text, encoding="utf-8")
+    return ", ".join(f"{model.identity.name}: weighted F1 {model.agreed['weighted_f1']}" for model in document.models)
 
 
 def promote(stage: PromoteStage, bundle: Path, data: list[Path], n_threads: int, console: Console) -> str:

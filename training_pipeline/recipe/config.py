@@ -78,6 +78,27 @@ class SplitStage(_Part):
     by: str | None = Field(default=None, description="Field that names a chat's split, in place of shares and seed.")
 
 
+class HeadStage(_Part):
+    """A head on the frozen encoder, as a bundle of its own: what a fine-tuned encoder has to beat."""
+
+    name: str
+    version: str
+    data: list[Path] = Field(default=[], description="By default the split `train`.")
+    dev: Path | None = Field(default=None, description="By default the split `dev`.")
+    encoder: str = Field(default=MINILM, description="As of `train --encoder`.")
+    config: TrainConfig = TrainConfig(frozen_encoder=True, hidden_layer=True)
+    evaluate: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    policy: Path | None = Field(default=None, description="The bundle's default policy; null: what the taxonomy bans.")
+    scaling: ScalingKind = ScalingKind.AUTO
+    pieces: bool = Field(default=False, description="Whether whole messages and chats are read, in pieces.")
+
+    @model_validator(mode="after")
+    def _frozen(self) -> Self:
+        if not self.config.frozen_encoder:
+            raise ValueError("head: config.frozen_encoder is false; expected true; the stage `train` fine-tunes")
+        return self
+
+
 class TrainStage(_Part):
     """Labelled chats to checkpoints."""
 
@@ -143,6 +164,19 @@ class EvaluateStage(_Part):
     guarantee_splits: int = Field(default=1000, ge=2)
 
 
+class CompareStage(_Part):
+    """The recipe's bundles, other bundles and LLM endpoints on the same chats."""
+
+    data: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    bundles: list[Path] = Field(default=[], description="Bundles beside those of `head` and `export`.")
+    llm: Path | None = Field(default=None, description="TOML file of annotators, as the command `label` reads it.")
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    policy: Path | None = None
+    resamples: int = Field(default=1000, ge=0, description="Of the bootstrap intervals; 0: none.")
+    timed_chats: int = Field(default=50, ge=0)
+    attacks: bool = Field(default=False, description="Recall on disguised banned chats.")
+
+
 class PromoteStage(_Part):
     """The bundle into the registry that workers read."""
 
@@ -162,11 +196,13 @@ class Stages(_Part):
     label: LabelStage | None = None
     agree: AgreeStage | None = None
     split: SplitStage | None = None
+    head: HeadStage | None = None
     train: TrainStage | None = None
     distil: DistilStage | None = None
     calibrate: CalibrateStage | None = None
     export: ExportStage | None = None
     evaluate: EvaluateStage | None = None
+    compare: CompareStage | None = None
     promote: PromoteStage | None = None
 
 

@@ -29,11 +29,13 @@ _CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "label": ("data.label", "data.recorded_answers"),
     "agree": ("data.agree",),
     "split": ("data.grouped_split",),
+    "head": ("train.train", "bundle.export"),
     "train": ("train.train", "encoder.layers"),
     "distil": ("distil.distil",),
     "calibrate": ("train.checkpoints",),
     "export": ("bundle.export",),
     "evaluate": ("quality.evaluate", "quality.guarantee_report"),
+    "compare": ("report.measure", "report.html", "report.category_report"),
     "promote": ("release.gated_promotion",),
 }
 """Where each stage's code begins; what these modules import belongs to it (`training_pipeline.recipe.code`)."""
@@ -166,6 +168,25 @@ class _Tasks:
             self.at.encoder if stage and stage.encoder_layers else resolve_encoder(stage.encoder if stage else MINILM)
         )
 
+    def _head(self) -> Task:
+        stage = _present(self.recipe.stages.head)
+        data = stage.data or [self._split_file(("train",), "head")]
+        dev = stage.dev or self._split_file(("dev",), "head")
+        evaluation = stage.evaluate or [self._split_file(("test", "dev"), "head")]
+        encoder = resolve_encoder(stage.encoder)
+        run = partial(
+            actions.head,
+            stage,
+            data,
+            dev,
+            evaluation=evaluation,
+            encoder=encoder,
+            out=(self.at.head_run, self.at.head_bundle),
+            n_threads=self._n_threads,
+        )
+        inputs = [*data, dev, *evaluation, encoder / "config.json", *_given(stage.policy)]
+        return self._task("head", inputs, [self.at.head_run, self.at.head_bundle], run)
+
     def _train(self) -> Task:
         stage = _present(self.recipe.stages.train)
         data, dev = self._training_data, self._dev
@@ -269,6 +290,29 @@ class _Tasks:
             console=self.console,
         )
         return self._task("evaluate", [bundle, *data, *([stage.policy] if stage.policy else [])], outputs, run)
+
+    def _compare(self) -> Task:
+        stage, stages = _present(self.recipe.stages.compare), self.recipe.stages
+        own = ([self.at.head_bundle] if stages.head else []) + ([self.at.bundle] if stages.export else [])
+        bundles = [*own, *stage.bundles]
+        if not bundles:
+            raise ValueError(
+                "stages.compare: no bundle to compare; add the stage `head` or `export`, or bundles: [PATH]"
+            )
+        data = stage.data or self._evaluation_data([], "compare")
+        outputs = [self.at.comparison, self.at.comparison_page, self.at.comparison_text]
+        run = partial(
+            actions.compare,
+            stage,
+            bundles,
+            data,
+            answers=self.at.llm_answers,
+            out=(outputs[0], outputs[1], outputs[2]),
+            environment=os.environ,
+            n_threads=self._n_threads,
+            console=self.console,
+        )
+        return self._task("compare", [*bundles, *data, *_given(stage.llm), *_given(stage.policy)], outputs, run)
 
     def _promote(self) -> Task:
         stage = _present(self.recipe.stages.promote)
