@@ -140,6 +140,7 @@ def split(
     excluded: Sequence[Path] = (),
     taxonomy: Taxonomy = CHAT_13,
     by: str | None = None,
+    taxonomy: Taxonomy = CHAT_13,
     on_progress: OnProgress | None = None,
 ) -> StageReport:
     """Run the stage: write `<split>.jsonl` per split, the rejects, and the report with each split's digest.
@@ -151,6 +152,7 @@ def split(
         threshold: Jaccard similarity that joins two chats.
         seed: The same seed, chats and ratios give the same splits.
         excluded: Chats to stay clear of.
+        taxonomy: Of the categories.
         by: Field of the chats that names their split; then the shares and the seed decide nothing.
         on_progress: Called with chats done and all.
 

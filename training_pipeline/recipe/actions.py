@@ -12,6 +12,7 @@ from model.bundle.bundle import load_bundle
 from model.bundle.policy_file import load_policy
 from model.classifier import Classifier
 from model.evidence.pieces import FEW_PIECES
+from schemas import taxonomy_of
 from training_pipeline.data import agree as agree_stage
 from training_pipeline.data import extract as extract_stage
 from training_pipeline.data import grouped_split, show, table_chats
@@ -81,10 +82,17 @@ def agree(stage: AgreeStage, data: list[Path], answers: list[Path], out: Path, c
     return _chats(report)
 
 
-def split(stage: SplitStage, data: list[Path], out: Path) -> str:
+def split(stage: SplitStage, data: list[Path], out: Path, *, taxonomy: str) -> str:
     """Labelled chats to splits."""
     report = grouped_split.split(
-        data, out, stage.ratios, threshold=stage.threshold, seed=stage.seed, excluded=stage.exclude, by=stage.by
+        data,
+        out,
+        stage.ratios,
+        threshold=stage.threshold,
+        seed=stage.seed,
+        excluded=stage.exclude,
+        taxonomy=taxonomy_of(taxonomy),
+        by=stage.by,
     )
     sizes = {name: found["n_chats"] for name, found in report.details["splits"].items()}
     return ", ".join(f"{name} {n}" for name, n in sizes.items())
@@ -300,20 +308,24 @@ def compare(
     *,
     answers: Path,
     out: tuple[Path, Path, Path],
-    environment: Mapping[str, str],
     n_threads: int,
     console: Console,
 ) -> str:
     """Bundles and LLM endpoints side by side: document, page and text."""
-    from training_pipeline.report.candidates import Asked, measured_candidates  # noqa: PLC0415
+    from training_pipeline.report import commands as report  # noqa: PLC0415
     from training_pipeline.report.category_report import category_report  # noqa: PLC0415
     from training_pipeline.report.html import comparison_page  # noqa: PLC0415
-    from training_pipeline.report.measure import Options  # noqa: PLC0415
+    from training_pipeline.report.measure import Options, comparison, read_test_set  # noqa: PLC0415
     from training_pipeline.report.tables import print_comparison  # noqa: PLC0415
 
+    loaded = [load_bundle(path) for path in bundles]
+    taxonomy, policy = report.categories_and_policy(loaded, None, stage.policy)
+    candidates = [report.bundle_candidate(one, policy, n_threads) for one in loaded]
+    candidates += report.llm_candidates(stage.llm, [], answers, stage.max_cost_usd)
+    report.check_names(candidates, {})
     options = Options(stage.resamples, stage.timed_chats, stage.attacks)
-    asked = Asked(bundles=bundles, llm=stage.llm, answers=answers, max_cost_usd=stage.max_cost_usd, policy=stage.policy)
-    document = measured_candidates(asked, data, options, environment, n_threads=n_threads)
+    test_set = read_test_set(data, taxonomy, policy, options)
+    document = comparison(candidates, test_set, lambda _name, _step: None, None)
     text = category_report(document.models, document.setting.policy["banned"])
     print_comparison(document, console)
     console.print(text, highlight=False, markup=False)

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas import CHAT_13
 from training_pipeline.bundle.scaling_fit import ScalingKind
 from training_pipeline.data.agree import AgreeOptions
 from training_pipeline.data.preprocess import PreprocessOptions
@@ -211,6 +212,10 @@ class Recipe(_Part):
 
     work: Path = Field(description="Folder for everything that is written, and for the state.")
     data: dict[str, Path | None] = Field(default={}, description="Paths by name; null: must be given with --set.")
+    taxonomy: str = Field(
+        default=CHAT_13.name,
+        description="Name or TOML file of the categories; a stage that names none of its own has these.",
+    )
     threads: int = Field(default=0, ge=0, description="0 follows the CPU quota.")
     stages: Stages
 
@@ -239,9 +244,24 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     if not isinstance(names, dict):
         raise ValueError(f"{path}: not a recipe: data is {names!r}; expected paths by name")  # noqa: TRY004
     try:
-        return Recipe.model_validate({**document, "stages": _filled(document.get("stages"), names, path)})
+        stages = _filled(document.get("stages"), names, path)
+        return Recipe.model_validate({**document, "stages": _with_taxonomy(stages, document.get("taxonomy"))})
     except ValidationError as error:
         raise ValueError(f"{path}: not a recipe: {error}") from error
+
+
+def _with_taxonomy(stages: Any, taxonomy: Any) -> Any:
+    """Return the stages, with the recipe's categories where they name none; in a table's only where it has labels."""
+    if taxonomy is None or not isinstance(stages, dict):
+        return stages
+    filled = dict(stages)
+    for name, inner in (("head", "config"), ("train", "config"), ("distil", "config"), ("extract", "table")):
+        stage = filled.get(name)
+        if not isinstance(stage, dict) or not isinstance(fields := stage.get(inner) or {}, dict):
+            continue
+        if inner != "table" or fields.get("label_column"):
+            filled[name] = {**stage, inner: {"taxonomy": taxonomy, **fields}}
+    return filled
 
 
 def _set(document: dict[str, Any], setting: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from model.inference.cpu_quota import available_cpus
+from schemas import taxonomy_of
 from training_pipeline.distil.layout import CHATS_NAME, RUN_NAME, STUDENT_NAME
 from training_pipeline.encoder.files import resolve_encoder
 from training_pipeline.encoder.packages import MINILM
@@ -35,7 +36,7 @@ _CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "calibrate": ("train.checkpoints",),
     "export": ("bundle.export",),
     "evaluate": ("quality.evaluate", "quality.guarantee_report"),
-    "compare": ("report.measure", "report.html", "report.category_report"),
+    "compare": ("report.commands", "report.measure", "report.html", "report.category_report"),
     "promote": ("release.gated_promotion",),
 }
 """Where each stage's code begins; what these modules import belongs to it (`training_pipeline.recipe.code`)."""
@@ -100,7 +101,11 @@ class _Tasks:
 
     def _task(self, name: str, inputs: list[Path], outputs: list[Path], run: Callable[[], str]) -> Task:
         stage: BaseModel = getattr(self.recipe.stages, name)
-        return Task(name, stage.model_dump(mode="json"), inputs, outputs, run, code_of(name))
+        arguments = {
+            **stage.model_dump(mode="json"),
+            "taxonomy": taxonomy_of(self.recipe.taxonomy).model_dump(mode="json"),
+        }
+        return Task(name, arguments, inputs, outputs, run, code_of(name))
 
     def _chats(self, given: list[Path], stage: str) -> list[Path]:
         stages = self.recipe.stages
@@ -139,12 +144,19 @@ class _Tasks:
 
     def _split(self) -> Task:
         stage = _present(self.recipe.stages.split)
-        if not stage.data and self.recipe.stages.agree is None:
-            raise ValueError("stages.split: names no data, and `agree` is left out; add data: [PATH]")
-        data = stage.data or [self.at.labelled]
+        data = stage.data or self._labelled()
         outputs = [self.at.splits / f"{name}.jsonl" for name in stage.ratios]
-        run = partial(actions.split, stage, data, self.at.splits)
+        run = partial(actions.split, stage, data, self.at.splits, taxonomy=self.recipe.taxonomy)
         return self._task("split", [*data, *stage.exclude], outputs, run)
+
+    def _labelled(self) -> list[Path]:
+        """Return the chats to split: what annotators agreed on, else those that came with labels, from a table."""
+        stages = self.recipe.stages
+        if stages.agree is not None:
+            return [self.at.labelled]
+        if stages.extract is not None and stages.extract.table is not None and stages.extract.table.label_column:
+            return self._chats([], "split")
+        raise ValueError("stages.split: names no data, and `agree` is left out; add data: [PATH]")
 
     def _split_file(self, names: tuple[str, ...], stage: str) -> Path:
         split = self.recipe.stages.split
@@ -308,7 +320,6 @@ class _Tasks:
             data,
             answers=self.at.llm_answers,
             out=(outputs[0], outputs[1], outputs[2]),
-            environment=os.environ,
             n_threads=self._n_threads,
             console=self.console,
         )
