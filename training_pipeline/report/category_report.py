@@ -51,11 +51,16 @@ def report_rows(model: ModelReport, groups: Mapping[str, frozenset[str]] | None 
     precision, recall = (_ratio(right, total) for total in (named, support))
     f1 = _ratio(2 * right, named + support)
     figures = np.stack([precision, recall, f1])
-    rows = [ReportRow(code, *map(float, figures[:, i]), int(support[i])) for i, code in enumerate(codes)]
+    rows = [_row(code, figures[:, i], int(support[i])) for i, code in enumerate(codes)]
     n_chats = int(support.sum())
     rows.append(ReportRow("accuracy", None, None, float(right.sum() / n_chats), n_chats))
-    rows.append(ReportRow("macro avg", *map(float, figures.mean(axis=1)), n_chats))
-    return [*rows, ReportRow("weighted avg", *map(float, figures @ support / n_chats), n_chats)]
+    rows.append(_row("macro avg", figures.mean(axis=1), n_chats))
+    return [*rows, _row("weighted avg", figures @ support / n_chats, n_chats)]
+
+
+def _row(name: str, figures: NDArray[np.float64], support: int) -> ReportRow:
+    precision, recall, f1 = figures.tolist()
+    return ReportRow(name, precision, recall, f1, support)
 
 
 def banned_groups(codes: Sequence[str], banned: Sequence[str]) -> dict[str, frozenset[str]] | None:
