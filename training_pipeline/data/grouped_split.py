@@ -140,7 +140,6 @@ def split(
     excluded: Sequence[Path] = (),
     taxonomy: Taxonomy = CHAT_13,
     by: str | None = None,
-    taxonomy: Taxonomy = CHAT_13,
     on_progress: OnProgress | None = None,
 ) -> StageReport:
     """Run the stage: write `<split>.jsonl` per split, the rejects, and the report with each split's digest.

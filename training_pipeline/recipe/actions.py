@@ -53,18 +53,28 @@ def preprocess(stage: PreprocessStage, data: list[Path], out: Path) -> str:
     return _chats(preprocess_stage.preprocess(data, out, stage.options))
 
 
-def label(stage: LabelStage, data: list[Path], out: Path, environment: Mapping[str, str], console: Console) -> str:
+def label(
+    stage: LabelStage,
+    data: list[Path],
+    out: Path,
+    environment: Mapping[str, str],
+    console: Console,
+    *,
+    taxonomy: str,
+) -> str:
     """Answers of annotators, or recorded ones.
 
     Raises:
         DataError: some chats have no answer yet; what was answered is kept for the next run.
     """
     if stage.annotators is None:
-        return f"{write_recorded_answers(data, stage.recorded, out)} chats with recorded answers"
+        return f"{write_recorded_answers(data, stage.recorded, out, taxonomy_of(taxonomy))} chats with recorded answers"
     annotators = read_annotators(stage.annotators)
     keys = show.keys_from_environment(annotators, environment)
     rows = list(read_chat_rows(data, lambda _: None))
-    accounts = label_stage.label(rows, annotators, keys, out, max_cost_usd=stage.max_cost_usd)
+    accounts = label_stage.label(
+        rows, annotators, keys, out, taxonomy=taxonomy_of(taxonomy), max_cost_usd=stage.max_cost_usd
+    )
     for account in accounts:
         console.print(f"{account.annotator}: {account.n_attempts} requests, cost {account.cost_usd or 0:.4f} USD")
     if n_left := sum(account.n_left for account in accounts):

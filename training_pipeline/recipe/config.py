@@ -255,7 +255,13 @@ def _with_taxonomy(stages: Any, taxonomy: Any) -> Any:
     if taxonomy is None or not isinstance(stages, dict):
         return stages
     filled = dict(stages)
-    for name, inner in (("head", "config"), ("train", "config"), ("distil", "config"), ("extract", "table")):
+    for name, inner in (
+        ("head", "config"),
+        ("train", "config"),
+        ("distil", "config"),
+        ("agree", "options"),
+        ("extract", "table"),
+    ):
         stage = filled.get(name)
         if not isinstance(stage, dict) or not isinstance(fields := stage.get(inner) or {}, dict):
             continue

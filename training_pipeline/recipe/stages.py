@@ -132,7 +132,9 @@ class _Tasks:
         stage = _present(self.recipe.stages.label)
         data = self._chats(stage.data, "label")
         sources = stage.recorded or [_present(stage.annotators)]
-        run = partial(actions.label, stage, data, self.at.answers, os.environ, self.console)
+        run = partial(
+            actions.label, stage, data, self.at.answers, os.environ, self.console, taxonomy=self.recipe.taxonomy
+        )
         return self._task("label", [*data, *sources], [self.at.answers], run)
 
     def _agree(self) -> Task:
