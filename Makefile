@@ -9,7 +9,7 @@ BUNDLE ?=
 POLICY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training demo test test-unit test-serving test-consumers train-smoke train-default lint format lock diagram contracts clean
+.PHONY: help setup setup-training demo test test-unit test-serving test-consumers train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -58,6 +58,12 @@ test-consumers: setup  ## the programs in examples/, built and run; needs Java 1
 train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle
 	@rm -rf work/smoke
 	@$(PY) -m training_pipeline run recipes/smoke.yaml
+
+train-community: setup setup-training  ## question, answer or comment: two bundles from the table in data/community, compared
+	@$(PY) -m training_pipeline run recipes/community.yaml
+
+train-toxicity: setup setup-training  ## the same for a guardrail, from data/toxicity
+	@$(PY) -m training_pipeline run recipes/toxicity.yaml
 
 train-default: setup setup-training  ## the shipped bundle anew: TRAIN=, UNLABELLED= and DEV= name the chats
 	@test -n "$(TRAIN)" -a -n "$(UNLABELLED)" -a -n "$(DEV)" || { \

@@ -43,7 +43,11 @@ def extract(
     out: OutOption,
     records: Annotated[
         list[Path] | None,
-        typer.Option(exists=True, dir_okay=False, help="records.json (a list) or JSON lines; may be repeated."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="records.json (a list), JSON lines, or tables (.csv, .tsv, .parquet); may be repeated.",
+        ),
     ] = None,
     topic: Annotated[str | None, typer.Option(help="Kafka topic to read instead, without committing.")] = None,
     bootstrap_servers: Annotated[str, typer.Option(help="Kafka brokers, host:port, by comma.")] = "localhost:9092",
@@ -58,13 +62,61 @@ def extract(
         typer.Option(exists=True, dir_okay=False, help="librdkafka properties (name=value), for TLS and SASL."),
     ] = None,
     last_messages: Annotated[int, typer.Option(min=1, help="Messages kept of a chat, from its end.")] = 12,
+    text_column: Annotated[str | None, typer.Option(help="Tables: column of the texts.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Tables: column of the labels; trimmed and lowered.")] = None,
+    allowed: Annotated[
+        str | None, typer.Option(help="Tables: labels that are kept, by comma.", show_default="all")
+    ] = None,
+    taxonomy: Annotated[
+        str | None, typer.Option(help="Tables: name or file of a taxonomy: labels become its codes.")
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="Tables: column of the ids.", show_default="a digest of the text")
+    ] = None,
+    thread_column: Annotated[
+        str | None, typer.Option(help="Tables: column of the threads, whose earlier messages become context.")
+    ] = None,
+    author_column: Annotated[
+        str | None, typer.Option(help="Tables: column of the authors; all but the message's own speak as assistant.")
+    ] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="Tables: column of the times, by which a thread is ordered.")
+    ] = None,
+    keep_column: Annotated[
+        list[str] | None, typer.Option(help="Tables: column that is carried along as a field; may be repeated.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of a CSV.", show_default="found in the header")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a CSV.", show_default="its byte-order mark's, or UTF-8")
+    ] = None,
 ) -> None:
-    """Turn raw records into conversations. An interrupted run goes on where it stopped. Exit codes: 0, 3."""
+    """Turn raw records or tables into conversations. Exit codes: 0, 3 (refused, or a table of which nothing is left).
+
+    An interrupted run over records goes on where it stopped.
+    """
     from training_pipeline.data import extract as stage  # noqa: PLC0415
-    from training_pipeline.data import kafka_range  # noqa: PLC0415
+    from training_pipeline.data import kafka_range, table_chats  # noqa: PLC0415
 
     if bool(records) == (topic is not None):
         raise DataError("found --records and --topic, or neither; expected exactly one of them")
+    columns = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "allowed": None if allowed is None else tuple(allowed.split(",")),
+        "taxonomy": taxonomy,
+        "id_column": id_column,
+        "thread_column": thread_column,
+        "author_column": author_column,
+        "time_column": time_column,
+        "keep_columns": keep_column and tuple(keep_column),
+        "delimiter": delimiter,
+        "encoding": encoding,
+    }
+    table = table_chats.table_options(records or [], {name: value for name, value in columns.items() if value})
+    if table is not None:
+        report = table_chats.extract_table(records or [], out, table, last_messages=last_messages)
+        show.print_stage(report, Console(stderr=True))
+        return
     with _progress("extract") as on_progress:
         if topic is None:
             report = stage.extract_files(records or [], out, last_messages=last_messages, on_progress=on_progress)
@@ -230,6 +282,9 @@ def split(
     threshold: Annotated[float, typer.Option(min=0.05, max=1.0, help="Jaccard similarity that joins two chats.")] = 0.6,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and chats give the same splits.")] = 0,
     taxonomy: TaxonomyOption = CHAT_13.name,
+    by: Annotated[
+        str | None, typer.Option(help="Field of the chats that names their split; of --ratio only the names count.")
+    ] = None,
 ) -> None:
     """Split by category shares, with chats that resemble one another on one side. Exit codes: 0, 3."""
     from training_pipeline.data import grouped_split as stage  # noqa: PLC0415
@@ -244,6 +299,7 @@ def split(
             seed=seed,
             excluded=exclude or (),
             taxonomy=taxonomy_of(taxonomy),
+            by=by,
             on_progress=on_progress,
         )
     show.print_stage(report, Console(stderr=True))

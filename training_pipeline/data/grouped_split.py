@@ -1,8 +1,9 @@
 """Split labelled chats: every category keeps its share, and chats that resemble one another stay together.
 
 Two chats are in one group where their windows are near-duplicates, where they open with the same words, or where they
-have the same chat_id; groups join transitively. A set that must stay unseen (an evaluation set) takes whole groups with
-it: chats related to it are rejected.
+have the same chat_id or thread; groups join transitively. A set that must stay unseen (an evaluation set) takes whole
+groups with it: chats related to it are rejected. Chats may name their split themselves; of a group in two splits the
+later split keeps its chats.
 
 Invariant: no group has chats in two splits, and every chat ends in one split or in the rejects.
 Source: the assignment is scikit-learn's StratifiedGroupKFold over twenty folds, of which each split takes its share.
@@ -66,6 +67,8 @@ def group_of(rows: Sequence[ChatRow], threshold: float, on_progress: OnProgress 
         similar = index.similar_then_add(i, shingles(_texts(window)), only_if_new=False)
         pairs += [(i, other) for other, _ in similar]
         keys = [f"id {row.chat_id}", f"window {window}"]
+        if isinstance(thread := row.fields.get("thread"), str):
+            keys.append(f"thread {thread}")
         if (opening := _opening(row)) is not None:
             keys.append(f"opening {opening}")
         pairs += [(i, first_with.setdefault(key, i)) for key in keys]
@@ -136,12 +139,24 @@ def split(
     seed: int,
     excluded: Sequence[Path] = (),
     taxonomy: Taxonomy = CHAT_13,
+    by: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> StageReport:
     """Run the stage: write `<split>.jsonl` per split, the rejects, and the report with each split's digest.
 
+    Args:
+        paths: Labelled chats.
+        out: Folder to write.
+        ratios: Split name to its share.
+        threshold: Jaccard similarity that joins two chats.
+        seed: The same seed, chats and ratios give the same splits.
+        excluded: Chats to stay clear of.
+        taxonomy: Of the categories.
+        by: Field of the chats that names their split; then the shares and the seed decide nothing.
+        on_progress: Called with chats done and all.
+
     Raises:
-        DataError: a chat has no category, the ratios are wrong, or there are too few chats.
+        DataError: a chat has no category or names no split, the ratios are wrong, or there are too few chats.
     """
     folds_of(ratios)
     base = report_base(out)
@@ -152,7 +167,7 @@ def split(
         "seed": seed,
         "n_excluded_files": len(excluded),
         "codes": taxonomy.codes,
-    }
+    } | ({} if by is None else {"by": by})
     if finished := finished_report(base, STAGE, inputs, options):
         return finished
     with StageFiles(base, [out / f"{name}.jsonl" for name in ratios]) as files:
@@ -161,7 +176,10 @@ def split(
         unseen = list(read_chat_rows(excluded, lambda _: None))
         groups = group_of([*rows, *unseen], threshold, on_progress)
         kept = _unrelated(rows, groups, files)
-        names = assign(labels[kept], groups[kept], ratios, seed=seed)
+        if by is None:
+            names = assign(labels[kept], groups[kept], ratios, seed=seed)
+        else:
+            kept, names = _named(rows, groups, kept, files, by=by, splits=list(ratios))
         for i, name in zip(kept, names, strict=True):
             files.write(rows[i].fields, out / f"{name}.jsonl")
     report = StageReport(
@@ -200,8 +218,35 @@ def _unrelated(rows: Sequence[ChatRow], groups: NDArray[np.int64], files: StageF
     return np.flatnonzero(~taken)
 
 
-def _related(row: ChatRow) -> Reject:
-    error = "resembles a chat of an excluded file"
+def _named(
+    rows: Sequence[ChatRow],
+    groups: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    files: StageFiles,
+    *,
+    by: str,
+    splits: Sequence[str],
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the positions that stay and their splits, as the chats name them.
+
+    Raises:
+        DataError: a chat names none of the splits, or a split gets no chat.
+    """
+    for i in positions.tolist():
+        if (found := rows[i].fields.get(by)) not in splits:
+            raise DataError(f"{rows[i].position}: {by} is {found!r}; expected one of {', '.join(splits)}")
+    rank = np.array([splits.index(rows[i].fields[by]) for i in positions], dtype=np.int64)
+    highest = np.zeros(groups.max(initial=0) + 1, dtype=np.int64)
+    np.maximum.at(highest, groups[positions], rank)
+    stays = rank == highest[groups[positions]]
+    for i in positions[~stays].tolist():
+        files.reject(_related(rows[i], f"resembles a chat whose {by} is {splits[highest[groups[i]]]}"))
+    if empty := [name for i, name in enumerate(splits) if not (rank[stays] == i).any()]:
+        raise DataError(f"no chat whose {by} is {', '.join(empty)}; expected some of each; name other splits")
+    return positions[stays], [splits[i] for i in rank[stays]]
+
+
+def _related(row: ChatRow, error: str = "resembles a chat of an excluded file") -> Reject:
     return Reject(position=row.position, reason=DropReason.RELATED_TO_EXCLUDED.value, error=error, chat_id=row.chat_id)
 
 

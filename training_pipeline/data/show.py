@@ -72,6 +72,7 @@ def print_stage(report: "StageReport", console: Console) -> None:
     for reason, n_chats in report.n_rejected_by_reason.items():
         table.add_row(reason, str(n_chats))
     console.print(table)
+    _print_labels(report.details, console)
     if deleted := report.details.get("n_deleted_offsets"):
         console.print(
             f"the range begins where retention ended: offsets deleted before it, per partition: {deleted}; records of "
@@ -80,6 +81,17 @@ def print_stage(report: "StageReport", console: Console) -> None:
         )
     fields = {"stage", "n_written", "n_rejected_by_reason", "outputs"}
     print_json(report.model_dump(mode="json", include=fields) | _short_details(report.details))
+
+
+def _print_labels(details: Mapping[str, Any], console: Console) -> None:
+    """Print what a table's labels became."""
+    if by_category := details.get("n_chats_by_category"):
+        console.print("chats by label: " + ", ".join(f"{code} {n}" for code, n in by_category.items()), highlight=False)
+    for code, spellings in details.get("n_rows_by_spelling", {}).items():
+        found = ", ".join(f"{spelling!r} {n}" for spelling, n in spellings.items())
+        console.print(f"spellings of {code}, taken for one label: {found}", highlight=False)
+    if refused := details.get("n_rows_by_refused_label"):
+        console.print("labels refused: " + ", ".join(f"{label!r} {n}" for label, n in refused.items()), highlight=False)
 
 
 def _short_details(details: Mapping[str, Any]) -> dict[str, Any]:

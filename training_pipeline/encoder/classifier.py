@@ -1,4 +1,4 @@
-"""The network: a pretrained encoder, one vector per row, one linear layer to the categories.
+"""The network: a pretrained encoder, one vector per row, one linear layer to the categories, maybe a hidden one before.
 
 Mean pooling is what the default sentence encoder was pretrained with (all-MiniLM-L6-v2, Apache-2.0), so the head starts
 from a representation that already separates topics. Encoders that were pretrained with a first token for the whole text
@@ -17,6 +17,8 @@ from transformers.models.auto import MODEL_MAPPING
 HEAD_WEIGHT: Final = "classification_head.weight"
 HEAD_BIAS: Final = "classification_head.bias"
 """Names of a trained head in an encoder's folder, see `training_pipeline.encoder.from_bundle`."""
+HIDDEN_WEIGHT: Final = "hidden.weight"
+"""In a checkpoint whose network has a hidden layer."""
 
 _DROPOUTS: Final = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
 """Names of the dropout rates in the configurations of BERT and DistilBERT."""
@@ -31,14 +33,23 @@ class EncoderClassifier(nn.Module):
         n_categories: Of the taxonomy.
         dropout: Dropout rate before the linear layer.
         pooling: `mean` over the real tokens, or `cls`, the first token.
+        hidden_layer: Whether a layer of `hidden_size` units with ReLU stands before the linear one.
     """
 
     def __init__(
-        self, encoder: nn.Module, *, hidden_size: int, n_categories: int, dropout: float = 0.1, pooling: str = "mean"
+        self,
+        encoder: nn.Module,
+        *,
+        hidden_size: int,
+        n_categories: int,
+        dropout: float = 0.1,
+        pooling: str = "mean",
+        hidden_layer: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(hidden_size, hidden_size) if hidden_layer else None
         self.head = nn.Linear(hidden_size, n_categories)
         self.pooling = pooling
 
@@ -51,6 +62,7 @@ class EncoderClassifier(nn.Module):
         dropout: float = 0.1,
         encoder_dropout: float = 0.0,
         pooling: str = "mean",
+        hidden_layer: bool = False,
     ) -> "EncoderClassifier":
         """Load the encoder from a local transformers folder, without its pooler.
 
@@ -62,15 +74,23 @@ class EncoderClassifier(nn.Module):
             dropout: Dropout rate before the linear layer.
             encoder_dropout: Dropout rate inside the encoder, on hidden states and attention.
             pooling: `mean` or `cls`.
+            hidden_layer: Whether a hidden layer stands before the linear one.
         """
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         options = {name: encoder_dropout for name in _DROPOUTS if hasattr(config, name)} | _without_pooler(config)
         encoder = AutoModel.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
         )
-        hidden_size = encoder.config.hidden_size
-        model = cls(encoder, hidden_size=hidden_size, n_categories=n_categories, dropout=dropout, pooling=pooling)
-        _take_head(model, path)
+        model = cls(
+            encoder,
+            hidden_size=encoder.config.hidden_size,
+            n_categories=n_categories,
+            dropout=dropout,
+            pooling=pooling,
+            hidden_layer=hidden_layer,
+        )
+        if not hidden_layer:
+            _take_head(model, path)
         return model
 
     @classmethod
@@ -87,21 +107,42 @@ class EncoderClassifier(nn.Module):
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         encoder = AutoModel.from_config(config, trust_remote_code=False, **_without_pooler(config))
         weights = load_file(checkpoint)
-        n_categories = len(weights["head.bias"])
-        model = cls(encoder, hidden_size=encoder.config.hidden_size, n_categories=n_categories, pooling=pooling)
+        model = cls(
+            encoder,
+            hidden_size=encoder.config.hidden_size,
+            n_categories=len(weights["head.bias"]),
+            pooling=pooling,
+            hidden_layer=HIDDEN_WEIGHT in weights,
+        )
         model.load_state_dict(weights)
         return model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return logits, float32 [rows, n_categories], for int64 ids and mask, each [rows, tokens]."""
+        return self.classify(self.embed(input_ids, attention_mask))
+
+    def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return one vector per row, [rows, hidden_size], for int64 ids and mask, each [rows, tokens]."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         if self.pooling == "cls":
-            pooled = hidden[:, 0]
+            pooled: Tensor = hidden[:, 0]
         else:
             mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-        logits: Tensor = self.head(self.dropout(pooled))
+        return pooled
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Return logits, float32 [rows, n_categories], for vectors as `embed` gives them."""
+        features = self.dropout(pooled)
+        if self.hidden is not None:
+            features = self.hidden(features).relu()
+        logits: Tensor = self.head(features)
         return logits.float()
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of all layers after the encoder."""
+        layers = [self.head] if self.hidden is None else [self.hidden, self.head]
+        return [parameter for layer in layers for parameter in layer.parameters()]
 
 
 def _without_pooler(config: PretrainedConfig) -> dict[str, Any]:

@@ -4,7 +4,8 @@ A run's checkpoints may be gone; its bundle is not. Levels times scales are with
 exported, so a few hundred training steps are owed to the difference, not a whole run.
 
 Invariant: what is written is an encoder's folder (config.json, model.safetensors, tokenizer.json) that holds the
-classification head too. Exits between the layers and the first stage are not part of it: `export` fits them anew.
+classification head too, but for one behind a hidden layer. Exits between the layers and the first stage are not part of
+it: `export` fits them anew.
 """
 
 import re
@@ -96,9 +97,11 @@ def _weights(constants: dict[str, NDArray[np.generic]]) -> dict[str, FloatMatrix
         "embeddings.position_embeddings.weight": positions.astype(np.float32),
         # The segment's vector was added to each position's.
         "embeddings.token_type_embeddings.weight": np.zeros((1, words.shape[1]), dtype=np.float32),
-        HEAD_WEIGHT: constants["head.weight"].astype(np.float32),
-        HEAD_BIAS: constants["head.bias"].astype(np.float32),
     }
+    if "hidden.weight" not in constants:
+        # Behind a hidden layer the head reads other vectors than the encoder's.
+        weights[HEAD_WEIGHT] = constants["head.weight"].astype(np.float32)
+        weights[HEAD_BIAS] = constants["head.bias"].astype(np.float32)
     for name, value in constants.items():
         if name.startswith(_IN_GRAPH):
             weights[name.removeprefix(_IN_GRAPH)] = value.astype(np.float32)

@@ -155,7 +155,11 @@ class _Emitter:
     products: Products
 
     def emit(self) -> onnx.ModelProto:
-        inputs = [self._pooled(), self._weight("head.weight"), self._weight("head.bias")]
+        features = self._pooled()
+        if "hidden.weight" in self.weights:
+            inputs = [features, self._weight("hidden.weight"), self._weight("hidden.bias")]
+            features = self.graph.node("Relu", [self.graph.node("Gemm", inputs, "hidden", transB=1)], "hidden.relu")
+        inputs = [features, self._weight("head.weight"), self._weight("head.bias")]
         self.graph.node("Gemm", inputs, "logits", transB=1)
         return self.graph.model(len(self.weights["head.bias"]))
 

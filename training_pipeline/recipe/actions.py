@@ -12,9 +12,10 @@ from model.bundle.bundle import load_bundle
 from model.bundle.policy_file import load_policy
 from model.classifier import Classifier
 from model.evidence.pieces import FEW_PIECES
+from schemas import taxonomy_of
 from training_pipeline.data import agree as agree_stage
 from training_pipeline.data import extract as extract_stage
-from training_pipeline.data import grouped_split, show
+from training_pipeline.data import grouped_split, show, table_chats
 from training_pipeline.data import label as label_stage
 from training_pipeline.data import preprocess as preprocess_stage
 from training_pipeline.data.annotator_config import read_annotators
@@ -25,10 +26,12 @@ from training_pipeline.data.stage_files import StageReport
 from training_pipeline.languages.files import DEFAULT_LANGUAGES
 from training_pipeline.recipe.config import (
     AgreeStage,
+    CompareStage,
     DistilStage,
     EvaluateStage,
     ExportStage,
     ExtractStage,
+    HeadStage,
     LabelStage,
     PreprocessStage,
     PromoteStage,
@@ -38,7 +41,10 @@ from training_pipeline.recipe.config import (
 
 
 def extract(stage: ExtractStage, out: Path) -> str:
-    """Raw records to conversations."""
+    """Raw records, or a table, to conversations."""
+    given = {} if stage.table is None else stage.table.model_dump(exclude_unset=True)
+    if (table := table_chats.table_options(stage.records, given)) is not None:
+        return _chats(table_chats.extract_table(stage.records, out, table, last_messages=stage.last_messages))
     return _chats(extract_stage.extract_files(stage.records, out, last_messages=stage.last_messages))
 
 
@@ -47,18 +53,28 @@ def preprocess(stage: PreprocessStage, data: list[Path], out: Path) -> str:
     return _chats(preprocess_stage.preprocess(data, out, stage.options))
 
 
-def label(stage: LabelStage, data: list[Path], out: Path, environment: Mapping[str, str], console: Console) -> str:
+def label(
+    stage: LabelStage,
+    data: list[Path],
+    out: Path,
+    environment: Mapping[str, str],
+    console: Console,
+    *,
+    taxonomy: str,
+) -> str:
     """Answers of annotators, or recorded ones.
 
     Raises:
         DataError: some chats have no answer yet; what was answered is kept for the next run.
     """
     if stage.annotators is None:
-        return f"{write_recorded_answers(data, stage.recorded, out)} chats with recorded answers"
+        return f"{write_recorded_answers(data, stage.recorded, out, taxonomy_of(taxonomy))} chats with recorded answers"
     annotators = read_annotators(stage.annotators)
     keys = show.keys_from_environment(annotators, environment)
     rows = list(read_chat_rows(data, lambda _: None))
-    accounts = label_stage.label(rows, annotators, keys, out, max_cost_usd=stage.max_cost_usd)
+    accounts = label_stage.label(
+        rows, annotators, keys, out, taxonomy=taxonomy_of(taxonomy), max_cost_usd=stage.max_cost_usd
+    )
     for account in accounts:
         console.print(f"{account.annotator}: {account.n_attempts} requests, cost {account.cost_usd or 0:.4f} USD")
     if n_left := sum(account.n_left for account in accounts):
@@ -76,13 +92,60 @@ def agree(stage: AgreeStage, data: list[Path], answers: list[Path], out: Path, c
     return _chats(report)
 
 
-def split(stage: SplitStage, data: list[Path], out: Path) -> str:
+def split(stage: SplitStage, data: list[Path], out: Path, *, taxonomy: str) -> str:
     """Labelled chats to splits."""
     report = grouped_split.split(
-        data, out, stage.ratios, threshold=stage.threshold, seed=stage.seed, excluded=stage.exclude
+        data,
+        out,
+        stage.ratios,
+        threshold=stage.threshold,
+        seed=stage.seed,
+        excluded=stage.exclude,
+        taxonomy=taxonomy_of(taxonomy),
+        by=stage.by,
     )
     sizes = {name: found["n_chats"] for name, found in report.details["splits"].items()}
     return ", ".join(f"{name} {n}" for name, n in sizes.items())
+
+
+def head(
+    stage: HeadStage,
+    data: list[Path],
+    dev: Path,
+    *,
+    evaluation: list[Path],
+    encoder: Path,
+    out: tuple[Path, Path],
+    n_threads: int,
+) -> str:
+    """A head on the frozen encoder: a run, and the bundle of it."""
+    import torch  # noqa: PLC0415
+
+    from training_pipeline.bundle.export import ExportRequest, export_bundle  # noqa: PLC0415
+    from training_pipeline.train.train import run_training  # noqa: PLC0415
+
+    torch.set_num_threads(n_threads)
+    run, bundle = out
+    shutil.rmtree(run, ignore_errors=True)
+    checkpoint = run_training(data, dev, run, stage.config, encoder=encoder)
+    request = ExportRequest(
+        run=run,
+        data=data,
+        out=bundle,
+        name=stage.name,
+        version=stage.version,
+        evaluation=evaluation,
+        encoder=encoder,
+        policy=stage.policy,
+        n_threads=n_threads,
+        scaling=stage.scaling,
+        first_stage=None,
+        early_exits=None,
+        pieces=FEW_PIECES if stage.pieces else None,
+        languages=DEFAULT_LANGUAGES if stage.pieces else None,
+    )
+    metrics = export_bundle(request)
+    return f"{checkpoint.name}, {load_bundle(bundle).digest[:19]}, scaling: {metrics['calibration']['scaling']}"
 
 
 def train(
@@ -246,6 +309,40 @@ def evaluate(
             f"{bundle}: the guarantee does not hold on {_names(data)}; see {out[1]}; calibrate on such chats"
         )
     return f"accuracy {figures['accuracy']}, banned->safe {figures['banned_to_safe_rate']}; guarantee holds"
+
+
+def compare(
+    stage: CompareStage,
+    bundles: list[Path],
+    data: list[Path],
+    *,
+    answers: Path,
+    out: tuple[Path, Path, Path],
+    n_threads: int,
+    console: Console,
+) -> str:
+    """Bundles and LLM endpoints side by side: document, page and text."""
+    from training_pipeline.report import commands as report  # noqa: PLC0415
+    from training_pipeline.report.category_report import category_report  # noqa: PLC0415
+    from training_pipeline.report.html import comparison_page  # noqa: PLC0415
+    from training_pipeline.report.measure import Options, comparison, read_test_set  # noqa: PLC0415
+    from training_pipeline.report.tables import print_comparison  # noqa: PLC0415
+
+    loaded = [load_bundle(path) for path in bundles]
+    taxonomy, policy = report.categories_and_policy(loaded, None, stage.policy)
+    candidates = [report.bundle_candidate(one, policy, n_threads) for one in loaded]
+    candidates += report.llm_candidates(stage.llm, [], answers, stage.max_cost_usd)
+    report.check_names(candidates, {})
+    options = Options(stage.resamples, stage.timed_chats, stage.attacks)
+    test_set = read_test_set(data, taxonomy, policy, options)
+    document = comparison(candidates, test_set, lambda _name, _step: None, None)
+    text = category_report(document.models, document.setting.policy["banned"])
+    print_comparison(document, console)
+    console.print(text, highlight=False, markup=False)
+    _write_json(out[0], document.model_dump(mode="json"))
+    out[1].write_text(comparison_page(document), encoding="utf-8")
+    out[2].write_text(text, encoding="utf-8")
+    return ", ".join(f"{model.identity.name}: weighted F1 {model.agreed['weighted_f1']}" for model in document.models)
 
 
 def promote(stage: PromoteStage, bundle: Path, data: list[Path], n_threads: int, console: Console) -> str:

@@ -13,9 +13,11 @@ from typing import Any, Final, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas import CHAT_13
 from training_pipeline.bundle.scaling_fit import ScalingKind
 from training_pipeline.data.agree import AgreeOptions
 from training_pipeline.data.preprocess import PreprocessOptions
+from training_pipeline.data.table_chats import TableOptions
 from training_pipeline.encoder.packages import MINILM
 from training_pipeline.release.gate import GateMargins
 from training_pipeline.train.config import TrainConfig
@@ -28,9 +30,10 @@ class _Part(BaseModel):
 
 
 class ExtractStage(_Part):
-    """Raw records to conversations."""
+    """Raw records, or a table, to conversations."""
 
     records: list[Path] = Field(min_length=1)
+    table: TableOptions | None = Field(default=None, description="What the columns mean, where the records are tables.")
     last_messages: int = Field(default=12, gt=0)
 
 
@@ -73,6 +76,28 @@ class SplitStage(_Part):
     exclude: list[Path] = []
     threshold: float = Field(default=0.6, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+    by: str | None = Field(default=None, description="Field that names a chat's split, in place of shares and seed.")
+
+
+class HeadStage(_Part):
+    """A head on the frozen encoder, as a bundle of its own: what a fine-tuned encoder has to beat."""
+
+    name: str
+    version: str
+    data: list[Path] = Field(default=[], description="By default the split `train`.")
+    dev: Path | None = Field(default=None, description="By default the split `dev`.")
+    encoder: str = Field(default=MINILM, description="As of `train --encoder`.")
+    config: TrainConfig = TrainConfig(frozen_encoder=True, hidden_layer=True)
+    evaluate: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    policy: Path | None = Field(default=None, description="The bundle's default policy; null: what the taxonomy bans.")
+    scaling: ScalingKind = ScalingKind.AUTO
+    pieces: bool = Field(default=False, description="Whether whole messages and chats are read, in pieces.")
+
+    @model_validator(mode="after")
+    def _frozen(self) -> Self:
+        if not self.config.frozen_encoder:
+            raise ValueError("head: config.frozen_encoder is false; expected true; the stage `train` fine-tunes")
+        return self
 
 
 class TrainStage(_Part):
@@ -140,6 +165,19 @@ class EvaluateStage(_Part):
     guarantee_splits: int = Field(default=1000, ge=2)
 
 
+class CompareStage(_Part):
+    """The recipe's bundles, other bundles and LLM endpoints on the same chats."""
+
+    data: list[Path] = Field(default=[], description="By default the split `test`, else `dev`.")
+    bundles: list[Path] = Field(default=[], description="Bundles beside those of `head` and `export`.")
+    llm: Path | None = Field(default=None, description="TOML file of annotators, as the command `label` reads it.")
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    policy: Path | None = None
+    resamples: int = Field(default=1000, ge=0, description="Of the bootstrap intervals; 0: none.")
+    timed_chats: int = Field(default=50, ge=0)
+    attacks: bool = Field(default=False, description="Recall on disguised banned chats.")
+
+
 class PromoteStage(_Part):
     """The bundle into the registry that workers read."""
 
@@ -159,11 +197,13 @@ class Stages(_Part):
     label: LabelStage | None = None
     agree: AgreeStage | None = None
     split: SplitStage | None = None
+    head: HeadStage | None = None
     train: TrainStage | None = None
     distil: DistilStage | None = None
     calibrate: CalibrateStage | None = None
     export: ExportStage | None = None
     evaluate: EvaluateStage | None = None
+    compare: CompareStage | None = None
     promote: PromoteStage | None = None
 
 
@@ -172,6 +212,10 @@ class Recipe(_Part):
 
     work: Path = Field(description="Folder for everything that is written, and for the state.")
     data: dict[str, Path | None] = Field(default={}, description="Paths by name; null: must be given with --set.")
+    taxonomy: str = Field(
+        default=CHAT_13.name,
+        description="Name or TOML file of the categories; a stage that names none of its own has these.",
+    )
     threads: int = Field(default=0, ge=0, description="0 follows the CPU quota.")
     stages: Stages
 
@@ -200,9 +244,30 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     if not isinstance(names, dict):
         raise ValueError(f"{path}: not a recipe: data is {names!r}; expected paths by name")  # noqa: TRY004
     try:
-        return Recipe.model_validate({**document, "stages": _filled(document.get("stages"), names, path)})
+        stages = _filled(document.get("stages"), names, path)
+        return Recipe.model_validate({**document, "stages": _with_taxonomy(stages, document.get("taxonomy"))})
     except ValidationError as error:
         raise ValueError(f"{path}: not a recipe: {error}") from error
+
+
+def _with_taxonomy(stages: Any, taxonomy: Any) -> Any:
+    """Return the stages, with the recipe's categories where they name none; in a table's only where it has labels."""
+    if taxonomy is None or not isinstance(stages, dict):
+        return stages
+    filled = dict(stages)
+    for name, inner in (
+        ("head", "config"),
+        ("train", "config"),
+        ("distil", "config"),
+        ("agree", "options"),
+        ("extract", "table"),
+    ):
+        stage = filled.get(name)
+        if not isinstance(stage, dict) or not isinstance(fields := stage.get(inner) or {}, dict):
+            continue
+        if inner != "table" or fields.get("label_column"):
+            filled[name] = {**stage, inner: {"taxonomy": taxonomy, **fields}}
+    return filled
 
 
 def _set(document: dict[str, Any], setting: str) -> None:

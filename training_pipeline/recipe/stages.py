@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from model.inference.cpu_quota import available_cpus
+from schemas import taxonomy_of
 from training_pipeline.distil.layout import CHATS_NAME, RUN_NAME, STUDENT_NAME
 from training_pipeline.encoder.files import resolve_encoder
 from training_pipeline.encoder.packages import MINILM
@@ -24,16 +25,18 @@ from training_pipeline.recipe.config import Recipe
 from training_pipeline.recipe.layout import Layout
 
 _CODE: Final[Mapping[str, tuple[str, ...]]] = {
-    "extract": ("data.extract",),
+    "extract": ("data.extract", "data.table_chats"),
     "preprocess": ("data.preprocess",),
     "label": ("data.label", "data.recorded_answers"),
     "agree": ("data.agree",),
     "split": ("data.grouped_split",),
+    "head": ("train.train", "bundle.export"),
     "train": ("train.train", "encoder.layers"),
     "distil": ("distil.distil",),
     "calibrate": ("train.checkpoints",),
     "export": ("bundle.export",),
     "evaluate": ("quality.evaluate", "quality.guarantee_report"),
+    "compare": ("report.commands", "report.measure", "report.html", "report.category_report"),
     "promote": ("release.gated_promotion",),
 }
 """Where each stage's code begins; what these modules import belongs to it (`training_pipeline.recipe.code`)."""
@@ -98,7 +101,11 @@ class _Tasks:
 
     def _task(self, name: str, inputs: list[Path], outputs: list[Path], run: Callable[[], str]) -> Task:
         stage: BaseModel = getattr(self.recipe.stages, name)
-        return Task(name, stage.model_dump(mode="json"), inputs, outputs, run, code_of(name))
+        arguments = {
+            **stage.model_dump(mode="json"),
+            "taxonomy": taxonomy_of(self.recipe.taxonomy).model_dump(mode="json"),
+        }
+        return Task(name, arguments, inputs, outputs, run, code_of(name))
 
     def _chats(self, given: list[Path], stage: str) -> list[Path]:
         stages = self.recipe.stages
@@ -125,7 +132,9 @@ class _Tasks:
         stage = _present(self.recipe.stages.label)
         data = self._chats(stage.data, "label")
         sources = stage.recorded or [_present(stage.annotators)]
-        run = partial(actions.label, stage, data, self.at.answers, os.environ, self.console)
+        run = partial(
+            actions.label, stage, data, self.at.answers, os.environ, self.console, taxonomy=self.recipe.taxonomy
+        )
         return self._task("label", [*data, *sources], [self.at.answers], run)
 
     def _agree(self) -> Task:
@@ -137,12 +146,19 @@ class _Tasks:
 
     def _split(self) -> Task:
         stage = _present(self.recipe.stages.split)
-        if not stage.data and self.recipe.stages.agree is None:
-            raise ValueError("stages.split: names no data, and `agree` is left out; add data: [PATH]")
-        data = stage.data or [self.at.labelled]
+        data = stage.data or self._labelled()
         outputs = [self.at.splits / f"{name}.jsonl" for name in stage.ratios]
-        run = partial(actions.split, stage, data, self.at.splits)
+        run = partial(actions.split, stage, data, self.at.splits, taxonomy=self.recipe.taxonomy)
         return self._task("split", [*data, *stage.exclude], outputs, run)
+
+    def _labelled(self) -> list[Path]:
+        """Return the chats to split: what annotators agreed on, else those that came with labels, from a table."""
+        stages = self.recipe.stages
+        if stages.agree is not None:
+            return [self.at.labelled]
+        if stages.extract is not None and stages.extract.table is not None and stages.extract.table.label_column:
+            return self._chats([], "split")
+        raise ValueError("stages.split: names no data, and `agree` is left out; add data: [PATH]")
 
     def _split_file(self, names: tuple[str, ...], stage: str) -> Path:
         split = self.recipe.stages.split
@@ -165,6 +181,25 @@ class _Tasks:
         return (
             self.at.encoder if stage and stage.encoder_layers else resolve_encoder(stage.encoder if stage else MINILM)
         )
+
+    def _head(self) -> Task:
+        stage = _present(self.recipe.stages.head)
+        data = stage.data or [self._split_file(("train",), "head")]
+        dev = stage.dev or self._split_file(("dev",), "head")
+        evaluation = stage.evaluate or [self._split_file(("test", "dev"), "head")]
+        encoder = resolve_encoder(stage.encoder)
+        run = partial(
+            actions.head,
+            stage,
+            data,
+            dev,
+            evaluation=evaluation,
+            encoder=encoder,
+            out=(self.at.head_run, self.at.head_bundle),
+            n_threads=self._n_threads,
+        )
+        inputs = [*data, dev, *evaluation, encoder / "config.json", *_given(stage.policy)]
+        return self._task("head", inputs, [self.at.head_run, self.at.head_bundle], run)
 
     def _train(self) -> Task:
         stage = _present(self.recipe.stages.train)
@@ -269,6 +304,28 @@ class _Tasks:
             console=self.console,
         )
         return self._task("evaluate", [bundle, *data, *([stage.policy] if stage.policy else [])], outputs, run)
+
+    def _compare(self) -> Task:
+        stage, stages = _present(self.recipe.stages.compare), self.recipe.stages
+        own = ([self.at.head_bundle] if stages.head else []) + ([self.at.bundle] if stages.export else [])
+        bundles = [*own, *stage.bundles]
+        if not bundles:
+            raise ValueError(
+                "stages.compare: no bundle to compare; add the stage `head` or `export`, or bundles: [PATH]"
+            )
+        data = stage.data or self._evaluation_data([], "compare")
+        outputs = [self.at.comparison, self.at.comparison_page, self.at.comparison_text]
+        run = partial(
+            actions.compare,
+            stage,
+            bundles,
+            data,
+            answers=self.at.llm_answers,
+            out=(outputs[0], outputs[1], outputs[2]),
+            n_threads=self._n_threads,
+            console=self.console,
+        )
+        return self._task("compare", [*bundles, *data, *_given(stage.llm), *_given(stage.policy)], outputs, run)
 
     def _promote(self) -> Task:
         stage = _present(self.recipe.stages.promote)

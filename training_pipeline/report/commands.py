@@ -81,9 +81,9 @@ def evaluate(
     options = measure.Options(bootstrap, timed_chats, attacks, seed)
     n_threads = threads or available_cpus()
     bundles = [load_bundle(bundle or DEFAULT_BUNDLE_PATH)] if hub_model is None else []
-    categories, chosen = _categories_and_policy(bundles, taxonomy, policy)
+    categories, chosen = categories_and_policy(bundles, taxonomy, policy)
     hub = _Hub(categories, n_threads, hub_max_tokens, hub_labels, allow_download)
-    candidate = hub.candidate(hub_model) if hub_model is not None else _bundle(bundles[0], chosen, n_threads)
+    candidate = hub.candidate(hub_model) if hub_model is not None else bundle_candidate(bundles[0], chosen, n_threads)
     with _steps() as on_step:
         document = measure.evaluation(candidate, measure.read_test_set(data, categories, chosen, options), on_step)
         probed = (
@@ -151,6 +151,7 @@ def compare(
     from training_pipeline.probes.summary import summary  # noqa: PLC0415
     from training_pipeline.report import html as page  # noqa: PLC0415
     from training_pipeline.report import measure, tables  # noqa: PLC0415
+    from training_pipeline.report.category_report import category_report  # noqa: PLC0415
 
     prices, n_threads = _prices(price or []), threads or available_cpus()
     options = measure.Options(bootstrap, timed_chats, attacks, seed, prices)
@@ -159,12 +160,12 @@ def compare(
     if probes is not None and not bundle:
         raise ValueError("found --probes without --bundle; expected a bundle: probes count decisions")
     bundles = [load_bundle(path) for path in bundle or []]
-    categories, chosen = _categories_and_policy(bundles, taxonomy, policy)
-    candidates: list[Candidate] = [_bundle(one, chosen, n_threads) for one in bundles]
+    categories, chosen = categories_and_policy(bundles, taxonomy, policy)
+    candidates: list[Candidate] = [bundle_candidate(one, chosen, n_threads) for one in bundles]
     hub = _Hub(categories, n_threads, hub_max_tokens, hub_labels, allow_download)
     candidates += [hub.candidate(name) for name in hub_model or []]
-    candidates += _llms(llm, only or [], answers, max_cost_usd)
-    _check_names(candidates, prices)
+    candidates += llm_candidates(llm, only or [], answers, max_cost_usd)
+    check_names(candidates, prices)
     with _steps() as on_step:
         test_set = measure.read_test_set(data, categories, chosen, options)
         document = measure.comparison(candidates, test_set, on_step, _published_figures() if published else None)
@@ -174,6 +175,7 @@ def compare(
             ]
             document = document.model_copy(update={"probes": [summary(report) for report in reports]})
     tables.print_comparison(document, Console(width=None if Console().is_terminal else 200))
+    typer.echo(category_report(document.models, document.setting.policy["banned"]))
     whole = document.model_dump(mode="json")
     _write(out, whole)
     if html is not None:
@@ -182,9 +184,7 @@ def compare(
     typer.echo(orjson.dumps({**last, "differences": whole["differences"], "probes": whole["probes"]}).decode())
 
 
-def _categories_and_policy(
-    bundles: Sequence[Bundle], named: str | None, policy: Path | None
-) -> tuple[Taxonomy, Policy]:
+def categories_and_policy(bundles: Sequence[Bundle], named: str | None, policy: Path | None) -> tuple[Taxonomy, Policy]:
     """Return the categories and the policy of a measurement: those of its bundles, or the named ones.
 
     Raises:
@@ -199,7 +199,8 @@ def _categories_and_policy(
     return taxonomy, load_policy(policy, bundles[0]) if bundles else policy_over(taxonomy, policy)
 
 
-def _bundle(bundle: Bundle, policy: Policy, n_threads: int) -> "Candidate":
+def bundle_candidate(bundle: Bundle, policy: Policy, n_threads: int) -> "Candidate":
+    """Return a bundle as the worker would serve it under a policy."""
     from training_pipeline.report.candidate import BundleCandidate  # noqa: PLC0415
 
     return BundleCandidate(Classifier(bundle, policy, n_threads=n_threads), n_threads=n_threads)
@@ -240,9 +241,14 @@ class _Hub:
         )
 
 
-def _llms(
+def llm_candidates(
     file: Path | None, only: Sequence[str], answers: Path | None, max_cost_usd: float | None
 ) -> "list[Candidate]":
+    """Return the LLM endpoints of a file; none without one.
+
+    Raises:
+        ValueError: there is no folder for answers, no such annotator, or its key is not set.
+    """
     from training_pipeline.data import show  # noqa: PLC0415
     from training_pipeline.data.annotator_config import read_annotators  # noqa: PLC0415
     from training_pipeline.report.llm_endpoint import LlmEndpoint  # noqa: PLC0415
@@ -269,7 +275,12 @@ def _prices(texts: Sequence[str]) -> dict[str, float]:
     return prices
 
 
-def _check_names(candidates: "Sequence[Candidate]", prices: Mapping[str, float]) -> None:
+def check_names(candidates: "Sequence[Candidate]", prices: Mapping[str, float]) -> None:
+    """Refuse two models of one name, and prices of unknown ones.
+
+    Raises:
+        ValueError: names both.
+    """
     names = [candidate.identity.name for candidate in candidates]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(

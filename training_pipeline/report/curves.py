@@ -29,7 +29,7 @@ def roc(predictions: Predictions, banned: Columns) -> Curve:
     """Return the ROC curve of the banned probability."""
     truly_banned, scores = _truth_and_scores(predictions, banned)
     lost, caught, _ = roc_curve(truly_banned, scores)
-    return Curve(area=round(float(auc(lost, caught)), 4), points=_thinned(lost, caught))
+    return Curve(area=round(float(auc(lost, caught)), 4), points=thinned(lost, caught))
 
 
 def precision_recall(predictions: Predictions, banned: Columns) -> Curve:
@@ -37,7 +37,7 @@ def precision_recall(predictions: Predictions, banned: Columns) -> Curve:
     truly_banned, scores = _truth_and_scores(predictions, banned)
     precision, recall, _ = precision_recall_curve(truly_banned, scores, drop_intermediate=True)
     area = float(average_precision_score(truly_banned, scores))
-    return Curve(area=round(area, 4), points=_thinned(recall[::-1], precision[::-1]))
+    return Curve(area=round(area, 4), points=thinned(recall[::-1], precision[::-1]))
 
 
 def operating_points(
@@ -107,7 +107,7 @@ def _bins(stated: NDArray[np.float32], true: NDArray[np.bool_]) -> list[Reliabil
     ]
 
 
-def _thinned(x: Floats, y: Floats) -> list[tuple[float, float]]:
+def thinned(x: Floats, y: Floats) -> list[tuple[float, float]]:
     """Return at most `_MAX_POINTS` points, both ends among them, as close together along the curve as can be."""
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     wanted = np.linspace(0.0, along[-1], min(_MAX_POINTS, len(x)))

@@ -137,6 +137,8 @@ class ModelReport(_Part):
     operating_points: list[OperatingPoint]
     roc: Curve | None
     """x: share of safe chats lost, y: share of banned chats caught."""
+    category_roc: dict[str, Curve] = {}
+    """By code, each category against all others. x: share of the others, y: share of its own; empty without scores."""
     precision_recall: Curve | None
     """x: share of banned chats caught, y: share of caught chats that are banned."""
     reliability: list[ReliabilityBin]

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from schemas import CHAT_13, Taxonomy
 from training_pipeline.report import plots, tables
+from training_pipeline.report.category_report import banned_groups, report_rows
 from training_pipeline.report.document import Count, Evaluation, ModelComparison, ModelReport
 
 
@@ -26,8 +27,9 @@ def evaluation_page(document: Evaluation, probes: Mapping[str, Any] | None = Non
 
 def comparison_page(document: ModelComparison) -> str:
     """Return the report of several models."""
-    attacked = [model for model in document.models if model.attacks]
-    drawn = {"trade_off": plots.trade_off(document.models)} if document.setting.policy["banned"] else {}
+    models, banned, codes = document.models, document.setting.policy["banned"], document.setting.taxonomy.codes
+    attacked = [model for model in models if model.attacks]
+    drawn: dict[str, Any] = {"trade_off": plots.trade_off(document.models)} if document.setting.policy["banned"] else {}
     if attacked:
         drawn["attacks"] = plots.attacks(attacked)
     return page(
@@ -36,6 +38,18 @@ def comparison_page(document: ModelComparison) -> str:
         document.setting.taxonomy,
         document=document,
         plots=drawn,
+        category_plots=[
+            (
+                model.identity.name,
+                plots.category_roc(model.category_roc) if model.category_roc else None,
+                plots.confusion(model.confusion, codes, banned),
+            )
+            for model in models
+        ],
+        category_rows=list(zip(*(report_rows(model) for model in models), strict=True)),
+        side_rows=[]
+        if (groups := banned_groups(codes, banned)) is None
+        else list(zip(*(report_rows(model, groups) for model in models), strict=True)),
     )
 
 
@@ -43,6 +57,8 @@ def _model_plots(document: Evaluation) -> dict[str, Any]:
     model, banned = document.model, document.setting.policy["banned"]
     codes = document.setting.taxonomy.codes
     drawn: dict[str, Any] = {"confusion": plots.confusion(model.confusion, codes, banned)}
+    if model.category_roc:
+        drawn["category_roc"] = plots.category_roc(model.category_roc)
     if banned:
         drawn["trade_off"] = plots.trade_off([model])
     if model.roc is not None and model.precision_recall is not None:

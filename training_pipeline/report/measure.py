@@ -19,6 +19,7 @@ from training_pipeline.quality.metrics import NO_ANSWER, Columns, safety_metrics
 from training_pipeline.report import curves
 from training_pipeline.report.attacks import attacks
 from training_pipeline.report.candidate import Candidate, priced
+from training_pipeline.report.category_curves import category_roc
 from training_pipeline.report.document import (
     Count,
     DataFile,
@@ -150,6 +151,7 @@ def measure(candidate: Candidate, test_set: TestSet, on_step: OnStep) -> Measure
         all=figures(everything, banned),
         intervals=_intervals(agreed, banned, per_draw),
         operating_points=curves.operating_points(agreed, banned, per_draw) if of_pair else [],
+        category_roc=category_roc(agreed, chats.taxonomy.codes) if scored else {},
         roc=curves.roc(agreed, banned) if of_pair else None,
         precision_recall=curves.precision_recall(agreed, banned) if of_pair else None,
         reliability=curves.reliability(agreed) if scored else [],

@@ -1,6 +1,6 @@
 """Plots of the reports as inline SVG: text stays text, nothing is loaded, equal input gives equal bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any, Final
 
@@ -100,6 +100,20 @@ def roc(curve: Curve) -> Markup:
         axes.fill_between(x, y, color=COLOURS[0], alpha=0.08)
         axes.text(0.97, 0.06, f"area {curve.area:.3f}", ha="right", fontsize=11, transform=axes.transAxes)
         _percent_axes(axes, "safe chats lost", "banned chats caught")
+
+    return _svg(draw)
+
+
+def category_roc(curves: Mapping[str, Curve]) -> Markup:
+    """Return the ROC curve of each category against all others."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.8, linestyle="--")
+        for (code, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+            x, y = np.array(curve.points).T
+            axes.plot(x, y, color=colour, linewidth=1.6, label=f"{code}, area {curve.area:.3f}")
+        axes.legend(loc="lower right", fontsize=8)
+        _percent_axes(axes, "chats of other categories", "chats of the category")
 
     return _svg(draw)
 

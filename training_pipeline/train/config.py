@@ -16,6 +16,9 @@ from schemas import CHAT_13, Taxonomy, taxonomy_of
 
 CONFIG_NAME: Final = "config.json"
 
+_CHANGES_TEXTS: Final = ("evasion_ratio", "mixture_ratio", "identity_ratio", "piece_ratio")
+"""Fields that change what is read anew in each epoch."""
+
 Figure = Literal["held_out_nll", "held_out_banned_to_safe"]
 
 
@@ -108,6 +111,12 @@ class TrainConfig(BaseModel):
         lt=1,
         description="Share of the other chats set aside for that figure; 0 takes it from the calibration chats.",
     )
+    frozen_encoder: bool = Field(
+        default=False, description="Train the head alone, on embeddings that are computed once, at a steady head_lr."
+    )
+    hidden_layer: bool = Field(
+        default=False, description="Whether a layer of the embedding's size with ReLU stands before the linear one."
+    )
     bf16: bool = Field(default=False, description="Autocast to bfloat16; pays only where the hardware has it.")
     fp16: bool = Field(default=False, description="Autocast to float16 with a scaled loss; needs a GPU.")
     seed: int = 20261121
@@ -152,6 +161,17 @@ class TrainConfig(BaseModel):
     def _one_precision(self) -> Self:
         if self.bf16 and self.fp16:
             raise ValueError("bf16 and fp16 are both true; expected at most one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_texts_stay(self) -> Self:
+        changed = [name for name in _CHANGES_TEXTS if getattr(self, name) > 0]
+        if self.frozen_encoder and (changed or self.bf16 or self.fp16):
+            found = [*changed, *(name for name in ("bf16", "fp16") if getattr(self, name))]
+            raise ValueError(
+                f"frozen_encoder with {', '.join(found)}: embeddings are computed once, of the texts as they are, in "
+                "float32; leave these out"
+            )
         return self
 
 

@@ -66,7 +66,7 @@ class TrainingState:
         optimizer = torch.optim.AdamW(
             [
                 {"params": list(model.encoder.parameters()), "lr": config.encoder_lr},
-                {"params": list(model.head.parameters()), "lr": config.head_lr},
+                {"params": model.head_parameters(), "lr": config.head_lr},
             ],
             weight_decay=config.weight_decay,
             fused=True,

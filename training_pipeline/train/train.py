@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from model.calibration import LogitScaling, softmax
 from model.tokenization import ConversationTokenizer, TokenIds
 from training_pipeline.augment.rows import augmented_rows
-from training_pipeline.bundle.scaling_fit import fit_temperature, negative_log_likelihood
 from training_pipeline.chats.data_record import record_data
 from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.chats.soft_targets import training_targets
@@ -30,8 +28,9 @@ from training_pipeline.chats.split import split_parts
 from training_pipeline.chats.usable import usable_chats
 from training_pipeline.encoder.classifier import EncoderClassifier, pad_batch
 from training_pipeline.encoder.files import check_encoder, default_encoder_path
-from training_pipeline.quality.metrics import banned_to_safe_at, rounded, safety_metrics
 from training_pipeline.train.config import TrainConfig
+from training_pipeline.train.figures import dev_figures, selection_figures
+from training_pipeline.train.frozen import train_head
 from training_pipeline.train.loss import class_weights_of, classification_loss
 from training_pipeline.train.run_folder import (
     append_log,
@@ -54,7 +53,6 @@ _MALLOC_OPTIONS: Final = {-4: 0, -1: 2**31 - 1, -2: 256 * 2**20}
 _BUCKET_BATCHES: Final = 24
 """Batches whose chats are sorted by length together: enough to save padding, few enough to keep batches random."""
 
-_OPERATING_POINT: Final = 0.029
 _SEED_STRIDE: Final = 1_000_003
 """Keeps the dropout masks of the processes apart."""
 
@@ -125,7 +123,17 @@ def run_training(
         dropout=config.dropout,
         encoder_dropout=config.encoder_dropout,
         pooling=config.pooling,
+        hidden_layer=config.hidden_layer,
     )
+    if config.frozen_encoder:
+        if accelerator.num_processes > 1:
+            raise ValueError(
+                f"frozen_encoder in {accelerator.num_processes} processes; expected one: a head trains in seconds; run "
+                "`python -m training_pipeline train` without accelerate launch"
+            )
+        reported = {} if dev_chats is None else {"dev": (dev_chats, dev_figures)}
+        reported["selection"] = (chats.take(parts.selection), selection_figures)
+        return train_head(model, chats.take(parts.training), reported, tokenizer, config=config, folder=out)
     return train(
         model,
         chats.take(parts.training),
@@ -253,25 +261,11 @@ class _Reported:
         """Return the figures of the agreed dev chats, and those of the selection chats with a fitted temperature."""
         found: dict[str, Any] = {}
         if self._dev is not None:
-            agreed = self._dev.agreed
-            logits, labels = predict_logits(model, self._dev_rows, self._pad_id)[agreed], self._dev.labels[agreed]
-            found = dict(safety_metrics(labels, logits.argmax(axis=1), self._config.banned_columns).as_dict())
-            found["banned_to_safe_at_2.9"] = rounded(self._banned_to_safe(logits, labels, 1.0))
+            found |= dev_figures(predict_logits(model, self._dev_rows, self._pad_id), self._dev)
         if self._selection is not None:
-            logits, labels = predict_logits(model, self._selection_rows, self._pad_id), self._selection.labels
-            temperature = fit_temperature(logits, labels)
-            found["held_out_nll"] = round(
-                negative_log_likelihood(logits, labels, LogitScaling.single(temperature, logits.shape[1])), 6
-            )
-            found["held_out_banned_to_safe"] = rounded(self._banned_to_safe(logits, labels, temperature), 6)
+            logits = predict_logits(model, self._selection_rows, self._pad_id)
+            found |= selection_figures(logits, self._selection)
         return found
-
-    def _banned_to_safe(
-        self, logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float
-    ) -> float | None:
-        probabilities = softmax(logits, temperature=temperature)
-        banned = self._config.banned_columns
-        return banned_to_safe_at(labels, probabilities, banned, safe_to_banned_rate=_OPERATING_POINT)
 
 
 def _report(

@@ -162,6 +162,8 @@ def _run_trial(trial: optuna.Trial, request: TuneRequest) -> float:
     folder = request.out / "trials" / sha256_of(document)[-12:]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_NAME).write_bytes(document)
+    if config.frozen_encoder:
+        raise ValueError("frozen_encoder: trials fine-tune the encoder; leave it out, a head alone trains in seconds")
     training, compared = _subsample(request, config)
     tokenizer = ConversationTokenizer(
         (request.encoder / TOKENIZER_FILE).read_text(encoding="utf-8"), max_tokens=config.windowing.max_tokens
@@ -173,6 +175,7 @@ def _run_trial(trial: optuna.Trial, request: TuneRequest) -> float:
         dropout=config.dropout,
         encoder_dropout=config.encoder_dropout,
         pooling=config.pooling,
+        hidden_layer=config.hidden_layer,
     )
 
     def report(row: Mapping[str, Any]) -> None:

@@ -115,3 +115,39 @@ def test_a_chat_without_a_category_and_a_handful_of_chats_are_refused(tmp_path: 
     with pytest.raises(DataError, match="groups of chats"):
         run(tmp_path, families(5))
     assert not (tmp_path / "out" / "train.jsonl").exists()
+
+
+def test_chats_of_one_thread_stay_together(tmp_path: Path) -> None:
+    """A message of a thread holds the ones before it, whoever opened its own window."""
+    rows = run(tmp_path, [row | {"thread": f"t{row['family'] % 100}"} for row in families(400)])
+    splits = defaultdict(set)
+    for name, found in rows.items():
+        for row in found:
+            splits[row["thread"]].add(name)
+    assert all(len(names) == 1 for names in splits.values())
+
+
+def test_chats_may_name_their_split_and_of_a_group_in_two_the_later_split_keeps_its_own(tmp_path: Path) -> None:
+    """A published test set stays what it is, and no look-alike of it is learnt."""
+    chats = families(60)
+    parts = {row["chat_id"]: ("train", "dev", "test")[row["family"] % 3] for row in chats}
+    first = next(row for row in chats if parts[row["chat_id"]] == "test")
+    copy = first | {"chat_id": "copy"}
+    rows = run(
+        tmp_path, [row | {"part": parts[row["chat_id"]]} for row in chats] + [copy | {"part": "train"}], by="part"
+    )
+    found = {row["chat_id"]: name for name, split_rows in rows.items() for row in split_rows}
+    assert found == parts
+    (reject,) = read_lines(tmp_path / "out" / "splits.rejects.jsonl")
+    assert (reject["chat_id"], reject["error"]) == ("copy", "resembles a chat whose part is test")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"), [("eval", "part is 'eval'; expected one of train, dev, test"), ("train", "part is dev, test")]
+)
+def test_a_split_that_is_not_asked_for_and_one_without_chats_are_refused(
+    tmp_path: Path, part: str, message: str
+) -> None:
+    """Either is a typo in a column, or in a recipe."""
+    with pytest.raises(DataError, match=message):
+        run(tmp_path, [row | {"part": part} for row in families(30)], by="part")

@@ -78,9 +78,9 @@ def test_labels_come_from_annotators_or_from_a_record_not_from_both(path: Path) 
 
 
 def test_the_shipped_recipes_are_recipes() -> None:
-    """The smoke recipe as it stands, with every stage; the two of the shipped bundle with the paths they ask for."""
-    smoke = read_recipe(_ROOT / "recipes" / "smoke.yaml")
-    assert all(stage is not None for _, stage in smoke.stages)
+    """Smoke and community, with every stage between them; the two of the shipped bundle with the paths they ask for."""
+    smoke, community = (read_recipe(_ROOT / "recipes" / f"{name}.yaml").stages for name in ("smoke", "community"))
+    assert all(getattr(smoke, name) or getattr(community, name) for name in stages.STAGES)
     given = ["data.train=train.jsonl", "data.dev=dev.jsonl"]
     teacher = read_recipe(_ROOT / "recipes" / "teacher.yaml", given)
     default = read_recipe(_ROOT / "recipes" / "default.yaml", [*given, "data.unlabelled=unlabelled.jsonl"])
@@ -144,3 +144,21 @@ def test_teachers_and_a_table_are_not_mixed_in_a_recipe(path: Path, stage: str) 
     """Nor are a run's teacher and other chats than its own."""
     with pytest.raises(ValueError, match=r"distil: .*expected"):
         read_recipe(path, ["data.train=x", f"stages.distil={stage}"])
+
+
+def test_a_recipe_names_its_taxonomy_once_and_a_stage_may_name_its_own(tmp_path: Path) -> None:
+    """Training on one taxonomy and reading labels of another would fail late."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "work: w\ntaxonomy: community\nstages:\n"
+        "  extract: {records: [a.csv], table: {text_column: m, label_column: n}}\n"
+        "  train: {}\n  distil: {config: {taxonomy: toxicity}}\n"
+    )
+    stages = read_recipe(path).stages
+    assert stages.extract is not None
+    assert stages.extract.table is not None
+    assert stages.extract.table.taxonomy == "community"
+    assert stages.train is not None
+    assert stages.train.config.taxonomy.name == "community"
+    assert stages.distil is not None
+    assert stages.distil.config.taxonomy.name == "toxicity"

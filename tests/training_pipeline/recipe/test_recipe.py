@@ -15,6 +15,8 @@ from training_pipeline.recipe.recipe import Outcome, RecipeFailed, StageOutcome,
 from training_pipeline.recipe.stages import STAGES
 from training_pipeline.release.promote import promote, rollback
 
+_OF_TABLES = ("head", "compare")
+"""Stages that test_table_recipes.py runs."""
 _DATA_STAGES = ("extract", "preprocess", "label", "agree", "split")
 
 
@@ -71,7 +73,7 @@ def test_every_stage_ran_and_what_is_served_is_the_bundle_that_was_exported(fold
 
 def test_a_second_run_does_nothing_and_a_dry_run_says_so(folder: Path) -> None:
     """Hours of training must not start over because somebody asked twice."""
-    assert list(_outcomes(_run(folder))) == list(STAGES)
+    assert list(_outcomes(_run(folder))) == [name for name in STAGES if name not in _OF_TABLES]
     assert set(_outcomes(_run(folder)).values()) == {Outcome.SKIPPED}
     assert _planned(_run(folder, dry_run=True)) == []
 

@@ -132,6 +132,9 @@ def test_bundle_hub_model_and_llm_stand_side_by_side_in_one_command(
         assert text in printed
     assert "Not measured here" in page
     assert "not measured here" in printed
+    for name in ("precision", "macro avg", "banned"):
+        assert name in printed
+    assert "ROC by category" in page
     measured, _, others = page.partition("Published by others")
     assert "DistilBERT, fine-tuned" not in measured
     assert "DistilBERT, fine-tuned" in others
