@@ -1,0 +1,70 @@
+"""What the routes of all three APIs share: ask the judge for a request, within its deadline and its caller's limit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+
+from console.errors import Problem
+from console.judging.judge import Answer, Judge
+from console.judging.verdicts import VerdictWriter
+from console.metrics import Metrics
+from console.port.body import Bodies
+from console.port.guard import caller_of
+from console.settings.console import ConsoleSettings
+from model import Bundle, Classification
+from schemas import Turn
+
+DEADLINE_HEADER = "x-deadline-ms"
+MODEL_HEADER = "x-verdictstream-model"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A bundle that answers requests."""
+
+    bundle: Bundle
+    writer: VerdictWriter
+    judge: Judge
+    bodies: Bodies
+    metrics: Metrics
+    settings: ConsoleSettings
+
+    @property
+    def model_headers(self) -> dict[str, str]:
+        """Which model answered, for answers whose form has no place for it."""
+        ref = self.bundle.ref
+        return {MODEL_HEADER: f"{ref.name} {ref.version} {ref.digest}"}
+
+    async def ask(self, request: Request, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
+        """Return one answer per conversation, in order, and count them against the caller's limit.
+
+        Raises:
+            Problem: the deadline passed, or the queue is full.
+        """
+        if not conversations:
+            return []
+        within_s = self._deadline_s(request)
+        if (limit := caller_of(request.scope).limit) is not None:
+            limit.spend(len(conversations))
+        request.scope["state"]["n_conversations"] = len(conversations)
+        answers = await self.judge.judge(conversations, within_s=within_s)
+        for answer in answers:
+            decision = answer.judgement.decision.value if isinstance(answer, Classification) else "failed"
+            self.metrics.conversations.labels(decision=decision).inc()
+        return answers
+
+    def _deadline_s(self, request: Request) -> float:
+        longest_s = self.settings.queue.deadline_s
+        text = request.headers.get(DEADLINE_HEADER)
+        if text is None:
+            return longest_s
+        if not (text.isascii() and text.isdecimal() and int(text[:9]) > 0):
+            raise Problem(
+                HTTPStatus.BAD_REQUEST,
+                "bad_deadline",
+                f"{DEADLINE_HEADER} is no whole number of milliseconds above 0; expected one, or leave it out",
+                param=DEADLINE_HEADER,
+            )
+        return min(longest_s, int(text[:9]) / 1_000)
