@@ -26,7 +26,7 @@ from console.errors import SettingsError
 from console.judging.loading import load_policies
 from console.metrics import Metrics
 from console.port.keys import KEY_NAME, new_key, read_keys
-from console.server import make_service, serve
+from console.server import load_service, serve
 from console.settings.source import PREFIX, read_settings
 from model import BundleError, PolicyError, load_bundle
 
@@ -120,7 +120,7 @@ def describe(
     check: Annotated[bool, typer.Option("--check", help="Compare only; exit 1 on a difference.")] = False,
 ) -> None:
     """Write console/openapi.json from the routes."""
-    service = make_service(read_settings({}, None), Metrics())
+    service = load_service(read_settings({}, None), Metrics())
     found = openapi.encoded(openapi.description_of(make_api(service)))
     if not check:
         openapi.PATH.write_bytes(found)

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,6 +20,7 @@ from console.port.body import Bodies
 from console.port.keys import Keys
 from console.service import Service
 from console.settings.console import ConsoleSettings
+from model import Classifier, DecisionRule
 
 _KEEP_ALIVE_S: Final = 75
 _BACKLOG: Final = 1_024
@@ -28,7 +29,18 @@ log = structlog.get_logger()
 
 
 class _Server(uvicorn.Server):
-    """Ends on SIGTERM and SIGINT, and leaves the exit code to its caller: uvicorn would raise the signal once more."""
+    """Says when it listens; ends on SIGTERM and SIGINT, and leaves the exit code to its caller.
+
+    uvicorn itself would raise the signal once more.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_listening()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,9 +73,9 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Ite
         if http.keys_file is None
         else Keys(http.keys_file, default_per_s=http.conversations_per_s, on_state=metrics.keys_outdated.set)
     )
-    listening = _listen(http.host, http.port)
-    with listening:
-        service = make_service(settings, metrics)
+    bound = _bound(http.host, http.port)
+    with bound:
+        service = load_service(settings, metrics)
         server = _Server(
             uvicorn.Config(
                 make_app(service, keys, pages),
@@ -76,13 +88,13 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Ite
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=max(1, round(http.stop_within_s)),
-            )
+            ),
+            on_listening=lambda: announce(_address(bound, http.host)),
         )
         service.judge.start(on_end=lambda: setattr(server, "should_exit", True))
-        announce(_address(listening, http.host))
         log.info("console_started", model=service.bundle.ref.model_dump(), keys=keys is not None)
         try:
-            asyncio.run(server.serve(sockets=[listening]))
+            asyncio.run(server.serve(sockets=[bound]))
         finally:
             log.info("console_stopping")
             service.judge.close()
@@ -90,13 +102,20 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Ite
     return service.judge.ended_by
 
 
-def make_service(settings: ConsoleSettings, metrics: Metrics) -> Service:
+def load_service(settings: ConsoleSettings, metrics: Metrics) -> Service:
     """Load the bundle and put together what answers; the judge is not started.
 
     Raises:
         BundleError, PolicyError, SettingsError: a file is refused.
     """
     classifier, rules = load_classifier(settings.model)
+    return service_of(classifier, rules, settings, metrics)
+
+
+def service_of(
+    classifier: Classifier, rules: Sequence[DecisionRule], settings: ConsoleSettings, metrics: Metrics
+) -> Service:
+    """Put together what answers with a classifier; the judge is not started."""
     bundle = classifier.bundle
     metrics.show_model(bundle.ref, taxonomy=str(bundle.taxonomy.ref), is_calibrated=bundle.is_calibrated)
     return Service(
@@ -109,18 +128,21 @@ def make_service(settings: ConsoleSettings, metrics: Metrics) -> Service:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that holds the port; nobody can connect before the server listens."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG
-        )
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
     except OSError as error:
+        bound.close()
         raise SettingsError(
             f"http.host={host} http.port={port}: cannot be listened on ({error.strerror}); expected a free port of "
             "this machine; choose another, or 0 for any"
         ) from error
+    return bound
 
 
-def _address(listening: socket.socket, host: str) -> str:
+def _address(bound: socket.socket, host: str) -> str:
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listening.getsockname()[1]}"
+    return f"http://{name}:{bound.getsockname()[1]}"

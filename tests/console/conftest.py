@@ -8,10 +8,10 @@ import pytest
 
 from console.judging.judge import Judge
 from console.judging.loading import load_classifier
-from console.judging.verdicts import VerdictWriter
 from console.metrics import Metrics
 from console.port.body import Bodies
 from console.port.keys import Keys
+from console.server import service_of
 from console.service import Service
 from console.settings.console import ConsoleSettings, QueueSettings
 from console.settings.http import HttpSettings
@@ -41,13 +41,10 @@ def classification(loaded: tuple[Classifier, list[DecisionRule]]) -> Classificat
 def service(loaded: tuple[Classifier, list[DecisionRule]]) -> Iterator[Service]:
     """Return what answers with the shipped bundle; its judge runs."""
     classifier, rules = loaded
-    settings = ConsoleSettings(queue=QueueSettings(deadline_s=60))
-    metrics = Metrics()
-    judge = Judge(classifier, settings.queue, metrics)
-    judge.start()
-    bundle = classifier.bundle
-    yield Service(bundle, VerdictWriter(bundle, rules), judge, Bodies(settings.http), metrics, settings)
-    judge.close()
+    made = service_of(classifier, rules, ConsoleSettings(queue=QueueSettings(deadline_s=60)), Metrics())
+    made.judge.start()
+    yield made
+    made.judge.close()
 
 
 @pytest.fixture

@@ -103,33 +103,3 @@ def test_it_serves_without_kafka_and_redis_keeps_keys_out_of_its_log_and_ends_on
     assert "Traceback" not in log
     assert '"key": "coral"' in log
     assert '"event": "console_stopped"' in log
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "named"),
-    [
-        (("--host", "0.0.0.0"), 2, "keys_file"),  # noqa: S104
-        (("--port", "65536"), 2, "CONSOLE_HTTP__PORT"),
-        (("--keys-file", "missing.toml"), 2, "missing.toml"),
-        (("--bundle", "missing"), 3, "missing"),
-        (("--policy", "missing.toml"), 3, "missing.toml"),
-        (("--config", "missing.toml"), 2, "missing.toml"),
-        (("--no-such-flag",), 2, "no-such-flag"),
-    ],
-)
-def test_a_start_that_cannot_be_says_why_and_how_to_mend_it(
-    start: Start, arguments: tuple[str, ...], code: int, named: str
-) -> None:
-    """Before anything is listened on."""
-    process = start(*arguments)
-    assert process.exit_code() == code, process.errors()
-    assert named in process.errors()
-    assert "Traceback" not in process.errors()
-
-
-def test_a_port_that_is_taken_is_named(start: Start) -> None:
-    """Another console runs already, most often."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = start("--port", str(taken.getsockname()[1]))
-        assert process.exit_code() == 2
-        assert "cannot be listened on" in process.errors()

@@ -43,6 +43,12 @@ async def entered(gated: GatedClassifier) -> None:
     await asyncio.to_thread(gated.entered.acquire)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let others run until something is so; the test's own timeout ends it."""
+    while not condition():  # noqa: ASYNC110  what is waited for is a thread's
+        await asyncio.sleep(0)
+
+
 def problem_of(outcome: object) -> str:
     """Return the code of a problem."""
     assert isinstance(outcome, Problem), outcome
@@ -57,8 +63,7 @@ def test_what_waits_together_is_classified_together(gated: GatedClassifier, make
         first = asyncio.create_task(judge.judge(chats("first"), within_s=60))
         await entered(gated)
         others = [asyncio.create_task(judge.judge(chats(f"{i}a", f"{i}b"), within_s=60)) for i in range(3)]
-        while judge._waiting.n_conversations < 6:
-            await asyncio.sleep(0)
+        await until(lambda: judge._waiting.n_conversations == 6)
         gated.open()
         return await asyncio.gather(first, *others)
 
@@ -125,8 +130,7 @@ def test_what_would_not_be_done_in_time_is_refused_before_it_waits(
         gated.open()
         await first
         # A pace that was learned in a bad moment must not refuse everybody from then on.
-        while judge._is_busy:
-            await asyncio.sleep(0)
+        await until(lambda: not judge._is_busy)
         judge._pace.learn(n_tokens=1, took_s=1_000.0)
         assert await judge.judge(chats("x" * 4_000), within_s=60)
 
@@ -190,8 +194,7 @@ def test_the_end_refuses_what_waits_and_answers_what_is_in_hand(gated: GatedClas
         asked.append(asyncio.create_task(judge.judge(chats("second"), within_s=60)))
         await asyncio.sleep(0)
         closing = asyncio.create_task(asyncio.to_thread(judge.close))
-        while judge.is_ready:
-            await asyncio.sleep(0)
+        await until(lambda: not judge.is_ready)
         gated.open()
         await closing
         return await asyncio.gather(*asked, return_exceptions=True)
