@@ -7,32 +7,20 @@ from typing import Any
 import pytest
 
 from console.service import Service
-from schemas import Taxonomy
 from tests.console.server import RunningConsole
 
 NAMED = {"M": "TOXICITY", "D": "FICTION", "J": "FICTION"}
 
 
-class _Renamed:
-    """A bundle under another taxonomy."""
-
-    def __init__(self, bundle: Any, taxonomy: Taxonomy, languages: Any) -> None:
-        self._bundle = bundle
-        self.taxonomy = taxonomy
-        self.languages = languages
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._bundle, name)
-
-
 def with_attributes(service: Service, languages: Any = None) -> Service:
-    """Return the service as if its taxonomy named attributes."""
+    """Return the service as if its bundle's taxonomy named attributes."""
     taxonomy = service.bundle.taxonomy
     categories = tuple(
         category.model_copy(update={"perspective": NAMED.get(category.code)}) for category in taxonomy.categories
     )
-    renamed = _Renamed(service.bundle, taxonomy.model_copy(update={"categories": categories}), languages)
-    return replace(service, bundle=renamed)  # type: ignore[arg-type]
+    named = taxonomy.model_copy(update={"categories": categories})
+    manifest = service.bundle.manifest.model_copy(update={"taxonomy": named})
+    return replace(service, bundle=replace(service.bundle, manifest=manifest, languages=languages))
 
 
 @pytest.fixture(scope="module")
