@@ -65,7 +65,7 @@ test-serving: setup  ## all that needs no torch
 test-console: setup-console  ## the HTTP API
 	@$(PYTEST) tests/console
 
-test-consumers: setup  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
+test-consumers: setup setup-console  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
 	@$(PYTEST) -m consumers tests/consumers
 
 train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -35,7 +34,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return re.search(r"^listening on (http://\S+)$", (folder / "out").read_text(), re.MULTILINE)
 
     try:
-        yield wait_until(announced, timeout_s=START_S, what=lambda: (folder / "err").read_text())[1]
+        yield wait_until(announced, timeout_s=START_S, what=(folder / "err").read_text)[1]
     finally:
         running.terminate()
         running.wait(60)
