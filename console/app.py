@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -16,11 +17,13 @@ from console.port.guard import Guard
 from console.port.keys import Keys, limit_of
 from console.port.observe import Observe
 from console.port.problems import problem_response
-from console.service import Service
+from console.service import DEADLINE_HEADER, MODEL_HEADER, Service
 
 AddPages = Callable[[FastAPI, Service], None]
 """Adds pages to the application; left out with `--api-only`."""
 
+_HEADERS_OF_PAGES: Final = ["authorization", "content-type", "x-goog-api-key", "x-request-id", DEADLINE_HEADER]
+"""What a page of an allowed origin may send."""
 _DESCRIPTION: Final = "Conversations in, calibrated verdicts out: the worker's classifier, asked directly."
 
 
@@ -56,14 +59,23 @@ def make_app(service: Service, keys: Keys | None, pages: Iterable[AddPages] = ()
         pages: What is served besides the API.
     """
     http = service.settings.http
-    guarded = Guard(
+    app: ASGIApp = Guard(
         make_api(service, pages),
         host_names=http.host_names,
-        origins=http.origins,
+        origins=http.origins | (frozenset() if http.public_url is None else {http.public_url.lower()}),
         keys=keys,
         keyless_limit=limit_of(http.conversations_per_s),
     )
-    return Observe(guarded, service.metrics)
+    if http.origins:
+        # Around the guard: a browser asks for leave without a key.
+        app = CORSMiddleware(
+            app,
+            allow_origins=sorted(http.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=_HEADERS_OF_PAGES,
+            expose_headers=["retry-after", "x-request-id", MODEL_HEADER],
+        )
+    return Observe(app, service.metrics)
 
 
 async def _on_problem(request: Request, problem: Exception) -> Response:

@@ -1,8 +1,10 @@
 """What the routes of all three APIs share: ask the judge for a request, within its deadline and its caller's limit."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 
@@ -16,8 +18,11 @@ from console.settings.console import ConsoleSettings
 from model import Bundle, Classification
 from schemas import Turn
 
-DEADLINE_HEADER = "x-deadline-ms"
-MODEL_HEADER = "x-verdictstream-model"
+DEADLINE_HEADER: Final = "x-deadline-ms"
+MODEL_HEADER: Final = "x-verdictstream-model"
+_LARGE_BODY_BYTES: Final = 32_000
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class Service:
         """Which model answered, for answers whose form has no place for it."""
         ref = self.bundle.ref
         return {MODEL_HEADER: f"{ref.name} {ref.version} {ref.digest}"}
+
+    async def read(self, raw: bytes, read: Callable[[bytes], _Read]) -> _Read:
+        """Read a body, a large one in a thread: it takes up to half a second, in which others are to be answered."""
+        return read(raw) if len(raw) < _LARGE_BODY_BYTES else await asyncio.to_thread(read, raw)
 
     async def ask(self, request: Request, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
         """Return one answer per conversation, in order, and count them against the caller's limit.

@@ -8,8 +8,7 @@ from pydantic import create_model
 
 from console.judging.asked import Asked
 from model import Bundle, Classification, DecisionRule
-from schemas import PolicyDecision, PolicyRef, Verdict, category_label, policies_digest, verdict_id
-from schemas.identity import RULES_VERSION
+from schemas import RULES_VERSION, PolicyDecision, PolicyRef, Verdict, category_label, policies_digest, verdict_id
 from schemas.verdict import WireModel
 
 HttpVerdict: Final[type[WireModel]] = create_model(

@@ -29,7 +29,7 @@ def router_of(service: Service) -> APIRouter:
     async def moderate(request: Request) -> Response:
         """Answer in OpenAI's shape; the bundle's categories stand beside OpenAI's names, under names with a colon."""
         async with service.bodies.of(request) as raw:
-            inputs = read_inputs(raw)
+            inputs = await service.read(raw, read_inputs)
             answers = iter(await service.ask(request, [one.turns for one in inputs if one.turns]))
             results: list[dict[str, Any]] = [
                 result_of(next(answers) if one.turns else None, n_images=one.n_images, writer=service.writer)

@@ -40,7 +40,7 @@ def router_of(service: Service) -> APIRouter:
     async def analyze(request: Request) -> Response:
         """Answer the attributes that the bundle's taxonomy names."""
         async with service.bodies.of(request) as raw:
-            analysis = read_analysis(raw, attributes, knows_language)
+            analysis = await service.read(raw, lambda body: read_analysis(body, attributes, knows_language))
             (answer,) = await service.ask(request, [analysis.turns])
             if isinstance(answer, RowFailed):
                 raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "classification_failed", answer.error)

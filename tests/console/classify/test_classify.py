@@ -45,7 +45,7 @@ def test_an_event_gets_the_verdict_that_the_worker_would_publish(
 ) -> None:
     """To the digit, ids included; asked one by one, as the rows of a batch move the sixth decimal now and then."""
     for event in sample_chats[:40]:
-        sent = event | {"event_id": "e-1", "occurred_at": "2026-01-01"}
+        sent = event | {"event_id": 2**60, "occurred_at": 1_767_225_600.5}
         answer = console.post("/v1/classify", sent)
         assert answer.status == 200
         found = answer.json

@@ -58,6 +58,26 @@ def test_an_origin_that_is_named_is_let_in(start_console: StartConsole) -> None:
     assert console.post("/v1/classify", HELLO, origin="http://tools.example").status == 403
 
 
+def test_a_page_of_a_named_origin_may_ask_first_and_read_the_answer(start_console: StartConsole, keys: Keys) -> None:
+    """Browsers ask for leave before they post JSON, without the key; and hide an answer that does not name them."""
+    console = start_console(allowed_origins="https://tools.example", keys=keys)
+    leave = {"origin": "https://tools.example", "access-control-request-method": "POST"}
+    leave["access-control-request-headers"] = "authorization, content-type"
+    answer = console.ask("OPTIONS", "/v1/classify", headers=leave)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "https://tools.example")
+    posted = console.post("/v1/classify", HELLO, origin="https://tools.example", authorization=f"Bearer {KEY}")
+    assert (posted.status, posted.headers["access-control-allow-origin"]) == (200, "https://tools.example")
+    foreign = console.ask("OPTIONS", "/v1/classify", headers=leave | {"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_behind_a_proxy_the_public_address_is_the_ports_own_origin(start_console: StartConsole) -> None:
+    """The proxy ends TLS, so that the port itself sees http."""
+    console = start_console(public_url="https://moderation.example", allowed_hosts="moderation.example")
+    named = {"host": "moderation.example", "origin": "https://moderation.example"}
+    assert console.post("/v1/classify", HELLO, **named).status == 200
+
+
 def test_a_get_that_another_sites_page_makes_is_refused(console: RunningConsole) -> None:
     """Browsers leave the origin out of it, and say the site instead; a link that is followed is no such request."""
     foreign = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
