@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from loadtest.api.closed_loop import Answers, Connection, run_clients
+from loadtest.api.command import bodies_for
 from loadtest.errors import LoadTestError
 
 
@@ -79,6 +80,12 @@ def test_a_summary_has_the_median_and_the_slowest_hundredth() -> None:
     answers.statuses[200] = 100
     assert answers.summary() == {"per_s": 50.0, "p50_ms": 50.5, "p99_ms": 99.99, "statuses": {"200": 100}}
     assert Answers(elapsed_s=1.0).summary() == {"per_s": 0.0, "p50_ms": None, "p99_ms": None, "statuses": {}}
+
+
+def test_a_server_may_want_a_list_under_a_name() -> None:
+    """The fragment of an address is never sent."""
+    assert bodies_for("http://a.example/classify#events", [b"{}"]) == [b'{"events":[{}]}']
+    assert bodies_for("http://a.example/classify", [b"{}"]) == [b"{}"]
 
 
 def test_an_address_that_is_none_is_refused() -> None:
