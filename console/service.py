@@ -1,7 +1,9 @@
 """What the routes of all three APIs share: ask the judge for a request, within its deadline and its caller's limit."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -42,6 +44,17 @@ class Service:
         ref = self.bundle.ref
         return {MODEL_HEADER: f"{ref.name} {ref.version} {ref.digest}"}
 
+    @asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """Give the body of a request that the judge has time for; its bytes count as held until the context ends.
+
+        Raises:
+            Problem: what `Judge.check` and `Bodies.of` raise.
+        """
+        self.judge.check(self._deadline_s(request))
+        async with self.bodies.of(request) as raw:
+            yield raw
+
     async def read(self, raw: bytes, read: Callable[[bytes], _Read]) -> _Read:
         """Read a body, a large one in a thread: it takes up to half a second, in which others are to be answered."""
         return read(raw) if len(raw) < _LARGE_BODY_BYTES else await asyncio.to_thread(read, raw)
@@ -54,7 +67,7 @@ class Service:
         """
         if not conversations:
             return []
-        within_s = self._deadline_s(request)
+        within_s = max(0.0, self._deadline_s(request) - (time.perf_counter() - request.scope["state"]["started_s"]))
         if (limit := caller_of(request.scope).limit) is not None:
             limit.spend(len(conversations))
         request.scope["state"]["n_conversations"] = len(conversations)

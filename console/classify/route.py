@@ -35,7 +35,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def classify(request: Request) -> Response:
         """Answer with verdicts as the worker publishes them, without `source`, one decision for each policy."""
-        async with service.bodies.of(request) as raw:
+        async with service.body(request) as raw:
             reading = await service.read(raw, lambda body: read_request(body, limits))
             readable = [one for one in reading.asked if isinstance(one, Asked)]
             answers = await service.ask(request, [one.turns for one in readable])

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -26,6 +26,10 @@ from model import Classification, ClassifyStats, InferenceStalled, RowFailed
 from schemas import Turn
 
 Answer = Classification | RowFailed
+
+_SURE_SHARE: Final = 0.7
+"""Of the deadline: what is expected later than this is refused. A wait is guessed from what others took, and a request
+that was admitted and then misses its deadline has cost the same as one that is answered."""
 
 log = structlog.get_logger()
 
@@ -106,6 +110,17 @@ class Judge:
         """Whether requests are answered."""
         return self._thread.is_alive() and not self._is_closed
 
+    def check(self, within_s: float) -> None:
+        """Refuse a request whose body is not even read yet, where no request would be done in time.
+
+        Raises:
+            Problem: 429, or 503 at the end of the process.
+        """
+        with self._arrived:
+            if self._is_closed:
+                raise _ending()
+            self._check(0, within_s)
+
     async def judge(self, conversations: Sequence[Sequence[Turn]], *, within_s: float) -> list[Answer]:
         """Return one answer per conversation, in order.
 
@@ -125,7 +140,7 @@ class Judge:
             raise Problem(
                 HTTPStatus.GATEWAY_TIMEOUT,
                 "deadline_exceeded",
-                f"no answer within {within_s:g} s; ask about fewer conversations at once, or allow more time",
+                "no answer within the deadline; ask about fewer conversations at once, or allow more time",
             ) from None
         finally:
             with self._arrived:
@@ -135,20 +150,29 @@ class Judge:
         with self._arrived:
             if self._is_closed:
                 raise _ending()
-            n_tokens = self._waiting.n_tokens + request.n_tokens
-            expected_s = self._pace.expected_s(n_tokens=n_tokens, is_busy=self._is_busy)
-            # An idle classifier is asked whatever was learned: a slow moment must not refuse everybody for good.
-            is_idle = not self._is_busy and not self._waiting
-            if (expected_s > within_s and not is_idle) or not self._waiting.add(request):
-                self._metrics.refused.labels(reason="queue").inc()
-                raise Problem(
-                    HTTPStatus.TOO_MANY_REQUESTS,
-                    "overloaded",
-                    f"{self._waiting.n_conversations} conversations wait already; ask again after retry-after",
-                    retry_after_s=max(1, math.ceil(expected_s - within_s)),
-                )
+            expected_s = self._check(request.n_tokens, within_s)
+            if not self._waiting.add(request):
+                raise self._overloaded(expected_s - within_s)
             self._metrics.waiting.set(self._waiting.n_conversations)
             self._arrived.notify()
+
+    def _check(self, n_tokens: int, within_s: float) -> float:
+        """Return when so many tokens more would be done; raises where that is too late."""
+        expected_s = self._pace.expected_s(n_tokens=self._waiting.n_tokens + n_tokens, is_busy=self._is_busy)
+        # An idle classifier is asked whatever was learned: a slow moment must not refuse everybody for good.
+        is_idle = not self._is_busy and not self._waiting
+        if expected_s > _SURE_SHARE * within_s and not is_idle:
+            raise self._overloaded(expected_s - _SURE_SHARE * within_s)
+        return expected_s
+
+    def _overloaded(self, late_s: float) -> Problem:
+        self._metrics.refused.labels(reason="queue").inc()
+        return Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "overloaded",
+            f"{self._waiting.n_conversations} conversations wait already; ask again after retry-after",
+            retry_after_s=max(1, math.ceil(late_s)),
+        )
 
     def _run(self) -> None:
         ended_by: str | None = "the classifier failed unexpectedly; its traceback is on standard error"

@@ -1,7 +1,8 @@
 """What waits for the classifier: requests in turns, within a bound.
 
-A micro-batch takes one conversation of each request in turn, so that a request of 256 conversations does not stand
-before one of a single conversation.
+Requests are served in the order in which they came, a large one eight conversations at a turn, so that a request of 256
+does not stand before one of a single conversation. To serve all in small turns would make every one of them late where
+they are too many.
 
 Invariants: never more conversations wait than the bound; every conversation is taken once or its request was removed.
 """
@@ -16,6 +17,8 @@ from schemas import Turn
 _CHARACTERS_PER_TOKEN: Final = 4
 _TOKENS_PER_CONVERSATION: Final = 32
 """What the shortest one costs: a row's fixed part."""
+_TURN: Final = 8
+"""Conversations of a large request that are taken before the next request has its turn."""
 _MOST_TOKENS: Final = 2_048
 """Of longer conversations the model reads the ends only."""
 
@@ -107,17 +110,21 @@ class WaitingRequests:
             cost = request.conversations[request.n_taken].n_tokens
             if tickets and n_tokens + cost > max_tokens:
                 break
-            tickets.append(Ticket(request, request.n_taken))
+            tickets.append(self._taken(request, cost))
             n_tokens += cost
-            request.n_taken += 1
-            request.n_tokens -= cost
-            self.n_conversations -= 1
-            self.n_tokens -= cost
-            if request.n_left:
-                self._requests.move_to_end(request)
-            else:
+            if not request.n_left:
                 del self._requests[request]
+            elif request.n_taken % _TURN == 0:
+                self._requests.move_to_end(request)
         return tickets
+
+    def _taken(self, request: Waiting, cost: int) -> Ticket:
+        ticket = Ticket(request, request.n_taken)
+        request.n_taken += 1
+        request.n_tokens -= cost
+        self.n_conversations -= 1
+        self.n_tokens -= cost
+        return ticket
 
     def clear(self) -> list[Waiting]:
         """Forget all requests; return them."""

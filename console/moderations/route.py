@@ -28,7 +28,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def moderate(request: Request) -> Response:
         """Answer in OpenAI's shape; the bundle's categories stand beside OpenAI's names, under names with a colon."""
-        async with service.bodies.of(request) as raw:
+        async with service.body(request) as raw:
             inputs = await service.read(raw, read_inputs)
             answers = iter(await service.ask(request, [one.turns for one in inputs if one.turns]))
             results: list[dict[str, Any]] = [

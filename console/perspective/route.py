@@ -39,7 +39,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def analyze(request: Request) -> Response:
         """Answer the attributes that the bundle's taxonomy names."""
-        async with service.bodies.of(request) as raw:
+        async with service.body(request) as raw:
             analysis = await service.read(raw, lambda body: read_analysis(body, attributes, knows_language))
             (answer,) = await service.ask(request, [analysis.turns])
             if isinstance(answer, RowFailed):

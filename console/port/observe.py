@@ -41,7 +41,7 @@ class Observe:
             return
         started = time.perf_counter()
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, started_s=started)
         status = 0
 
         async def send_with_headers(message: Message) -> None:

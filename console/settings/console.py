@@ -42,7 +42,7 @@ class QueueSettings(Section):
         default=5.0,
         gt=0,
         le=120,
-        description="Longest time from a request's last byte to its answer; x-deadline-ms shortens it for one.",
+        description="Longest time from a request's first byte to its answer; x-deadline-ms shortens it for one.",
     )
     max_conversations: int = Field(
         default=512, ge=256, description="Conversations that wait at most; beyond it a request gets 429 at once."

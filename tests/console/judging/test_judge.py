@@ -69,7 +69,7 @@ def test_what_waits_together_is_classified_together(gated: GatedClassifier, make
 
     answers = asyncio.run(ask())
     assert [len(of_one) for of_one in answers] == [1, 2, 2, 2]
-    assert gated.batches == [["first"], ["0a", "1a", "2a", "0b", "1b", "2b"]]
+    assert gated.batches == [["first"], ["0a", "0b", "1a", "1b", "2a", "2b"]]
 
 
 def test_a_request_that_is_not_answered_in_time_gets_504_and_frees_its_place(
@@ -127,6 +127,10 @@ def test_what_would_not_be_done_in_time_is_refused_before_it_waits(
         assert refused.value.code == "overloaded"
         assert refused.value.retry_after_s is not None
         assert refused.value.retry_after_s > 60
+        judge.check(within_s=60)
+        judge._pace.learn(n_tokens=1, took_s=1_000.0)
+        with pytest.raises(Problem):
+            judge.check(within_s=2)
         gated.open()
         await first
         # A pace that was learned in a bad moment must not refuse everybody from then on.

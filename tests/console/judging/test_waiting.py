@@ -13,12 +13,22 @@ def request(*n_characters: int) -> Waiting:
 
 
 def test_a_small_request_does_not_wait_behind_a_large_one() -> None:
-    """One conversation of each in turn."""
+    """Eight of the large one, then whoever came next."""
     waiting = WaitingRequests(1_000)
     large, small = request(*[10] * 200), request(10)
     waiting.add(large)
     waiting.add(small)
-    assert [ticket.request for ticket in waiting.take(4, 10_000)] == [large, small, large, large]
+    assert [ticket.request for ticket in waiting.take(11, 10_000)] == [large] * 8 + [small] + [large] * 2
+
+
+def test_small_requests_are_served_whole_in_the_order_in_which_they_came() -> None:
+    """In turns of one each all of them would be late, where they are too many."""
+    waiting = WaitingRequests(1_000)
+    first, second = request(10, 10, 10), request(10, 10)
+    waiting.add(first)
+    waiting.add(second)
+    assert [ticket.request for ticket in waiting.take(4, 10_000)] == [first] * 3 + [second]
+    assert [ticket.request for ticket in waiting.take(4, 10_000)] == [second]
 
 
 def test_a_micro_batch_stops_at_its_token_budget_but_is_never_empty() -> None:
