@@ -9,7 +9,7 @@ BUNDLE ?=
 POLICY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training demo test test-unit test-serving test-consumers train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
+.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,19 +30,29 @@ $(VENV)/.setup-training: $(VENV)/.setup requirements-training.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-training.lock
 	@touch $@
 
+setup-console: $(VENV)/.setup-console  ## adds the HTTP API, and the clients that it is tested with
+
+$(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock
+	@echo "adding the console extra to $(VENV): FastAPI and clients, about 25 MB of downloads"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-console.lock
+	@touch $@
+
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY))
+
+console: setup-console  ## the HTTP API with the shipped bundle; prints its address; no Kafka, no Redis
+	@$(PY) -m console serve
 
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
-test: setup setup-training  ## the whole test suite, real Kafka and Redis included
+test: setup setup-training setup-console  ## the whole test suite, real Kafka and Redis included
 	@$(PYTEST)
 
 # In two processes, one for the worker's tests; each has its own summary.
 UNIT := $(PYTEST) -m unit --hypothesis-profile=quick -p no:cacheprovider
 WORKER_TESTS := tests/worker tests/broker_twin
-OTHER_FOLDERS := $(addprefix --ignore=,$(WORKER_TESTS) $(addprefix tests/,integration consumers training_pipeline))
+OTHER_FOLDERS := $(addprefix --ignore=,$(WORKER_TESTS) $(addprefix tests/,integration consumers console training_pipeline))
 
 test-unit: setup  ## what needs no service and no torch; a minute on two CPUs
 	@mkdir -p work; $(UNIT) $(WORKER_TESTS) > work/unit-worker.txt 2>&1 & worker=$$!; \
@@ -50,9 +60,12 @@ test-unit: setup  ## what needs no service and no torch; a minute on two CPUs
 	wait $$worker; worker_failed=$$?; cat work/unit-worker.txt; exit $$((other_failed | worker_failed))
 
 test-serving: setup  ## all that needs no torch
-	@$(PYTEST) -m "not training and not consumers" --ignore=tests/training_pipeline
+	@$(PYTEST) -m "not training and not console and not consumers" --ignore=tests/training_pipeline --ignore=tests/console
 
-test-consumers: setup  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
+test-console: setup-console  ## the HTTP API
+	@$(PYTEST) tests/console
+
+test-consumers: setup setup-console  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
 	@$(PYTEST) -m consumers tests/consumers
 
 train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle
@@ -71,12 +84,13 @@ train-default: setup setup-training  ## the shipped bundle anew: TRAIN=, UNLABEL
 	@$(PY) -m training_pipeline run recipes/teacher.yaml --set data.train=$(TRAIN) --set data.dev=$(DEV)
 	@$(PY) -m training_pipeline run recipes/default.yaml --set data.train=$(TRAIN) --set data.unlabelled=$(UNLABELLED) --set data.dev=$(DEV)
 
-lint: setup setup-training  ## ruff, mypy, import rules, contracts
+lint: setup setup-training setup-console  ## ruff, mypy, import rules, contracts
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) -m schemas check
+	@$(PY) -m console openapi --check
 
 format: setup  ## let ruff format and fix what it can
 	@$(PY) -m ruff format
@@ -85,8 +99,9 @@ format: setup  ## let ruff format and fix what it can
 diagram: setup  ## draw docs/architecture.md's imports again
 	@$(PY) -m tests.architecture
 
-contracts: setup  ## generate schemas/json again
+contracts: setup setup-console  ## generate schemas/json and console/openapi.json again
 	@$(PY) -m schemas generate
+	@$(PY) -m console openapi
 
 # --universal: one lock for every supported Python and platform. The files name no package index.
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -99,7 +114,9 @@ lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra signing -o requirements-serving.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
+	$(LOCK) --extra signing --extra console --extra console-clients --constraint requirements-training.lock -o requirements-console.lock
 	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock
+	$(PEERS_LOCK) loadtest/peers/http_requirements.in -o loadtest/peers/http_requirements.lock
 	$(subst pyproject.toml,,$(LOCK)) examples/consumers/python/requirements.in -o examples/consumers/python/requirements.lock
 
 clean:  ## remove .venv and caches

@@ -100,15 +100,30 @@ def parse_event(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
             RejectionReason.DECODE_ERROR,
             f"the JSON value is a {type(document).__name__}; expected an object",
         )
+    _check_document(document, limits, len(raw))
+    return document
+
+
+def event_of(document: dict[str, object], limits: CodecLimits) -> ChatEvent:
+    """Return the event in an object that was parsed as a part of something larger.
+
+    Raises:
+        RecordRejected: with reason too_large or schema_error.
+    """
+    _check_document(document, limits)
+    return validate_event(document)
+
+
+def _check_document(document: dict[str, object], limits: CodecLimits, n_bytes: int | None = None) -> None:
+    """Refuse another major version, and more messages than the limit; no record has more messages than bytes."""
     try:
         if (version := document.get("schema_version")) is not None:
             _check_version(version)
-        if len(raw) > limits.max_messages:
+        if n_bytes is None or n_bytes > limits.max_messages:
             _check_number_of_messages(document.get("messages"), limits)
     except RecordRejected as rejection:
         rejection.chat_id = _readable_chat_id(document)
         raise
-    return document
 
 
 def validate_event(document: dict[str, object]) -> ChatEvent:

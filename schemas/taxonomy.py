@@ -56,6 +56,12 @@ class TaxonomyCategory(BaseModel):
         description="What belongs to it: annotators read it, and classifiers learn from it.",
     )
     banned: bool = Field(default=False, description="Whether the default policy bans it.")
+    perspective: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z][A-Z0-9_]{0,63}$",
+        description="Attribute of Perspective's API that it answers; only where both mean the same. Several categories "
+        "may share one.",
+    )
 
 
 class Taxonomy(BaseModel):

@@ -16,7 +16,7 @@ import grimp
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "architecture.md"
-_PACKAGES: Final = ("worker", "model", "schemas", "training_pipeline", "loadtest", "testkit", "deploy")
+_PACKAGES: Final = ("worker", "console", "model", "schemas", "training_pipeline", "loadtest", "testkit", "deploy")
 _APP: Final = "worker: start"
 _WIRING: Final = "worker: wiring"
 _WORDS: Final = "worker: record, errors"

@@ -1,4 +1,4 @@
-"""The kind of every test: `unit`, `services`, `training` or `chaos`.
+"""The kind of every test: `unit`, `services`, `training`, `console` or `chaos`.
 
 The nearest line of `KINDS_BY_PATH` gives it. Fixtures that start a service make it `services`. A marker set by hand
 adds to both. A test without a kind stops the collection, and so does a `unit` test that is something else as well.
@@ -10,13 +10,14 @@ from typing import Final
 
 import pytest
 
-KINDS: Final = frozenset({"unit", "services", "training", "chaos"})
+KINDS: Final = frozenset({"unit", "services", "training", "console", "chaos"})
 
 KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
     path: frozenset(kinds.split())
     for path, kinds in {
         "*.py": "unit",
         "broker_twin": "unit",
+        "console": "console",
         "consumers": "services",
         "deploy": "unit",
         "deploy/go_tools": "services",

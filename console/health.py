@@ -1,0 +1,35 @@
+"""/livez, /readyz and /metrics."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import PlainTextResponse, Response
+
+from console.service import Service
+
+
+def router_of(service: Service) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/livez", summary="Whether the process answers.", response_class=PlainTextResponse)
+    async def livez() -> PlainTextResponse:
+        """Answer: a process that cannot is restarted."""
+        return PlainTextResponse("ok\n")
+
+    @router.get("/readyz", summary="Whether requests are answered.", response_class=PlainTextResponse)
+    async def readyz() -> PlainTextResponse:
+        """Say whether the classifier takes requests."""
+        if service.judge.is_ready:
+            return PlainTextResponse("ok\n")
+        return PlainTextResponse(
+            "the classifier takes no requests: the process is ending\n", HTTPStatus.SERVICE_UNAVAILABLE
+        )
+
+    @router.get("/metrics", summary="Metrics in Prometheus' form.", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Answer with all metrics."""
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router

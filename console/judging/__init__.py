@@ -1,0 +1,1 @@
+"""Requests to classifications: a bounded queue, one classifier in a thread of its own, verdicts."""

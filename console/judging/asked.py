@@ -1,0 +1,85 @@
+"""What is asked about: one conversation, from an event as on the wire or from plain text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas import (
+    ChatEvent,
+    CodecLimits,
+    Message,
+    RecordRejected,
+    RejectionReason,
+    Role,
+    Turn,
+    event_of,
+    kept_turns,
+    turns_fingerprint,
+    visible_turns,
+)
+
+TEXT_FIELDS: Final = ("messages", "query", "formatted_chat")
+"""A document that has one of these is an event."""
+_TEXT_CHAT: Final = "text-"
+"""What precedes a text's fingerprint in the chat_id of a text that names none: the same text is the same chat."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One conversation, and what of its event stands in the verdict."""
+
+    chat_id: str
+    event_id: str | int | None
+    occurred_at: str | float | None
+    turns: list[Turn]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, event: ChatEvent) -> "Asked":
+        """Return what an event asks, as the worker would read it.
+
+        Raises:
+            RecordRejected: it holds no visible text.
+        """
+        turns = visible_turns(event)
+        return cls(event.chat_id, event.event_id, event.occurred_at, kept_turns(turns), turns_fingerprint(turns))
+
+    @classmethod
+    def of_text(cls, text: str, *, chat_id: str | None = None, event_id: str | int | None = None) -> "Asked":
+        """Return what a text asks, as the one message of a user.
+
+        Raises:
+            RecordRejected: it holds no visible text.
+        """
+        messages = [Message(role=Role.USER, content=text)]
+        asked = cls.of(ChatEvent(chat_id=chat_id or _TEXT_CHAT, event_id=event_id, messages=messages))
+        return asked if chat_id else cls(_TEXT_CHAT + asked.fingerprint, event_id, None, asked.turns, asked.fingerprint)
+
+
+def read_asked(value: object, limits: CodecLimits) -> Asked:
+    """Return what one conversation of a request asks: an event, `{"text": …}` or a text.
+
+    Raises:
+        RecordRejected: it is none of them.
+    """
+    if isinstance(value, str):
+        return Asked.of_text(value)
+    if not isinstance(value, dict):
+        raise RecordRejected(
+            RejectionReason.SCHEMA_ERROR,
+            f"a conversation is a {type(value).__name__}; expected an event, an object with text, or a text",
+        )
+    if "text" in value and not any(name in value for name in TEXT_FIELDS):
+        return _of_text_object(value)
+    return Asked.of(event_of(value, limits))
+
+
+def _of_text_object(value: Mapping[str, Any]) -> Asked:
+    text = value["text"]
+    if not isinstance(text, str):
+        raise RecordRejected(RejectionReason.SCHEMA_ERROR, f"text is a {type(text).__name__}; expected a string")
+    if value.get("chat_id") is None:
+        return Asked.of_text(text)
+    # The event's own rules say what an id may be.
+    head = event_of({"chat_id": value["chat_id"], "event_id": value.get("event_id")}, CodecLimits())
+    return Asked.of_text(text, chat_id=head.chat_id, event_id=head.event_id)

@@ -1,0 +1,263 @@
+"""One classifier in a thread of its own, and the requests that wait for it.
+
+A micro-batch begins as soon as the one before has ended, with what waits by then: nobody waits for a batch to fill.
+
+Invariants: the classifier is called by one thread; a request gets one answer or one problem, within its deadline; what
+would not be done in time is refused at once.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import structlog
+
+from console.errors import Problem
+from console.judging.pace import Pace
+from console.judging.waiting import Conversation, Ticket, Waiting, WaitingRequests
+from console.metrics import Metrics
+from console.settings.console import QueueSettings
+from model import Classification, ClassifyStats, InferenceStalled, RowFailed
+from schemas import Turn
+
+Answer = Classification | RowFailed
+
+_SURE_SHARE: Final = 0.7
+"""Of the deadline: what is expected later than this is refused. A wait is guessed from what others took, and a request
+that was admitted and then misses its deadline has cost the same as one that is answered."""
+
+log = structlog.get_logger()
+
+
+class Classifies(Protocol):
+    """What the judge needs of a classifier."""
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether the process should end."""
+        ...
+
+    def classify(self, conversations: Sequence[Sequence[Turn]]) -> tuple[list[Answer], ClassifyStats]:
+        """Classify conversations."""
+        ...
+
+
+class _Request(Waiting):
+    """A request and the event loop that waits for its answers."""
+
+    def __init__(self, conversations: Sequence[Conversation]) -> None:
+        super().__init__(conversations)
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[list[Answer]] = self.loop.create_future()
+        self._answers: dict[int, Answer] = {}
+
+    def answer(self, position: int, answer: Answer) -> None:
+        """Note an answer; the last one ends the wait."""
+        self._answers[position] = answer
+        if len(self._answers) == len(self.conversations) and not self.done.done():
+            self.done.set_result([self._answers[i] for i in range(len(self.conversations))])
+
+    def fail(self, problem: Problem) -> None:
+        """End the wait with a problem."""
+        if not self.done.done():
+            self.done.set_exception(problem)
+
+
+class Judge:
+    """Classifies conversations for many requests at once.
+
+    Args:
+        classifier: Warmed up; nobody else may call it.
+        settings: Bounds of queue and micro-batches.
+        metrics: Told of both.
+    """
+
+    def __init__(self, classifier: Classifies, settings: QueueSettings, metrics: Metrics) -> None:
+        self._classifier = classifier
+        self._settings = settings
+        self._metrics = metrics
+        self._waiting = WaitingRequests(settings.max_conversations)
+        self._pace = Pace()
+        self._is_busy = False
+        self._is_closed = False
+        self._on_end: Callable[[], None] = lambda: None
+        self.ended_by: str | None = None
+        """Why the thread ended by itself; None before it did."""
+        self._arrived = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="classifier", daemon=True)
+
+    def start(self, on_end: Callable[[], None] = lambda: None) -> None:
+        """Begin to classify.
+
+        Args:
+            on_end: Called from the thread where it ends by itself (`ended_by`).
+        """
+        self._on_end = on_end
+        self._thread.start()
+
+    def close(self) -> None:
+        """Refuse what waits and end the thread after the micro-batch in hand."""
+        self._end()
+        self._thread.join()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are answered."""
+        return self._thread.is_alive() and not self._is_closed
+
+    def check(self, within_s: float) -> None:
+        """Refuse a request whose body is not even read yet, where no request would be done in time.
+
+        Raises:
+            Problem: 429, or 503 at the end of the process.
+        """
+        with self._arrived:
+            if self._is_closed:
+                raise _ending()
+            self._check(0, within_s)
+
+    async def judge(self, conversations: Sequence[Sequence[Turn]], *, within_s: float) -> list[Answer]:
+        """Return one answer per conversation, in order.
+
+        Args:
+            conversations: At least one; turns with visible text, none empty.
+            within_s: The deadline from now.
+
+        Raises:
+            Problem: 429 where it would not be done in time, 503 at the end of the process, 504 at the deadline.
+        """
+        request = _Request([Conversation.of(turns) for turns in conversations])
+        self._enter(request, within_s)
+        try:
+            async with asyncio.timeout(within_s):
+                return await request.done
+        except TimeoutError:
+            raise Problem(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                "deadline_exceeded",
+                "no answer within the deadline; ask about fewer conversations at once, or allow more time",
+            ) from None
+        finally:
+            with self._arrived:
+                self._waiting.remove(request)
+
+    def _enter(self, request: _Request, within_s: float) -> None:
+        with self._arrived:
+            if self._is_closed:
+                raise _ending()
+            expected_s = self._check(request.n_tokens, within_s)
+            if not self._waiting.add(request):
+                raise self._overloaded(expected_s - within_s)
+            self._metrics.waiting.set(self._waiting.n_conversations)
+            self._arrived.notify()
+
+    def _check(self, n_tokens: int, within_s: float) -> float:
+        """Return when so many tokens more would be done; raises where that is too late."""
+        expected_s = self._pace.expected_s(n_tokens=self._waiting.n_tokens + n_tokens, is_busy=self._is_busy)
+        # An idle classifier is asked whatever was learned: a slow moment must not refuse everybody for good.
+        is_idle = not self._is_busy and not self._waiting
+        if expected_s > _SURE_SHARE * within_s and not is_idle:
+            raise self._overloaded(expected_s - _SURE_SHARE * within_s)
+        return expected_s
+
+    def _overloaded(self, late_s: float) -> Problem:
+        self._metrics.refused.labels(reason="queue").inc()
+        return Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "overloaded",
+            f"{self._waiting.n_conversations} conversations wait already; ask again after retry-after",
+            retry_after_s=max(1, math.ceil(late_s)),
+        )
+
+    def _run(self) -> None:
+        ended_by: str | None = "the classifier failed unexpectedly; its traceback is on standard error"
+        tickets: list[Ticket] = []
+        try:
+            while tickets := self._next():
+                self._classify(tickets)
+                if self._classifier.is_worn_out:
+                    ended_by = "inferences did not end and were left behind; look at the bundle"
+                    return
+            ended_by = None
+        finally:
+            # After an answer this does nothing.
+            self._end(tickets)
+            if ended_by is not None:
+                self.ended_by = ended_by
+                self._on_end()
+
+    def _next(self) -> list[Ticket]:
+        """Wait for a micro-batch; an empty one says that the judge is closed."""
+        with self._arrived:
+            self._is_busy = False
+            self._arrived.wait_for(lambda: self._is_closed or len(self._waiting))
+            if self._is_closed:
+                return []
+            self._is_busy = True
+            tickets = self._waiting.take(self._settings.batch_conversations, self._settings.batch_tokens)
+            self._metrics.waiting.set(self._waiting.n_conversations)
+            return tickets
+
+    def _classify(self, tickets: Sequence[Ticket]) -> None:
+        started = time.perf_counter()
+        answers = self._answers([ticket.conversation.turns for ticket in tickets])
+        took_s = time.perf_counter() - started
+        with self._arrived:
+            self._pace.learn(n_tokens=sum(ticket.conversation.n_tokens for ticket in tickets), took_s=took_s)
+        self._metrics.batch_conversations.observe(len(tickets))
+        self._metrics.batch_seconds.observe(took_s)
+        of_loop: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Answer]]] = {}
+        for ticket, answer in zip(tickets, answers, strict=True):
+            of_loop.setdefault(_request_of(ticket).loop, []).append((ticket, answer))
+        for loop, answered in of_loop.items():
+            # A loop that is closed has nobody who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_deliver, answered)
+
+    def _answers(self, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
+        try:
+            answers, stats = self._classifier.classify(conversations)
+        except InferenceStalled as stalled:
+            log.warning("inference_stalled", n_conversations=len(conversations), n_timeouts=stalled.n_timeouts)
+            if len(conversations) == 1:
+                return [RowFailed(str(stalled))]
+            return [answer for one in conversations for answer in self._answers([one])]
+        if stats.n_timeouts:
+            log.warning("inference_timed_out", n_timeouts=stats.n_timeouts, n_abandoned=stats.n_abandoned)
+        return answers
+
+    def _end(self, in_hand: Sequence[Ticket] = ()) -> None:
+        with self._arrived:
+            self._is_closed = True
+            left = self._waiting.clear()
+            self._arrived.notify_all()
+        for request in {*left, *(ticket.request for ticket in in_hand)}:
+            if isinstance(request, _Request):
+                with suppress(RuntimeError):
+                    request.loop.call_soon_threadsafe(request.fail, _ending())
+
+
+def _request_of(ticket: Ticket) -> _Request:
+    request = ticket.request
+    if not isinstance(request, _Request):
+        raise TypeError(f"a {type(request).__name__} in the judge's queue; expected its own requests only")
+    return request
+
+
+def _deliver(answered: Sequence[tuple[Ticket, Answer]]) -> None:
+    for ticket, answer in answered:
+        _request_of(ticket).answer(ticket.position, answer)
+
+
+def _ending() -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "stopping",
+        "this process is ending; ask again, and another one answers",
+        retry_after_s=1,
+    )

@@ -1,0 +1,1 @@
+"""The port's safety: who may ask, from where, how much, and what of it is logged."""

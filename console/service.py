@@ -1,0 +1,92 @@
+"""What the routes of all three APIs share: ask the judge for a request, within its deadline and its caller's limit."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+from starlette.requests import Request
+
+from console.errors import Problem
+from console.judging.judge import Answer, Judge
+from console.judging.verdicts import VerdictWriter
+from console.metrics import Metrics
+from console.port.body import Bodies
+from console.port.guard import caller_of
+from console.settings.console import ConsoleSettings
+from model import Bundle, Classification
+from schemas import Turn
+
+DEADLINE_HEADER: Final = "x-deadline-ms"
+MODEL_HEADER: Final = "x-verdictstream-model"
+_LARGE_BODY_BYTES: Final = 32_000
+
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A bundle that answers requests."""
+
+    bundle: Bundle
+    writer: VerdictWriter
+    judge: Judge
+    bodies: Bodies
+    metrics: Metrics
+    settings: ConsoleSettings
+
+    @property
+    def model_headers(self) -> dict[str, str]:
+        """Which model answered, for answers whose form has no place for it."""
+        ref = self.bundle.ref
+        return {MODEL_HEADER: f"{ref.name} {ref.version} {ref.digest}"}
+
+    @asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """Give the body of a request that the judge has time for; its bytes count as held until the context ends.
+
+        Raises:
+            Problem: what `Judge.check` and `Bodies.of` raise.
+        """
+        self.judge.check(self._deadline_s(request))
+        async with self.bodies.of(request) as raw:
+            yield raw
+
+    async def read(self, raw: bytes, read: Callable[[bytes], _Read]) -> _Read:
+        """Read a body, a large one in a thread: it takes up to half a second, in which others are to be answered."""
+        return read(raw) if len(raw) < _LARGE_BODY_BYTES else await asyncio.to_thread(read, raw)
+
+    async def ask(self, request: Request, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
+        """Return one answer per conversation, in order, and count them against the caller's limit.
+
+        Raises:
+            Problem: the deadline passed, or the queue is full.
+        """
+        if not conversations:
+            return []
+        within_s = max(0.0, self._deadline_s(request) - (time.perf_counter() - request.scope["state"]["started_s"]))
+        if (limit := caller_of(request.scope).limit) is not None:
+            limit.spend(len(conversations))
+        request.scope["state"]["n_conversations"] = len(conversations)
+        answers = await self.judge.judge(conversations, within_s=within_s)
+        for answer in answers:
+            decision = answer.judgement.decision.value if isinstance(answer, Classification) else "failed"
+            self.metrics.conversations.labels(decision=decision).inc()
+        return answers
+
+    def _deadline_s(self, request: Request) -> float:
+        longest_s = self.settings.queue.deadline_s
+        text = request.headers.get(DEADLINE_HEADER)
+        if text is None:
+            return longest_s
+        if not (text.isascii() and text.isdecimal() and int(text[:9]) > 0):
+            raise Problem(
+                HTTPStatus.BAD_REQUEST,
+                "bad_deadline",
+                f"{DEADLINE_HEADER} is no whole number of milliseconds above 0; expected one, or leave it out",
+                param=DEADLINE_HEADER,
+            )
+        return min(longest_s, int(text[:9]) / 1_000)

@@ -1,0 +1,1 @@
+"""Settings: read once, frozen, passed by hand."""

@@ -1,0 +1,81 @@
+"""Everything the console is told; read once in `__main__`, frozen, passed by hand from there on.
+
+Environment names start with CONSOLE_, nested names take two underscores (CONSOLE_HTTP__PORT). Times are in seconds,
+sizes in bytes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from console.settings.http import HttpSettings
+from console.settings.section import Section
+from model import DEFAULT_BUNDLE_PATH, DEFAULT_TIMEOUT_S
+from schemas import CodecLimits
+
+
+class ModelSettings(Section):
+    """The classifier, as the worker has it."""
+
+    path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder, or a registry.")
+    policy_path: Path | None = Field(default=None, description="The default policy's file; unset: the bundle's policy.")
+    policies_path: Path | None = Field(
+        default=None, description="Folder of further policy files; each answer holds a decision for every policy."
+    )
+    public_key_file: Path | None = Field(
+        default=None, description="Ed25519 public key, PEM: only a registry's bundle that it has signed is loaded."
+    )
+    n_threads: int = Field(default=0, ge=0, description="Inference threads; 0 follows the cgroup's CPU quota.")
+    max_padded_tokens: int = Field(default=256, gt=0, description="Token budget of one inference, padding included.")
+    max_rows: int = Field(default=64, gt=0, description="Row limit of one inference.")
+    timeout_s: float = Field(
+        default=DEFAULT_TIMEOUT_S, gt=0, description="A longer inference is ended, its conversation refused."
+    )
+
+
+class QueueSettings(Section):
+    """What waits for the classifier, and for how long."""
+
+    deadline_s: float = Field(
+        default=5.0,
+        gt=0,
+        le=120,
+        description="Longest time from a request's first byte to its answer; x-deadline-ms shortens it for one.",
+    )
+    max_conversations: int = Field(
+        default=512, ge=256, description="Conversations that wait at most; beyond it a request gets 429 at once."
+    )
+    batch_conversations: int = Field(default=16, gt=0, description="Conversations of one micro-batch at most.")
+    batch_tokens: int = Field(
+        default=4_096, gt=0, description="Tokens of one micro-batch at most, as estimated from the texts' lengths."
+    )
+
+
+class LogSettings(Section):
+    """JSON lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level written."
+    )
+
+
+class ConsoleSettings(BaseSettings):
+    """Everything the console is told; `console.settings.source.read_settings` builds it and refuses unknown names."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CONSOLE_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        case_sensitive=False,
+        hide_input_in_errors=True,
+    )
+
+    http: HttpSettings = HttpSettings()
+    model: ModelSettings = ModelSettings()
+    queue: QueueSettings = QueueSettings()
+    codec: CodecLimits = CodecLimits()
+    log: LogSettings = LogSettings()
+    api_only: bool = Field(default=False, description="Serve the API and no pages.")

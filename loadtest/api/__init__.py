@@ -1,0 +1,1 @@
+"""The HTTP API under load: closed loops of clients, against the bare classifier and other servers."""

@@ -1,0 +1,54 @@
+"""The console as operators run it, in a child process on a port of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from loadtest.errors import LoadTestError
+from testkit.waiting import wait_until
+
+_START_S: Final = 120.0
+_STOP_S: Final = 40.0
+_TAIL: Final = 2_000
+
+
+@contextmanager
+def running_console(bundle: Path, folder: Path, *, n_threads: int) -> Iterator[str]:
+    """Start a console; give the address of /v1/classify; stop it at the end.
+
+    Args:
+        bundle: Its bundle.
+        folder: Takes what it prints.
+        n_threads: Inference threads.
+
+    Raises:
+        LoadTestError: it does not start.
+    """
+    out, err = folder / "console.out", folder / "console.err"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSOLE_")}
+    environment["CONSOLE_MODEL__N_THREADS"] = str(n_threads)
+    # A closed loop of 64 clients is slow for everybody; what is measured is the rate, and how long they wait.
+    environment["CONSOLE_QUEUE__DEADLINE_S"] = "30"
+    arguments = ["-m", "console", "serve", "--port", "0", "--api-only", "--bundle", str(bundle)]
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=stdout, stderr=stderr)  # noqa: S603
+
+    def announced() -> "re.Match[str] | None":
+        if process.poll() is not None:
+            raise LoadTestError(
+                f"the console ended with {process.returncode}: {err.read_text('utf-8', 'replace')[-_TAIL:]}; expected "
+                "an address; `make setup-console` installs what it needs"
+            )
+        return re.search(r"^listening on (http://\S+)$", out.read_text(), re.MULTILINE)
+
+    try:
+        found = wait_until(announced, timeout_s=_START_S, what=lambda: err.read_text("utf-8", "replace")[-_TAIL:])
+        yield f"{found[1]}/v1/classify"
+    finally:
+        process.terminate()
+        process.wait(_STOP_S)

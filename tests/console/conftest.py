@@ -1,0 +1,82 @@
+"""One classifier for all tests, and consoles around it with settings of their own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from console.judging.judge import Judge
+from console.judging.loading import load_classifier
+from console.metrics import Metrics
+from console.port.body import Bodies
+from console.port.keys import Keys
+from console.server import service_of
+from console.service import Service
+from console.settings.console import ConsoleSettings, QueueSettings
+from console.settings.http import HttpSettings
+from model import Classification, Classifier, DecisionRule
+from schemas import Role, Turn
+from tests.console.gated_classifier import GatedClassifier
+from tests.console.server import RunningConsole
+
+StartConsole = Callable[..., RunningConsole]
+
+
+@pytest.fixture(scope="session")
+def loaded() -> tuple[Classifier, list[DecisionRule]]:
+    """Return the shipped bundle's classifier and rule."""
+    return load_classifier(ConsoleSettings().model)
+
+
+@pytest.fixture(scope="session")
+def classification(loaded: tuple[Classifier, list[DecisionRule]]) -> Classification:
+    """Return a real answer, for classifiers that answer always the same."""
+    (answer,), _ = loaded[0].classify([[Turn(Role.USER, "hello")]])
+    assert isinstance(answer, Classification)
+    return answer
+
+
+@pytest.fixture(scope="session")
+def service(loaded: tuple[Classifier, list[DecisionRule]]) -> Iterator[Service]:
+    """Return what answers with the shipped bundle; its judge runs."""
+    classifier, rules = loaded
+    made = service_of(classifier, rules, ConsoleSettings(queue=QueueSettings(deadline_s=60)), Metrics())
+    made.judge.start()
+    yield made
+    made.judge.close()
+
+
+@pytest.fixture
+def start_console(service: Service) -> Iterator[StartConsole]:
+    """Return a function that serves the service under other settings of its port."""
+    running: list[RunningConsole] = []
+
+    def start(
+        *, keys: Keys | None = None, judge: Judge | None = None, queue: QueueSettings | None = None, **http: Any
+    ) -> RunningConsole:
+        port = HttpSettings(**http)
+        settings = service.settings.model_copy(update={"http": port, "queue": queue or service.settings.queue})
+        other = replace(service, settings=settings, bodies=Bodies(port), judge=judge or service.judge)
+        running.append(RunningConsole(other, keys))
+        return running[-1]
+
+    yield start
+    for console in running:
+        console.close()
+
+
+@pytest.fixture(scope="session")
+def console(service: Service) -> Iterator[RunningConsole]:
+    """Return a console with default settings, for tests that change nothing about it."""
+    running = RunningConsole(service)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def gated(classification: Classification) -> Iterator[GatedClassifier]:
+    """Return a classifier that answers when it is let."""
+    classifier = GatedClassifier(classification)
+    yield classifier
+    classifier.open()

@@ -1,0 +1,63 @@
+"""Flags over environment over file; typos and unsafe ports are refused at start."""
+
+from pathlib import Path
+
+import pytest
+
+from console.errors import SettingsError
+from console.settings.source import read_settings
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    """The nearest to the command counts, as everywhere."""
+    config = tmp_path / "console.toml"
+    config.write_text("api_only = true\n[http]\nport = 1\nmax_body_bytes = 2000\n[queue]\ndeadline_s = 3\n")
+    environment = {"CONSOLE_HTTP__PORT": "2", "CONSOLE_HTTP__MAX_BODY_BYTES": "3000", "HOME": "/"}
+    settings = read_settings(environment, config, {"http.port": 3, "http.host": None, "api_only": None})
+    found = (settings.http.port, settings.http.max_body_bytes, settings.queue.deadline_s, settings.api_only)
+    assert found == (3, 3_000, 3.0, True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"CONSOLE_HTTP__PROT": "1"}, "did you mean CONSOLE_HTTP__PORT"),
+        ({"CONSOLE_HTTP__PORT": "x"}, "CONSOLE_HTTP__PORT"),
+        ({"CONSOLE_QUEUE__MAX_CONVERSATIONS": "10"}, "CONSOLE_QUEUE__MAX_CONVERSATIONS"),
+        ({"CONSOLE_HTTP__HOST": "0.0.0.0"}, "keys_file"),  # noqa: S104
+        ({"CONSOLE_HTTP__HOST": "console.example", "CONSOLE_HTTP__KEYS_FILE": "k.toml"}, "allowed_hosts"),
+        ({"CONSOLE_HTTP__ALLOWED_ORIGINS": "https://a.example/page"}, "allowed_origins"),
+        ({"CONSOLE_HTTP__ALLOWED_ORIGINS": "*"}, "allowed_origins"),
+        ({"CONSOLE_HTTP__PUBLIC_URL": "https://a.example/path"}, "CONSOLE_HTTP__PUBLIC_URL"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(environment: dict[str, str], named: str) -> None:
+    """A typo, a wrong value, and a port that strangers could ask without a key."""
+    with pytest.raises(SettingsError, match=named):
+        read_settings(environment, None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_needs_no_keys(host: str) -> None:
+    """`make console` is one command."""
+    settings = read_settings({"CONSOLE_HTTP__HOST": host, "CONSOLE_HTTP__ALLOWED_HOSTS": "Box.example, other"}, None)
+    assert settings.http.host_names == {"localhost", "127.0.0.1", "[::1]", "box.example", "other"}
+
+
+def test_beyond_loopback_only_the_named_hosts_are_known() -> None:
+    """A pod is reached as localhost by nobody else."""
+    environment = {
+        "CONSOLE_HTTP__HOST": "::",
+        "CONSOLE_HTTP__KEYS_FILE": "keys.toml",
+        "CONSOLE_HTTP__ALLOWED_HOSTS": "console.example",
+    }
+    assert read_settings(environment, None).http.host_names == {"console.example"}
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    """The path is named."""
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[http")
+    for path in (broken, tmp_path / "missing.toml"):
+        with pytest.raises(SettingsError, match=path.name):
+            read_settings({}, path)

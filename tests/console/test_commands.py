@@ -1,0 +1,84 @@
+"""`check-config`, `key` and `openapi` of the command line."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from console.port.keys import hash_of, read_keys
+from console.server import _bound
+from tests.command_line import run_main
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loggers keep the stream they first wrote to, and that of a command in this process is soon closed."""
+    monkeypatch.setattr("console.logs.configure", lambda _level: None)
+
+
+def test_check_config_lists_every_setting() -> None:
+    """With what it means."""
+    done = run_main("console", "check-config")
+    assert done.returncode == 0
+    out = done.stdout.decode()
+    assert "CONSOLE_HTTP__KEYS_FILE" in out
+    assert "CONSOLE_QUEUE__DEADLINE_S" in out
+    assert out.splitlines()[-1].startswith("ok: ")
+
+
+def test_check_config_checks_the_files(tmp_path: Path) -> None:
+    """Keys and policies."""
+    done = run_main("console", "check-config", environment={"CONSOLE_HTTP__KEYS_FILE": str(tmp_path / "none")})
+    assert (done.returncode, b"none" in done.stderr) == (2, True)
+    done = run_main("console", "check-config", environment={"CONSOLE_MODEL__POLICIES_PATH": str(tmp_path / "none")})
+    assert done.returncode == 2
+
+
+def test_a_key_is_shown_once_and_its_entry_is_what_the_file_takes(tmp_path: Path) -> None:
+    """The entry on standard output may be appended to the file; the key is not in it."""
+    done = run_main("console", "key", "coral")
+    key = done.stderr.decode().strip().rpartition(" ")[2]
+    assert key.startswith("vs-")
+    path = tmp_path / "keys.toml"
+    path.write_bytes(done.stdout)
+    (entry,) = read_keys(path).keys
+    assert (entry.name, entry.sha256) == ("coral", hash_of(key))
+    assert key not in done.stdout.decode()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\nb"])
+def test_a_key_with_a_name_that_the_file_refuses_is_refused(name: str) -> None:
+    """Else its owner finds out at the next start."""
+    assert run_main("console", "key", name).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (("--host", "0.0.0.0"), 2, "keys_file"),  # noqa: S104
+        (("--port", "65536"), 2, "CONSOLE_HTTP__PORT"),
+        (("--keys-file", "missing.toml"), 2, "missing.toml"),
+        (("--port", "0", "--bundle", "missing"), 3, "missing"),
+        (("--port", "0", "--policy", "missing.toml"), 3, "missing.toml"),
+        (("--config", "missing.toml"), 2, "missing.toml"),
+        (("--no-such-flag",), 2, "no-such-flag"),
+    ],
+)
+def test_a_start_that_cannot_be_says_why(arguments: tuple[str, ...], code: int, named: str) -> None:
+    """Before anything is listened on."""
+    done = run_main("console", "serve", *arguments)
+    assert (done.returncode, named in done.stderr.decode()) == (code, True), done.stderr.decode()
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    """Another console runs already, most often."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run_main("console", "serve", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "cannot be listened on" in done.stderr.decode()
+
+
+def test_the_port_names_its_protocol() -> None:
+    """Only then does asyncio turn Nagle's algorithm off; with it a lone client waited 54 ms for what took 1."""
+    with _bound("127.0.0.1", 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
