@@ -64,7 +64,7 @@ def test_the_page_stands_alone_and_shows_the_plots(evaluated: tuple[Any, dict[st
     """It is sent by mail and opened where nothing can be fetched."""
     _, document, page = evaluated
     assert_self_contained(page)
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
     assert f"{100 * document['agreed']['accuracy']:.1f} %" in page
 
 
