@@ -113,11 +113,17 @@ CODE = "expected a letter or digit, then letters, digits, `_`, `.` or `-`, at mo
         ),
         (
             PETS + category(code='"eel"', name='"x"', baned="true"),
-            "category 3 ('eel'): unknown field 'baned'; expected code, name, description, banned; did you mean banned?",
+            (
+                "category 3 ('eel'): unknown field 'baned'; "
+                "expected code, name, description, banned, perspective; did you mean banned?"
+            ),
         ),
         (
             PETS + category(code='"eel"', name='"x"', colour='"grey"'),
-            "category 3 ('eel'): unknown field 'colour'; expected code, name, description, banned; remove it",
+            (
+                "category 3 ('eel'): unknown field 'colour'; "
+                "expected code, name, description, banned, perspective; remove it"
+            ),
         ),
         (
             f'subjct = "x"\n{PETS}',

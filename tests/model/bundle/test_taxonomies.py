@@ -127,7 +127,7 @@ def test_the_default_policy_of_a_bundle_is_used_where_none_is_named(tmp_path: Pa
         pytest.param({"taxonomy": {"name": "x"}}, "version", id="no taxonomy"),
         pytest.param({"policy": DEFAULT_POLICY.model_dump(mode="json")}, "over taxonomy 'chat-13'", id="policy"),
         pytest.param(
-            {"format_version": 1}, "calibrated, evidence, languages, policy, taxonomy is there", id="format 1"
+            {"format_version": 1}, "calibrated, encoder, evidence, languages, policy, taxonomy is there", id="format 1"
         ),
         pytest.param({"calibrated": False}, "files are", id="calibration chats of none"),
         pytest.param(
