@@ -11,6 +11,7 @@ worker serves.
 Invariant: a saved classifier, and a worker with its bundle, answer what this one answers.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -39,6 +40,7 @@ MAX_READ_CHARACTERS: Final = 50_000
 """Of a description; the taxonomy keeps its first `MAX_DESCRIPTION_CHARACTERS`."""
 
 _LEAST_CLASSES: Final = 2
+_DEFAULT_NAME: Final = "described"
 
 
 class TextClassifier:
@@ -47,7 +49,7 @@ class TextClassifier:
     Made by `from_descriptions` or `load`.
     """
 
-    def __init__(self, name: str, version: str, banned: frozenset[str], n_threads: int) -> None:
+    def __init__(self, name: str | None, version: str, banned: frozenset[str], n_threads: int) -> None:
         self._name = name
         self._version = version
         self._banned = banned
@@ -65,7 +67,7 @@ class TextClassifier:
         cls,
         descriptions: Mapping[str, str],
         *,
-        name: str = "described",
+        name: str | None = None,
         version: str = "1.0.0",
         banned: Collection[str] = (),
         n_threads: int = 0,
@@ -74,7 +76,8 @@ class TextClassifier:
 
         Args:
             descriptions: By class, one sentence or many on what belongs to it.
-            name: Of the bundle and its taxonomy.
+            name: Of the bundle and its taxonomy; None makes one of the class codes, so that classifiers of other
+                classes are never taken for one.
             version: Of both, dotted.
             banned: Classes that the bundle's default policy bans; none means that a worker allows every chat.
             n_threads: Inference threads; 0 follows the CPU quota.
@@ -88,7 +91,7 @@ class TextClassifier:
                 f"descriptions are a {type(descriptions).__name__}; expected a mapping, such as "
                 '{"cat": "Cats are …", "dog": "Dogs are …"}'
             )
-        _check_reference(name, version)
+        _check_reference(_DEFAULT_NAME if name is None else name, version)
         made = cls(name, version, _banned(banned), n_threads)
         for class_name, description in descriptions.items():
             _check_class_name(class_name)
@@ -168,8 +171,9 @@ class TextClassifier:
         examples = Examples(vectors.reshape(-1, encoder.manifest.n_dimensions), classes, encoder.text_shift)
         head = fit_head(all_prototypes(described, len(names), examples), examples)
         counts = {name: len(self._examples.get(name, ())) for name in names}
-        self._contents = head_bundle(head, self._taxonomy(names), encoder, counts)
-        bundle = bundle_of(self._contents, Path(self._name))
+        taxonomy = self._taxonomy(names)
+        self._contents = head_bundle(head, taxonomy, encoder, counts)
+        bundle = bundle_of(self._contents, Path(taxonomy.name))
         self._serve(bundle, dict(zip(bundle.taxonomy.codes, names, strict=True)))
         return self
 
@@ -244,7 +248,8 @@ class TextClassifier:
             )
             for name in names
         ]
-        return Taxonomy(name=self._name, version=self._version, categories=tuple(categories))
+        name = self._name or _name_of([category.code for category in categories])
+        return Taxonomy(name=name, version=self._version, categories=tuple(categories))
 
     def _check_classes(self) -> None:
         names = self.classes
@@ -268,6 +273,13 @@ class TextClassifier:
                 "some of them"
             )
         _check_descriptions_differ(self._descriptions)
+
+
+def _name_of(codes: Sequence[str]) -> str:
+    """Return the name of a taxonomy that nobody named: the same for the same codes in the same order."""
+    # No code holds a line's end.
+    digest = hashlib.sha256("\n".join(codes).encode()).hexdigest()
+    return f"{_DEFAULT_NAME}-{digest[:8]}"
 
 
 def _check_reference(name: str, version: str) -> None:

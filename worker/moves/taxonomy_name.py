@@ -1,6 +1,10 @@
-"""Of which taxonomy a verdict's category is, from the verdict's JSON. Pure."""
+"""Of which taxonomy a verdict's category is, from the verdict's JSON. Pure.
 
-from collections.abc import Mapping
+A name alone does not make two taxonomies one: anyone may give it again. A category that the other taxonomy does not
+have cannot be compared with any of its categories.
+"""
+
+from collections.abc import Container, Mapping
 from typing import Any
 
 from schemas.taxonomy import CHAT_13
@@ -14,3 +18,15 @@ def taxonomy_name(verdict: Mapping[str, Any]) -> str:
     """
     taxonomy = verdict.get("taxonomy")
     return CHAT_13.name if taxonomy is None else str(taxonomy["name"])
+
+
+def are_comparable(code: str, codes: Container[str], other_code: str, other_codes: Container[str]) -> bool:
+    """Say whether two categories may be compared, of taxonomies of one name: each taxonomy has the other's category.
+
+    Args:
+        code: What one verdict says.
+        codes: All codes of its taxonomy.
+        other_code: What the other verdict says.
+        other_codes: All codes of that one's taxonomy.
+    """
+    return code in other_codes and other_code in codes

@@ -2,7 +2,8 @@
 
 Two verdicts are compared where they answer the same input record. Of the live ones only those count that were
 classified, not cached or replayed, and that belong to the sample: the others never reach a shadow. Decisions mean the
-same under every taxonomy and are compared always; categories only where both verdicts are of one taxonomy.
+same under every taxonomy and are compared always; categories only where both verdicts are of one taxonomy, and each
+taxonomy has the other verdict's category.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from worker.moves.counts import Move, Outcomes, named_moves
-from worker.moves.taxonomy_name import taxonomy_name
+from worker.moves.taxonomy_name import are_comparable, taxonomy_name
 from worker.record import Place
 from worker.shadow.sample import is_sampled
 
@@ -29,6 +30,14 @@ class Said(NamedTuple):
     banned_probability: float
     taxonomy: str
     """Its name: versions of one taxonomy are compared."""
+    codes: frozenset[str]
+    """Of the taxonomy; one object for all verdicts of a taxonomy."""
+
+    def is_comparable(self, other: "Said") -> bool:
+        """Say whether the categories of both mean the same things."""
+        return self.taxonomy == other.taxonomy and are_comparable(
+            self.category, self.codes, other.category, other.codes
+        )
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class Agreement:
     n_other_models: int
     """Shadow verdicts of other models, which are not part of it."""
     n_other_taxonomy: int = 0
-    """Pairs of two taxonomies: only their decisions were compared."""
+    """Pairs whose categories say nothing of each other: only their decisions were compared."""
 
     @property
     def category_agreement(self) -> float | None:
@@ -110,10 +119,29 @@ class Comparison:
         self._live_digests: set[str] = set()
         self._shadow: dict[str, dict[Place, Said]] = {}
         self._newest: dict[str, datetime] = {}
+        self._codes: dict[frozenset[str], frozenset[str]] = {}
+
+    def _read(self, raw: bytes | None) -> tuple[dict[str, Any], Place, Said] | None:
+        """Return a verdict with what is needed of it; None for what is none."""
+        try:
+            verdict = orjson.loads(raw or b"")
+            source = verdict["source"]
+            place = (source["topic"], source["partition"], source["offset"])
+            codes = frozenset(verdict["probabilities"])
+            said = Said(
+                verdict["category"]["code"],
+                verdict["decision"],
+                verdict["banned_probability"],
+                taxonomy_name(verdict),
+                self._codes.setdefault(codes, codes),
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return None
+        return verdict, place, said
 
     def add_live(self, raw: bytes | None) -> None:
         """Take one record of the verdict topic; what no shadow is asked about is passed over."""
-        if (read := _read(raw)) is None:
+        if (read := self._read(raw)) is None:
             return
         verdict, place, said = read
         if verdict["cache_hit"] or verdict["replay_id"] is not None:
@@ -124,7 +152,7 @@ class Comparison:
 
     def add_shadow(self, raw: bytes | None) -> None:
         """Take one record of the shadow topic."""
-        if (read := _read(raw)) is None:
+        if (read := self._read(raw)) is None:
             return
         verdict, place, said = read
         digest = verdict["model"]["digest"]
@@ -143,12 +171,11 @@ class Comparison:
         digest = max(matching, key=lambda one: self._newest[one], default=None)
         said = self._shadow[digest] if digest is not None else {}
         pairs = [(live, said[place]) for place, live in self._live.items() if place in said]
-        of_one_taxonomy = [(live, shadow) for live, shadow in pairs if live.taxonomy == shadow.taxonomy]
+        of_one_taxonomy = [(live, shadow) for live, shadow in pairs if live.is_comparable(shadow)]
         outcomes = Outcomes(
             n_compared=len(pairs),
             n_changed=sum(
-                live.decision != shadow.decision
-                or (live.taxonomy == shadow.taxonomy and live.category != shadow.category)
+                live.decision != shadow.decision or (live.category != shadow.category and live.is_comparable(shadow))
                 for live, shadow in pairs
             ),
             categories=Counter((live.category, shadow.category) for live, shadow in of_one_taxonomy),
@@ -164,17 +191,3 @@ class Comparison:
             n_other_models=sum(len(places) for other, places in self._shadow.items() if other != digest),
             n_other_taxonomy=len(pairs) - len(of_one_taxonomy),
         )
-
-
-def _read(raw: bytes | None) -> tuple[dict[str, Any], Place, Said] | None:
-    """Return a verdict with what is needed of it; None for what is none."""
-    try:
-        verdict = orjson.loads(raw or b"")
-        source = verdict["source"]
-        place = (source["topic"], source["partition"], source["offset"])
-        said = Said(
-            verdict["category"]["code"], verdict["decision"], verdict["banned_probability"], taxonomy_name(verdict)
-        )
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
-    return verdict, place, said

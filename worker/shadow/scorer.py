@@ -17,6 +17,7 @@ import structlog
 
 from model import Classification
 from schemas import Verdict
+from worker.moves.taxonomy_name import are_comparable
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.process.tuning import be_nice
@@ -148,7 +149,9 @@ class Shadow:
 
     def _compare(self, live: Verdict, shadow: Verdict) -> None:
         self._metrics.shadow_compared.labels(live.decision.value, shadow.decision.value).inc()
-        if live.taxonomy.name != shadow.taxonomy.name:
+        if live.taxonomy.name != shadow.taxonomy.name or not are_comparable(
+            live.category.code, live.probabilities, shadow.category.code, shadow.probabilities
+        ):
             # Codes of two taxonomies mean different things, even where they are spelt the same.
             self._metrics.shadow_categories.labels("other_taxonomy").inc()
             return

@@ -1,5 +1,6 @@
 """Classes from descriptions: what is learnt, what is refused, and that a saved bundle answers the same."""
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,19 @@ def test_saving_twice_gives_the_same_bytes_and_replaces_the_earlier_one(tmp_path
     folders = [TextClassifier.from_descriptions(PETS).save(tmp_path / "pets") for _ in range(2)]
     digests = {load_bundle(folder).digest for folder in folders}
     assert len(digests) == 1
+
+
+def test_classifiers_that_nobody_named_have_one_name_only_where_their_classes_are_the_same() -> None:
+    """Verdicts are compared within one taxonomy, which is known by its name."""
+
+    def named(*classes: str, **fields: str) -> str:
+        classifier = TextClassifier.from_descriptions({one: f"About {one}." for one in classes}, **fields)  # type: ignore[arg-type]
+        return classifier._taxonomy(classifier.classes).name
+
+    assert named("cat", "dog") == named("cat", "dog", version="2.0.0")
+    assert re.fullmatch("described-[0-9a-f]{8}", named("cat", "dog"))
+    assert len({named("cat", "dog"), named("dog", "cat"), named("cat", "dog", "bird"), named("sport", "art")}) == 4
+    assert named("cat", "dog", name="pets") == "pets"
 
 
 def test_a_folder_with_something_else_is_not_replaced(pets: TextClassifier, tmp_path: Path) -> None:

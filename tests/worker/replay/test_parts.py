@@ -190,6 +190,15 @@ def test_an_old_verdict_of_another_taxonomy_is_not_compared() -> None:
     assert ChangeFinder(old, "changes").compare(message, verdict_on(10)) == (Outcomes(n_verdicts=1), None)
 
 
+def test_an_old_category_that_the_taxonomy_does_not_have_is_not_compared() -> None:
+    """Two classifiers may have one name all the same."""
+    old = OldVerdicts([SPAN], "r1")
+    label = {"code": "parcel", "name": "parcel"}
+    old.add(raw_verdict(10, category=label, decision="block", taxonomy={"name": CHAT_13.name, "version": "1"}))
+    message = OutgoingMessage("v", b"chat-1", b"", [], ("chat-events", 0, 10))
+    assert ChangeFinder(old, "changes").compare(message, verdict_on(10)) == (Outcomes(n_verdicts=1), None)
+
+
 class Clock:
     """A clock that a test moves."""
 

@@ -115,6 +115,20 @@ def test_between_two_taxonomies_only_decisions_are_compared() -> None:
     assert (agreement.reaches(0.75), agreement.reaches(0.8)) == (True, False)
 
 
+def test_categories_that_the_other_taxonomy_does_not_have_are_not_compared() -> None:
+    """Two classifiers may have one name all the same; "M" of chat-13 is no category of this one."""
+    other = Taxonomy(
+        name=CHAT_13.name, version="1", categories=tuple(TaxonomyCategory(code=code, name=code) for code in ("A", "x"))
+    )
+    comparison = Comparison(1.0)
+    for offset, (live, shadow) in enumerate([("A", "A"), ("M", "A"), ("A", "x")]):
+        comparison.add_live(_verdict(offset, mark="a", category=live))
+        comparison.add_shadow(_verdict(offset, mark="b", category=shadow, taxonomy=other))
+    agreement = comparison.agreement()
+    assert (agreement.outcomes.categories, agreement.n_other_taxonomy) == ({("A", "A"): 1}, 2)
+    assert (agreement.category_agreement, agreement.outcomes.n_changed) == (1.0, 0)
+
+
 def test_a_live_verdict_of_version_1_is_of_chat_13() -> None:
     """The topic holds such verdicts for a while after an upgrade."""
     comparison = Comparison(1.0)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from model import Classification, ClassifyStats, RowFailed
 from model.decision import Judgement
-from schemas import DecidedBy, Decision, ModelRef, RejectionReason, Turn, Verdict, decode_verdict
+from schemas import CHAT_13, DecidedBy, Decision, ModelRef, RejectionReason, TaxonomyRef, Turn, Verdict, decode_verdict
 from tests.broker_twin.broker import TwinBroker
 from tests.brokers import read
 from tests.tiny_taxonomies import PETS
@@ -111,15 +111,16 @@ class ShadowRig:
         }
 
 
-def test_categories_of_another_taxonomy_are_not_compared() -> None:
-    """Decisions are: `allow` is the same under both."""
+@pytest.mark.parametrize("name", [PETS.name, CHAT_13.name])
+def test_categories_of_another_taxonomy_are_not_compared(name: str) -> None:
+    """Decisions are: `allow` is the same under both. A name that was given twice does not make it one taxonomy."""
     rig = ShadowRig()
     said = {"cat": 0.9, "dog": 0.1}
     rig.model.answer = Classification("cat", said, Judgement(0.0, 1.0, Decision.ALLOW, DecidedBy.NOTHING_BANNED), said)
-    rig.predictor = Predictor(rig.model, builder(categories=PETS))  # type: ignore[arg-type]
+    rig.predictor = Predictor(rig.model, builder(categories=PETS.model_copy(update={"name": name})))  # type: ignore[arg-type]
     rig.offer([event(0)])
     rig.work()
-    assert rig.published[0].taxonomy == PETS.ref
+    assert rig.published[0].taxonomy == TaxonomyRef(name=name, version=PETS.version)
     value = rig.metrics.registry.get_sample_value
     assert value("moderation_shadow_compared_total", {"live_decision": "allow", "shadow_decision": "allow"}) == 1
     assert value("moderation_shadow_categories_total", {"agreement": "other_taxonomy"}) == 1

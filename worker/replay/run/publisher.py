@@ -34,7 +34,8 @@ class ChangeFinder:
         """
         old = self._old.of(message.place)
         # A verdict of another taxonomy is not compared: its categories mean something else, even under the same codes.
-        if old is None or old.taxonomy != verdict.taxonomy.name:
+        # Nor is one of a category that this taxonomy does not have, though somebody gave both the same name.
+        if old is None or old.taxonomy != verdict.taxonomy.name or old.category.code not in verdict.probabilities:
             return Outcomes(n_verdicts=1), None
         category, was = verdict.category.code, old.category.code
         has_moved = category != was
