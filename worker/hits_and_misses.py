@@ -21,13 +21,16 @@ def fill_hits(rows: Iterable[Row], cached: Mapping[str, Verdict], builder: Verdi
     """Give the rows the verdicts whose probabilities the cache holds of this very model, decided anew.
 
     Returns:
-        What was doubted of the cached verdicts that answer a row and are not believed, labels of the metric.
+        What was doubted of the cached verdicts that answer a row and are not believed, labels of the metric; `taxonomy`
+        for those on the row's text that are of another taxonomy.
     """
     doubts: list[str] = []
     for row in rows:
         if (event := row.event) is None or (verdict := cached.get(event.chat.chat_id)) is None:
             continue
         if not builder.answers(verdict, event):
+            if builder.is_of_another_taxonomy(verdict, event):
+                doubts.append("taxonomy")
             continue
         hit = builder.from_cache(event, verdict, now)
         if isinstance(hit, str):

@@ -110,6 +110,17 @@ class VerdictBuilder:
             and (cached.model is self.model or self._is_of_this_model(cached))
         )
 
+    def is_of_another_taxonomy(self, cached: Verdict, event: Event) -> bool:
+        """Say whether a cached verdict is on this very chat and text, and a classifier of another taxonomy gave it.
+
+        It is a miss. Where it goes on, two releases share the cache and overwrite each other's verdicts.
+        """
+        return (
+            cached.taxonomy.name != self.taxonomy.name
+            and cached.content_fingerprint == event.fingerprint
+            and cached.chat_id == event.chat.chat_id
+        )
+
     def _is_of_this_model(self, cached: Verdict) -> bool:
         return (
             cached.model.digest == self.model.digest

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime
 
-from model import RowFailed
-from schemas import RejectionReason, decode_verdict, encode_verdict
+from model import Classification, RowFailed
+from model.decision import Judgement
+from schemas import DecidedBy, Decision, ModelRef, RejectionReason, decode_verdict, encode_verdict
+from tests.tiny_taxonomies import PETS
 from tests.worker.payloads import builder, classification, event, record
 from worker.hits_and_misses import chat_ids, fill_hits, fill_misses, misses_of
 from worker.record import Rejection, Row
@@ -44,6 +46,21 @@ def test_a_cached_verdict_that_is_doubted_is_a_miss_and_says_why() -> None:
     foreign = decode_verdict(encode_verdict(BUILDER.fresh(event(0), classification(), NOW)))
     assert fill_hits([row], {"chat-0": foreign}, BUILDER, NOW) == ["rule"]
     assert misses_of([row]) == [(row, row.event)]
+
+
+def test_a_cached_verdict_of_another_taxonomy_is_a_miss_that_is_told() -> None:
+    """Two releases that share a key prefix overwrite each other's verdicts, and nothing else would show it."""
+    other = builder(categories=PETS, model=ModelRef(name="pets", version="1", digest=f"sha256:{'cd' * 32}"))
+    said = {"cat": 0.9, "dog": 0.1}
+    judgement = Judgement(0.0, 1.0, Decision.ALLOW, DecidedBy.NOTHING_BANNED)
+    foreign = other.fresh(event(0), Classification("cat", said, judgement, evidence=said), NOW)
+    row = decoded(0)
+    assert fill_hits([row], {"chat-0": foreign}, BUILDER, NOW) == ["taxonomy"]
+    assert misses_of([row]) == [(row, row.event)]
+    of_other_text = foreign.model_copy(update={"content_fingerprint": "0" * 32})
+    of_other_model = BUILDER.fresh(event(0), classification(), NOW).model_copy(update={"model": other.model})
+    for usual in (of_other_text, of_other_model):
+        assert fill_hits([row], {"chat-0": usual}, BUILDER, NOW) == []
 
 
 def test_a_miss_gets_the_verdict_on_its_text_or_a_rejection() -> None:
