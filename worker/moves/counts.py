@@ -25,7 +25,7 @@ class Outcomes:
     n_verdicts: int = 0
     n_dead_letters: int = 0
     n_compared: int = 0
-    """Verdicts on records that had an older verdict."""
+    """Verdicts on records that had an older verdict of the same taxonomy."""
     n_changed: int = 0
     """Of those, the ones with another category or decision."""
     categories: Mapping[Move, int] = field(default_factory=dict)
@@ -36,19 +36,50 @@ class Outcomes:
     """Category moves that are not in `categories`, because others were commoner."""
 
     def __add__(self, other: "Outcomes") -> "Outcomes":
+        """Return the sum; it copies all moves, so that many are added with an `OutcomeCounter`."""
+        counter = OutcomeCounter()
+        counter.add(self)
+        counter.add(other)
+        return counter.total()
+
+
+class OutcomeCounter:
+    """Adds up the outcomes of many records, each in the time of its own moves."""
+
+    def __init__(self) -> None:
+        self._n_verdicts = 0
+        self._n_dead_letters = 0
+        self._n_compared = 0
+        self._n_changed = 0
+        self._n_other_categories = 0
+        self._categories: Counter[Move] = Counter()
+        self._decisions: Counter[Move] = Counter()
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Count these too."""
+        self._n_verdicts += outcomes.n_verdicts
+        self._n_dead_letters += outcomes.n_dead_letters
+        self._n_compared += outcomes.n_compared
+        self._n_changed += outcomes.n_changed
+        self._n_other_categories += outcomes.n_other_categories
+        self._categories.update(outcomes.categories)
+        self._decisions.update(outcomes.decisions)
+
+    def total(self) -> Outcomes:
+        """Return what was counted so far."""
         return Outcomes(
-            self.n_verdicts + other.n_verdicts,
-            self.n_dead_letters + other.n_dead_letters,
-            self.n_compared + other.n_compared,
-            self.n_changed + other.n_changed,
-            dict(Counter(self.categories) + Counter(other.categories)),
-            dict(Counter(self.decisions) + Counter(other.decisions)),
-            self.n_other_categories + other.n_other_categories,
+            self._n_verdicts,
+            self._n_dead_letters,
+            self._n_compared,
+            self._n_changed,
+            dict(self._categories),
+            dict(self._decisions),
+            self._n_other_categories,
         )
 
 
 def commonest(moves: Mapping[Move, int], n: int = MOST_CATEGORY_MOVES) -> tuple[dict[Move, int], int]:
-    """Return the commonest moves, real ones before what stayed the same, and how many all the others are."""
+    """Return the first moves, real ones before what stayed the same, the commonest first; and how many the others are."""
     first = nsmallest(n, moves.items(), key=lambda item: (item[0][0] == item[0][1], -item[1], item[0]))
     return dict(first), sum(moves.values()) - sum(count for _, count in first)
 

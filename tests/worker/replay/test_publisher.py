@@ -115,6 +115,23 @@ def test_the_tally_of_a_batch_is_committed_with_its_offset(twin: TwinBroker, com
     assert (len(replay.verdicts), len(replay.changes), len(replay.dead_letters)) == (3, 1, 1)
 
 
+def test_the_moves_of_a_partition_are_copied_once_for_a_batch_and_not_for_each_record(
+    twin: TwinBroker, comparison: ChangeFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be 65,280 of them."""
+    added: list[Outcomes] = []
+    add = Outcomes.__add__
+
+    def counted(one: Outcomes, other: Outcomes) -> Outcomes:
+        added.append(other)
+        return add(one, other)
+
+    monkeypatch.setattr(Outcomes, "__add__", counted)
+    outcomes = Replay(twin, comparison).commit([judged(0), judged(1, Decision.BLOCK), rejected(2), judged(3)]).outcomes
+    assert outcomes == Outcomes(3, 1, 2, 1, {}, STRICTER)
+    assert added == [outcomes]
+
+
 def test_without_a_comparison_verdicts_and_dead_letters_are_counted(twin: TwinBroker) -> None:
     """A replay that tells no changes accounts for its records all the same."""
     replay = Replay(twin, None)

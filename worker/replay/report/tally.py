@@ -4,13 +4,13 @@ A tally is committed with the offset that it counts up to, in the same transacti
 a committed offset. So it survives every crash, is never ahead of or behind the verdicts, and any process can read it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import orjson
 
-from worker.moves.counts import DECISIONS, MOST_CATEGORY_MOVES, Move, Outcomes, commonest
+from worker.moves.counts import DECISIONS, Move, Outcomes, commonest
 
 MAX_NOTE_BYTES: Final = 4_000
 """Below Kafka's default `offset.metadata.max.bytes` of 4,096. The 50 category moves that a note tells apart take 800
@@ -58,14 +58,14 @@ class Tally:
         It tells the commonest category moves apart and counts the others together: the numbers of single moves are at
         least what was found where a partition changes hands, their sum is exact.
         """
-        n_moves = MOST_CATEGORY_MOVES
-        while len(note := orjson.dumps(self._fields(n_moves))) > MAX_NOTE_BYTES and n_moves:
-            n_moves -= 1
+        told, n_rare = commonest(self.outcomes.categories)
+        while len(note := orjson.dumps(self._fields(told, n_rare))) > MAX_NOTE_BYTES and told:
+            _, count = told.popitem()  # the rarest of them stands last
+            n_rare += count
         return note.decode()
 
-    def _fields(self, n_moves: int) -> dict[str, Any]:
+    def _fields(self, categories: Mapping[Move, int], n_rare: int) -> dict[str, Any]:
         reading, outcomes = self.reading, self.outcomes
-        categories, n_rare = commonest(outcomes.categories, n_moves)
         return {
             "r": reading.n_read,
             "s": reading.n_skipped,

@@ -1,16 +1,21 @@
 """Publish a batch of a replay: the worker's transaction, with the tally beside each offset and with what changed."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from schemas import Standing, Verdict, VerdictChange, encode_verdict_change
 from worker.errors import BatchAborted
 from worker.kafka.partition_range import Partition
 from worker.kafka.publisher import GroupMember, Notes, Offsets, TransactionalPublisher
-from worker.moves.counts import Outcomes
+from worker.moves.counts import OutcomeCounter, Outcomes
 from worker.outcome_encoding import OutgoingMessage
 from worker.replay.run.old_verdicts import OldVerdict, OldVerdicts
 from worker.replay.run.progress import Progress
+
+_VERDICT: Final = Outcomes(n_verdicts=1)
+"""One that was not compared."""
+_DEAD_LETTER: Final = Outcomes(n_dead_letters=1)
 
 
 class ChangeFinder:
@@ -36,7 +41,7 @@ class ChangeFinder:
         # A verdict of another taxonomy is not compared: its categories mean something else, even under the same codes.
         # Nor is one of a category that this taxonomy does not have, though somebody gave both the same name.
         if old is None or old.taxonomy != verdict.taxonomy.name or old.category.code not in verdict.probabilities:
-            return Outcomes(n_verdicts=1), None
+            return _VERDICT, None
         category, was = verdict.category.code, old.category.code
         has_moved = category != was
         if not has_moved and verdict.decision is old.decision:
@@ -111,22 +116,19 @@ class ReplayPublisher:
     def _account(
         self, messages: Sequence[OutgoingMessage]
     ) -> tuple[Mapping[Partition, Outcomes], list[OutgoingMessage]]:
-        counts: dict[Partition, Counter[str]] = defaultdict(Counter)
-        compared: dict[Partition, Outcomes] = defaultdict(Outcomes)
+        counters: dict[Partition, OutcomeCounter] = defaultdict(OutcomeCounter)
         changes: list[OutgoingMessage] = []
         for message in messages:
-            place = message.place[:2]
             if message.verdict is None:
-                counts[place]["dead_letters"] += 1
+                outcomes = _DEAD_LETTER
             elif self._comparison is None:
-                counts[place]["verdicts"] += 1
+                outcomes = _VERDICT
             else:
-                found, change = self._comparison.compare(message, message.verdict)
-                compared[place] += found
+                outcomes, change = self._comparison.compare(message, message.verdict)
                 changes += [change] if change is not None else []
-        for place, count in counts.items():
-            compared[place] += Outcomes(count["verdicts"], count["dead_letters"])
-        return compared, changes
+            counters[message.place[:2]].add(outcomes)
+        # A partition of which only offsets are committed has no message, and no outcome.
+        return defaultdict(Outcomes, {place: counter.total() for place, counter in counters.items()}), changes
 
     def close(self) -> None:
         """Release the connection."""

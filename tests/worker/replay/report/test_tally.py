@@ -1,5 +1,6 @@
 """Tallies: they add up, balance, and come back from the note beside an offset."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.moves.counts import DECISIONS, MOST_CATEGORY_MOVES, Move, Outcomes
+from worker.moves.counts import DECISIONS, MOST_CATEGORY_MOVES, Move, Outcomes, commonest
 from worker.replay.report.tally import MAX_NOTE_BYTES, Reading, Tally, total
 
 COUNTS = st.integers(min_value=0, max_value=2**40)
@@ -46,6 +47,20 @@ def test_the_largest_note_fits_what_kafka_keeps_beside_an_offset(n_characters: i
     assert sorted(kept.categories.values()) == commonest
     assert len(kept.categories) == MOST_CATEGORY_MOVES or n_characters == 64
     assert len(kept.categories) > 20
+
+
+def test_moves_are_sorted_once_however_many_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A note is written with every batch, and 256 codes have 65,280 moves."""
+    asked: list[int] = []
+
+    def counted(moves: Mapping[Move, int], *n: int) -> tuple[dict[Move, int], int]:
+        asked.append(len(moves))
+        return commonest(moves, *n)
+
+    monkeypatch.setattr("worker.replay.report.tally.commonest", counted)
+    codes = [f"{i:x}".rjust(64, "x") for i in range(20)]
+    assert len(Tally.from_note(largest_tally(codes).to_note()).outcomes.categories) < MOST_CATEGORY_MOVES
+    assert asked == [20 * 19]
 
 
 def test_a_note_of_an_earlier_release_is_read() -> None:
