@@ -79,7 +79,7 @@ class OutcomeCounter:
 
 
 def commonest(moves: Mapping[Move, int], n: int = MOST_CATEGORY_MOVES) -> tuple[dict[Move, int], int]:
-    """Return the first moves, real ones before what stayed the same, the commonest first; and how many the others are."""
+    """Return the first moves, real ones before what stayed the same, the commonest first; and the sum of the others."""
     first = nsmallest(n, moves.items(), key=lambda item: (item[0][0] == item[0][1], -item[1], item[0]))
     return dict(first), sum(moves.values()) - sum(count for _, count in first)
 
