@@ -287,12 +287,21 @@ def test_the_account_names_every_offset_of_the_range() -> None:
     assert (line["n_read"], line["n_skipped"], line["n_without_record"], line["n_lost"]) == (8, 1, 1, 0)
     assert line["changes"] == {
         "n_compared": 6,
-        "n_without_old_verdict": 1,
+        "n_not_compared": 1,
         "n_changed": 2,
         "decisions": {"allow>block": 1},
         "categories": {"F>M": 2},
         "n_other_categories": 0,
     }
+
+
+def test_what_was_not_compared_is_not_said_to_be_new() -> None:
+    """After a replay to another taxonomy every record has an older verdict, and none is compared."""
+    page = render_html(Report(state(tally=Tally(Reading(8, 1, 0), Outcomes(8)))))
+    text = " ".join(re.sub("<[^>]+>", "", page).split())
+    assert (
+        "0 of 0 compared verdicts changed; 8 were not compared (no older verdict, or one of another taxonomy)" in text
+    )
 
 
 def test_the_page_stands_alone_and_escapes_what_it_shows() -> None:

@@ -79,7 +79,7 @@ class Report:
         outcomes = self.state.total.outcomes
         return {
             "n_compared": outcomes.n_compared,
-            "n_without_old_verdict": outcomes.n_verdicts - outcomes.n_compared,
+            "n_not_compared": outcomes.n_verdicts - outcomes.n_compared,
             "n_changed": outcomes.n_changed,
             **named_moves(outcomes),
         }
@@ -110,5 +110,5 @@ def _print_changes(report: Report, changes: dict[str, Any], console: Console) ->
     print_moves(report.state.total.outcomes, console, what="that changed")
     console.print(
         f"{changes['n_changed']:,} of {changes['n_compared']:,} compared verdicts changed; "
-        f"{changes['n_without_old_verdict']:,} had no older verdict"
+        f"{changes['n_not_compared']:,} were not compared (no older verdict, or one of another taxonomy)"
     )
