@@ -87,7 +87,7 @@ class Bundle:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether its promises rest on labelled chats; without, both risks are 1 and nothing is allowed."""
+        """Whether its promises rest on labelled chats; without, a policy that bans anything allows nothing."""
         return self.manifest.calibrated
 
     def risk_curves(self, policy: Policy) -> RiskCurves:

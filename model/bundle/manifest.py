@@ -117,7 +117,8 @@ class Manifest(BaseModel):
     )
     calibrated: bool = Field(
         default=True,
-        description="From format 2 on: false where there were no chats to calibrate on; nothing is allowed.",
+        description="From format 2 on: false where there were no chats to calibrate on; under a policy that bans "
+        "anything nothing is allowed.",
     )
     labels: list[str] = Field(description="Category code of each output column, as in the taxonomy.")
     files: dict[str, FileEntry]
