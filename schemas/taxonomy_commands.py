@@ -37,6 +37,8 @@ def check(file: Annotated[Path, typer.Argument(help="A taxonomy in TOML.", show_
 
 def warnings(taxonomy: Taxonomy) -> Iterator[str]:
     """Yield what is legal in a taxonomy and may still not be meant."""
+    if not taxonomy.banned:
+        yield "bans nothing: every chat will be allowed under its default policy"
     bare = [category.code for category in taxonomy.categories if not category.description.strip()]
     if bare:
         yield (

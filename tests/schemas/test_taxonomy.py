@@ -240,6 +240,7 @@ def test_the_command_says_what_a_taxonomy_is(tmp_path: Path) -> None:
     ("text", "warning"),
     [
         (PETS.replace('description = "cats"\n', ""), "no description: cat; "),
+        (HEAD + CAT + DOG, "bans nothing: every chat will be allowed under its default policy\n"),
         (PETS.replace('"Cat"', '"Pet"').replace('"Dog"', '"pet"'), "cat, dog have one name"),
     ],
 )
