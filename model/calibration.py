@@ -22,6 +22,8 @@ ScoreArray = NDArray[np.float64]
 
 WIRE_DECIMALS: Final = 6
 """Of probabilities, evidence and scores, in verdicts and, from format 2 on, in calibration.json."""
+FORMAT_1_DECIMALS: Final = 5
+"""Of probabilities in the calibration.json of a bundle of format 1."""
 
 
 def softmax(logits: FloatArray, *, temperature: float = 1.0) -> FloatArray:
@@ -135,14 +137,19 @@ class RiskCurves:
     """float64 [n_banned], ascending."""
     safe_scores: ScoreArray
     """float64 [n_safe], ascending."""
+    decimals: int = WIRE_DECIMALS
+    """Of the evidence that the scores are sums of."""
 
     @classmethod
-    def build(cls, scores: ScoreArray, truly_banned: NDArray[np.bool_]) -> "RiskCurves":
+    def build(
+        cls, scores: ScoreArray, truly_banned: NDArray[np.bool_], *, decimals: int = WIRE_DECIMALS
+    ) -> "RiskCurves":
         """Build the curves for one banned set.
 
         Args:
             scores: float64 [n_chats], of chats that neither training nor temperature saw.
             truly_banned: bool [n_chats], whether the true category is banned.
+            decimals: Of the evidence that the scores are sums of.
 
         Raises:
             ValueError: the calibration chats hold no banned or no safe chat.
@@ -152,7 +159,7 @@ class RiskCurves:
                 f"calibration chats: {int(truly_banned.sum())} of {len(scores)} are of a banned category; expected "
                 "some banned and some safe ones; label such chats too, or ban other categories"
             )
-        return cls(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]))
+        return cls(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]), decimals)
 
     @property
     def is_calibrated(self) -> bool:

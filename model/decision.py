@@ -36,6 +36,22 @@ class DecisionRule:
         """
         return min(1.0, round(sum([evidence[code] for code in self.policy.banned]), WIRE_DECIMALS))
 
+    def calibration_scores(self, evidence: Mapping[str, float], score: float) -> tuple[float, float]:
+        """Return the least and the largest score that calibration may have had for a chat with this evidence.
+
+        They differ only where calibration has fewer decimals than verdicts, and evidence ends halfway between two of
+        its steps: which way it was rounded there, verdicts no longer tell.
+        """
+        decimals = self.curves.decimals
+        if decimals == WIRE_DECIMALS:
+            return score, score
+        # In whole units of the last decimal, since sums of binary fractions would miss ties.
+        step, n_steps = 10 ** (WIRE_DECIMALS - decimals), 10**decimals
+        units = [round(evidence[code] * 10**WIRE_DECIMALS) for code in self.policy.banned]
+        least = sum([(value + (step - 1) // 2) // step for value in units])
+        largest = sum([(value + step // 2) // step for value in units])
+        return min(1.0, least / n_steps), min(1.0, largest / n_steps)
+
     def judgement(
         self, evidence: Mapping[str, float], *, category: str, unevaluated: Collection[str] = ()
     ) -> Judgement:
@@ -54,10 +70,12 @@ class DecisionRule:
         if not policy.banned:
             risk = 0.0 if self.curves.is_calibrated else 1.0
             return Judgement(0.0, risk, Decision.ALLOW, DecidedBy.NOTHING_BANNED)
-        risk = self.curves.banned_to_safe_risk(score)
+        # Each risk is taken where it is the larger, so that both promises hold whichever score is the true one.
+        least, largest = self.calibration_scores(evidence, score)
+        risk = self.curves.banned_to_safe_risk(largest)
         if risk <= policy.max_banned_to_safe_rate and category not in policy.banned:
             decision = Decision.ALLOW
-        elif self.curves.safe_to_banned_risk(score) <= policy.max_safe_to_banned_rate:
+        elif self.curves.safe_to_banned_risk(least) <= policy.max_safe_to_banned_rate:
             decision = Decision.BLOCK
         else:
             decision = Decision.REVIEW

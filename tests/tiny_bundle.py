@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -17,7 +17,7 @@ from model.bundle.manifest import (
     Manifest,
 )
 from model.bundle.thresholds import thresholds_for
-from model.calibration import RiskCurves, banned_mask, policy_scores
+from model.calibration import FORMAT_1_DECIMALS, RiskCurves, banned_mask, policy_scores
 from model.windowing import Windowing
 from schemas import Policy, Taxonomy
 from tests.bundles import digest_of
@@ -36,6 +36,7 @@ def tiny_bundle(
     version: str = "1",
     policy: Policy | None = None,
     n_chats_each: int = 60,
+    format_version: Literal[1, 2] = 2,
 ) -> Path:
     """Write a bundle and return its folder.
 
@@ -46,6 +47,7 @@ def tiny_bundle(
         version: Its version.
         policy: Its default policy; without, what the taxonomy bans.
         n_chats_each: Calibration chats of each category; with 0 the bundle is not calibrated.
+        format_version: Its format; 1 is for chat-13 under the default policy alone, and stores five decimals.
     """
     words = words or {code.lower(): code for code in taxonomy.codes}
     table = np.zeros((len(_SPECIAL) + len(words), len(taxonomy.codes)), np.float32)
@@ -58,24 +60,21 @@ def tiny_bundle(
     }
     chosen = policy or Policy.default_for(taxonomy)
     evidence, labels = _calibration(taxonomy, n_chats_each)
+    is_format_1 = format_version == 1
+    if is_format_1:
+        evidence = evidence.round(FORMAT_1_DECIMALS)
     if n_chats_each:
+        document = {"labels": [taxonomy.codes[label] for label in labels], "probabilities": evidence.tolist()}
         contents[CALIBRATION_NAME] = orjson.dumps(
-            {
-                "labels": [taxonomy.codes[label] for label in labels],
-                "probabilities": evidence.tolist(),
-                "evidence": evidence.tolist(),
-            }
+            document if is_format_1 else document | {"evidence": evidence.tolist()}
         )
     mask = banned_mask(chosen.banned, taxonomy.codes)
     scores, truly_banned = policy_scores(evidence, mask), mask[labels]
     curves = RiskCurves(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]))
     manifest = Manifest(
-        format_version=2,
+        format_version=format_version,
         name=f"tiny-{taxonomy.name}"[:64],
         version=version,
-        taxonomy=taxonomy,
-        policy=chosen,
-        calibrated=n_chats_each > 0,
         labels=list(taxonomy.codes),
         files={name: _entry(content) for name, content in contents.items()},
         windowing=Windowing(max_tokens=64),
@@ -85,11 +84,12 @@ def tiny_bundle(
         training_data={},
         quantisation="none",
         licence="MIT",
+        **({} if is_format_1 else {"taxonomy": taxonomy, "policy": chosen, "calibrated": n_chats_each > 0}),
     )
     folder.mkdir(parents=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    (folder / MANIFEST_NAME).write_bytes(manifest.model_dump_json().encode())
+    (folder / MANIFEST_NAME).write_bytes(manifest.model_dump_json(exclude_unset=is_format_1).encode())
     return folder
 
 

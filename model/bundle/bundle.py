@@ -28,7 +28,15 @@ from model.bundle.manifest import (
 )
 from model.bundle.registry import POINTER_NAME, is_registry, served_bundle
 from model.bundle.signature import verify
-from model.calibration import FloatArray, RiskCurves, ScoreArray, banned_mask, policy_scores
+from model.calibration import (
+    FORMAT_1_DECIMALS,
+    WIRE_DECIMALS,
+    FloatArray,
+    RiskCurves,
+    ScoreArray,
+    banned_mask,
+    policy_scores,
+)
 from model.cascade.averaging_network import read_network
 from model.cascade.first_stage import FirstStage, read_table
 from model.described.frozen_encoder import FrozenEncoder, shipped_encoder
@@ -100,13 +108,14 @@ class Bundle:
             policy.require(self.taxonomy)
             mask = banned_mask(policy.banned, self.taxonomy.codes)
             scores, truly_banned = policy_scores(self.calibration_evidence, mask), mask[self.calibration_labels]
+            decimals = FORMAT_1_DECIMALS if self.manifest.format_version == 1 else WIRE_DECIMALS
             if policy.banned and self.is_calibrated:
-                return RiskCurves.build(scores, truly_banned)
+                return RiskCurves.build(scores, truly_banned, decimals=decimals)
         except TaxonomyError as error:
             raise BundleError(f"{self.ref.name} {self.ref.version}: {error}") from error
         except ValueError as error:
             raise BundleError(f"policy {policy.name!r}: {error}") from error
-        return RiskCurves(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]))
+        return RiskCurves(np.sort(scores[truly_banned]), np.sort(scores[~truly_banned]), decimals)
 
 
 def load_bundle(path: Path, *, public_key: Path | None = None) -> Bundle:
