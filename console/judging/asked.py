@@ -63,7 +63,7 @@ def read_asked(value: object, limits: CodecLimits) -> Asked:
         RecordRejected: it is none of them.
     """
     if isinstance(value, str):
-        return Asked.of_text(value)
+        return _of_text_object({"text": value})
     if not isinstance(value, dict):
         raise RecordRejected(
             RejectionReason.SCHEMA_ERROR,
@@ -78,8 +78,13 @@ def _of_text_object(value: Mapping[str, Any]) -> Asked:
     text = value["text"]
     if not isinstance(text, str):
         raise RecordRejected(RejectionReason.SCHEMA_ERROR, f"text is a {type(text).__name__}; expected a string")
-    if value.get("chat_id") is None:
-        return Asked.of_text(text)
-    # The event's own rules say what an id may be.
-    head = event_of({"chat_id": value["chat_id"], "event_id": value.get("event_id")}, CodecLimits())
-    return Asked.of_text(text, chat_id=head.chat_id, event_id=head.event_id)
+    chat_id = value.get("chat_id")
+    try:
+        # The event's own rules say what ids may be.
+        ids = {"chat_id": _TEXT_CHAT if chat_id is None else chat_id, "event_id": value.get("event_id")}
+        head = event_of(ids, CodecLimits())
+        return Asked.of_text(text, chat_id=None if chat_id is None else head.chat_id, event_id=head.event_id)
+    except RecordRejected as rejection:
+        if chat_id is None:
+            rejection.chat_id = None
+        raise
