@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from console.classify.documents import MAX_CONVERSATIONS
+from console.classify.size import oversize, oversize_each
 from console.errors import Problem
 from console.judging.asked import TEXT_FIELDS, Asked, read_asked
 from console.port.body import parse_object
@@ -33,14 +34,7 @@ def read_request(raw: bytes, limits: CodecLimits) -> Reading:
     """
     document = parse_object(raw)
     if not _is_batch(document):
-        if len(raw) > limits.max_event_bytes:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                RejectionReason.TOO_LARGE,
-                f"the conversation has {len(raw)} bytes; expected at most {limits.max_event_bytes} "
-                "(CONSOLE_CODEC__MAX_EVENT_BYTES)",
-            )
-        return Reading([_asked(document, limits)], is_batch=False)
+        return Reading([oversize(raw, limits) or _asked(document, limits)], is_batch=False)
     conversations = document["conversations"]
     if not isinstance(conversations, list) or not 1 <= len(conversations) <= MAX_CONVERSATIONS:
         found = f"a list of {len(conversations)}" if isinstance(conversations, list) else type(conversations).__name__
@@ -50,7 +44,9 @@ def read_request(raw: bytes, limits: CodecLimits) -> Reading:
             f"conversations is {found}; expected a list of 1 to {MAX_CONVERSATIONS}",
             param="conversations",
         )
-    return Reading([_asked(value, limits) for value in conversations], is_batch=True)
+    sizes = oversize_each(conversations, raw, limits)
+    asked = [size or _asked(value, limits) for value, size in zip(conversations, sizes, strict=True)]
+    return Reading(asked, is_batch=True)
 
 
 def problem_of(rejection: RecordRejected) -> Problem:
