@@ -23,11 +23,7 @@ from schemas.marker import RejectionMarker
 from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
 from schemas.taxonomy import (
-    CATEGORY_NAMES,
     CHAT_13,
-    CODES,
-    DEFAULT_BANNED,
-    Category,
     Taxonomy,
     TaxonomyError,
     TaxonomyRef,
@@ -53,16 +49,12 @@ from schemas.verdict_change import Standing, VerdictChange
 from schemas.visible_text import KEPT_END_CHARACTERS, Turn, conversation_turns, ends_of, is_visible, kept_turns
 
 __all__ = [
-    "CATEGORY_NAMES",
     "CHAT_13",
-    "CODES",
-    "DEFAULT_BANNED",
     "DEFAULT_POLICY",
     "KEPT_END_CHARACTERS",
     "RESULTS_OF_TOOLS",
     "RULES_VERSION",
     "VERDICT_SCHEMA_VERSION",
-    "Category",
     "CategoryLabel",
     "ChatEvent",
     "CodecLimits",

@@ -5,7 +5,6 @@ A bundle carries its taxonomy whole, so that a worker serves any. Those that shi
 
 import tomllib
 from collections.abc import Mapping
-from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -198,26 +197,3 @@ def taxonomy_of(name_or_path: str) -> Taxonomy:
 
 CHAT_13: Final = shipped_taxonomy("chat-13")
 """The taxonomy of the shipped bundle, and of every bundle of format 1."""
-
-
-class Category(StrEnum):
-    """One label per conversation: what the user wants in the conversation as a whole."""
-
-    A = "A"
-    B = "B"
-    C = "C"
-    D = "D"
-    E = "E"
-    F = "F"
-    G = "G"
-    H = "H"
-    I = "I"  # noqa: E741  the code is part of the contract
-    J = "J"
-    K = "K"
-    L = "L"
-    M = "M"
-
-
-CODES: Final = CHAT_13.codes
-CATEGORY_NAMES: Final = CHAT_13.names
-DEFAULT_BANNED: Final = CHAT_13.banned

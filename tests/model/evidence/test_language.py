@@ -14,7 +14,6 @@ from model.evidence.language import LanguageDetector, read_detector, text_bucket
 from model.evidence.rule import Unevaluated
 from schemas import (
     DEFAULT_POLICY,
-    Category,
     ChatEvent,
     Decision,
     Policy,
@@ -133,7 +132,7 @@ def test_a_policy_says_what_becomes_of_other_languages(
     """The guarantee speaks of English chats; by default a person looks at the others."""
     # Under a ban that speaks against neither text.
     policy = DEFAULT_POLICY.model_copy(
-        update={"uncalibrated_languages": field, "banned": frozenset({Category.G}), "max_banned_to_safe_rate": 0.9}
+        update={"uncalibrated_languages": field, "banned": frozenset("G"), "max_banned_to_safe_rate": 0.9}
     )
     classifier = Classifier(replace(with_pieces(bundle), languages=detector), policy, n_threads=1)
     english = "How do I write a letter to my landlord about the heating?"
