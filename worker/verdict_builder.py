@@ -197,14 +197,15 @@ class VerdictBuilder:
         yield "model", (cached.model.name, cached.model.version) == (self.model.name, self.model.version)
         yield "kind", cached.kind is VerdictKind.EVENT
         probabilities, evidence, label = cached.probabilities, cached.evidence, cached.category
-        yield "probabilities", probabilities.keys() == self.categories.columns.keys() == evidence.keys()
+        # Their order too: verdicts promise that of the taxonomy.
+        yield "probabilities", tuple(probabilities) == self.categories.codes == tuple(evidence)
         yield "probabilities", abs(sum(probabilities.values()) - 1) <= _SUM_TOLERANCE
         is_likeliest = probabilities.get(label.code) == max(probabilities.values())
         yield "category", is_likeliest and label.name == self.categories.names[label.code]
         yield "evidence", all(evidence[code] >= probability for code, probability in probabilities.items())
         # Free text otherwise, which would be published under this worker's name.
         is_known = cached.stage in _STAGES and _REASONS.issuperset(cached.unevaluated)
-        yield "reading", is_known and len(cached.unevaluated) <= len(_REASONS)
+        yield "reading", is_known and len(cached.unevaluated) == len(set(cached.unevaluated))
         yield "reading", cached.language is None or _LANGUAGE.fullmatch(cached.language) is not None
 
     def _decisions(self, decision: Decision, decided_by: DecidedBy) -> dict[str, PolicyDecision]:

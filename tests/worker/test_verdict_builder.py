@@ -208,6 +208,7 @@ def test_what_was_not_evaluated_stays_so_under_every_policy() -> None:
     assert (answer.decision, answer.decided_by) == (Decision.REVIEW, DecidedBy.UNEVALUATED)
 
 
+BACKWARDS = dict(reversed(classification().probabilities.items()))
 LIKELY_M = dict.fromkeys(CHAT_13.codes, 0.02) | {"M": 0.76}
 
 
@@ -223,11 +224,14 @@ LIKELY_M = dict.fromkeys(CHAT_13.codes, 0.02) | {"M": 0.76}
         ({"probabilities": dict.fromkeys(CHAT_13.codes, 0.2)}, "probabilities"),
         ({"probabilities": {"F": 1.0}}, "probabilities"),
         ({"evidence": {"F": 1.0}}, "probabilities"),
+        ({"probabilities": BACKWARDS}, "probabilities"),
+        ({"evidence": BACKWARDS}, "probabilities"),
         ({"probabilities": LIKELY_M, "evidence": LIKELY_M}, "category"),
         ({"evidence": dict.fromkeys(CHAT_13.codes, 0.02)}, "evidence"),
         ({"stage": "buy kittens"}, "reading"),
         ({"unevaluated": ("buy kittens",)}, "reading"),
         ({"unevaluated": ("length",) * 9}, "reading"),
+        ({"unevaluated": ("length", "length")}, "reading"),
         ({"language": "buy kittens"}, "reading"),
         ({"banned_probability": 0.0}, "decision"),
         ({"banned_to_safe_risk": 0.5}, "decision"),
