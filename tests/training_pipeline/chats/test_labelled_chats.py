@@ -138,10 +138,15 @@ def test_the_split_is_disjoint_complete_stratified_and_reproducible() -> None:
 
 def test_files_that_the_run_was_not_trained_on_are_refused(write_chats: WriteChats, tmp_path: Path) -> None:
     """With other files the split falls elsewhere, and chats it was trained on would pass as held out."""
-    path = write_chats([_chat()])
+    rows = [
+        _chat(f"{code}{i}", category=code, messages=[{"role": "user", "content": f"{code} {i}"}])
+        for code in "AB"
+        for i in range(2)
+    ]
+    path = write_chats(rows)
     record = record_data([path], read_labelled_chats([path], Windowing(), frozenset()), frozenset())
     (tmp_path / "data.json").write_bytes(orjson.dumps(record.model_dump(mode="json")))
-    assert len(read_recorded_chats(tmp_path, [path], TrainConfig())[1]) == 1
-    write_chats([_chat("another")])
+    assert len(read_recorded_chats(tmp_path, [path], TrainConfig())[1]) == len(rows)
+    write_chats([*rows, _chat("another")])
     with pytest.raises(ValueError, match="in the same order"):
         read_recorded_chats(tmp_path, [path], TrainConfig())
