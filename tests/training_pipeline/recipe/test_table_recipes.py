@@ -1,5 +1,7 @@
 """The recipes for tables of one's own run from the table to compared bundles, here with a tiny encoder."""
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 import orjson
@@ -13,6 +15,8 @@ from training_pipeline.recipe.recipe import Outcome, run_recipe
 from training_pipeline.recipe.stages import tasks_of
 
 _RECIPES = Path(__file__).parents[3] / "recipes"
+_TOXICITY = Path(__file__).parents[3] / "data" / "toxicity"
+_SHORT_WORDS = 8
 
 
 @pytest.fixture(scope="module", params=["community", "toxicity"])
@@ -98,3 +102,18 @@ def test_an_unlabelled_table_is_not_split(tmp_path: Path) -> None:
     path.write_text("work: w\nstages: {extract: {records: [a.csv], table: {text_column: m}}, split: {}}\n")
     with pytest.raises(ValueError, match=r"stages.split: names no data, and `agree` is left out"):
         tasks_of(read_recipe(path), Console(quiet=True))
+
+
+def test_the_shipped_messages_hold_short_ones_of_every_category() -> None:
+    """A guardrail that saw no small talk calls "hello" toxic; one that saw short harmless texts alone, short threats safe."""
+    with (_TOXICITY / "messages.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert f"`messages.csv`: {len(rows)} messages" in (_TOXICITY / "README.md").read_text()
+    texts = Counter(" ".join(row["message"].casefold().split()).strip(" .!?") for row in rows)
+    assert [text for text, n in texts.items() if n > 1] == []
+    assert len({row["id"] for row in rows}) == len(rows)
+    short = Counter((row["label"], row["part"]) for row in rows if len(row["message"].split()) <= _SHORT_WORDS)
+    least = {"not_toxic": (70, 20), "toxic": (16, 4), "jailbreak": (7, 3)}
+    for label, (n_train, n_dev) in least.items():
+        assert short[label, "train"] >= n_train
+        assert short[label, "dev"] >= n_dev
