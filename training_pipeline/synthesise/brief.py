@@ -29,7 +29,7 @@ class Labelled(StrEnum):
 
     CONVERSATION = "conversation"
     LAST = "last"
-    """The last message, whoever wrote it."""
+    """The last message, whoever wrote it; its author is the user of the row."""
     LAST_USER = "last_user"
     """The last message of a speaker with the role user; others may answer it."""
 

@@ -3,7 +3,11 @@
 Tolerant of form (fences, prose around the JSON, a bare list, other names of the fields), strict about substance: as
 many messages as asked for, by the speakers named, the one that counts by who was to write it.
 
-Invariant: whatever the model wrote, the result is a list of messages with a role, or a reason in our own words.
+Where the last message counts, its author speaks as `user` and all others as `assistant`, as in a table's chats: who
+learns from a row reads the last message of the user.
+
+Invariant: whatever the model wrote, the result is a list of messages with a role, or a reason in our own words. Where
+one message counts, it is the last one with the role user.
 """
 
 import re
@@ -52,7 +56,7 @@ def parse_chat(text: str, cell: Cell, labelled: Labelled) -> Messages:
         raise NotAChat(f"it has {len(listed)} messages; expected {fewest} to {most}")
     messages = [_message(message, i, cell) for i, message in enumerate(listed, start=1)]
     _require_who_counts(messages, cell, labelled)
-    return messages
+    return _by_the_last_author(messages) if labelled is Labelled.LAST else messages
 
 
 def _document(text: str) -> Any:
@@ -93,6 +97,12 @@ def _require_who_counts(messages: Messages, cell: Cell, labelled: Labelled) -> N
             raise NotAChat(f"{first} writes no message")
     elif messages[labelled_message(messages, labelled)]["name"] != first:
         raise NotAChat(f"the message that is of the category is not written by {first}")
+
+
+def _by_the_last_author(messages: Messages) -> Messages:
+    author = messages[-1]["name"]
+    roles = {True: Role.USER.value, False: Role.ASSISTANT.value}
+    return [{**message, "role": roles[message["name"] == author]} for message in messages]
 
 
 def labelled_message(messages: Messages, labelled: Labelled) -> int:

@@ -90,6 +90,8 @@ def test_the_command_writes_rows_table_and_report(
         cells = list(csv.DictReader(file))
     assert [cell["chat_id"] for cell in cells] == [row["chat_id"] for row in rows]
     assert [cell["message"] for cell in cells] == [row["messages"][-1]["content"] for row in rows]
+    by_users = [[one["content"] for one in row["messages"] if one["role"] == "user"] for row in rows]
+    assert [cell["message"] for cell in cells] == [texts[-1] for texts in by_users]
     assert cells[0]["conversation"].count("\n") == 1
     assert {cell["category"] for cell in cells} == {"question", "answer", "comment"}
     assert "key-canary" not in "".join(path.read_text() for path in out.parent.rglob("*.json*"))

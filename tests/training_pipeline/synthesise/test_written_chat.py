@@ -42,7 +42,7 @@ GOOD = orjson.dumps({"messages": LISTED}).decode()
 def test_a_conversation_is_read_in_any_form(text: str) -> None:
     """Endpoints without structured output wrap their JSON in all sorts of things."""
     assert parse_chat(text, CELL, Labelled.LAST) == [
-        {"id": 1, "role": "user", "name": "Ben", "content": "hi"},
+        {"id": 1, "role": "assistant", "name": "Ben", "content": "hi"},
         {"id": 2, "role": "user", "name": "ana", "content": "how do I save?"},
     ]
 
@@ -92,6 +92,22 @@ def test_which_message_counts_is_the_briefs_word() -> None:
         parse_chat(text, CELL, Labelled.LAST)
     with pytest.raises(NotAChat, match="ana writes no message"):
         parse_chat(listed(("Ben", "how?"), ("bot", "so")), CELL, Labelled.CONVERSATION)
+
+
+@pytest.mark.parametrize("first", [ANA, BOT])
+@pytest.mark.parametrize("labelled", [Labelled.LAST, Labelled.LAST_USER])
+def test_the_message_that_counts_is_the_last_one_of_the_user(first: Speaker, labelled: Labelled) -> None:
+    """Training reads that one: another text must not be learnt under this one's label."""
+    others = [one for one in (ANA, BEN, BOT) if one is not first]
+    pairs = [(others[0].name, "one"), (others[1].name, "two"), (first.name, "three")]
+    cell = CELL._replace(speakers=(first, *others))
+    if labelled is Labelled.LAST_USER and first is BOT:
+        with pytest.raises(NotAChat):
+            parse_chat(listed(*pairs), cell, labelled)
+        return
+    messages = parse_chat(listed(*pairs), cell, labelled)
+    assert [message["content"] for message in messages if message["role"] == "user"][-1] == "three"
+    assert messages[labelled_message(messages, labelled)]["content"] == "three"
 
 
 VALUES = st.recursive(
