@@ -134,7 +134,7 @@ def synthesise(
         )
     if csv is not None and outcome.report is not None:
         write_table(out, csv)
-    shown.print_outcome(outcome, options.per_category, console)
+    shown.print_outcome(outcome, options.per_category, console, replayed=folder if recorded else None)
     if outcome.report is None:
         raise typer.Exit(EXIT_INCOMPLETE)
     if any(balance.n_written < options.per_category for balance in outcome.balance.values()):

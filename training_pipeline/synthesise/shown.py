@@ -1,5 +1,7 @@
 """Print what a run would cost, and what it came to: tables for people on stderr, one JSON line on stdout."""
 
+from pathlib import Path
+
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -34,8 +36,15 @@ def _cells(share: Share) -> tuple[str, str, str, str]:
     return str(share.n_requests), str(share.n_recorded), f"{share.n_input_tokens}/{share.n_output_tokens}", cost
 
 
-def print_outcome(outcome: Outcome, per_category: int, console: Console) -> None:
-    """Print the balance of the categories, and what was asked and paid."""
+def print_outcome(outcome: Outcome, per_category: int, console: Console, *, replayed: Path | None = None) -> None:
+    """Print the balance of the categories, and what was asked and paid.
+
+    Args:
+        outcome: Of a run.
+        per_category: How many were wanted.
+        console: For people.
+        replayed: Folder of the recorded answers, where a run asks nothing; None where it asks.
+    """
     reasons = sorted({reason for balance in outcome.balance.values() for reason in balance.n_dropped_by_reason})
     table = Table(title=f"{STAGE}: {sum(balance.n_written for balance in outcome.balance.values())} conversations")
     for name in ("category", "wanted", "asked", "written", *reasons):
@@ -47,7 +56,15 @@ def print_outcome(outcome: Outcome, per_category: int, console: Console) -> None
     stops = {outcome.writer.stopped, outcome.judge.stopped if outcome.judge else None} - {None}
     for stop in sorted(filter(None, stops)):
         typer.echo(f"error: {stop}", err=True)
-    if outcome.report is None:
+    if outcome.report is None and replayed is not None:
+        are_there = any(file.stat().st_size for file in replayed.rglob("*.jsonl"))
+        found = "answers of some conversations are missing" if are_there else "there are no recorded answers"
+        typer.echo(
+            f"error: {found} in {replayed}, and --recorded asks for none; run without --recorded to ask, or name the "
+            "folder of an earlier run with --answers",
+            err=True,
+        )
+    elif outcome.report is None:
         typer.echo(
             f"error: some conversations have no answer yet; what is there so far is in {outcome.part}; run the same "
             "command again to go on",

@@ -162,6 +162,25 @@ def test_exit_codes_tell_what_is_left_to_do(
     assert len(read_lines(out)) == 6
 
 
+def test_a_replay_without_answers_says_so(
+    cli: Cli, write_brief: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command again would find as little."""
+    out = tmp_path / "chats.jsonl"
+    write_brief("http://127.0.0.1:9/v1")
+    assert cli("--out", out, "--recorded") == 4
+    errors = capsys.readouterr().err
+    assert f"there are no recorded answers in {out.with_suffix('.answers')}" in errors
+    assert "run without --recorded to ask, or name the folder of an earlier run with --answers" in errors
+    assert "the same command" not in errors
+    with CompletionServer(obedient) as server:
+        write_brief(server.base_url)
+        assert cli("--out", out, "--per-category", "1") == 0
+    capsys.readouterr()
+    assert cli("--out", out, "--recorded") == 4
+    assert "answers of some conversations are missing in" in capsys.readouterr().err
+
+
 def test_wrong_calls_are_refused_with_what_was_found_and_expected(
     cli: Cli, write_brief: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
