@@ -7,6 +7,7 @@ Invariant: every row of the table ends as one chat or as one reject, and a chat 
 """
 
 import hashlib
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from training_pipeline.data.stage_files import (
     rejects_path,
     write_report,
 )
-from training_pipeline.data.table_files import TableRow, is_table, read_table
+from training_pipeline.data.table_files import NoColumn, TableRow, is_table, read_table
 from training_pipeline.data.table_labels import Labels, RowReason, counted, reject, without_repeats, without_single_rows
 
 STAGE: Final = "extract"
@@ -142,12 +143,7 @@ def extract_table(paths: Sequence[Path], out: Path, options: TableOptions, *, la
     taxonomy = None if options.taxonomy is None else taxonomy_of(options.taxonomy)
     labels = Labels(allowed=options.allowed, taxonomy=taxonomy)
     with StageFiles(out) as files:
-        rows = (
-            row
-            for path in paths
-            for row in read_table(path, options.columns, delimiter=options.delimiter, encoding=options.encoding)
-        )
-        messages = _kept((_message(row, options, labels) for row in rows), files)
+        messages = _kept((_message(row, options, labels) for row in _rows(paths, options)), files)
         chats = _kept(_chats(messages, options, last_messages), files)
         for chat in _kept(without_single_rows(_kept(without_repeats(chats), files)), files):
             files.write(chat)
@@ -169,6 +165,35 @@ def extract_table(paths: Sequence[Path], out: Path, options: TableOptions, *, la
     )
     write_report(out, report)
     return report
+
+
+def _rows(paths: Sequence[Path], options: TableOptions) -> Iterator[TableRow]:
+    try:
+        for path in paths:
+            yield from read_table(path, options.columns, delimiter=options.delimiter, encoding=options.encoding)
+    except NoColumn as error:
+        raise DataError(f"{error}; {_remedy(options, error.missing)}") from error
+
+
+def _remedy(options: TableOptions, missing: Sequence[str]) -> str:
+    """Return what to set where columns are missing, as a recipe and as the command `extract` have it."""
+    named = {name: getattr(options, name) for name in ("text_column", "label_column", *_MAY_BE_LEFT_OUT)}
+    settings = [
+        f"{name}={'null' if name in _MAY_BE_LEFT_OUT else 'YOURS'}"
+        for name, column in named.items()
+        if column in missing
+    ]
+    if kept := [name for name in options.keep_columns if name in missing]:
+        left = ",".join(name for name in options.keep_columns if name not in missing)
+        settings.append(f"keep_columns=[{left}]")
+    quoted = [shlex.quote(f"stages.extract.table.{setting}") for setting in settings]
+    remedy = f"in a recipe: --set {' --set '.join(quoted)}"
+    if kept:
+        remedy += f" (and --set stages.split.by=null where `split` goes by {' or '.join(kept)})"
+    return f"{remedy}; `extract` has options of these names"
+
+
+_MAY_BE_LEFT_OUT: Final = ("id_column", "thread_column", "author_column", "time_column")
 
 
 def _kept(answers: Iterable[_Answer | Reject], files: StageFiles) -> list[_Answer]:

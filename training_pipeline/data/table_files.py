@@ -27,6 +27,19 @@ _NEVER_ENDS: Final = "unexpected end of data"
 """What the csv module says where a quote is not closed."""
 
 
+class NoColumn(DataError):  # noqa: N818  the name says what happened
+    """A table lacks columns that are wanted.
+
+    Args:
+        error: What was found; names the first one.
+        missing: All of them.
+    """
+
+    def __init__(self, error: str, missing: Sequence[str]) -> None:
+        super().__init__(error)
+        self.missing = missing
+
+
 class TableRow(NamedTuple):
     """One row of a table."""
 
@@ -55,7 +68,8 @@ def read_table(
         encoding: Of a CSV; None: as its byte-order mark says, else UTF-8.
 
     Raises:
-        DataError: the file cannot be read, is no table, or lacks a column.
+        NoColumn: it lacks a column.
+        DataError: the file cannot be read, or is no table.
     """
     try:
         if path.suffix.lower() in PARQUET_SUFFIXES:
@@ -153,7 +167,8 @@ def _require(path: Path, header: Collection[str], columns: Sequence[str]) -> Non
         folded = {known.casefold(): known for known in header}
         near = difflib.get_close_matches(name.casefold(), folded, n=1)
         hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
-        raise DataError(f"{path}: no column {name!r}; found {', '.join(map(repr, header))}{hint}")
+        error = f"{path}: no column {name!r}; found {', '.join(map(repr, header))}{hint}"
+        raise NoColumn(error, [column for column in columns if column not in header])
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:

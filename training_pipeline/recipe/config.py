@@ -6,7 +6,7 @@ are refused everywhere.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -22,6 +22,7 @@ from training_pipeline.encoder.packages import MINILM
 from training_pipeline.release.gate import GateMargins
 from training_pipeline.train.config import TrainConfig
 
+_MOST_SHOWN_CHARACTERS: Final = 60
 _REFERENCE: Final = re.compile(r"\$\{data\.([A-Za-z0-9_]+)\}")
 
 
@@ -247,7 +248,24 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
         stages = _filled(document.get("stages"), names, path)
         return Recipe.model_validate({**document, "stages": _with_taxonomy(stages, document.get("taxonomy"))})
     except ValidationError as error:
-        raise ValueError(f"{path}: not a recipe: {error}") from error
+        raise ValueError(f"{path}: not a recipe: {'; '.join(_faults(error))}") from error
+
+
+def _faults(error: ValidationError) -> Iterator[str]:
+    """Yield where each fault is and what is expected there, as the file and --set write places and values."""
+    for fault in error.errors(include_url=False):
+        place = ".".join(map(str, fault["loc"])) or "the file"
+        message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        if fault["type"] == "extra_forbidden":
+            yield f"{place}: no such name; take it out, or correct it"
+        elif fault["type"] == "missing":
+            yield f"{place}: missing; add it, or --set {place}=VALUE"
+        elif fault["type"] == "value_error":
+            yield f"{place}: {message}"
+        else:
+            found = "null" if fault["input"] is None else repr(fault["input"])[:_MOST_SHOWN_CHARACTERS]
+            expected = message.replace("a valid tuple", "a list, such as [] or [a, b]").replace("a valid ", "a ")
+            yield f"{place}: found {found}; expected {expected}"
 
 
 def _with_taxonomy(stages: Any, taxonomy: Any) -> Any:

@@ -1,4 +1,5 @@
 import csv
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -253,3 +254,23 @@ def test_the_command_reads_parquet_and_csv_alike(tmp_path: Path) -> None:
         chats = [orjson.loads(line) for line in out.read_bytes().splitlines()]
         outputs.append([(chat["chat_id"], chat["category"]) for chat in chats])
     assert outputs[0] == outputs[1]
+
+
+def test_a_plain_table_gets_to_know_what_to_set(tmp_path: Path) -> None:
+    """Whoever runs a shipped recipe on two columns of his own: all settings at once, ready to be copied."""
+    options = TableOptions(text_column="message", keep_columns=("part",), **_COLUMNS)
+    with pytest.raises(DataError, match=r"no column 'message'; found 'text', 'label'") as caught:
+        _extracted(tmp_path, options, ("text", "label"), ("how?", "question"))
+    settings = [word for word in shlex.split(str(caught.value).partition("in a recipe:")[2]) if "=" in word]
+    assert settings == [
+        "stages.extract.table.text_column=YOURS",
+        *(f"stages.extract.table.{name}=null" for name in _COLUMNS),
+        "stages.extract.table.keep_columns=[]",
+        "stages.split.by=null",
+    ]
+    kept = TableOptions(text_column="text", keep_columns=("part", "label"))
+    with pytest.raises(DataError, match=r"no column 'part'.*--set 'stages.extract.table.keep_columns=\[label\]'"):
+        _extracted(tmp_path, kept, ("text", "label"), ("how?", "question"))
+
+
+_COLUMNS = {name: name for name in ("id_column", "thread_column", "author_column", "time_column")}

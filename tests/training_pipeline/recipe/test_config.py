@@ -63,6 +63,26 @@ def test_a_setting_of_another_form_is_refused(path: Path, setting: str) -> None:
         read_recipe(path, ["data.train=x", setting])
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "stages.extract={records: [a.csv], table: {text_column: m, keep_columns: null}}",
+            "keep_columns: found null; ",
+        ),
+        ("threads=-1", "threads: found -1; expected greater than or equal to 0"),
+        ("stages.nonsense=1", "stages.nonsense: no such name"),
+        ("stages.head={name: x}", "stages.head.version: missing; add it, or --set stages.head.version=VALUE"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_said_in_one_line(path: Path, setting: str, said: str) -> None:
+    """As the place is written in --set, what was found and what is expected; no link to a library's pages."""
+    with pytest.raises(ValueError, match=r"recipe.yaml: not a recipe: ") as caught:
+        read_recipe(path, ["data.train=x", setting])
+    assert said in str(caught.value)
+    assert not [word for word in ("\n", "http", "pydantic", "input_value") if word in str(caught.value)]
+
+
 @pytest.mark.parametrize("text", ["- a list", "work: [", "", "work: x"])
 def test_a_file_that_is_no_recipe_is_refused(path: Path, text: str) -> None:
     """With what was found and an example of what was expected."""

@@ -105,7 +105,7 @@ def test_an_unlabelled_table_is_not_split(tmp_path: Path) -> None:
 
 
 def test_the_shipped_messages_hold_short_ones_of_every_category() -> None:
-    """A guardrail that saw no small talk calls "hello" toxic; one that saw short harmless texts alone, short threats safe."""
+    """Who saw no small talk calls "hello" toxic; who saw short harmless texts alone calls short threats safe."""
     with (_TOXICITY / "messages.csv").open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert f"`messages.csv`: {len(rows)} messages" in (_TOXICITY / "README.md").read_text()
@@ -117,3 +117,22 @@ def test_the_shipped_messages_hold_short_ones_of_every_category() -> None:
     for label, (n_train, n_dev) in least.items():
         assert short[label, "train"] >= n_train
         assert short[label, "dev"] >= n_dev
+
+
+def test_a_plain_table_of_texts_and_labels_goes_through_the_first_stages(tmp_path: Path) -> None:
+    """The command of recipes/README.md, up to the chats and their split."""
+    labels = ("not_toxic", "toxic", "jailbreak")
+    lines = "".join(f"{label} number {i} {label[::-1]} w{i * 7919},{label}\n" for i in range(20) for label in labels)
+    (tmp_path / "mine.csv").write_text(f"text,label\n{lines}")
+    settings = [
+        f"data.table={tmp_path / 'mine.csv'}",
+        f"work={tmp_path / 'work'}",
+        "stages.head=null",
+        "stages.train=null",
+    ]
+    settings += ["stages.export=null", "stages.compare=null", "stages.extract.table.text_column=text"]
+    settings += ["stages.extract.table.label_column=label", "stages.extract.table.id_column=null"]
+    settings += ["stages.extract.table.keep_columns=[]", "stages.split.by=null"]
+    outcomes = run_recipe(read_recipe(_RECIPES / "toxicity.yaml", settings), Console(quiet=True))
+    assert [line.outcome for line in outcomes] == [Outcome.DONE, Outcome.DONE]
+    assert len((tmp_path / "work" / "splits" / "train.jsonl").read_text().splitlines()) > 20
