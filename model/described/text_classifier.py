@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from model.bundle.bundle import Bundle, bundle_of, load_bundle
 from model.bundle.files import write_folder
-from model.bundle.manifest import MANIFEST_NAME
+from model.bundle.manifest import MANIFEST_NAME, Manifest
 from model.calibration import FloatArray
 from model.classifier import Classifier
 from model.described.class_names import MAX_NAME_CHARACTERS, codes_of
@@ -30,7 +30,7 @@ from model.described.fit import Examples, all_prototypes, fit_head, prototype
 from model.described.frozen_encoder import shipped_encoder
 from model.described.head_bundle import head_bundle
 from model.described.sentences import sentences
-from model.errors import ClassesRefused, RowFailed
+from model.errors import BundleError, ClassesRefused, RowFailed
 from model.evidence.judging import Classification
 from model.inference.cpu_quota import available_cpus
 from schemas import Role, Taxonomy, Turn, is_visible
@@ -46,10 +46,16 @@ _DEFAULT_NAME: Final = "described"
 class TextClassifier:
     """Classes, what is known of them, and the fitted head. Not to be shared between threads that call it at once.
 
-    Made by `from_descriptions` or `load`.
+    Made by `from_descriptions` or `load`; without arguments, it has no class yet, and learns classes from examples.
     """
 
-    def __init__(self, name: str | None, version: str, banned: frozenset[str], n_threads: int) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        version: str = "1.0.0",
+        banned: frozenset[str] = frozenset(),
+        n_threads: int = 0,
+    ) -> None:
         self._name = name
         self._version = version
         self._banned = banned
@@ -75,7 +81,7 @@ class TextClassifier:
         """Return a classifier of these classes; more may come by `add_examples`.
 
         Args:
-            descriptions: By class, one sentence or many on what belongs to it.
+            descriptions: By class, one sentence or many on what belongs to it; none where examples are to say it all.
             name: Of the bundle and its taxonomy; None makes one of the class codes, so that classifiers of other
                 classes are never taken for one.
             version: Of both, dotted.
@@ -201,12 +207,13 @@ class TextClassifier:
 
         Raises:
             ClassesRefused: there is nothing to fit, or the classifier was loaded.
-            BundleError: the folder holds something else than a bundle.
+            BundleError: the folder holds something else than a bundle of this kind.
         """
         if self._is_loaded:
             raise ClassesRefused("a loaded classifier is a bundle already; copy its folder")
-        self.fit()
         folder = Path(path)
+        _check_replaceable(folder)
+        self.fit()
         write_folder(folder, self._contents or {}, marker=MANIFEST_NAME)
         return folder
 
@@ -280,6 +287,22 @@ def _name_of(codes: Sequence[str]) -> str:
     # No code holds a line's end.
     digest = hashlib.sha256("\n".join(codes).encode()).hexdigest()
     return f"{_DEFAULT_NAME}-{digest[:8]}"
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise BundleError where a folder holds anything that `save` did not write: replacing it would delete that."""
+    if not (folder / MANIFEST_NAME).is_file():
+        return
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BundleError(
+            f"{folder}: its {MANIFEST_NAME} is no bundle's; expected nothing, or what `save` wrote; name another folder"
+        ) from error
+    foreign = {entry.name for entry in folder.iterdir()} - manifest.files.keys() - {MANIFEST_NAME}
+    if manifest.encoder is None or foreign:
+        found = "holds a trained bundle" if manifest.encoder is None else f"also holds {', '.join(sorted(foreign))}"
+        raise BundleError(f"{folder}: {found}; expected nothing, or what `save` wrote; name another folder")
 
 
 def _check_reference(name: str, version: str) -> None:

@@ -1,6 +1,7 @@
 """Classes from descriptions: what is learnt, what is refused, and that a saved bundle answers the same."""
 
 import re
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from model import ClassesRefused, Classifier, TextClassifier, load_bundle
+from model import BundleError, ClassesRefused, Classifier, TextClassifier, load_bundle
+from model.bundle.bundle import DEFAULT_BUNDLE_PATH
 from model.described.text_classifier import MAX_READ_CHARACTERS
 from schemas import Decision, Role, Turn
 from schemas.taxonomy import MAX_DESCRIPTION_CHARACTERS
@@ -115,6 +117,30 @@ def test_a_folder_with_something_else_is_not_replaced(pets: TextClassifier, tmp_
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
+def test_a_folder_that_save_did_not_write_is_not_replaced(tmp_path: Path) -> None:
+    """A manifest alone makes no bundle: a project's own, a trained bundle, or files of the user beside a saved one."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"name": "a browser extension"}')
+    (folder / "notes.txt").write_text("keep")
+    made = TextClassifier.from_descriptions(PETS)
+    with pytest.raises(BundleError, match=r"is no bundle's; expected nothing, or what `save` wrote; name another"):
+        made.save(folder)
+    assert (folder / "notes.txt").read_text() == "keep"
+    saved = made.save(tmp_path / "pets")
+    (saved / "notes.txt").write_text("keep")
+    with pytest.raises(BundleError, match=r"also holds notes\.txt"):
+        made.save(saved)
+    (saved / "notes.txt").unlink()
+    assert made.save(saved) == saved
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    shutil.copy(DEFAULT_BUNDLE_PATH / "manifest.json", trained)
+    with pytest.raises(BundleError, match="holds a trained bundle"):
+        made.save(trained)
+    assert (trained / "manifest.json").exists()
+
+
 def test_examples_are_learnt_where_the_description_says_nothing_of_them() -> None:
     """They are why a user adds some: each is then of its class, and the other class keeps its texts."""
     classifier = TextClassifier.from_descriptions(PETS)
@@ -122,6 +148,16 @@ def test_examples_are_learnt_where_the_description_says_nothing_of_them() -> Non
         "dog", "Fido likes bones"
     )
     assert classifier.predict(["Fido likes bones", "Rex waits at the gate", "kitten"]) == ["dog", "dog", "cat"]
+
+
+@pytest.mark.parametrize("make", [TextClassifier, lambda: TextClassifier.from_descriptions({})])
+def test_examples_alone_make_classes(make: Callable[[], TextClassifier]) -> None:
+    """Whoever has texts and no sentence about them starts from nothing."""
+    made = make()
+    with pytest.raises(ClassesRefused, match=r"found 0 classes; .*add examples"):
+        made.fit()
+    made.add_examples("cat", ["my kitten purrs", "meow"]).add_examples("dog", ["the puppy barks", "woof woof"])
+    assert made.predict(["a cat that meows", "a dog that barks"]) == ["cat", "dog"]
 
 
 def test_a_class_without_a_description_is_learnt_from_its_examples() -> None:
