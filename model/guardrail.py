@@ -42,12 +42,18 @@ class Guardrail:
         n_threads: Inference threads; None takes this process's share of the CPUs.
 
     Raises:
+        TypeError: it is neither a bundle nor a path.
         BundleError: the bundle cannot be loaded.
     """
 
     def __init__(
         self, bundle: Bundle | str | PathLike[str] = DEFAULT_BUNDLE_PATH, *, n_threads: int | None = None
     ) -> None:
+        if not isinstance(bundle, Bundle | str | PathLike):
+            raise TypeError(
+                f"bundle: a {type(bundle).__name__}; expected a bundle's folder, or a loaded bundle; leave it out for "
+                "the shipped one"
+            )
         loaded = bundle if isinstance(bundle, Bundle) else load_bundle(Path(bundle))
         self._classifier = Classifier(loaded, loaded.default_policy, n_threads=n_threads or available_cpus())
         self._turn = threading.Lock()
@@ -75,6 +81,8 @@ class Guardrail:
         """
         if isinstance(texts, str | bytes):
             raise TypeError(f"texts: a {type(texts).__name__}; expected a list of texts; one text goes to check_text")
+        if not isinstance(texts, Iterable):
+            raise TypeError(f"texts: a {type(texts).__name__}; expected a list of texts; write [text] for one of them")
         given = list(texts)
         conversations = [_conversation(text, f"texts[{i}]") for i, text in enumerate(given)]
         return [

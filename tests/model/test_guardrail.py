@@ -155,6 +155,20 @@ def test_what_is_no_text_is_refused_by_its_place_before_anything_is_classified(
     assert counting.calls == []
 
 
+@pytest.mark.parametrize("texts", [None, 7])
+def test_what_is_no_list_of_texts_is_refused(guardrail: Guardrail, texts: Any) -> None:
+    """In our words, not in those of the loop."""
+    with pytest.raises(TypeError, match=r"^texts: a (NoneType|int); expected a list of texts"):
+        guardrail.batch_check(texts)
+
+
+@pytest.mark.parametrize("bundle", [None, 7, ["a"]])
+def test_what_is_no_bundle_is_refused(bundle: Any) -> None:
+    """A setting that is not there comes as None."""
+    with pytest.raises(TypeError, match=r"^bundle: a (NoneType|int|list); expected a bundle's folder"):
+        Guardrail(bundle)
+
+
 @pytest.mark.parametrize("texts", ["hello", b"hello"])
 def test_one_text_given_as_many_is_refused(guardrail: Guardrail, texts: Any) -> None:
     """It would be classified letter by letter."""
