@@ -49,7 +49,10 @@ DEFAULT_BUNDLE_PATH: Final = Path(__file__).parents[1] / "bundles" / "default"
 
 _Parsed = TypeVar("_Parsed")
 
-_REMEDY = "re-run `python -m training_pipeline export`, or point MODERATION_MODEL__PATH at a complete bundle"
+_REMEDY = (
+    "name the folder that `export`, `describe --out` or `save` wrote (for a worker: MODERATION_MODEL__PATH), or write "
+    "it again"
+)
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,8 @@ def _head_on_encoder(
     if encoder.digest != manifest.encoder.digest:
         raise BundleError(
             f"{folder}: its head was fitted on {manifest.encoder.name} {manifest.encoder.digest[:19]}, this version "
-            f"ships {encoder.manifest.name} {encoder.digest[:19]}; run `python -m training_pipeline describe` again"
+            f"ships {encoder.manifest.name} {encoder.digest[:19]}; make it again, with "
+            "`python -m training_pipeline describe` or `TextClassifier.save`"
         )
     n_dimensions, n_categories = encoder.manifest.n_dimensions, len(manifest.categories.codes)
     head = _parsed(

@@ -7,11 +7,12 @@ from typing import Final
 
 import orjson
 
-CLASS_COLUMNS: Final = ("class", "label", "category")
+CLASS_COLUMNS: Final = ("class", "label", "category", "message_type")
 TEXT_COLUMNS: Final = ("text", "message", "content")
 
 _JSON_SUFFIXES: Final = frozenset({".jsonl", ".json"})
 _MOST_CELL_CHARACTERS: Final = 1_000_000
+_DELIMITERS: Final = (",", ";", "\t", "|")
 
 
 def descriptions_of(options: Iterable[str]) -> dict[str, str]:
@@ -45,8 +46,8 @@ def examples_in(path: Path) -> list[tuple[str, str]]:
     """Return class and text of each row of a table, or of each chat of a file of JSON lines.
 
     Args:
-        path: CSV with a header that names a column of `CLASS_COLUMNS` and one of `TEXT_COLUMNS`; or JSON lines as
-            `synthesise` and `train` have them, of which the last user message is read.
+        path: CSV, by comma, semicolon, tab or |, with a header that names a column of `CLASS_COLUMNS` and one of
+            `TEXT_COLUMNS`; or JSON lines as `synthesise` and `train` have them, of which the last user message is read.
 
     Raises:
         ValueError: it cannot be read, lacks a column, holds no row, or a row lacks its class or its text.
@@ -70,7 +71,9 @@ def _rows_in(path: Path) -> Iterator[tuple[str, str]]:
     try:
         csv.field_size_limit(_MOST_CELL_CHARACTERS)
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
+            delimiter = _delimiter(lines.readline())
+            lines.seek(0)
+            reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
             header = reader.fieldnames or []
             class_column, text_column = _column(path, header, CLASS_COLUMNS), _column(path, header, TEXT_COLUMNS)
             for row in reader:
@@ -81,8 +84,18 @@ def _rows_in(path: Path) -> Iterator[tuple[str, str]]:
         raise ValueError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
     except csv.Error as error:
         raise ValueError(
-            f"{path}: not CSV ({error}); expected commas between cells, and quotes around commas"
+            f"{path}: not CSV ({error}); expected one delimiter between cells, and quotes around cells that hold it"
         ) from error
+
+
+def _delimiter(header: str) -> str:
+    """Return the delimiter by which the header names the most wanted columns; a comma where none does."""
+
+    def n_found(delimiter: str) -> int:
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        return sum(name.strip().lower() in {*CLASS_COLUMNS, *TEXT_COLUMNS} for name in names)
+
+    return max(_DELIMITERS, key=n_found)
 
 
 def _column(path: Path, header: Iterable[str], wanted: tuple[str, ...]) -> str:

@@ -52,8 +52,8 @@ def describe(
             "--examples",
             exists=True,
             dir_okay=False,
-            help="CSV with columns class (or label, category) and text (or message, content), or labelled chats as "
-            "JSON lines, such as `synthesise` writes; may be repeated.",
+            help="CSV with columns class (or label, category, message_type) and text (or message, content), or "
+            "labelled chats as JSON lines, such as `synthesise` writes; may be repeated.",
         ),
     ] = None,
     ban: Annotated[

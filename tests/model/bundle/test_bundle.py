@@ -56,7 +56,7 @@ def test_one_changed_byte_in_any_file_is_refused(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(content)
-    with pytest.raises(BundleError, match=rf"{name}: digest is sha256:.*manifest.json says sha256:.*re-run"):
+    with pytest.raises(BundleError, match=rf"{name}: digest is sha256:.*manifest.json says sha256:.*or write it again"):
         load_bundle(copy)
 
 
@@ -152,7 +152,7 @@ def test_a_bundle_of_format_2_holds_the_evidence_of_its_calibration_chats(copy: 
 def test_a_manifest_that_is_no_manifest_is_refused(copy: Path, content: bytes) -> None:
     """Whatever the bytes are, the text names the file and the remedy."""
     (copy / "manifest.json").write_bytes(content)
-    with pytest.raises(BundleError, match=r"(?s)manifest\.json: not a manifest.*re-run"):
+    with pytest.raises(BundleError, match=r"(?s)manifest\.json: not a manifest.*or write it again"):
         load_bundle(copy)
 
 

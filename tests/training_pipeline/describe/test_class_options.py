@@ -26,14 +26,25 @@ def test_a_class_that_is_described_twice_is_refused() -> None:
         descriptions_of(["cat: Cats.", "cat: More."])
 
 
-@pytest.mark.parametrize("header", ["class,text", "Message,Label", "\ufefflabel,content,id"])
+@pytest.mark.parametrize("header", ["class,text", "Message,Label", "\ufefflabel,content,id", "text,message_type"])
 def test_a_table_needs_a_column_of_classes_and_one_of_texts(tmp_path: Path, header: str) -> None:
     """Under the names that tables have."""
     path = tmp_path / "examples.csv"
-    row = {"class": "dog", "label": "dog", "id": "7"}
+    row = {"class": "dog", "label": "dog", "message_type": "dog", "id": "7"}
     cells = [row.get(name.strip("\ufeff").lower(), '"Fido, the ""good"" boy\nbarks"') for name in header.split(",")]
     path.write_text(f"{header}\n{','.join(cells)}\n", encoding="utf-8")
     assert examples_in(path) == [("dog", 'Fido, the "good" boy\nbarks')]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_any_usual_delimiter_separates_cells(tmp_path: Path, delimiter: str) -> None:
+    """Spreadsheets of half of the world write semicolons; commas then are text."""
+    path = tmp_path / "examples.csv"
+    path.write_text(f"text{delimiter}class\nFido, good boy{delimiter}dog\nmeow{delimiter}cat\n")
+    assert examples_in(path) == [("dog", "Fido, good boy"), ("cat", "meow")]
+    path.write_text(f"text{delimiter}class\nmeow{delimiter}cat\nwoof{delimiter} \n")
+    with pytest.raises(ValueError, match="line 3: class ' ' and text 'woof'; expected both"):
+        examples_in(path)
 
 
 def test_labelled_chats_give_their_last_user_message(tmp_path: Path) -> None:
