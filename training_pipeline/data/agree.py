@@ -25,9 +25,7 @@ from training_pipeline.data.stage_files import (
     StageFiles,
     StageReport,
     digests,
-    file_digest,
     finished_report,
-    write_report,
 )
 from training_pipeline.data.votes import Vote, VotesByAnnotator, gather_votes, vote_matrix
 
@@ -126,17 +124,7 @@ def agree(
     )
     details["n_queued_by_reason"] = dict(sorted(reasons.items()))
     details["accuracy_on_gold"] = _gold_accuracy(gold, votes, annotators, taxonomy) if gold else None
-    report = StageReport(
-        stage=STAGE,
-        inputs=inputs,
-        options=wanted,
-        outputs={path.name: file_digest(path) for path in files.paths},
-        n_written=files.n_written,
-        n_rejected_by_reason=dict(sorted(files.n_rejected.items())),
-        details=details,
-    )
-    write_report(out, report)
-    return report
+    return files.report(STAGE, inputs, wanted, details)
 
 
 def _write(

@@ -1,24 +1,20 @@
 """The answers of one annotator: an append-only file, one line per request that ended.
 
-A line is written and flushed as soon as its answer is there, so a killed run loses at most the requests in flight. A
-last line that was cut by the kill is removed when the file is opened again.
-
 Invariant: a request that was answered (paid) is never sent again, whatever the answer was worth; one that failed is.
 """
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.taxonomy import CHAT_13, Taxonomy
 from training_pipeline.data.annotator_config import Annotator
-from training_pipeline.data.errors import DataError
 from training_pipeline.data.label_answer import Status
 from training_pipeline.data.label_prompt import rules_digest
+from training_pipeline.data.paid_log import PaidLog, read_paid
 
 
 class Answer(BaseModel):
@@ -65,20 +61,10 @@ def read_answers(path: Path) -> Iterator[Answer]:
     Raises:
         DataError: a whole line is not an answer.
     """
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield Answer.model_validate_json(line)
-            except ValidationError as error:
-                raise DataError(
-                    f"{path}:{number}: not an answer ({error.error_count()} problems); expected a file that `label` "
-                    "wrote; move it away, or remove the line"
-                ) from error
+    return read_paid(path, Answer, kind="an answer", stage="label")
 
 
-class AnswerLog:
+class AnswerLog(PaidLog[Answer]):
     """The answers file of one annotator; a context manager.
 
     Args:
@@ -86,41 +72,18 @@ class AnswerLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self.paid: dict[str, Answer] = {}
         """Answered requests, by digest."""
         self.known: set[tuple[str, str]] = set()
         """(request, chat_id) of every answer that needs no other."""
 
-    def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch()
-        for answer in read_answers(self._path):
-            if answer.status is not Status.FAILED:
-                self.paid.setdefault(answer.request, answer)
-                self.known.add((answer.request, answer.chat_id))
-        self._file = self._path.open("r+b")
-        self._file.truncate(whole_lines_bytes(self._path))
-        self._file.seek(0, 2)
-        return self
+    def lines(self, path: Path) -> Iterator[Answer]:
+        """Yield the answers of the file in order."""
+        return read_answers(path)
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, answer: Answer) -> None:
-        """Append one answer, so that it outlives this process."""
-        self._file.write(answer.model_dump_json(exclude_none=True).encode() + b"\n")
-        self._file.flush()
-        if answer.status is not Status.FAILED:
-            self.paid.setdefault(answer.request, answer)
-            self.known.add((answer.request, answer.chat_id))
-
-
-def whole_lines_bytes(path: Path) -> int:
-    """Return the size of a file without a last line that has no end."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        last = b""
-        for line in file:
-            last = line
-    return size if last.endswith(b"\n") or not last else size - len(last)
+    def keep(self, line: Answer) -> None:
+        """Take note of an answer; one that failed is asked for again."""
+        if line.status is not Status.FAILED:
+            self.paid.setdefault(line.request, line)
+            self.known.add((line.request, line.chat_id))

@@ -30,9 +30,7 @@ from training_pipeline.data.stage_files import (
     StageFiles,
     StageReport,
     digests,
-    file_digest,
     finished_report,
-    write_report,
 )
 
 STAGE: Final = "split"
@@ -182,17 +180,8 @@ def split(
             kept, names = _named(rows, groups, kept, files, by=by, splits=list(ratios))
         for i, name in zip(kept, names, strict=True):
             files.write(rows[i].fields, out / f"{name}.jsonl")
-    report = StageReport(
-        stage=STAGE,
-        inputs=inputs,
-        options=options,
-        outputs={path.name: file_digest(path) for path in files.paths},
-        n_written=len(kept),
-        n_rejected_by_reason=dict(sorted(files.n_rejected.items())),
-        details=_details(names, [taxonomy.codes[i] for i in labels[kept]], groups[kept], ratios),
-    )
-    write_report(base, report)
-    return report
+    details = _details(names, [taxonomy.codes[i] for i in labels[kept]], groups[kept], ratios)
+    return files.report(STAGE, inputs, options, details, n_written=len(kept))
 
 
 def _label(row: ChatRow, taxonomy: Taxonomy) -> int:

@@ -22,9 +22,7 @@ from training_pipeline.data.stage_files import (
     StageFiles,
     StageReport,
     digests,
-    file_digest,
     finished_report,
-    write_report,
 )
 
 STAGE: Final = "preprocess"
@@ -70,20 +68,11 @@ def preprocess(
             files.reject(answer) if isinstance(answer, Reject) else files.write(answer)
             if on_progress is not None:
                 on_progress(i + 1, len(rows))
-    report = StageReport(
-        stage=STAGE,
-        inputs=inputs,
-        options=wanted,
-        outputs={path.name: file_digest(path) for path in files.paths},
-        n_written=files.n_written,
-        n_rejected_by_reason=dict(sorted(files.n_rejected.items())),
-        details={
-            "n_chats_by_language": dict(cleaner.n_by_language.most_common()),
-            "n_masked_by_kind": dict(sorted(cleaner.n_masked.items())),
-        },
-    )
-    write_report(out, report)
-    return report
+    details = {
+        "n_chats_by_language": dict(cleaner.n_by_language.most_common()),
+        "n_masked_by_kind": dict(sorted(cleaner.n_masked.items())),
+    }
+    return files.report(STAGE, inputs, wanted, details)
 
 
 class _Cleaner:

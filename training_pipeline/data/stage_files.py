@@ -111,6 +111,36 @@ class StageFiles:
             else:
                 part_path(path).unlink(missing_ok=True)
 
+    def report(
+        self,
+        stage: str,
+        inputs: dict[str, str],
+        options: dict[str, Any],
+        details: dict[str, Any],
+        *,
+        n_written: int | None = None,
+    ) -> StageReport:
+        """Write and return the report of a stage whose files are closed.
+
+        Args:
+            stage: Its name.
+            inputs: File name to digest.
+            options: What decided the outputs.
+            details: The stage's own figures.
+            n_written: Rows of all outputs together; the default output's where None.
+        """
+        report = StageReport(
+            stage=stage,
+            inputs=inputs,
+            options=options,
+            outputs={path.name: file_digest(path) for path in self.paths},
+            n_written=self.n_written if n_written is None else n_written,
+            n_rejected_by_reason=dict(sorted(self.n_rejected.items())),
+            details=details,
+        )
+        write_report(self._out, report)
+        return report
+
 
 def write_report(out: Path, report: StageReport) -> None:
     """Write a stage's report, last of all its files."""

@@ -26,10 +26,8 @@ from training_pipeline.data.stage_files import (
     StageFiles,
     StageReport,
     digests,
-    file_digest,
     finished_report,
     rejects_path,
-    write_report,
 )
 from training_pipeline.data.table_files import NoColumn, TableRow, is_table, read_table
 from training_pipeline.data.table_labels import Labels, RowReason, counted, reject, without_repeats, without_single_rows
@@ -154,17 +152,7 @@ def extract_table(paths: Sequence[Path], out: Path, options: TableOptions, *, la
             f"{', '.join(map(str, paths))}: no chat is left of {sum(files.n_rejected.values())} rows "
             f"({counted(files.n_rejected)}); {labels.remedy()}; {rejects_path(out)} says why for each row"
         )
-    report = StageReport(
-        stage=STAGE,
-        inputs=inputs,
-        options=wanted,
-        outputs={path.name: file_digest(path) for path in files.paths},
-        n_written=files.n_written,
-        n_rejected_by_reason=dict(sorted(files.n_rejected.items())),
-        details=labels.details(),
-    )
-    write_report(out, report)
-    return report
+    return files.report(STAGE, inputs, wanted, labels.details())
 
 
 def _rows(paths: Sequence[Path], options: TableOptions) -> Iterator[TableRow]:

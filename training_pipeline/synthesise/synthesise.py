@@ -31,10 +31,8 @@ from training_pipeline.data.stage_files import (
     StageFiles,
     StageReport,
     digests,
-    file_digest,
     finished_report,
     part_path,
-    write_report,
 )
 from training_pipeline.synthesise.brief import Brief, Judge, Writer
 from training_pipeline.synthesise.grid import Cell, Grid
@@ -183,20 +181,11 @@ def _write(run: "_Run", out: Path, inputs: dict[str, str], described: dict[str, 
             files.write(row)
         for dropped in run.dropped:
             files.reject(Reject(position=dropped.cell.position, reason=dropped.reason, error=dropped.error))
-    report = StageReport(
-        stage=STAGE,
-        inputs=inputs,
-        options=described,
-        outputs={path.name: file_digest(path) for path in files.paths},
-        n_written=files.n_written,
-        n_rejected_by_reason=dict(sorted(files.n_rejected.items())),
-        details={
-            "categories": {code: balance.as_json() for code, balance in run.balance.items()},
-            "n_masked_by_kind": dict(sorted(run.n_masked.items())),
-        },
-    )
-    write_report(out, report)
-    return report
+    details = {
+        "categories": {code: balance.as_json() for code, balance in run.balance.items()},
+        "n_masked_by_kind": dict(sorted(run.n_masked.items())),
+    }
+    return files.report(STAGE, inputs, described, details)
 
 
 def _balance_of(report: StageReport) -> dict[str, CategoryBalance]:

@@ -8,12 +8,10 @@ Invariant: a request that was answered (paid) is never sent again; one that fail
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from training_pipeline.data.answer_log import whole_lines_bytes
-from training_pipeline.data.errors import DataError
+from training_pipeline.data.paid_log import PaidLog, read_paid
 
 
 class Ending(StrEnum):
@@ -49,26 +47,7 @@ class Written(BaseModel):
     error: str | None = None
 
 
-def read_written(path: Path) -> Iterator[Written]:
-    """Yield the lines of a file in order; a last line without an end is not one.
-
-    Raises:
-        DataError: a whole line is of another form.
-    """
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield Written.model_validate_json(line)
-            except ValidationError as error:
-                raise DataError(
-                    f"{path}:{number}: not a written answer ({error.error_count()} problems); expected a file that "
-                    "`synthesise` wrote; move it away, or remove the line"
-                ) from error
-
-
-class WrittenLog:
+class WrittenLog(PaidLog[Written]):
     """The file; as a context manager it is open for more.
 
     Args:
@@ -76,34 +55,15 @@ class WrittenLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self.paid: dict[str, Written] = {}
         """Requests that ended for good, by digest."""
 
-    def read(self) -> None:
-        """Read what is there; the file need not exist."""
-        if self._path.exists():
-            for written in read_written(self._path):
-                self._keep(written)
+    def lines(self, path: Path) -> Iterator[Written]:
+        """Yield what the file holds in order."""
+        return read_paid(path, Written, kind="a written answer", stage="synthesise")
 
-    def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch()
-        self.read()
-        self._file = self._path.open("r+b")
-        self._file.truncate(whole_lines_bytes(self._path))
-        self._file.seek(0, 2)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, written: Written) -> None:
-        """Append one line, so that it outlives this process."""
-        self._file.write(written.model_dump_json(exclude_none=True).encode() + b"\n")
-        self._file.flush()
-        self._keep(written)
-
-    def _keep(self, written: Written) -> None:
-        if written.ending is not Ending.FAILED:
-            self.paid.setdefault(written.request, written)
+    def keep(self, line: Written) -> None:
+        """Take note of a request's end; one that failed is sent again."""
+        if line.ending is not Ending.FAILED:
+            self.paid.setdefault(line.request, line)
