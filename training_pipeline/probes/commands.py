@@ -49,9 +49,8 @@ def probes(
     from training_pipeline.probes.measure import measure_folder  # noqa: PLC0415  (scikit-learn: seconds of import)
     from training_pipeline.probes.page import print_probes, probes_page  # noqa: PLC0415
 
-    classifier = Classifier(
-        load_bundle(bundle or DEFAULT_BUNDLE_PATH), load_policy(policy), n_threads=threads or available_cpus()
-    )
+    loaded = load_bundle(bundle or DEFAULT_BUNDLE_PATH)
+    classifier = Classifier(loaded, load_policy(policy, loaded), n_threads=threads or available_cpus())
     document = measure_folder(classifier, folder, filler, seed=seed)
     print_probes(document, Console(width=None if Console().is_terminal else 140))
     if out is not None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from schemas import CHAT_13, DEFAULT_POLICY
+from tests.tiny_bundle import tiny_bundle
 from training_pipeline.command_line import app
 
 
@@ -51,3 +53,13 @@ def test_compare_shows_the_probes_of_its_bundles(small_folder: Path, tmp_path: P
     assert "look-alikes: blocked" in result.stdout
     assert found["figures"][-1]["title"] == "look-alikes: blocked"
     assert "Probes at a glance" in (tmp_path / "c.html").read_text("utf-8")
+
+
+def test_without_a_policy_file_the_bundles_own_policy_decides(small_folder: Path, tmp_path: Path) -> None:
+    """Figures under another policy than the one that is served would be figures of nothing."""
+    own = DEFAULT_POLICY.model_copy(update={"name": "family-brand"})
+    bundle = tiny_bundle(tmp_path / "bundle", CHAT_13, policy=own)
+    arguments = ["probes", "--probes", str(small_folder), "--bundle", str(bundle), "--threads", "1"]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "p.json")])
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "p.json").read_bytes())["policy"]["name"] == "family-brand"
