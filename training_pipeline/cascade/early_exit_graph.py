@@ -114,11 +114,21 @@ def without_leaving(model: bytes) -> bytes:
     Args:
         model: Contents of model.onnx, with exits or without.
     """
+    return with_confidence(model, _NEVER)
+
+
+def with_confidence(model: bytes, confidence: float) -> bytes:
+    """Return model.onnx whose rows leave from another confidence on.
+
+    Args:
+        model: Contents of model.onnx, with exits or without.
+        confidence: Probability of the most probable category, at least.
+    """
     changed = onnx.load_from_string(model)
     for constant in changed.graph.initializer:
         if constant.name == _CONFIDENCE:
-            never = np.full(tuple(constant.dims), _NEVER, dtype=np.float32)
-            constant.CopyFrom(onnx.numpy_helper.from_array(never, _CONFIDENCE))
+            limit = np.full(tuple(constant.dims), confidence, dtype=np.float32)
+            constant.CopyFrom(onnx.numpy_helper.from_array(limit, _CONFIDENCE))
     return changed.SerializeToString(deterministic=True)
 
 
