@@ -73,7 +73,9 @@ def test_a_cache_write_that_a_zombie_sent_long_ago_loses_against_the_newer_one(
         hold = broker.hold(KafkaApi.END_TXN, "reply")
         ledger.send(chats(N_CHATS, ALLOWED))
         wait_held(hold)
+        looked_up = n_scripts(cache)
         ledger.send(chats(N_CHATS, BANNED))
+        wait_until(lambda: n_scripts(cache) > looked_up, timeout_s=20, what=lambda: "the next batch was not looked up")
         line.faults = LinkFaults(is_silent=True)
         silenced = line.n_silenced
         hold.release()
@@ -116,9 +118,9 @@ def test_a_worker_that_does_not_poll_for_too_long_loses_its_partitions_and_repea
     (broker,) = proxied.brokers
     events = list(short_events(sample_chats, 200, n_chats=100))
     zombie = start_worker(
-        KAFKA__MAX_POLL_INTERVAL_S="6",
-        KAFKA__REQUEST_TIMEOUT_S="40",
-        KAFKA__TRANSACTION_TIMEOUT_S="10",
+        KAFKA__MAX_POLL_INTERVAL_S="12",
+        KAFKA__REQUEST_TIMEOUT_S="60",
+        KAFKA__TRANSACTION_TIMEOUT_S="15",
         MODEL__TIMEOUT_S="0.5",
     )
     wait_until_it_owns_all(zombie, ledger.topics.n_partitions)
