@@ -71,7 +71,7 @@ class Hold:
         if self._outcome is not None or self.n_held == self._n_most:
             return True
         self.n_held += 1
-        while self._outcome is None:
+        while self._outcome is None:  # noqa: ASYNC110  a thread without this loop sets it
             await asyncio.sleep(_LOOK_EVERY_S)
         return self._outcome == "pass"
 
@@ -170,7 +170,7 @@ class FaultProxy:
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while self.faults.is_silent:
+        while self.faults.is_silent:  # noqa: ASYNC110  the same
             await asyncio.sleep(_LOOK_EVERY_S)
         try:
             target = await asyncio.open_connection(LOOPBACK, self._target_port)
@@ -236,7 +236,7 @@ class FaultProxy:
             due, chunk = await line.get()
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             self.n_silenced += self.faults.is_silent
-            while self.faults.is_silent:
+            while self.faults.is_silent:  # noqa: ASYNC110  the same
                 await asyncio.sleep(_LOOK_EVERY_S)
             # A peer that has gone away takes the rest of its own connection with it.
             with suppress(OSError, RuntimeError):

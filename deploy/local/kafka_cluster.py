@@ -115,7 +115,8 @@ class KafkaCluster:
         for i, folder in enumerate(self._folders):
             settings = self._options.settings_of(i)
             told = {name: ports[i] for name, ports in self._options.advertised.items()}
-            text = server_properties(i, self.ports, folder / "data", settings, self._options.listeners, told)
+            listeners = self._options.listeners
+            text = server_properties(i, self.ports, folder / "data", settings, listeners, advertised=told)
             (folder / "server.properties").write_text(text, "utf-8")
         self._format()
         for i in range(self.n_brokers):

@@ -56,6 +56,7 @@ def server_properties(
     log_dir: Path,
     overrides: Mapping[str, str],
     protocols: Mapping[str, str] | None = None,
+    *,
     advertised: Mapping[str, int] | None = None,
 ) -> str:
     """Return the text of one node's server.properties.

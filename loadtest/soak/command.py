@@ -76,11 +76,9 @@ def soak(
     if faults:
         if bootstrap_servers is not None or redis_url is not None:
             raise typer.BadParameter("--faults kills brokers and Redis; expected no addresses of running ones")
-        pool = ChatPool.read(events, new_run_id(), limit=chats)
-        _soak_with_faults(
-            pool,
-            FaultSoakPlan(duration_s or _FAULTS_S, rate, n_chats=chats, new_ratio=new_ratio or _CHANGED_RATIO, seed=seed),
-        )
+        changed = new_ratio or _CHANGED_RATIO
+        fault_plan = FaultSoakPlan(duration_s or _FAULTS_S, rate, n_chats=chats, new_ratio=changed, seed=seed)
+        _soak_with_faults(ChatPool.read(events, new_run_id(), limit=chats), fault_plan)
         return
     plan = SoakPlan(
         n_events=events_total or (None if duration_s else _EVENTS_TOTAL),

@@ -196,7 +196,7 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
             "ended_by_themselves": fleet.ended_by_themselves,
             "n_batches": fleet.n_logged("batch_done"),
             "n_aborted": fleet.n_logged("batch_aborted"),
-            **_growth(samples),
+            **growth(samples),
         }
 
 
@@ -245,7 +245,7 @@ def _n_stale(watch: _RedisWatch, ledger: Ledger) -> int:
     return n_stale
 
 
-def _growth(samples: list[tuple[float, Sizes]]) -> dict[str, Any]:
+def growth(samples: list[tuple[float, Sizes]]) -> dict[str, Any]:
     """Return the survivor's memory, file descriptors and threads from a tenth of the run on."""
     settled = samples[int(len(samples) * _SETTLED_RATIO) :]
     at_s, sizes = [one[0] for one in settled], [one[1] for one in settled]

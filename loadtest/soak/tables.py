@@ -29,6 +29,7 @@ def fault_soak_rows(result: dict[str, Any]) -> list[Row]:
     """Return the rows of `soak --faults`."""
     kinds = Counter(what.partition(" (")[0] for _, _, what in result["faults"])
     ended = result["ended_by_themselves"]
+    slope = f"{result['rss_slope_mb_per_hour']:+.1f} MB/h"
     return [
         ("events", f"{result['n_sent']:,} in {result['duration_s']:,.0f} s", f"seed {result['seed']}"),
         ("faults", f"{result['n_faults']}", ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items()))),
@@ -43,7 +44,7 @@ def fault_soak_rows(result: dict[str, Any]) -> list[Row]:
         ("workers that ended by themselves", f"{len(ended)}", "; ".join(ended)[:300] or "must be 0"),
         (
             "RSS of the survivor",
-            f"{result['rss_start_mb']:.0f} to {result['rss_end_mb']:.0f} MB, {result['rss_slope_mb_per_hour']:+.1f} MB/h",
+            f"{result['rss_start_mb']:.0f} to {result['rss_end_mb']:.0f} MB, {slope}",
             f"largest {result['rss_peak_mb']:.0f} MB; from a tenth of the run on",
         ),
         ("file descriptors", "{}, {}, {}".format(*result["n_fds"]), "after a tenth, most, at the end"),

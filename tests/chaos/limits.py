@@ -4,7 +4,6 @@ A cgroup of its own below ours where this machine lets us make one, version 1 or
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -117,8 +116,3 @@ def _removed(folder: Path) -> bool:
     with suppress(OSError):
         folder.rmdir()
     return not folder.exists()
-
-
-def can_have_a_read_only_root() -> bool:
-    """Say whether this machine lets us make a mount namespace."""
-    return shutil.which("unshare") is not None and os.spawnvp(os.P_WAIT, "unshare", [*READ_ONLY_ROOT, "true"]) == 0

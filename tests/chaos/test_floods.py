@@ -3,7 +3,6 @@
 import itertools
 from typing import Any, Final
 
-
 from deploy.local.ports import free_ports
 from deploy.local.proxied_stack import ProxiedStack
 from testkit.fault_proxy import KafkaApi
@@ -58,7 +57,9 @@ def test_dead_letters_that_overfill_the_producers_queue_wait_for_room(
     assert most * LETTER_BYTES > QUEUE_BYTES, f"{most} letters fit into the queue; nothing was shown"
     assert peaks[1] < peaks[0] + 2 * QUEUE_BYTES / 1e6
     ledger.assert_exactly_once()
-    print(f"F15: {most} letters of {LETTER_BYTES / 1e6:.1f} MB in one transaction, RSS {peaks[0]:.0f} and {peaks[1]:.0f} MB")
+    print(
+        f"F15: {most} letters of {LETTER_BYTES / 1e6:.1f} MB in a transaction, RSS {peaks[0]:.0f} and {peaks[1]:.0f} MB"
+    )
 
 
 def test_many_bombs_are_dead_lettered_in_flat_memory(
@@ -118,7 +119,9 @@ def test_giants_are_cut_before_they_are_tokenised_and_their_neighbours_are_judge
     # A megabyte is some 300,000 tokens.
     assert per_giant < 10_000
     ledger.assert_exactly_once()
-    print(f"F29: {per_giant:.0f} tokens a giant; slowest neighbour {waits[0]:.2f} s alone, {waits[1]:.2f} s beside them")
+    print(
+        f"F29: {per_giant:.0f} tokens a giant; slowest neighbour {waits[0]:.2f} s alone, {waits[1]:.2f} s beside them"
+    )
 
 
 def total_or_none(port: int) -> float:
@@ -146,5 +149,7 @@ def test_a_chat_that_makes_nine_tenths_of_the_load_holds_up_its_own_partition_on
     served_when_others_ended = max(itertools.compress(range(len(order)), is_other)) + 1
     n_hot_before = served_when_others_ended - n_other
     n_hot = len(order) - n_other
-    assert n_hot_before < n_hot / 2, f"{n_hot_before} of {n_hot} records of the hot partition came before the others' end"
+    assert n_hot_before < n_hot / 2, (
+        f"{n_hot_before} of {n_hot} records of the hot partition came before the others' end"
+    )
     print(f"F34: {n_other} records of other partitions were done after {n_hot_before} of {n_hot} of the hot one")

@@ -18,6 +18,7 @@ from testkit.fault_proxy import KafkaApi
 from testkit.link_faults import LinkFaults
 from testkit.topics import Topics
 from testkit.waiting import wait_until
+from testkit.worker_process import WorkerProcess
 from tests.chaos.conditions import is_live, is_ready, moments, rss_mb, total
 from tests.chaos.conftest import StartWorker
 from tests.integration.ledger import LiveLedger
@@ -55,6 +56,13 @@ def need_copies(topics: Topics, name: str, n_copies: int) -> None:
         future.result(20)
 
 
+def wait_until_a_commit_failed(worker: WorkerProcess) -> None:
+    """Wait until the worker has given up one commit; the batch may not be aborted before a new producer is there."""
+    wait_until(
+        lambda: worker.events("producer_replaced") or worker.events("batch_aborted"), timeout_s=60, what=worker.tail
+    )
+
+
 def test_nothing_is_visible_while_the_group_coordinator_is_out_of_reach_for_a_minute(
     *,
     proxied: ProxiedStack,
@@ -62,7 +70,7 @@ def test_nothing_is_visible_while_the_group_coordinator_is_out_of_reach_for_a_mi
     start_worker: StartWorker,
     sample_chats: list[dict[str, Any]],
 ) -> None:
-    """F10: without its offsets no transaction ends, so nothing of it may be seen; afterwards the same worker goes on."""
+    """F10: without its offsets no transaction ends, so nothing of it may be seen; then the same worker goes on."""
     (port,) = free_ports(1)
     worker = start_worker(HTTP__PORT=str(port), KAFKA__REQUEST_TIMEOUT_S="5", KAFKA__SESSION_TIMEOUT_S="10")
     worker.wait_until_it_owns_partitions()
@@ -71,7 +79,7 @@ def test_nothing_is_visible_while_the_group_coordinator_is_out_of_reach_for_a_mi
         line = proxied.brokers[coordinator_of(proxied.stack, ledger.topics.group_id)]
         line.faults = SILENT
         # What was on its way has ended by then.
-        worker.wait_for("batch_aborted")
+        wait_until_a_commit_failed(worker)
         visible = ledger.n_seen
         for _ in moments(GROUP_AWAY_S):
             assert ledger.n_seen == visible, f"{ledger.n_seen - visible} outcomes without the group coordinator"
@@ -101,7 +109,7 @@ def test_a_verdict_topic_without_enough_copies_holds_the_input_up_and_drops_noth
     need_copies(ledger.topics, ledger.topics.verdicts, 3)
     proxied.stack.kafka.stop_broker(1, kill=True)
     ledger.send(events[100:1_100])
-    worker.wait_for("batch_aborted")
+    wait_until_a_commit_failed(worker)
     visible, before_mb, most_mb = ledger.n_seen, rss_mb(worker), 0.0
     ledger.send(events[1_100:])
     for _ in moments(REPLICAS_AWAY_S):
@@ -117,7 +125,11 @@ def test_a_verdict_topic_without_enough_copies_holds_the_input_up_and_drops_noth
     wait_until(lambda: is_ready(port), timeout_s=30, what=worker.tail)
     assert worker.stop() == 0
     ledger.assert_exactly_once()
-    print(f"F14: lag {lag:.0f}, RSS {before_mb:.0f} to {most_mb:.0f} MB at most, {len(ledger.sent)} events once")
+    n_lines = len(worker.log_path.read_bytes().splitlines())
+    print(
+        f"F14: lag {lag:.0f}, RSS {before_mb:.0f} to {most_mb:.0f} MB at most, {n_lines} log lines, "
+        f"{len(ledger.sent)} events once"
+    )
 
 
 def test_a_transaction_coordinator_that_dies_with_a_commit_on_its_way_is_followed_by_another(

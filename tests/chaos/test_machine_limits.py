@@ -37,7 +37,7 @@ def settings(direct_settings: Settings) -> Settings:
 @contextmanager
 def worker_without_files(launcher: Sequence[str], settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a worker whose home and folder for temporary files do not exist; its log goes to a pipe that is read."""
-    nowhere = {name: "/nonexistent" for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    nowhere = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), "/nonexistent")
     process = subprocess.Popen(
         [*launcher, sys.executable, "-m", "worker", "run"],
         cwd=REPOSITORY,

@@ -127,6 +127,6 @@ def test_a_scale_that_never_rests_aborts_few_batches_and_always_gets_on(
     assert ratio <= MOST_ABORTED_RATIO
     ledger.assert_exactly_once()
     print(
-        f"F6: {n_steps} steps in {churned_s:.0f} s, {len(everyone)} workers, {n_aborted} of {n_aborted + n_done} batches "
-        f"aborted ({ratio:.1%}), {len(ledger.sent)} events once"
+        f"F6: {n_steps} steps in {churned_s:.0f} s, {len(everyone)} workers, "
+        f"{n_aborted} of {n_aborted + n_done} batches aborted ({ratio:.1%}), {len(ledger.sent)} events once"
     )

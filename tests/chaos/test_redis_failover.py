@@ -33,7 +33,7 @@ def test_a_replica_that_takes_over_without_the_newest_writes_is_put_right_and_co
     proxied: ProxiedStack,
     ledger: LiveLedger,
     cache: "redis.Redis",
-    other_redis: "redis.Redis",  # noqa: F811  the fixture of the tests of owed writes
+    other_redis: "redis.Redis",
     start_worker: StartWorker,
 ) -> None:
     """F22: what the dead master had acknowledged is gone with it; an ad server must not read the `allow` before."""

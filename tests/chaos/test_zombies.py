@@ -97,7 +97,9 @@ def test_a_cache_write_that_a_zombie_sent_long_ago_loses_against_the_newer_one(
     assert not went_back
     ledger.assert_exactly_once()
     aborted = len(zombie.events("batch_aborted")) + len(zombie.events("last_batch_aborted"))
-    print(f"F4 late write: {n_scripts(cache) - before} scripts after the thaw, 0 keys went back, {aborted} batches undone")
+    print(
+        f"F4 late write: {n_scripts(cache) - before} scripts after the thaw, 0 keys went back, {aborted} batches undone"
+    )
 
 
 def n_scripts(cache: "redis.Redis") -> int:
@@ -138,4 +140,6 @@ def test_a_worker_that_does_not_poll_for_too_long_loses_its_partitions_and_repea
     ledger.send(events[150:])
     ledger.wait_complete()
     ledger.assert_exactly_once()
-    print(f"F4 max.poll: {len(zombie.events('batch_aborted'))} batch of the zombie undone, {len(ledger.sent)} events once")
+    print(
+        f"F4 max.poll: {len(zombie.events('batch_aborted'))} batch of the zombie undone, {len(ledger.sent)} events once"
+    )

@@ -1,4 +1,4 @@
-"""A verdict topic that takes only small records: what is too large becomes a dead letter, its neighbours do not (F21)."""
+"""A verdict topic that takes small records only: what is too large becomes a dead letter, its neighbours do not."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def take_at_most(topics: Topics, name: str, n_bytes: int) -> None:
 def test_a_verdict_that_its_topic_does_not_take_ends_as_a_dead_letter_with_a_short_reason(
     *, ledger: LiveLedger, topics: Topics, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
 ) -> None:
-    """Sent all the same it would undo its batch for ever, and its neighbours' with it."""
+    """F21: sent all the same it would undo its batch for ever, and its neighbours' with it."""
     take_at_most(topics, topics.verdicts, LIMIT_BYTES)
     (port,) = free_ports(1)
     start_worker(HTTP__PORT=str(port))
