@@ -115,5 +115,7 @@ def _soak_with_faults(pool: ChatPool, plan: FaultSoakPlan) -> None:
     report.print_table(f"soak with faults, seed {plan.seed}", fault_soak_rows(result))
     report.print_json_line(result)
     exit_on_wrong_answers(result)
-    if result["broken"] or result["n_went_back"] or result["n_stale"] or result["ended_by_themselves"]:
+    if any(result[name] for name in ("broken", "n_went_back", "n_stale", "ended_by_themselves")) or any(
+        result["exit_codes"]
+    ):
         raise typer.Exit(EXIT_WRONG_ANSWERS)

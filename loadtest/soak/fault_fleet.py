@@ -19,6 +19,9 @@ _MB: Final = 1_000_000
 
 SURVIVOR, VICTIM = 0, 1
 
+_EXIT_CUT: Final = 4
+"""How a worker ends whose grace time ran out before its commit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -44,6 +47,8 @@ class FaultFleet:
         self._folder = folder
         self._n_started = 0
         self.ended_by_themselves: list[str] = []
+        self.n_cut = 0
+        """How many of those that were told to stop could not commit in time: their brokers were away."""
         self._workers = [self._start(), self._start()]
 
     def _start(self) -> WorkerProcess:
@@ -67,7 +72,8 @@ class FaultFleet:
     def restart_victim(self) -> None:
         """End one worker in order and start another."""
         code = self._workers[VICTIM].stop()
-        if code:
+        self.n_cut += code == _EXIT_CUT
+        if code not in {0, _EXIT_CUT}:
             self._note(self._workers[VICTIM], code)
         self._workers[VICTIM] = self._start()
 

@@ -43,7 +43,7 @@ _SETTLED_RATIO: Final = 0.1
 _QUIET_S: Final = 90.0
 _OWED_S: Final = 30.0
 """How long after the last fault Redis may still show an older verdict."""
-_LOOK_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 0.25
 _BROKER_SETTINGS: Final = {"group.min.session.timeout.ms": "1000"}
 _READER: Final = {"reconnect.backoff.max.ms": 500, "log_level": 0}
 
@@ -193,6 +193,7 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
             "n_faults": len(injector.struck),
             "faults": [[one.at_s, one.ended_s, one.what] for one in injector.struck],
             "exit_codes": codes,
+            "n_cut": fleet.n_cut,
             "ended_by_themselves": fleet.ended_by_themselves,
             "n_batches": fleet.n_logged("batch_done"),
             "n_aborted": fleet.n_logged("batch_aborted"),

@@ -42,6 +42,7 @@ def fault_soak_rows(result: dict[str, Any]) -> list[Row]:
         ("I6: rejections", f"{result['n_rejected']}", ", ".join(f"{n} {r}" for r, n in result["rejections"].items())),
         ("batches", f"{result['n_batches']:,}, {result['n_aborted']:,} aborted", ""),
         ("workers that ended by themselves", f"{len(ended)}", "; ".join(ended)[:300] or "must be 0"),
+        ("stops that were cut", f"{result['n_cut']}", "told to stop while a broker was away"),
         (
             "RSS of the survivor",
             f"{result['rss_start_mb']:.0f} to {result['rss_end_mb']:.0f} MB, {slope}",

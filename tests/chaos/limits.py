@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -79,7 +80,7 @@ def limited(memory_bytes: int) -> Iterator[Limits]:
         yield Limits(launcher, "cgroup v1" if is_v1 else "cgroup v2", folders)
     finally:
         for folder in dict.fromkeys(folders.values()):
-            wait_until(lambda folder=folder: _removed(folder), timeout_s=30, what=lambda: f"{folders} are not empty")
+            wait_until(partial(_removed, folder), timeout_s=30, what=lambda: f"{folders} are not empty")
 
 
 def _made() -> dict[str, Path] | None:
