@@ -93,8 +93,8 @@ def readiness(
     settings: WorkerSettings, consumer: RecordConsumer, reachability: Reachability, metrics: Metrics
 ) -> list[Check]:
     """Return what a running worker needs to be ready."""
-    uncommitted, limit_s = consumer.uncommitted, settings.http.uncommitted_after_s
-    metrics.uncommitted_s.set_function(lambda: uncommitted.seconds)
+    limit_s = settings.http.uncommitted_after_s
+    metrics.uncommitted_s.set_function(lambda: consumer.uncommitted_s)
 
     def reaches_kafka() -> str | None:
         return None if reachability.reachable else "no Kafka broker is reachable"
@@ -103,7 +103,7 @@ def readiness(
         return None if consumer.joined else "the consumer group has not assigned partitions yet"
 
     def commits() -> str | None:
-        waited_s = uncommitted.seconds
+        waited_s = consumer.uncommitted_s
         return f"nothing could be committed for {waited_s:.0f} s" if waited_s > limit_s else None
 
     return [reaches_kafka, has_joined, commits]

@@ -5,7 +5,7 @@ partition is taken away, the commit in flight has ended before the group hears o
 behind it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -78,7 +78,7 @@ class RecordConsumer:
         waiting: Waiting = unheard,
     ) -> None:
         self.client = consumer
-        self.uncommitted = Uncommitted()
+        self._uncommitted = Uncommitted()
         self._positions = Positions(consumer, settings, waiting)
         self._lost = LostOffsets(consumer, settings.lost_offsets, metrics)
         self._unread = Unread(metrics, unreadable_after_s=settings.unreadable_after_s, ask=ask_ends)
@@ -252,6 +252,19 @@ class RecordConsumer:
             raise BatchAborted("the consumer group has dropped this member")
         return metadata
 
+    def committing(self, offsets: Mapping[Partition, int]) -> None:
+        """Take that offsets are about to be committed; called by the thread that commits."""
+        self._uncommitted.tried(offsets)
+
+    def has_committed(self) -> None:
+        """Take that the commit went through; called by the same thread."""
+        self._uncommitted.done()
+
+    @property
+    def uncommitted_s(self) -> float:
+        """How long nothing could be committed, seconds; 0 where nothing is to be."""
+        return self._uncommitted.seconds
+
     def lag_records(self) -> int:
         """Return the records that wait in all owned partitions, by what the client and the last look know."""
         total = 0
@@ -317,7 +330,7 @@ class RecordConsumer:
         consumer.incremental_unassign(partitions)
         places = [(p.topic, p.partition) for p in partitions]
         self._lost.released(places)
-        self.uncommitted.released(places)
+        self._uncommitted.released(places)
         self._on_released(places)
 
     def _on_released(self, places: Sequence[Partition]) -> None:
@@ -336,7 +349,7 @@ class RecordConsumer:
     def _starts(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
         starts = []
         for position in self._positions.of(partitions):
-            self.uncommitted.found(position.place, position.committed)
+            self._uncommitted.found(position.place, position.committed)
             if self._notes is not None and position.committed is not None:
                 self._notes.found(position.place, position.committed, position.note)
             starts.append(TopicPartition(*position.place, self._start_of(position)))
@@ -361,4 +374,4 @@ class RecordConsumer:
         self._lost.found(place, start=start, low=low, high=high)
         if place in self._lost.paused:
             # What was read of it before cannot be read again.
-            self.uncommitted.released([place])
+            self._uncommitted.released([place])
