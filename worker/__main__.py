@@ -75,8 +75,7 @@ def run(*, config: ConfigOption = None) -> None:
     log = structlog.get_logger()
     try:
         run_worker(settings, lifecycle)
-    except (Fatal, BundleError, PolicyError) as error:
-        log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
+    except (Fatal, BundleError, PolicyError):
         exit_now(EXIT_FATAL)
     except Exception:
         log.exception("worker_crashed", exit_code=EXIT_UNEXPECTED)

@@ -39,6 +39,7 @@ class Lifecycle:
         self.stopping = threading.Event()
         self._grace_s = grace_s
         self._last_beat = time.monotonic()
+        self._watchdog: threading.Timer | None = None
 
     def install(self) -> None:
         """Let SIGTERM and SIGINT ask for a stop. Main thread only."""
@@ -60,9 +61,21 @@ class Lifecycle:
 
     def must_end_in_time(self) -> None:
         """End the process by force after the grace time: a client that waits for an absent broker may never return."""
-        watchdog = threading.Timer(self._grace_s, self._cut)
-        watchdog.daemon = True
-        watchdog.start()
+        self._watchdog = threading.Timer(self._grace_s, self._cut)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def linger(self, seconds: float) -> None:
+        """Wait, with everything closed but the health port; a signal ends it at once.
+
+        Whoever collects metrics once in a while would otherwise never see the last figures of a process that fails.
+        """
+        if self.stopping.is_set():
+            return
+        # The end is in order by now: it takes its time.
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self.stopping.wait(seconds)
 
     def _cut(self) -> None:
         log.error("stop_cut", grace_s=self._grace_s, exit_code=EXIT_CUT)

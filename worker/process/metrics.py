@@ -108,6 +108,21 @@ class Metrics:
 
         self.lag_records = gauge("lag_records", "Records behind the end of the partition.", "topic", "partition")
         self.assigned_partitions = gauge("assigned_partitions", "Partitions owned now.")
+        self.partition_paused = gauge(
+            "partition_paused",
+            "1 for a partition that is not read: offsets of it are lost.",
+            "topic",
+            "partition",
+        )
+        self.unreadable_s = gauge(
+            "unreadable_seconds",
+            "How long the reading of a partition stands still before records that are there.",
+            "topic",
+            "partition",
+        )
+        self.uncommitted_s = gauge(
+            "uncommitted_seconds", "How long nothing could be committed though there was something to commit."
+        )
         self.fetch_partitions = gauge(
             "fetch_partitions", "Partitions read from each broker; only where client_rack is set.", "broker"
         )
