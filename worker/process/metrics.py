@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 from model import Classification, ClassifyStats, RowFailed
 from schemas import Decision, RejectionReason
 from worker.process.lag_age import LagAge
+from worker.process.logs import DroppedLines
 from worker.record import Row
 
 _STAGE_BUCKETS_S = (
@@ -40,6 +41,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.lag_age = LagAge()
         self.registry.register(self.lag_age)
+        self.registry.register(DroppedLines())
         self._counters()
         self._gauges()
         self._histograms()
