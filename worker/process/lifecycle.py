@@ -14,6 +14,8 @@ from typing import Final, NoReturn
 
 import structlog
 
+from worker.process import logs
+
 log = structlog.get_logger()
 
 EXIT_UNEXPECTED: Final = 1
@@ -51,8 +53,8 @@ class Lifecycle:
             return
         self.stopping.set()
         self.must_end_in_time()
-        # Written here and not through the logger, whose lock the interrupted code may hold.
-        os.write(sys.stderr.fileno(), b'{"event": "stop_requested", "signal": %d}\n' % number)
+        # Safe here: the way of a line takes no lock that the interrupted code may hold.
+        log.info("stop_requested", signal=number)
 
     @staticmethod
     def on_hangup(ask: Callable[[], None]) -> None:
@@ -79,6 +81,7 @@ class Lifecycle:
 
     def _cut(self) -> None:
         log.error("stop_cut", grace_s=self._grace_s, exit_code=EXIT_CUT)
+        logs.drain()
         # The batch in hand is not committed; it will be read again.
         os._exit(EXIT_CUT)
 
@@ -94,6 +97,9 @@ class Lifecycle:
 
 def exit_now(code: int) -> NoReturn:
     """End without joining client threads, which may wait for a broker that is away."""
-    sys.stderr.flush()
-    sys.stdout.flush()
+    logs.drain()
+    for stream in (sys.stderr, sys.stdout):
+        # None where the process was started without it.
+        if stream is not None:
+            stream.flush()
     os._exit(code)
