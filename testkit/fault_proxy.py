@@ -144,7 +144,12 @@ class FaultProxy:
 
     def cut(self) -> None:
         """Reset every open connection; new ones are taken."""
-        self._call(lambda: [writer.transport.abort() for writer in self._writers])
+
+        def abort_all() -> None:
+            for writer in self._writers:
+                writer.transport.abort()
+
+        self._call(abort_all)
 
     def close(self) -> None:
         """Reset what is open and take no more."""

@@ -9,7 +9,6 @@ from typing import Final
 
 import psutil
 
-from loadtest.errors import LoadTestError
 from loadtest.run.measured_worker import worker_environment
 from loadtest.services import Services
 from testkit.topics import Topics
@@ -99,17 +98,13 @@ class FaultFleet:
         cause = str(fatal[-1].get("error", "")) if fatal else worker.tail()[-500:]
         self.ended_by_themselves.append(f"exit code {code}: {cause}")
 
-    def survivor_sizes(self) -> Sizes:
-        """Return what the worker takes that lives through everything.
-
-        Raises:
-            LoadTestError: it does not run.
-        """
+    def survivor_sizes(self) -> Sizes | None:
+        """Return what the worker takes that lives through everything; None while it is replaced after all."""
         try:
             process = psutil.Process(self._workers[SURVIVOR].pid)
             return Sizes(process.memory_info().rss / _MB, process.num_fds(), process.num_threads())
-        except psutil.Error as error:
-            raise LoadTestError(f"the worker cannot be looked at: {error}") from error
+        except psutil.Error:
+            return None
 
     def n_logged(self, event: str) -> int:
         """Return how often the workers have logged an event, those that are gone included."""

@@ -217,7 +217,9 @@ def _send(
         sender.send(record, on_place=partial(ledger.acknowledged, record=record))
         sender.serve()
         if not samples or due_s - samples[-1][0] >= _SAMPLE_EVERY_S:
-            samples.append((due_s, fleet.survivor_sizes()))
+            sizes = fleet.survivor_sizes()
+            if sizes is not None:
+                samples.append((due_s, sizes))
     return samples
 
 

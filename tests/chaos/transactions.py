@@ -1,6 +1,6 @@
 """What is open in the topics of a test."""
 
-from confluent_kafka import IsolationLevel, TopicPartition  # type: ignore[attr-defined]
+from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from testkit.topics import Topics
@@ -11,11 +11,10 @@ def open_places(topics: Topics) -> dict[tuple[str, int], int]:
     """Return by output partition how many records an open transaction keeps from readers of committed records."""
     admin = AdminClient({"bootstrap.servers": topics.bootstrap_servers})
     places = [(topic, partition) for topic in topics.outputs for partition in range(topics.n_partitions)]
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     ends: dict[IsolationLevel, dict[tuple[str, int], int]] = {}
     for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):
-        asked = admin.list_offsets(
-            {TopicPartition(*place): OffsetSpec.latest() for place in places}, isolation_level=isolation
-        )
+        asked = admin.list_offsets({TopicPartition(*place): latest for place in places}, isolation_level=isolation)
         ends[isolation] = {(one.topic, one.partition): future.result(20).offset for one, future in asked.items()}
     stable, written = ends[IsolationLevel.READ_COMMITTED], ends[IsolationLevel.READ_UNCOMMITTED]
     return {place: written[place] - stable[place] for place in places if written[place] > stable[place]}
