@@ -93,18 +93,19 @@ def test_a_worker_stays_below_its_memory_limit_and_slows_down_with_its_quota(
     own = {"MODERATION_HTTP__PORT": str(port), "MODERATION_MODEL__N_THREADS": "0"}
     environment = child_environment(os.environ, settings | own)
     giant = next(bad for bad in bad_inputs() if bad.name == "1 MB of combining marks")
+    events = list(short_events(sample_chats, 1_800, n_chats=300))
     with (
         limited(MEMORY_BYTES) as limits,
         WorkerProcess(environment, tmp_path / "limited.log", cwd=REPOSITORY, launcher=limits.launcher) as worker,
     ):
         worker.wait_ready(port)
         ledger.send_raw(InputRecord(b"giant-%d" % i, giant.value) for i in range(N_GIANTS))
-        ledger.send(short_events(sample_chats, 1_500, n_chats=300))
+        ledger.send(events[:1_500])
         ledger.wait_complete(timeout_s=180)
         most = total(port, "moderation_batch_limit_records")
         limits.allow_cpus(0.2, worker.pid)
         n_before = len(worker.events("batch_done"))
-        ledger.send(short_events(sample_chats, 300, n_chats=300))
+        ledger.send(events[1_500:])
         ledger.wait_complete(timeout_s=240)
         sizes = [event["n_records"] for event in worker.events("batch_done")]
         least = total(port, "moderation_batch_limit_records")
