@@ -40,7 +40,7 @@ _PARTS: Final[dict[str, tuple[FaultKind, ...]]] = {
 """One fault of a part at a time: two brokers of three that are away at once leave no cluster."""
 
 _PART_OF: Final = {kind: part for part, kinds in _PARTS.items() for kind in kinds}
-_MEAN_GAP_S: Final = 10.0
+_MEAN_GAP_S: Final = 6.0
 _HOLD_S: Final = (2.0, 15.0)
 _REST_S: Final = 5.0
 """Between two faults of one part, so that each meets it well."""
