@@ -20,7 +20,7 @@ QUEUE_BYTES: Final = 65_536 * 1_024
 """What a worker's producer keeps at most, `queue.buffering.max.kbytes`."""
 LETTER_BYTES: Final = 900_000
 N_LETTERS: Final = 90
-N_BOMBS: Final = 150
+N_BOMBS: Final = 60
 """Of each kind, in a wave."""
 GROWTH_MB: Final = 25.0
 """From one wave to the next of the same kind."""
