@@ -91,14 +91,16 @@ def test_giants_are_cut_before_they_are_tokenised_and_their_neighbours_are_judge
     """F29: a megabyte that is tokenised whole costs its batch half a second; the tokens say whether it was."""
     (port,) = free_ports(1)
     start_worker(HTTP__PORT=str(port), REDIS__TTL_S="60")
+    # The first event waits for the worker's start.
+    ledger.send([{"chat_id": "first", "messages": sample_chats[0]["messages"]}])
+    ledger.wait_complete()
     by_name = {bad.name: bad for bad in bad_inputs()}
     neighbours = list(short_events(sample_chats, 20, n_chats=20))
     waits: list[float] = []
     tokens: list[float] = []
     decisions: list[dict[str, tuple[Any, ...]]] = []
     for giants in ((), GIANTS):
-        before, started = set(ledger.sent), 0.0
-        started = total_or_none(port)
+        before, started = set(ledger.sent), total(port, "moderation_tokens_total")
         # Each time under new ids: what Redis answers costs nothing.
         mark = f"{len(giants)}-"
         ledger.send_raw(InputRecord(b"giant", by_name[name].value) for name in giants)
@@ -122,14 +124,6 @@ def test_giants_are_cut_before_they_are_tokenised_and_their_neighbours_are_judge
     print(
         f"F29: {per_giant:.0f} tokens a giant; slowest neighbour {waits[0]:.2f} s alone, {waits[1]:.2f} s beside them"
     )
-
-
-def total_or_none(port: int) -> float:
-    """Return the tokens counted so far; none before the health port is open."""
-    try:
-        return total(port, "moderation_tokens_total")
-    except OSError:
-        return 0.0
 
 
 def test_a_chat_that_makes_nine_tenths_of_the_load_holds_up_its_own_partition_only(
