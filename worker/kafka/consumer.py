@@ -251,6 +251,10 @@ class RecordConsumer:
             raise BatchAborted("the consumer group has dropped this member")
         return metadata
 
+    def look(self) -> None:
+        """Keep the lag up to date while the thread that polls waits for something else."""
+        self._unread.look(idle=False, paused=self._lost.paused)
+
     def committing(self, offsets: Mapping[Partition, int]) -> None:
         """Take that offsets are about to be committed; called by the thread that commits."""
         self._uncommitted.tried(offsets)

@@ -118,7 +118,7 @@ def test_a_batch_on_which_the_client_fails_is_named_at_once_and_then_seldom(rig:
     error = KafkaError(KafkaError._BAD_COMPRESSION, "Decompression failed")
 
     def fails() -> None:
-        rig.client.in_place.append(Message(topic=TOPIC, partition=1, offset=7, error=error))  # type: ignore[call-overload]
+        rig.client.in_place.append(Message(topic=TOPIC, partition=1, offset=7, error=error))
 
     write(rig.broker, TOPIC, [b"{}"] * 9, partition=1)
     rig.client.pause([_place(1)])
@@ -169,6 +169,18 @@ def test_upstream_transactions_that_follow_one_another_are_not_taken_for_one_tha
         write_in_transaction(upstream, TOPIC, [b"{}"])
 
     assert rig.after(100, next_one) == []
+
+
+def test_the_lag_grows_while_a_commit_is_waited_for(rig: Rig) -> None:
+    """With too few copies the loop waits and does not poll; autoscaling and alerts must not see the lag of before."""
+    rig.after(10)
+    write(rig.broker, TOPIC, [b"{}"] * 7)
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(60):
+            rig.now_s += 1.0
+            rig.consumer.look()
+    assert rig.value("lag_records") == 7
+    assert logged == []
 
 
 def test_the_ends_are_asked_for_now_and_then(rig: Rig) -> None:
