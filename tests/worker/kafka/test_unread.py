@@ -149,6 +149,19 @@ def test_records_that_wait_behind_others_are_not_unreadable(rig: Rig) -> None:
     assert rig.value("lag_records") == 2
 
 
+def test_a_worker_that_is_busy_now_and_then_counts_from_its_last_record_on(rig: Rig) -> None:
+    """Before that, what it has not handed out may have waited behind that record."""
+    rig.client.pause([_place(0)])
+    write(rig.broker, TOPIC, [b"{}"] * 2)
+    turns = iter(range(1_000))
+
+    def sometimes() -> None:
+        if next(turns) % 8 == 0:
+            write(rig.broker, TOPIC, [b"{}"], partition=1)
+
+    assert rig.after(150, sometimes) == []
+
+
 def test_markers_and_aborted_records_at_the_end_are_neither_lag_nor_unreadable(rig: Rig) -> None:
     """An upstream that writes in transactions leaves a marker behind its last record."""
     upstream = transactional(rig.broker, "upstream")
