@@ -158,6 +158,22 @@ def test_a_lost_range_pauses_its_partition_and_the_other_goes_on(broker: Broker)
     assert partition.paused(0) is None
 
 
+def test_a_partition_that_comes_back_to_the_same_worker_is_paused_again_and_not_counted_again(twin: TwinBroker) -> None:
+    """Rebalances must not multiply a loss."""
+    partition = Partition(twin)
+    partition.commit(2)
+    partition.delete(before=7)
+    consumer = partition.consumer()
+    while not consumer.joined:
+        consumer.poll_batch(max_records=1, max_bytes=1)
+    twin.group(partition.group).leave(consumer.client.memberid())
+    for _ in range(3):
+        assert consumer.poll_batch(max_records=1, max_bytes=1) == []
+    rebalances = partition.metrics.registry.get_sample_value("moderation_rebalances_total", {"kind": "assigned"})
+    assert (rebalances, partition.lost, partition.paused(0)) == (2, 5, 1)
+    consumer.close()
+
+
 def test_retention_that_overtakes_a_reading_worker_pauses_that_partition_too(twin: TwinBroker) -> None:
     """In memory only: what a real client has fetched already is not lost."""
     partition = Partition(twin, n_partitions=2)
