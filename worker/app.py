@@ -21,6 +21,7 @@ from worker.kafka.partition_ends import ends_of
 from worker.kafka.probe import open_admin, probe
 from worker.kafka.reachability import Reachability
 from worker.kafka.topic_check import check_topics
+from worker.kafka.unread import Unread
 from worker.loop import WorkerLoop
 from worker.predictor import Predictor
 from worker.process.lifecycle import EXIT_FATAL, Lifecycle
@@ -105,7 +106,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             commits.settle,
             assignment_check=assignment_check_of(admin, settings.kafka),
             notes=notes,
-            ask_ends=ends_of(admin),
+            unread=Unread(metrics, unreadable_after_s=settings.kafka.unreadable_after_s, ask=ends_of(admin)),
             waiting=probes.waiting,
         )
         stack.callback(consumer.close)

@@ -133,7 +133,7 @@ class WorkerLoop:
         # batches down to one record each, and those need most commits.
         worked_s = time.perf_counter() - started
         with self._stage("commit_wait", len(rows)):
-            self._commits.wait()
+            self._commits.wait(meanwhile=self._consumer.look)
         member = self._consumer.group_member()
         self._commits.submit(lambda: self._commit(rows, member, started=started))
         if predictor.classifier.is_worn_out:

@@ -19,7 +19,6 @@ from worker.kafka.assignment_check import AssignmentCheck
 from worker.kafka.errors import JOIN_REFUSED, UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
 from worker.kafka.forwarded_headers import ForwardedHeaders, forwarded_names, headers_of
 from worker.kafka.lost_offsets import LostOffsets
-from worker.kafka.partition_ends import AskEnds
 from worker.kafka.partition_range import Partition
 from worker.kafka.positions import Position, Positions
 from worker.kafka.publisher import GroupMember
@@ -59,7 +58,7 @@ class RecordConsumer:
         topics: Topics to read; by default the input topic of the settings.
         assignment_check: Asked in each poll whether the group still knows what this member has.
         notes: Told what stands beside the committed offsets.
-        ask_ends: Asks where partitions end; None leaves the lag to what the client knows after a batch.
+        unread: Follows the reading; by default it asks no broker, and the lag is what the client knows after a batch.
         waiting: Told while an answer of Kafka's is waited for.
     """
 
@@ -74,14 +73,14 @@ class RecordConsumer:
         topics: Sequence[str] = (),
         assignment_check: AssignmentCheck | None = None,
         notes: OwedNotes | None = None,
-        ask_ends: AskEnds | None = None,
+        unread: Unread | None = None,
         waiting: Waiting = unheard,
     ) -> None:
         self.client = consumer
         self._uncommitted = Uncommitted()
         self._positions = Positions(consumer, settings, waiting)
         self._lost = LostOffsets(consumer, settings.lost_offsets, metrics)
-        self._unread = Unread(metrics, unreadable_after_s=settings.unreadable_after_s, ask=ask_ends)
+        self._unread = unread or Unread(metrics, unreadable_after_s=settings.unreadable_after_s)
         self._join_refusal = Passing(JOIN_REFUSED)
         self._seldom = Seldom(_SAME_ERROR_EVERY_S)
         self._settings = settings
@@ -251,6 +250,10 @@ class RecordConsumer:
         if not self.client.memberid():
             raise BatchAborted("the consumer group has dropped this member")
         return metadata
+
+    def look(self) -> None:
+        """Keep the lag up to date while the thread that polls waits for something else."""
+        self._unread.look(idle=False, paused=self._lost.paused)
 
     def committing(self, offsets: Mapping[Partition, int]) -> None:
         """Take that offsets are about to be committed; called by the thread that commits."""

@@ -77,7 +77,6 @@ class LostOffsets:
         """Take that these are somebody else's now, who will find the same."""
         places = list(places)
         for place in places:
-            self._counted.pop(place, None)
             if place in self.paused:
                 self.paused.discard(place)
                 self._metrics.partition_paused.remove(place[0], str(place[1]))
