@@ -9,7 +9,7 @@ BUNDLE ?=
 POLICY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
+.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -67,6 +67,9 @@ test-console: setup-console  ## the HTTP API
 
 test-consumers: setup setup-console  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
 	@$(PYTEST) -m consumers tests/consumers
+
+test-chaos: setup  ## every fault that takes minutes to show: outages, bad lines, churn, limits; before a release
+	@$(PYTEST) -rP tests/chaos
 
 train-smoke: setup setup-training  ## every training stage on the shipped sample, from raw chats to a promoted bundle
 	@rm -rf work/smoke

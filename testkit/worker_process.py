@@ -52,6 +52,7 @@ class WorkerProcess:
         arguments: Command and options.
         process_group: Group that it joins; None leaves it in ours.
         cwd: Where it runs; None leaves it where we are.
+        launcher: Command that puts itself in place and then runs what follows, such as one that sets a limit.
     """
 
     def __init__(
@@ -62,12 +63,13 @@ class WorkerProcess:
         *,
         process_group: int | None = None,
         cwd: Path | None = None,
+        launcher: Sequence[str] = (),
     ) -> None:
         self.environment = dict(environment)
         self.log_path = log_path
         with log_path.open("ab") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "worker", *arguments],
+                [*launcher, sys.executable, "-m", "worker", *arguments],
                 cwd=cwd,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -9,7 +9,13 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from deploy.local.kafka_topics import admin_client, create_topics
 
@@ -32,6 +38,9 @@ class Broker(Protocol):
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """Create topics: name to number of partitions."""
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change a topic's settings."""
 
     def delete_records(self, topic: str, partition: int, *, before: int) -> None:
         """Delete a partition's records before an offset, as retention does."""
@@ -59,6 +68,10 @@ class RealBroker:
         """Create topics; records with timestamps long past stay in them."""
         create_topics(self._admin, topics, copies=1, settings={"retention.ms": "-1"})
 
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change a topic's settings."""
+        configure_topic(self._admin, topic, settings)
+
     def delete_records(self, topic: str, partition: int, *, before: int) -> None:
         """Delete a partition's records before an offset, as retention does."""
         for future in self._admin.delete_records([TopicPartition(topic, partition, before)]).values():
@@ -83,6 +96,16 @@ class RealBroker:
     @property
     def _quick(self) -> dict[str, Any]:
         return {"log_level": 0, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200}
+
+
+def configure_topic(admin: AdminClient, topic: str, settings: Mapping[str, str]) -> None:
+    """Change a topic's settings on a broker that runs."""
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(timeout=10)
 
 
 def unique(name: str) -> str:

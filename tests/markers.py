@@ -17,6 +17,7 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
     for path, kinds in {
         "*.py": "unit",
         "broker_twin": "unit",
+        "chaos": "chaos",
         "console": "console",
         "consumers": "services",
         "deploy": "unit",

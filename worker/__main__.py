@@ -39,6 +39,7 @@ from worker.process.lifecycle import (
     Lifecycle,
     exit_now,
 )
+from worker.process.masking import masked
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.project.command import project
 from worker.replay.command import replay
@@ -75,9 +76,11 @@ def run(*, config: ConfigOption = None) -> None:
     log = structlog.get_logger()
     try:
         run_worker(settings, lifecycle)
-    except (Fatal, BundleError, PolicyError) as error:
-        log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
+    except (Fatal, BundleError, PolicyError):
         exit_now(EXIT_FATAL)
+    except SettingsError as error:
+        log.error("worker_fatal", error=str(error), exit_code=EXIT_USAGE)  # noqa: TRY400  (the same)
+        exit_now(EXIT_USAGE)
     except Exception:
         log.exception("worker_crashed", exit_code=EXIT_UNEXPECTED)
         exit_now(EXIT_UNEXPECTED)
@@ -109,7 +112,7 @@ def _add_rows(table: Table, section: BaseModel, prefix: str) -> None:
         if isinstance(value, BaseModel):
             _add_rows(table, value, f"{prefix}{name.upper()}__")
             continue
-        shown = "(secret)" if isinstance(value, SecretStr) else "-" if value is None else str(value)
+        shown = "(secret)" if isinstance(value, SecretStr) else "-" if value is None else masked(str(value))
         table.add_row(f"{prefix}{name.upper()}", escape(shown), escape(field.description or ""))
 
 
@@ -141,13 +144,13 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        typer.echo(f"error: settings: {error}", err=True)
+        typer.echo(f"error: settings: {masked(str(error))}", err=True)
         sys.exit(EXIT_USAGE)
     except (BundleError, PolicyError, Fatal) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {masked(str(error))}", err=True)
         sys.exit(EXIT_FATAL)
     except Degraded as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {masked(str(error))}", err=True)
         sys.exit(EXIT_CACHE_AWAY)
 
 

@@ -6,29 +6,34 @@ from functools import partial
 
 import structlog
 
+from model import BundleError, PolicyError
 from worker.batch_size import BatchSize
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
+from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
 from worker.kafka.consumer import RecordConsumer
 from worker.kafka.fetch_metric import fetch_statistics
 from worker.kafka.high_watermark import high_watermark
+from worker.kafka.partition_ends import ends_of
 from worker.kafka.probe import open_admin, probe
 from worker.kafka.reachability import Reachability
 from worker.kafka.topic_check import check_topics
+from worker.kafka.unread import Unread
 from worker.loop import WorkerLoop
 from worker.predictor import Predictor
-from worker.process.lifecycle import Lifecycle
+from worker.process.lifecycle import EXIT_FATAL, Lifecycle
 from worker.process.metrics import Metrics
+from worker.process.probes import Probes
 from worker.reload.assembly import live_predictor, shadow_predictor
 from worker.reload.watcher import ReloadWatcher
 from worker.settings.kafka import Delivery
 from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_topics, start_shadow
-from worker.wiring import make_cache, make_publisher, serve_health
+from worker.wiring import make_cache, make_publisher, readiness, serve_probes
 
 log = structlog.get_logger()
 
@@ -36,36 +41,61 @@ log = structlog.get_logger()
 def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """Run until the lifecycle says stop.
 
-    Order of the end: the loop finishes the batch in hand and waits for its commit; the health port closes, which has
-    answered "stopping" until then; the consumer leaves the group, so that others take over at once; then the producer,
-    the cache, which tries once more to pay what it owes, the watchers and the shadow close.
+    The health port opens before anything else and closes last, so that a start that waits or fails can be seen. Order
+    of the end: the loop finishes the batch in hand and waits for its commit; the consumer leaves the group, so that
+    others take over at once; then the producer, the cache, which tries once more to pay what it owes, the watchers and
+    the shadow close. Before a fatal exit the port stays for a while.
 
     Raises:
-        Fatal: Kafka cannot be worked with.
-        BundleError, PolicyError: the model or the policy is refused.
+        Fatal: Kafka cannot be worked with; it is logged.
+        BundleError, PolicyError: the model or the policy is refused; the same.
     """
     with ExitStack() as stack:
         metrics = Metrics()
+        probes = serve_probes(settings, stack, lifecycle, metrics)
+        try:
+            _run_until_stopped(settings, lifecycle, metrics, probes)
+        except (Fatal, BundleError, PolicyError) as error:
+            # Its text says it all.
+            log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400
+            probes.failed(str(error))
+            lifecycle.linger(settings.http.exit_linger_s if settings.http.port else 0.0)
+            raise
+    log.info("worker_stopped")
+
+
+def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: Metrics, probes: Probes) -> None:
+    with ExitStack() as stack:
+        probes.waiting("loading the bundle")
         switch, watcher = live_predictor(settings.model, metrics)
+        probes.waiting(f"connecting to Kafka at {settings.kafka.bootstrap_servers}")
         admin = open_admin(settings.kafka)
         reachability = Reachability(
             exit_after_s=settings.kafka.unreachable_exit_s,
             metrics=metrics,
             probe=lambda: probe(settings.kafka),
         )
-        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings))
+        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings), waiting=probes.waiting)
         watchers = [watcher]
         on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
         follow_files(watchers, lifecycle, stack)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
         client = open_group_consumer(
-            settings.kafka, reachability.on_error, statistics=fetch_statistics(settings.kafka, metrics)
+            settings.kafka,
+            reachability.on_error,
+            statistics=fetch_statistics(settings.kafka, metrics),
+            reports_ends=True,
         )
         cache = make_cache(settings, metrics, partial(high_watermark, admin))
         stack.callback(cache.close)
         notes = OwedNotes(cache) if isinstance(cache, OwingCache) else None
         publisher = make_publisher(
-            settings, client, topics, reachability, published=partial(metrics.observe_stage, "publish")
+            settings,
+            client,
+            topics,
+            reachability,
+            published=partial(metrics.observe_stage, "publish"),
+            waiting=probes.waiting,
         )
         stack.callback(publisher.close)
         consumer = RecordConsumer(
@@ -76,17 +106,12 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             commits.settle,
             assignment_check=assignment_check_of(admin, settings.kafka),
             notes=notes,
+            unread=Unread(metrics, unreadable_after_s=settings.kafka.unreadable_after_s, ask=ends_of(admin)),
+            waiting=probes.waiting,
         )
         stack.callback(consumer.close)
         stack.callback(commits.close)
-        serve_health(
-            settings=settings,
-            stack=stack,
-            lifecycle=lifecycle,
-            consumer=consumer,
-            reachability=reachability,
-            metrics=metrics,
-        )
+        probes.serving(readiness(settings, consumer, reachability, metrics))
         loop = WorkerLoop(
             consumer=consumer,
             cache=cache,
@@ -109,7 +134,6 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
         finally:
             lifecycle.must_end_in_time()
             log.info("worker_stopping")
-    log.info("worker_stopped")
 
 
 def _follow_shadow(

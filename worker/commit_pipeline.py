@@ -9,6 +9,9 @@ rebalance callback uses `settle`, which only waits, because an exception there w
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final
+
+_MEANWHILE_EVERY_S: Final = 1.0
 
 
 class CommitPipeline:
@@ -39,11 +42,18 @@ class CommitPipeline:
         if self._pending is not None and self._pending.done():
             self.wait()
 
-    def wait(self) -> None:
-        """Wait for the commit in flight and raise its error, once."""
+    def wait(self, meanwhile: Callable[[], object] | None = None) -> None:
+        """Wait for the commit in flight and raise its error, once.
+
+        Args:
+            meanwhile: Called about once a second while the wait lasts.
+        """
         pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
+        if pending is None:
+            return
+        while meanwhile is not None and not wait([pending], timeout=_MEANWHILE_EVERY_S).done:
+            meanwhile()
+        pending.result()
 
     def settle(self) -> None:
         """Wait for the commit in flight and leave its result for `wait`."""

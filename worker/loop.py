@@ -133,7 +133,7 @@ class WorkerLoop:
         # batches down to one record each, and those need most commits.
         worked_s = time.perf_counter() - started
         with self._stage("commit_wait", len(rows)):
-            self._commits.wait()
+            self._commits.wait(meanwhile=self._consumer.look)
         member = self._consumer.group_member()
         self._commits.submit(lambda: self._commit(rows, member, started=started))
         if predictor.classifier.is_worn_out:
@@ -205,13 +205,17 @@ class WorkerLoop:
         self, messages: list[OutgoingMessage], offsets: dict[tuple[str, int], int], member: GroupMember
     ) -> None:
         if self._notes is None:
+            self._consumer.committing(offsets)
             self._publisher.commit(messages, offsets, member)
+            self._consumer.has_committed()
             return
         # After the cache was written: what it did not take must be in the note of this very commit. With the partitions
         # whose notes have become wrong meanwhile: none of them need see an idle turn.
         offsets = self._notes.outdated() | offsets
         notes = self._notes.beside(offsets)
+        self._consumer.committing(offsets)
         self._publisher.commit(messages, offsets, member, notes)
+        self._consumer.has_committed()
         self._notes.committed(offsets, notes)
 
     def _renew_notes(self) -> None:

@@ -15,10 +15,12 @@ from worker.kafka.consumer import RecordConsumer
 from worker.kafka.owed_range import OwedRangeReader
 from worker.kafka.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.kafka.reachability import Reachability
+from worker.kafka.retry import Waiting, unheard
 from worker.outcome_encoding import OutputTopics
-from worker.process.health import HealthServer
+from worker.process.health import Check, HealthServer
 from worker.process.lifecycle import Lifecycle
 from worker.process.metrics import Metrics
+from worker.process.probes import Probes
 from worker.settings.worker import WorkerSettings
 
 log = structlog.get_logger()
@@ -43,6 +45,7 @@ def make_publisher(
     reachability: Reachability,
     *,
     published: Published = lambda _duration_s, _n_messages: None,
+    waiting: Waiting = unheard,
 ) -> Publisher:
     """Return the publisher that the delivery setting asks for, initialised."""
     kafka = settings.kafka
@@ -52,6 +55,7 @@ def make_publisher(
         kafka,
         transactional_id=transactional_id,
         max_message_bytes=max(topics.verdict_max_bytes, topics.dead_letter_max_bytes),
+        min_message_bytes=min(topics.verdict_max_bytes, topics.dead_letter_max_bytes),
         on_error=reachability.on_error,
     )
     if transactional_id is None:
@@ -65,40 +69,41 @@ def make_publisher(
         unreachable_exit_s=kafka.unreachable_exit_s,
         published=published,
         name=transactional_id,
+        waiting=waiting,
     )
 
 
-def serve_health(
-    *,
-    settings: WorkerSettings,
-    stack: ExitStack,
-    lifecycle: Lifecycle,
-    consumer: RecordConsumer,
-    reachability: Reachability,
-    metrics: Metrics,
-) -> None:
-    """Open the health port, where one is set, until the stack unwinds."""
-    if not settings.http.port:
-        return
+def serve_probes(settings: WorkerSettings, stack: ExitStack, lifecycle: Lifecycle, metrics: Metrics) -> Probes:
+    """Open the health port, where one is set, until the stack unwinds; it answers "starting" until told otherwise."""
+    probes = Probes(lifecycle, stalled_after_s=settings.http.stalled_after_s)
+    if settings.http.port:
+        server = HealthServer(
+            host=settings.http.host,
+            port=settings.http.port,
+            live=probes.live,
+            ready=probes.ready,
+            registry=metrics.registry,
+        )
+        stack.callback(server.close)
+        log.info("health_listening", host=settings.http.host, port=server.port)
+    return probes
 
-    def live() -> str | None:
-        silent_s = lifecycle.silent_s
-        limit_s = settings.http.stalled_after_s
-        return f"the loop has not come round for {silent_s:.0f} s" if silent_s > limit_s else None
 
-    def ready() -> str | None:
-        if lifecycle.stopping.is_set():
-            return "stopping"
-        if not reachability.reachable:
-            return "no Kafka broker is reachable"
+def readiness(
+    settings: WorkerSettings, consumer: RecordConsumer, reachability: Reachability, metrics: Metrics
+) -> list[Check]:
+    """Return what a running worker needs to be ready."""
+    limit_s = settings.http.uncommitted_after_s
+    metrics.uncommitted_s.set_function(lambda: consumer.uncommitted_s)
+
+    def reaches_kafka() -> str | None:
+        return None if reachability.reachable else "no Kafka broker is reachable"
+
+    def has_joined() -> str | None:
         return None if consumer.joined else "the consumer group has not assigned partitions yet"
 
-    server = HealthServer(
-        host=settings.http.host,
-        port=settings.http.port,
-        live=live,
-        ready=ready,
-        registry=metrics.registry,
-    )
-    stack.callback(server.close)
-    log.info("health_listening", host=settings.http.host, port=server.port)
+    def commits() -> str | None:
+        waited_s = consumer.uncommitted_s
+        return f"nothing could be committed for {waited_s:.0f} s" if waited_s > limit_s else None
+
+    return [reaches_kafka, has_joined, commits]

@@ -45,6 +45,7 @@ class BrokerOptions:
         settings: Broker settings that win over those of `kafka_config`.
         listeners: Listeners beside the plaintext one, name to security protocol; their keys and users are `settings`.
         racks: The rack of each broker, in their order; without it they have none.
+        advertised: Of a listener, the port that clients are told by each broker, in their order: that of a proxy.
     """
 
     heap: str = "384m"
@@ -52,6 +53,7 @@ class BrokerOptions:
     settings: Mapping[str, str] = field(default_factory=dict)
     listeners: Mapping[str, str] = field(default_factory=dict)
     racks: tuple[str, ...] = ()
+    advertised: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def settings_of(self, i: int) -> Mapping[str, str]:
         """Return the settings of broker `i`."""
@@ -112,7 +114,9 @@ class KafkaCluster:
         """
         for i, folder in enumerate(self._folders):
             settings = self._options.settings_of(i)
-            text = server_properties(i, self.ports, folder / "data", settings, self._options.listeners)
+            told = {name: ports[i] for name, ports in self._options.advertised.items()}
+            listeners = self._options.listeners
+            text = server_properties(i, self.ports, folder / "data", settings, listeners, advertised=told)
             (folder / "server.properties").write_text(text, "utf-8")
         self._format()
         for i in range(self.n_brokers):

@@ -56,6 +56,8 @@ def server_properties(
     log_dir: Path,
     overrides: Mapping[str, str],
     protocols: Mapping[str, str] | None = None,
+    *,
+    advertised: Mapping[str, int] | None = None,
 ) -> str:
     """Return the text of one node's server.properties.
 
@@ -65,6 +67,7 @@ def server_properties(
         log_dir: Where the node keeps its records.
         overrides: Broker settings that win over the ones below.
         protocols: Security protocol of each further listener, for instance {"MTLS": "SSL"}.
+        advertised: The port that clients are told of a listener, where they shall not connect to it directly.
     """
     mine = nodes[node_id]
     ports = {"PLAINTEXT": mine.client, "CONTROLLER": mine.controller, **mine.more}
@@ -90,10 +93,19 @@ def server_properties(
         "share.coordinator.state.topic.min.isr": in_sync,
         "message.max.bytes": str(MESSAGE_MAX_BYTES),
         "replica.fetch.max.bytes": str(MESSAGE_MAX_BYTES),
+        **_advertised(ports, advertised or {}),
         **_SMALL_MACHINE,
         **overrides,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _advertised(ports: Mapping[str, int], told: Mapping[str, int]) -> dict[str, str]:
+    """Return what a broker tells clients of its listeners; nothing where that is what it listens on."""
+    if not told:
+        return {}
+    open_to_clients = {name: told.get(name, port) for name, port in ports.items() if name != "CONTROLLER"}
+    return {"advertised.listeners": ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in open_to_clients.items())}
 
 
 _SMALL_MACHINE = {

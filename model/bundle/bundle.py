@@ -4,6 +4,9 @@ Every byte that is used was read once, checked against the manifest's digest, an
 after the check changes nothing. Links, unknown files and external weight data are refused.
 """
 
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +15,8 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from model.bundle.documents import parse_document
 from model.bundle.files import read_file, sha256_of, verified_file
 from model.bundle.manifest import (
     CALIBRATION_NAME,
@@ -48,6 +51,23 @@ from schemas import ModelRef, Policy, Taxonomy, TaxonomyError
 DEFAULT_BUNDLE_PATH: Final = Path(__file__).parents[1] / "bundles" / "default"
 
 _Parsed = TypeVar("_Parsed")
+
+UNREADABLE: Final = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and `orjson` raise at files whose digests are right and whose contents are not. None has a common base:
+NumPy reads an array's header as Python, its sizes as they stand, and an archive as zip."""
 
 _REMEDY = (
     "name the folder that `export`, `describe --out` or `save` wrote (for a worker: MODERATION_MODEL__PATH), or write "
@@ -152,7 +172,10 @@ def _load_folder(path: Path, *, expected: str | None = None) -> Bundle:
     if expected is not None and digest != expected:
         raise BundleError(f"{path}: digest is {digest[:19]}, {POINTER_NAME} says {expected[:19]}; promote it again")
     manifest = _manifest(path, raw_manifest)
-    unknown = {entry.name for entry in path.iterdir()} - manifest.files.keys() - {MANIFEST_NAME}
+    try:
+        unknown = {entry.name for entry in path.iterdir()} - manifest.files.keys() - {MANIFEST_NAME}
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be listed ({error.strerror}); check the mount and its rights") from error
     if unknown:
         raise BundleError(
             f"{path}: holds {', '.join(sorted(unknown))}; expected only {MANIFEST_NAME}, "
@@ -178,8 +201,8 @@ def bundle_of(contents: Mapping[str, bytes], where: Path) -> Bundle:
 
 def _manifest(path: Path, raw_manifest: bytes) -> Manifest:
     try:
-        return Manifest.model_validate_json(raw_manifest)
-    except ValidationError as error:
+        return parse_document(Manifest, raw_manifest)
+    except ValueError as error:
         raise BundleError(
             f"{path / MANIFEST_NAME}: not a manifest this version understands: {error}; {_REMEDY}"
         ) from error
@@ -192,7 +215,7 @@ def _bundle(path: Path, manifest: Manifest, digest: str, contents: Mapping[str, 
         manifest=manifest,
         digest=digest,
         model=contents[MODEL_NAME] if encoder is None else encoder.model,
-        tokenizer_json=contents[TOKENIZER_NAME].decode() if encoder is None else encoder.tokenizer_json,
+        tokenizer_json=_tokenizer_json(path, contents) if encoder is None else encoder.tokenizer_json,
         head=head,
         calibration_probabilities=calibration.probabilities,
         calibration_labels=calibration.labels,
@@ -200,6 +223,10 @@ def _bundle(path: Path, manifest: Manifest, digest: str, contents: Mapping[str, 
         first_stage=_first_stage(path, manifest, contents),
         languages=_languages(path, manifest, contents),
     )
+
+
+def _tokenizer_json(folder: Path, contents: Mapping[str, bytes]) -> str:
+    return _parsed(folder / TOKENIZER_NAME, contents, lambda content: content.decode())
 
 
 def _head_on_encoder(
@@ -244,8 +271,8 @@ def _languages(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) 
 def _parsed(path: Path, contents: Mapping[str, bytes], read: Callable[[bytes], _Parsed]) -> _Parsed:
     try:
         return read(contents[path.name])
-    except ValueError as error:
-        raise BundleError(f"{path}: {error}; {_REMEDY}") from error
+    except UNREADABLE as error:
+        raise BundleError(f"{path}: {error or type(error).__name__}; {_REMEDY}") from error
 
 
 class _Calibration(NamedTuple):
@@ -268,7 +295,7 @@ def _calibration(folder: Path, contents: Mapping[str, bytes], manifest: Manifest
         labels = np.array([columns[code] for code in document["labels"]], dtype=np.int64)
         stored = np.array(document["probabilities"], dtype=np.float64)
         evidence = stored if manifest.format_version == 1 else np.array(document["evidence"], dtype=np.float64)
-    except (ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise BundleError(f"{path}: not readable ({error}); {_REMEDY}") from error
     for rows in (stored, evidence):
         if rows.shape != (len(labels), len(columns)):

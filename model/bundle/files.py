@@ -1,7 +1,10 @@
 """Read the files of a bundle or of the frozen encoder: each once, never through a link, checked by its digest."""
 
+import errno
 import hashlib
+import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,17 +16,30 @@ def sha256_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
+def read_regular(path: Path) -> bytes:
+    """Return a file's contents; never waits for a writer, as the opening of a named pipe would.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    # Without O_NONBLOCK the opening itself waits. Regular files do not know it.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return file.read()
+
+
 def read_file(folder: Path, name: str, remedy: str) -> bytes:
     """Return a file's contents.
 
     Raises:
-        BundleError: it is missing, unreadable or a link.
+        BundleError: it is missing, unreadable, a link or no regular file.
     """
     path = folder / name
-    if path.is_symlink():
-        raise BundleError(f"{path}: is a link; expected a regular file; copy the file into its folder")
     try:
-        return path.read_bytes()
+        if path.is_symlink():
+            raise BundleError(f"{path}: is a link; expected a regular file; copy the file into its folder")
+        return read_regular(path)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
 

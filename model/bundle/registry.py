@@ -13,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from model.bundle.documents import parse_document
+from model.bundle.files import read_regular
 from model.bundle.manifest import Sha256
 from model.errors import BundleError
 
@@ -50,7 +52,11 @@ class Registry(BaseModel):
 
 def is_registry(path: Path) -> bool:
     """Tell a registry (its folder or its pointer file) from a bundle folder."""
-    return path.name == POINTER_NAME or (path / POINTER_NAME).exists()
+    try:
+        return path.name == POINTER_NAME or (path / POINTER_NAME).exists()
+    except OSError:
+        # A folder that may not be searched: whoever reads the bundle says so.
+        return False
 
 
 def read_registry(path: Path) -> Registry:
@@ -63,16 +69,16 @@ def read_registry(path: Path) -> Registry:
         BundleError: it cannot be read, is a link, or is not understood.
     """
     pointer = path if path.name == POINTER_NAME else path / POINTER_NAME
-    if pointer.is_symlink():
-        raise BundleError(f"{pointer}: is a link; expected a regular file, as `promote` writes it")
     try:
-        return Registry.model_validate_json(pointer.read_bytes())
+        if pointer.is_symlink():
+            raise BundleError(f"{pointer}: is a link; expected a regular file, as `promote` writes it")
+        return parse_document(Registry, read_regular(pointer))
     except OSError as error:
         raise BundleError(
             f"{pointer}: cannot be read ({error.strerror}); expected the folder that "
             "`python -m training_pipeline promote --registry` wrote"
         ) from error
-    except ValidationError as error:
+    except ValueError as error:
         raise BundleError(f"{pointer}: not a pointer this version understands: {error}; promote again") from error
 
 
@@ -86,6 +92,12 @@ def served_bundle(path: Path) -> tuple[Path, RegistryEntry]:
     entry = read_registry(path).current
     folder = root / entry.location
     for part in (folder.parent, folder):
-        if part.is_symlink():
+        try:
+            is_link = part.is_symlink()
+        except OSError as error:
+            raise BundleError(
+                f"{part}: cannot be looked at ({error.strerror}); check the mount and its rights"
+            ) from error
+        if is_link:
             raise BundleError(f"{part}: is a link; expected a folder that `promote` wrote")
     return folder, entry

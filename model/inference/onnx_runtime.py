@@ -21,7 +21,7 @@ RUN_ERRORS = (
 )
 """What ONNX Runtime raises while it runs a batch; it has no common base class."""
 
-LOAD_ERRORS = (*RUN_ERRORS, state.InvalidGraph, state.InvalidProtobuf, state.NoModel)
-"""What it raises while it loads a model."""
+LOAD_ERRORS = (*RUN_ERRORS, state.InvalidGraph, state.InvalidProtobuf, state.NoModel, RuntimeError, ValueError)
+"""What it raises while it loads a model; a name in it that is no UTF-8 is a ValueError."""
 
 __all__ = ["LOAD_ERRORS", "RUN_ERRORS", "ort"]

@@ -35,18 +35,23 @@ class OnnxSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = n_threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        # Whatever is wrong is raised, too; the library's own lines would wait where nobody reads standard error.
+        options.log_severity_level = 4
         # Rows differ in length from batch to batch, so remembered allocation patterns would only pile up.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except LOAD_ERRORS as error:
-            raise BundleError(f"model.onnx does not load in ONNX Runtime {ort.__version__}: {error}") from error
         self._pad_id = pad_id
         self.n_categories = n_categories
         self._output = output
-        self._check_signature(n_categories)
+        try:
+            # Without the fallback, which would print and try the same once more.
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+            self._check_signature(n_categories)
+        except LOAD_ERRORS as error:
+            raise BundleError(
+                f"model.onnx does not load in ONNX Runtime {ort.__version__}: {error}; expected the file that `export` "
+                "wrote; export the bundle again"
+            ) from error
 
     def _check_signature(self, n_categories: int) -> None:
         inputs = {node.name: node.type for node in self._session.get_inputs()}

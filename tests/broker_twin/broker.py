@@ -30,6 +30,13 @@ class TwinBroker:
             for name, n_partitions in topics.items():
                 self.topics.setdefault(name, [PartitionLog() for _ in range(n_partitions)])
 
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change a topic's settings: `cleanup.policy` and `max.message.bytes`."""
+        with self.lock:
+            for log in self.topics[topic]:
+                log.is_compacted = "compact" in settings.get("cleanup.policy", "compact" if log.is_compacted else "")
+                log.max_message_bytes = float(settings.get("max.message.bytes", log.max_message_bytes))
+
     def delete_records(self, topic: str, partition: int, *, before: int) -> None:
         """Delete a partition's records before an offset, as retention does."""
         with self.lock:

@@ -1,11 +1,16 @@
 """The log of one partition: records and transaction markers, each with its offset."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from confluent_kafka import KafkaError
+
 Partition = tuple[str, int]
 """Topic and partition."""
+
+_BATCH_HEADER_BYTES = 61
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -58,6 +63,9 @@ class PartitionLog:
     entries: list[Entry] = field(default_factory=list)
     low: int = 0
     """The first offset that is still there."""
+    is_compacted: bool = False
+    """Whether `cleanup.policy` is to compact it: a record without a key is refused."""
+    max_message_bytes: float = math.inf
 
     @property
     def high(self) -> int:
@@ -72,6 +80,14 @@ class PartitionLog:
             if transaction is not None and transaction.state is State.OPEN:
                 return offset
         return self.high
+
+    def refusal(self, entry: Entry) -> int | None:
+        """Return the error code with which a record is refused; None where it is taken."""
+        if self.is_compacted and entry.key is None:
+            return int(KafkaError.INVALID_RECORD)
+        n_bytes = _BATCH_HEADER_BYTES + len(entry.key or b"") + len(entry.value or b"")
+        is_large = n_bytes > self.max_message_bytes
+        return int(KafkaError.MSG_SIZE_TOO_LARGE) if is_large else None
 
     def append(self, entry: Entry) -> int:
         """Write an entry; return its offset."""

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from tests.broker_twin.errors import failure
 from tests.broker_twin.group import GroupMetadata
@@ -30,6 +30,7 @@ class TwinProducer:
         self._id: str | None = config.get("transactional.id")
         self._epoch: int | None = None
         self._in_transaction = False
+        self._refused: KafkaException | None = None
         self._undelivered: list[Callable[[], None]] = []
 
     def init_transactions(self, timeout: float = -1) -> None:  # noqa: ARG002
@@ -43,7 +44,7 @@ class TwinProducer:
         """Begin; the broker hears of it with the first record."""
         if self._epoch is None or self._in_transaction:
             raise failure(KafkaError._STATE, "transactions are not initialised, or one is open")
-        self._in_transaction = True
+        self._in_transaction, self._refused = True, None
 
     def produce(
         self,
@@ -71,8 +72,12 @@ class TwinProducer:
             elif self._is_fenced:
                 error = KafkaError(KafkaError._FENCED)
             else:
-                timestamp = timestamp or round(time.time() * 1_000)
-                offset = log.append(Entry(key, value, headers, timestamp, transaction))
+                entry = Entry(key, value, headers, timestamp or round(time.time() * 1_000), transaction)
+                if (code := log.refusal(entry)) is None:
+                    offset = log.append(entry)
+                else:
+                    error = KafkaError(code)
+                    self._refused = failure(code, f"ProduceRequest for {topic} failed", requires_abort=True)
         message = Message(
             topic=topic, partition=partition, offset=offset, key=key, value=value, headers=headers, error=error
         )  # type: ignore[call-overload]
@@ -102,6 +107,7 @@ class TwinProducer:
         """Add offsets; the coordinator of the group refuses those of a member that it has moved on from."""
         with self._broker.lock:
             self._check()
+            self._check_refused()
             group = self._broker.group(group_metadata.group_id)
             if (code := group.refusal(group_metadata, transactional=True)) is not None:
                 raise failure(code, "the group has moved on", requires_abort=True)
@@ -112,6 +118,7 @@ class TwinProducer:
 
     def commit_transaction(self, timeout: float = -1) -> None:
         """Commit."""
+        self._check_refused()
         self._end(State.COMMITTED, timeout)
 
     def abort_transaction(self, timeout: float = -1) -> None:
@@ -134,6 +141,11 @@ class TwinProducer:
             raise failure(KafkaError._STATE, "no transaction is open")
         if self._is_fenced:
             raise failure(KafkaError._FENCED, "a newer producer has this transactional.id", fatal=True)
+
+    def _check_refused(self) -> None:
+        """Fail where the broker has refused a record of this transaction."""
+        if self._refused is not None:
+            raise self._refused
 
     def _transaction(self) -> Transaction | None:
         return None if self._id is None or self._is_fenced else self._broker.transaction(self._id)

@@ -158,3 +158,29 @@ def test_records_outside_of_transactions_are_seen_at_once(broker: Broker, topic:
     """And no marker follows them."""
     write(broker, topic, [b"1", b"2"])
     assert [message.offset() for message in read(broker, topic)] == [0, 1]
+
+
+def test_a_record_that_a_topic_never_takes_fails_its_transaction(broker: Broker, topic: str) -> None:
+    """Whichever step meets it, the error has the broker's code and names the topic; the abort goes through."""
+    broker.configure(topic, {"cleanup.policy": "compact"})
+    consumer, producer = consumer_of(broker), transactional(broker)
+    write_in_transaction(producer, topic, [b"keyless"])
+
+    def finish() -> None:
+        send_offsets(producer, topic, consumer.consumer_group_metadata())
+        producer.commit_transaction(LIMIT_S)
+
+    with pytest.raises(KafkaException, match=topic) as refused:
+        finish()
+    assert (error_of(refused).code(), error_of(refused).txn_requires_abort()) == (KafkaError.INVALID_RECORD, True)
+    producer.abort_transaction(LIMIT_S)
+    broker.configure(topic, {"cleanup.policy": "delete", "max.message.bytes": "1000"})
+    producer.begin_transaction()
+    producer.produce(topic, value=b"v" * 2_000, key=b"k", partition=0)
+    with pytest.raises(KafkaException) as refused:
+        producer.commit_transaction(LIMIT_S)
+    assert error_of(refused).code() == KafkaError.MSG_SIZE_TOO_LARGE
+    producer.abort_transaction(LIMIT_S)
+    write_in_transaction(producer, topic, [b"small"])
+    producer.commit_transaction(LIMIT_S)
+    assert values(read(broker, topic)) == [b"small"]

@@ -131,6 +131,8 @@ def settings(
         "MODERATION_KAFKA__GROUP_PROTOCOL": group_protocol,
         "MODERATION_KAFKA__SESSION_TIMEOUT_S": "3",
         "MODERATION_KAFKA__TRANSACTION_TIMEOUT_S": "3",
+        # No test waits for a scrape of a worker that ends.
+        "MODERATION_HTTP__EXIT_LINGER_S": "0",
         "MODERATION_REDIS__URL": stack.redis_url,
         "MODERATION_MODEL__PATH": str(bundle_path),
         "MODERATION_MODEL__N_THREADS": "1",

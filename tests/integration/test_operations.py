@@ -79,12 +79,41 @@ def test_a_lost_offset_range_stops_the_worker_and_says_how_many_records_are_gone
 ) -> None:
     """F20: retention overtook the worker; a silent jump would leave chats without a verdict and nobody would know."""
     n_lost = _lose_records(stack, ledger, topics, start_worker, sample_chats)
-    worker = start_worker()
+    worker = start_worker(KAFKA__LOST_OFFSETS="stop")
     assert worker.wait_exit() == 3
     assert worker.events("offsets_lost")[0]["n_lost"] == n_lost
     (fatal,) = worker.events("worker_fatal")
     assert f"{n_lost} records are lost" in fatal["error"]
     assert "MODERATION_KAFKA__LOST_OFFSETS" in fatal["error"]
+
+
+def test_a_lost_offset_range_pauses_its_partition_and_the_others_go_on(
+    *,
+    stack: LocalStack,
+    ledger: LiveLedger,
+    topics: Topics,
+    start_worker: StartWorker,
+    sample_chats: list[dict[str, Any]],
+    port: int,
+) -> None:
+    """F20, by default: one partition's loss ended the whole group within 11 s. What is left is judged once accepted."""
+    n_lost = _lose_records(stack, ledger, topics, start_worker, sample_chats)
+    worker = start_worker(HTTP__PORT=str(port))
+    n_before = len(ledger.sent) - (60 - 30 - n_lost)
+    records = [InputRecord(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in sample_chats[:20]]
+    ledger.send_raw(records, partition=1)
+    ledger.wait_seen(n_before + 20)
+    paused = worker.wait_for("partition_paused")
+    assert (paused["partition"], worker.events("offsets_lost")[0]["n_lost"]) == (0, n_lost)
+    place = (("partition", "0"), ("topic", topics.events))
+    assert samples(port, "moderation_partition_paused") == {place: 1}
+    assert samples(port, "moderation_lost_records_total") == {(): n_lost}
+    wait_until(lambda: samples(port, "moderation_lag_records").get(place) == 10, timeout_s=20, what=worker.tail)
+    assert status_of(port, "/readyz") == 200
+    assert worker.stop() == 0
+    start_worker(KAFKA__LOST_OFFSETS="count")
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
 
 
 def test_an_accepted_loss_is_counted_and_the_rest_is_judged(

@@ -70,3 +70,25 @@ def test_in_the_foreground_a_commit_fails_where_it_is_submitted() -> None:
     with pytest.raises(BatchAborted):
         pipeline.submit(fail)
     pipeline.wait()
+
+
+def test_who_waits_may_do_something_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the lag, say, which grows while the brokers take nothing; the error comes all the same."""
+    monkeypatch.setattr("worker.commit_pipeline._MEANWHILE_EVERY_S", 0.01)
+    pipeline, go_on, n_calls = CommitPipeline(background=True), threading.Event(), list[int]()
+
+    def commit() -> None:
+        go_on.wait(30)
+        raise BatchAborted("no")
+
+    def meanwhile() -> None:
+        n_calls.append(1)
+        if len(n_calls) == 3:
+            go_on.set()
+
+    pipeline.submit(commit)
+    with pytest.raises(BatchAborted):
+        pipeline.wait(meanwhile)
+    assert len(n_calls) >= 3
+    pipeline.wait(meanwhile)
+    pipeline.close()

@@ -318,3 +318,14 @@ def test_slow_commits_do_not_shrink_the_batches(twin: TwinBroker, monkeypatch: p
     rig.loop.run()
     assert rig.offsets == {0: 20}
     assert rig.batch_size.limit() >= before
+
+
+def test_while_nothing_can_be_committed_that_is_counted_until_something_is(twin: TwinBroker) -> None:
+    """F14: with too few copies a worker aborted for ever, and called itself ready."""
+    rig = Rig(twin, [record(0)], failures=[BatchAborted("not enough replicas")] * 3)
+    seen: list[float] = []
+    rig.consumer.on_rewind = lambda: seen.append(rig.consumer.uncommitted_s)
+    rig.loop.run()
+    assert len(seen) == 3
+    assert 0 < seen[0] < seen[1] < seen[2]
+    assert rig.consumer.uncommitted_s == 0

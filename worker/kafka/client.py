@@ -58,10 +58,20 @@ def _consumer(config: dict[str, Any]) -> KafkaConsumer:
 
 
 def open_producer(
-    settings: KafkaSettings, *, transactional_id: str | None, max_message_bytes: int, on_error: OnError | None = None
+    settings: KafkaSettings,
+    *,
+    transactional_id: str | None,
+    max_message_bytes: int,
+    min_message_bytes: int,
+    on_error: OnError | None = None,
 ) -> Producer:
     """Return an idempotent producer; see `worker.kafka.config.producer_config`."""
-    config = producer_config(settings, transactional_id=transactional_id, max_message_bytes=max_message_bytes)
+    config = producer_config(
+        settings,
+        transactional_id=transactional_id,
+        max_message_bytes=max_message_bytes,
+        min_message_bytes=min_message_bytes,
+    )
     return Producer(config | ({} if on_error is None else {"error_cb": on_error}), logger=librdkafka_logger())
 
 

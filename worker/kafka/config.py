@@ -13,6 +13,8 @@ from worker.settings.kafka_connection import KafkaConnection
 FALLBACK_MAX_MESSAGE_BYTES: Final = 1_000_000
 """What a topic is assumed to accept where its configuration may not be read (Kafka's default is 1,048,588)."""
 
+_LARGEST_BATCH_BYTES: Final = 1_000_000
+"""The client's own limit, below the default one of a topic."""
 _BATCH_OVERHEAD_BYTES: Final = 20_000
 """Room for record and batch headers below a topic's limit."""
 
@@ -112,13 +114,20 @@ def unused_settings(settings: KafkaSettings) -> dict[str, str]:
     return {"session_timeout_s": "the broker's group.consumer.session.timeout.ms"}
 
 
-def producer_config(settings: KafkaSettings, *, transactional_id: str | None, max_message_bytes: int) -> dict[str, Any]:
+def producer_config(
+    settings: KafkaSettings,
+    *,
+    transactional_id: str | None,
+    max_message_bytes: int,
+    min_message_bytes: int = _LARGEST_BATCH_BYTES,
+) -> dict[str, Any]:
     """Return the producer's properties.
 
     Args:
         settings: Kafka settings.
         transactional_id: None for at-least-once delivery.
         max_message_bytes: The largest message that any of the output topics accepts.
+        min_message_bytes: What each of them accepts at least.
     """
     timeout_ms = _ms(settings.transaction_timeout_s)
     config = client_config(settings) | {
@@ -130,6 +139,8 @@ def producer_config(settings: KafkaSettings, *, transactional_id: str | None, ma
         # The commit flushes at once, so that lingering only lets a batch of verdicts travel together.
         "linger.ms": 5,
         "message.max.bytes": max_message_bytes + _BATCH_OVERHEAD_BYTES,
+        # A topic's limit holds for a whole batch of messages. A codec makes what it cannot pack a little larger.
+        "batch.size": min(_LARGEST_BATCH_BYTES, max(1, min_message_bytes * 9 // 10)),
         "queue.buffering.max.kbytes": 65_536,
         "delivery.timeout.ms": timeout_ms,
     }

@@ -5,7 +5,7 @@ partition is taken away, the commit in flight has ended before the group hears o
 behind it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -16,14 +16,18 @@ from schemas import estimated_decoded_bytes
 from worker.cache.owed_notes import OwedNotes
 from worker.errors import BatchAborted, Fatal
 from worker.kafka.assignment_check import AssignmentCheck
-from worker.kafka.errors import UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
+from worker.kafka.errors import JOIN_REFUSED, UNKNOWN_TOPIC, describe, fatal, is_fatal, kafka_error
 from worker.kafka.forwarded_headers import ForwardedHeaders, forwarded_names, headers_of
+from worker.kafka.lost_offsets import LostOffsets
 from worker.kafka.partition_range import Partition
 from worker.kafka.positions import Position, Positions
 from worker.kafka.publisher import GroupMember
 from worker.kafka.reachability import Reachability
-from worker.kafka.retry import look_for
+from worker.kafka.retry import Passing, Waiting, look_for, unheard
+from worker.kafka.seldom import Seldom
 from worker.kafka.start_offsets import start_offset
+from worker.kafka.uncommitted import Uncommitted
+from worker.kafka.unread import Unread
 from worker.process.metrics import Metrics
 from worker.record import Record
 from worker.settings.kafka import KafkaSettings
@@ -39,6 +43,8 @@ _POLL_S = 0.2
 _STEP_RECORDS: Final = 32
 """Records taken at once, however small those before them were: the next may all be of the largest size."""
 
+_SAME_ERROR_EVERY_S: Final = 10.0
+
 
 class RecordConsumer:
     """A subscribed consumer.
@@ -52,6 +58,8 @@ class RecordConsumer:
         topics: Topics to read; by default the input topic of the settings.
         assignment_check: Asked in each poll whether the group still knows what this member has.
         notes: Told what stands beside the committed offsets.
+        unread: Follows the reading; by default it asks no broker, and the lag is what the client knows after a batch.
+        waiting: Told while an answer of Kafka's is waited for.
     """
 
     def __init__(
@@ -65,9 +73,16 @@ class RecordConsumer:
         topics: Sequence[str] = (),
         assignment_check: AssignmentCheck | None = None,
         notes: OwedNotes | None = None,
+        unread: Unread | None = None,
+        waiting: Waiting = unheard,
     ) -> None:
         self.client = consumer
-        self._positions = Positions(consumer, settings)
+        self._uncommitted = Uncommitted()
+        self._positions = Positions(consumer, settings, waiting)
+        self._lost = LostOffsets(consumer, settings.lost_offsets, metrics)
+        self._unread = unread or Unread(metrics, unreadable_after_s=settings.unreadable_after_s)
+        self._join_refusal = Passing(JOIN_REFUSED)
+        self._seldom = Seldom(_SAME_ERROR_EVERY_S)
         self._settings = settings
         self._metrics = metrics
         self._reachability = reachability
@@ -107,6 +122,7 @@ class RecordConsumer:
         first = self.client.poll(_POLL_S)
         if first is None:
             self._reachability.check()
+            self._unread.look(idle=True, paused=self._lost.paused)
             return []
         messages = [first]
         # In steps, because the client counts records, and a batch of the largest records must fit in memory.
@@ -127,10 +143,13 @@ class RecordConsumer:
         batch = list({record.place: record for record in records}.values())
         self._forwarded.clear()
         self._metrics.lag_age.read(batch)
+        self._unread.look(idle=not records, paused=self._lost.paused)
         return batch
 
     def _weigh(self, message: Message) -> int:
         """Return about how much memory a record takes, bytes; its headers are read here, and too many given back."""
+        if message.error() is not None:
+            return 0
         self._forwarded[id(message)], n_header_bytes = self._headers.read(message)
         return estimated_decoded_bytes(message.value()) + len(message.key() or b"") + n_header_bytes
 
@@ -146,6 +165,7 @@ class RecordConsumer:
         if (topic, partition) not in self._assigned:
             return None
         self._reachability.seen()
+        self._unread.moved((topic, partition), offset + 1)
         headers = self._forwarded[id(message)]
         record = Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value(), None, headers)
         return self._taken(record, partial(headers_of, message))
@@ -157,34 +177,44 @@ class RecordConsumer:
     def _take_error(self, error: KafkaError, message: Message) -> None:
         place = str(message.topic()), message.partition() or 0
         if error.code() == KafkaError._PARTITION_EOF:
+            # Behind the last record there may be transaction markers and aborted records only.
+            self._unread.moved(place, message.offset() or 0)
             self._on_end(place, message.offset() or 0)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._on_hole(place, error.str())
-        else:
+            self._on_hole(place)
+        elif is_fatal(error) or not self._unread.failed(place, describe(error)):
             self._handle(error)
 
     def _on_end(self, place: Partition, offset: int) -> None:
         """Take that a partition ends at this offset; told only by a client that is asked to."""
 
-    def _on_hole(self, place: Partition, told: str) -> None:  # noqa: ARG002  for who overrides it
-        """Take that the next offset of a partition is not on the broker.
+    def _on_hole(self, place: Partition) -> None:
+        """Take that the next offset of a partition is not on the broker, so that the client fetches it no longer.
 
         Raises:
-            Fatal: always, for a live worker.
+            Fatal: the settings do not accept that.
         """
-        raise Fatal(
-            f"{self._settings.input_topic}: {told}: the next offset is not on the broker any more; expected retention "
-            "to outlast the lag; see lost_offsets in `check-config`"
-        )
+        front = self._unread.front(place)
+        if front is None:
+            return
+        low, high = self._positions.limits(place)
+        start = start_offset(committed=front, low=low, high=high, offset_reset=self._settings.offset_reset)
+        if start.n_lost:
+            self._lost_at(place, front, low=low, high=high)
+        if place not in self._lost.paused:
+            self._lost.restart(place, start.offset)
+            self._unread.assigned(place, start.offset)
+        self._lost.hold(self._assigned.keys())
 
     def _handle(self, error: KafkaError) -> None:
         if error.code() in UNKNOWN_TOPIC:
             # Said once by the client, whether the topic comes back or not.
             for topic in self._topics:
                 self._positions.patiently(f"looking for topic {topic}", partial(look_for, self.client, topic))
-        elif is_fatal(error):
+        elif is_fatal(error) and not self._join_refusal.may_pass(error):
             raise fatal(error, f"reading {self._settings.input_topic} as group {self._settings.group_id}")
-        log.warning("consumer_error", error=describe(error))
+        if self._seldom.due(error.code()):
+            log.warning("consumer_error", error=describe(error))
 
     def rewind(self) -> None:
         """Go back to the committed offsets of all owned partitions.
@@ -192,8 +222,11 @@ class RecordConsumer:
         Raises:
             Fatal: the committed offsets cannot be read in time.
         """
-        for start in self._starts(sorted(self._assigned)):
-            self._positions.patiently("going back to the committed offsets", partial(self._seek, start))
+        for start in self._starts(sorted(self._assigned.keys() - self._lost.paused)):
+            if (start.topic, start.partition) not in self._lost.paused:
+                self._positions.patiently("going back to the committed offsets", partial(self._seek, start))
+                self._unread.assigned((start.topic, start.partition), start.offset)
+        self._lost.hold(self._assigned.keys())
         log.info("consumer_rewound", n_partitions=len(self._assigned))
 
     def _seek(self, start: TopicPartition, *, timeout: float) -> None:  # noqa: ARG002
@@ -218,16 +251,29 @@ class RecordConsumer:
             raise BatchAborted("the consumer group has dropped this member")
         return metadata
 
+    def look(self) -> None:
+        """Keep the lag up to date while the thread that polls waits for something else."""
+        self._unread.look(idle=False, paused=self._lost.paused)
+
+    def committing(self, offsets: Mapping[Partition, int]) -> None:
+        """Take that offsets are about to be committed; called by the thread that commits."""
+        self._uncommitted.tried(offsets)
+
+    def has_committed(self) -> None:
+        """Take that the commit went through; called by the same thread."""
+        self._uncommitted.done()
+
+    @property
+    def uncommitted_s(self) -> float:
+        """How long nothing could be committed, seconds; 0 where nothing is to be."""
+        return self._uncommitted.seconds
+
     def lag_records(self) -> int:
-        """Return the records that wait in all owned partitions, from the client's cached watermarks and positions."""
-        partitions = [TopicPartition(topic, partition) for topic, partition in self._assigned]
+        """Return the records that wait in all owned partitions, by what the client and the last look know."""
         total = 0
-        for position in self.client.position(partitions):
-            _, high = self.client.get_watermark_offsets(position, cached=True)
-            lag = max(0, high - position.offset) if position.offset >= 0 else 0
-            self._metrics.lag_records.labels(position.topic, str(position.partition)).set(lag)
-            self._metrics.lag_age.waiting(position.topic, position.partition, lag)
-            total += lag
+        for place in self._assigned:
+            _, high = self.client.get_watermark_offsets(TopicPartition(*place), cached=True)
+            total += self._unread.lag(place, high)
         return total
 
     def close(self) -> None:
@@ -250,11 +296,16 @@ class RecordConsumer:
             raise
         consumer.incremental_assign(starts)
         self._assigned.update({(p.topic, p.partition): p.offset for p in starts})
+        for p in starts:
+            self._unread.assigned((p.topic, p.partition), p.offset)
+            self._metrics.lag_age.assigned(p.topic, p.partition)
+        self._lost.hold(self._assigned.keys())
         if self._notes is not None:
             for p in starts:
                 self._notes.take_over((p.topic, p.partition), p.offset)
         self._on_assigned([(p.topic, p.partition) for p in partitions])
         self._joined = True
+        self._join_refusal.passed()
         self._count_rebalance("assigned", partitions)
 
     def _on_assigned(self, places: Sequence[Partition]) -> None:
@@ -278,8 +329,12 @@ class RecordConsumer:
                 self._notes.released((p.topic, p.partition))
             self._metrics.lag_records.labels(p.topic, str(p.partition)).set(0)
             self._metrics.lag_age.released(p.topic, p.partition)
+            self._unread.released((p.topic, p.partition))
         consumer.incremental_unassign(partitions)
-        self._on_released([(p.topic, p.partition) for p in partitions])
+        places = [(p.topic, p.partition) for p in partitions]
+        self._lost.released(places)
+        self._uncommitted.released(places)
+        self._on_released(places)
 
     def _on_released(self, places: Sequence[Partition]) -> None:
         """Take that these partitions are somebody else's now."""
@@ -297,6 +352,7 @@ class RecordConsumer:
     def _starts(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
         starts = []
         for position in self._positions.of(partitions):
+            self._uncommitted.found(position.place, position.committed)
             if self._notes is not None and position.committed is not None:
                 self._notes.found(position.place, position.committed, position.note)
             starts.append(TopicPartition(*position.place, self._start_of(position)))
@@ -313,17 +369,12 @@ class RecordConsumer:
         start = start_offset(
             committed=committed, low=position.low, high=position.high, offset_reset=self._settings.offset_reset
         )
-        if start.n_lost:
-            self._report_loss(position, committed, start.n_lost)
+        if start.n_lost and committed is not None:
+            self._lost_at(position.place, committed, low=position.low, high=position.high)
         return start.offset
 
-    def _report_loss(self, position: Position, committed: int | None, n_lost: int) -> None:
-        (topic, partition), low, high = position.place, position.low, position.high
-        self._metrics.lost_records.inc(n_lost)
-        log.error("offsets_lost", partition=partition, committed=committed, low=low, high=high, n_lost=n_lost)
-        if self._settings.lost_offsets == "error":
-            raise Fatal(
-                f"{topic}[{partition}]: committed offset {committed}, but the broker holds {low}..{high}: up to "
-                f"{n_lost} records are lost; restore them, or accept the loss with "
-                "MODERATION_KAFKA__LOST_OFFSETS=earliest"
-            )
+    def _lost_at(self, place: Partition, start: int, *, low: int, high: int) -> None:
+        self._lost.found(place, start=start, low=low, high=high)
+        if place in self._lost.paused:
+            # What was read of it before cannot be read again.
+            self._uncommitted.released([place])

@@ -20,9 +20,9 @@ from worker.errors import Fatal
 from worker.kafka.client import KafkaAdmin, open_lookup_consumer, open_producer
 from worker.kafka.committed import Committed
 from worker.kafka.config import consumer_config
-from worker.kafka.errors import FENCED, describe, fatal, fatal_while, is_fatal, kafka_error
+from worker.kafka.errors import FENCED, describe, fatal, fatal_while, is_fatal, kafka_error, refused_for_good
 from worker.kafka.partition_range import Partition
-from worker.kafka.retry import UnknownTopic
+from worker.kafka.retry import Passing
 from worker.kafka.topic_scan import ScannedRecord, limits, scan
 from worker.settings.kafka import KafkaSettings
 
@@ -114,7 +114,7 @@ class ControlTopic(Generic[T]):
             Fatal: the brokers do not answer in time, or refuse; or a later release wrote what is stored.
         """
         deadline = time.monotonic() + self._settings.unreachable_exit_s
-        unknown = UnknownTopic()
+        unknown = Passing()
         while True:
             found = self._read_for(key).get(key)
             if found is not None and is_settled(found):
@@ -126,6 +126,8 @@ class ControlTopic(Generic[T]):
                 if is_fatal(cause) and cause.code() not in FENCED and not unknown.may_pass(cause):
                     group = self._settings.group_id
                     raise fatal(cause, f"writing {self._topic} as {self._transactional_id}, group {group}") from error
+                if (refusal := refused_for_good(cause, f"writing {self._topic}")) is not None:
+                    raise refusal from error
                 if time.monotonic() > deadline:
                     raise Fatal(f"writing {self._topic}: no success in time: {describe(cause)}") from error
                 log.info("plan_race_lost", error=describe(cause))
@@ -136,7 +138,10 @@ class ControlTopic(Generic[T]):
 
     def _try_to_write(self, key: str, draft: Callable[[Mapping[str, T]], T], is_settled: Callable[[T], bool]) -> T:
         producer = open_producer(
-            self._settings, transactional_id=self._transactional_id, max_message_bytes=_MAX_VALUE_BYTES
+            self._settings,
+            transactional_id=self._transactional_id,
+            max_message_bytes=_MAX_VALUE_BYTES,
+            min_message_bytes=_MAX_VALUE_BYTES,
         )
         wait_s = self._settings.request_timeout_s
         producer.init_transactions(wait_s)

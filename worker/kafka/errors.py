@@ -33,7 +33,39 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.UNRELEASED_INSTANCE_ID: "another worker runs with the same group instance id; give each its own",
     KafkaError.UNSUPPORTED_ASSIGNOR: "choose an assignor of the broker's group.consumer.assignors, or none",
     KafkaError.UNSUPPORTED_VERSION: "the broker is too old; Kafka 2.5 is needed, 4.0 for group_protocol=consumer",
+    KafkaError.INVALID_SESSION_TIMEOUT: "set MODERATION_KAFKA__SESSION_TIMEOUT_S within the brokers' "
+    "group.min.session.timeout.ms and group.max.session.timeout.ms (6 s and 30 min by default)",
+    KafkaError.INVALID_GROUP_ID: "correct MODERATION_KAFKA__GROUP_ID",
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: "a member with another assignor than cooperative-sticky, or of the other "
+    "group protocol, is in the group; stop it (`kafka-consumer-groups.sh --describe --members --group …` names it), or "
+    "set a MODERATION_KAFKA__GROUP_ID of the workers' own",
+    KafkaError.GROUP_MAX_SIZE_REACHED: "the group is full; start fewer workers, or raise the brokers' group.max.size",
 }
+
+JOIN_REFUSED: Final = frozenset({KafkaError.INCONSISTENT_GROUP_PROTOCOL, KafkaError.GROUP_MAX_SIZE_REACHED})
+"""The group does not take this member while others are in it; they may be about to leave."""
+
+_LOWERED: Final = (
+    "the topic's max.message.bytes, or the brokers' message.max.bytes, was lowered while the worker ran; raise it "
+    "again, or let the worker start anew: it reads the limit at its start and keeps to it"
+)
+
+_REFUSED_FOR_GOOD: Final[dict[int, str]] = {
+    KafkaError.INVALID_RECORD: "the topic takes no such record: a compacted one refuses records without a key; set "
+    "cleanup.policy=delete on it, and look at the broker's log for other reasons",
+    KafkaError.MSG_SIZE_TOO_LARGE: _LOWERED,
+    KafkaError.RECORD_LIST_TOO_LARGE: _LOWERED,
+    KafkaError.INVALID_TIMESTAMP: "the topic refuses the time of writing; check the worker's clock and the topic's "
+    "message.timestamp.before.max.ms and message.timestamp.after.max.ms",
+    KafkaError.POLICY_VIOLATION: "a policy of the brokers refuses it; see the broker's log",
+    KafkaError.UNSUPPORTED_COMPRESSION_TYPE: "the broker does not know the codec; change MODERATION_KAFKA__COMPRESSION",
+    KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT: "the topic has a message format without headers or transactions; raise "
+    "its message.format.version",
+    KafkaError.TOPIC_EXCEPTION: "correct the topic's name",
+    KafkaError.OFFSET_METADATA_TOO_LARGE: "set the brokers' offset.metadata.max.bytes to its default of 4096 at least",
+    KafkaError.INVALID_COMMIT_OFFSET_SIZE: "set the brokers' offset.metadata.max.bytes to its default of 4096 at least",
+}
+"""What a broker says to a message or an offset that it will never take: the same batch again ends in the same way."""
 
 _WRAPPED_REMEDIES: Final[dict[int, str]] = {
     **_REMEDIES,
@@ -94,6 +126,17 @@ def fatal(error: KafkaError, doing: str) -> Fatal:
     """Return the exception that ends the process, with what was tried, what was found and what to do."""
     remedy = _WRAPPED_REMEDIES.get(_cause(error), "see the broker's log; the process must be restarted")
     return Fatal(f"{doing}: {describe(error)}; {remedy}")
+
+
+def refused_for_good(error: KafkaError, doing: str) -> Fatal | None:
+    """Return what ends the process where a broker will never take what it was sent; None where it may yet.
+
+    Args:
+        error: What the broker says.
+        doing: What was sent where, for the error.
+    """
+    remedy = _REFUSED_FOR_GOOD.get(int(error.code()))
+    return None if remedy is None else Fatal(f"{doing}: {describe(error)}; {remedy}")
 
 
 @contextmanager

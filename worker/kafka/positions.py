@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition
 
 from worker.kafka.client import KafkaConsumer
 from worker.kafka.partition_range import Partition
-from worker.kafka.retry import patiently
+from worker.kafka.retry import Waiting, patiently, unheard
 from worker.settings.kafka import KafkaSettings
 
 T = TypeVar("T")
@@ -39,11 +39,13 @@ class Positions:
     Args:
         client: A consumer of the group.
         settings: Kafka settings.
+        waiting: Told while an answer is waited for.
     """
 
-    def __init__(self, client: KafkaConsumer, settings: KafkaSettings) -> None:
+    def __init__(self, client: KafkaConsumer, settings: KafkaSettings, waiting: Waiting = unheard) -> None:
         self._client = client
         self._settings = settings
+        self._waiting = waiting
 
     def of(self, places: Sequence[Partition]) -> list[Position]:
         """Return where the group stands in these partitions.
@@ -83,4 +85,4 @@ class Positions:
 
     def patiently(self, doing: str, call: Callable[..., T]) -> T:
         """Ask anything else about offsets, see `worker.kafka.retry.patiently`."""
-        return patiently(doing, call, self._settings, remedy=_REMEDY)
+        return patiently(doing, call, self._settings, remedy=_REMEDY, waiting=self._waiting)

@@ -8,13 +8,14 @@ What Kafka answers decides what happens:
 - in doubt (a commit that timed out): the producer is thrown away and a new one with the same transactional id is
   initialised, which makes the broker finish or abort the old transaction; then the committed offsets tell which it was.
   The commit itself is never repeated;
-- fatal (fenced, not authorised): Fatal.
+- fatal (fenced, not authorised), or a message or an offset that the broker will never take: Fatal.
 
 Source: KIP-447 (fencing by group metadata); librdkafka INTRODUCTION.md, "Transactional producer".
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -23,8 +24,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from worker.errors import BatchAborted, Fatal
 from worker.kafka.bounded_call import bounded
-from worker.kafka.errors import FENCED, describe, fatal, is_fatal, kafka_error
-from worker.kafka.retry import UnknownTopic
+from worker.kafka.errors import FENCED, describe, fatal, is_fatal, kafka_error, refused_for_good
+from worker.kafka.retry import Passing, Waiting, unheard
 from worker.outcome_encoding import OutgoingMessage
 
 log = structlog.get_logger()
@@ -100,6 +101,7 @@ class TransactionalPublisher:
         unreachable_exit_s: Longest wait for a producer to be initialised.
         published: Told when the messages of a transaction are with the client.
         name: The transactional id, for errors.
+        waiting: Told before each step that may wait for the brokers.
     """
 
     def __init__(
@@ -111,14 +113,16 @@ class TransactionalPublisher:
         unreachable_exit_s: float,
         published: Published = lambda _duration_s, _n_messages: None,
         name: str = "",
+        waiting: Waiting = unheard,
     ) -> None:
         self._published = published
+        self._waiting = waiting
         self._make_producer = make_producer
         self._initialising = f"initialising transactions of {name}"
         self._transaction_timeout_s = transaction_timeout_s
         self._request_timeout_s = request_timeout_s
         self._unreachable_exit_s = unreachable_exit_s
-        self._unknown_topic = UnknownTopic()
+        self._unknown_topic = Passing()
         self._begun_at = time.monotonic()
         self._producer = self._initialised()
 
@@ -147,10 +151,11 @@ class TransactionalPublisher:
                 raise self._undone(error, "committing") from error
             self._replace_producer(cause)
             raise BatchAborted(describe(cause), in_doubt=True) from error
-        self._unknown_topic.known()
+        self._unknown_topic.passed()
 
     def _step(self, call: Callable[[float], None]) -> None:
         """Take one transaction step; it ends in time even where the client does not."""
+        self._waiting("committing")
         bounded(partial(call, self._request_timeout_s), timeout_s=self._request_timeout_s + _RETURN_MARGIN_S)
 
     def _undone(self, error: KafkaException, doing: str) -> BatchAborted | Fatal:
@@ -161,6 +166,11 @@ class TransactionalPublisher:
             return BatchAborted(f"{doing}: the transaction was open for too long", in_doubt=True)
         if is_fatal(cause) and not self._unknown_topic.may_pass(cause):
             return fatal(cause, doing)
+        if (refusal := refused_for_good(cause, doing)) is not None:
+            # Or readers would wait for the broker's time-out behind a transaction that nobody ends.
+            with suppress(KafkaException):
+                self._step(self._producer.abort_transaction)
+            return refusal
         if cause.txn_requires_abort():
             self._abort()
         else:
@@ -201,7 +211,9 @@ class TransactionalPublisher:
         """Return a producer whose transactional id is fenced against its predecessors."""
         deadline = time.monotonic() + self._unreachable_exit_s
         producer = self._make_producer()
+        told = self._initialising
         while True:
+            self._waiting(told)
             try:
                 producer.init_transactions(self._request_timeout_s)
             except KafkaException as error:
@@ -214,6 +226,7 @@ class TransactionalPublisher:
                         f"{describe(cause)}; check the brokers and the transaction coordinator"
                     ) from error
                 log.warning("transactions_not_ready", error=describe(cause))
+                told = f"{self._initialising}: {describe(cause)}"
                 # Serves the error callback, by which readiness learns that no broker is there: the loop waits for this
                 # commit and does not poll meanwhile.
                 producer.poll(0)
@@ -250,7 +263,7 @@ class AtLeastOncePublisher:
         self._producer = producer
         self._consumer = consumer
         self._request_timeout_s = request_timeout_s
-        self._unknown_topic = UnknownTopic()
+        self._unknown_topic = Passing()
 
     def commit(
         self,
@@ -271,20 +284,26 @@ class AtLeastOncePublisher:
             cause = kafka_error(error)
             if is_fatal(cause) and not self._unknown_topic.may_pass(cause):
                 raise fatal(cause, doing) from error
+            if (refusal := refused_for_good(cause, doing)) is not None:
+                raise refusal from error
             raise BatchAborted(f"{doing}: {describe(cause)}") from error
-        self._unknown_topic.known()
+        self._unknown_topic.passed()
 
     def _publish(self, messages: Sequence[OutgoingMessage]) -> None:
-        failures: list[KafkaError] = []
+        failures: list[tuple[KafkaError, str | None]] = []
 
-        def on_delivery(error: KafkaError | None, _: Message) -> None:
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
             if error is not None:
-                failures.append(error)
+                failures.append((error, message.topic()))
 
         _enqueue(self._producer, messages, on_delivery, time.monotonic() + self._request_timeout_s)
         n_unacknowledged = self._producer.flush(self._request_timeout_s)
+        for error, topic in failures:
+            # A message that only travelled with the refused one has an error of its own, which comes first as often.
+            if (refusal := refused_for_good(error, f"publishing to {topic}")) is not None:
+                raise refusal
         if failures:
-            raise KafkaException(failures[0])
+            raise KafkaException(failures[0][0])
         if n_unacknowledged:
             # Purged, so that they are not sent after all when the batch has been read again.
             self._producer.purge()

@@ -7,7 +7,7 @@ Source: librdkafka CONFIGURATION.md, `topic.metadata.propagation.max.ms`, for th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 import structlog
@@ -21,34 +21,43 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+Waiting = Callable[[str], object]
+"""Told again and again while Kafka is waited for, with what for; may be called in any thread and must not raise."""
+
 _RETRY_PAUSE_S: Final = 0.2
 PATIENCE_S: Final = 30.0
-"""Longest time in which an unknown topic may become known again."""
+"""Longest time in which an unknown topic may become known again, or a group take a member that it has refused."""
 
 
-class UnknownTopic:
-    """Keeps the time since when a topic is unknown.
+class Passing:
+    """Keeps the time since when an error stands that may pass by itself: an unknown topic, say.
 
     Args:
+        codes: Errors of this kind.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, codes: Collection[int] = UNKNOWN_TOPIC, clock: Callable[[], float] = time.monotonic) -> None:
+        self._codes = codes
         self._clock = clock
         self._since: float | None = None
 
     def may_pass(self, error: KafkaError) -> bool:
-        """Say whether an error tells of an unknown topic that may still become known."""
-        if error.code() not in UNKNOWN_TOPIC:
+        """Say whether an error is of this kind and has not stood for too long."""
+        if error.code() not in self._codes:
             return False
         now = self._clock()
         if self._since is None:
             self._since = now
         return now - self._since < PATIENCE_S
 
-    def known(self) -> None:
-        """Take a sign that the topic is there."""
+    def passed(self) -> None:
+        """Take a sign that it stands no longer."""
         self._since = None
+
+
+def unheard(_: str) -> None:
+    """Tell nobody that Kafka is waited for."""
 
 
 def look_for(client: Consumer, topic: str, *, timeout: float) -> None:
@@ -62,7 +71,9 @@ def look_for(client: Consumer, topic: str, *, timeout: float) -> None:
         raise KafkaException(found.error)
 
 
-def patiently(doing: str, call: Callable[..., T], settings: KafkaSettings, *, remedy: str) -> T:
+def patiently(
+    doing: str, call: Callable[..., T], settings: KafkaSettings, *, remedy: str, waiting: Waiting = unheard
+) -> T:
     """Repeat a look-up until it answers or Kafka counts as away.
 
     Args:
@@ -70,13 +81,16 @@ def patiently(doing: str, call: Callable[..., T], settings: KafkaSettings, *, re
         call: Asks once, within `timeout` seconds; raises KafkaException where no answer came.
         settings: Give the time for one answer and for all of them.
         remedy: What to check where no answer comes at all.
+        waiting: Told before each question.
 
     Raises:
         Fatal: Kafka refuses, or has not answered for `unreachable_exit_s`.
     """
     deadline = time.monotonic() + settings.unreachable_exit_s
-    unknown = UnknownTopic()
+    unknown = Passing()
+    told = doing
     while True:
+        waiting(told)
         try:
             return call(timeout=settings.request_timeout_s)
         except KafkaException as error:
@@ -88,6 +102,7 @@ def patiently(doing: str, call: Callable[..., T], settings: KafkaSettings, *, re
                     f"{doing}: no answer for {settings.unreachable_exit_s} s: {describe(cause)}; expected one; {remedy}"
                 ) from error
             log.warning("kafka_slow", doing=doing, error=describe(cause))
+            told = f"{doing}: {describe(cause)}"
             time.sleep(_RETRY_PAUSE_S)
 
 

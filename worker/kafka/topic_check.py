@@ -5,7 +5,7 @@ Without the check, a right that lacks would show with the first batch, and only 
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from worker.errors import Fatal
 from worker.kafka.config import FALLBACK_MAX_MESSAGE_BYTES
 from worker.kafka.errors import describe, kafka_error
-from worker.kafka.retry import patiently
+from worker.kafka.retry import Waiting, patiently, unheard
 from worker.outcome_encoding import OutputTopics
 from worker.settings.kafka import KafkaSettings
 
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 _REMEDY: Final = "check the brokers and the network"
 _LIMIT_NAME: Final = "max.message.bytes"
+_CLEANUP_NAME: Final = "cleanup.policy"
+_COMPACTED: Final = "compact"
 _MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 _NOT_ALLOWED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
@@ -45,6 +47,7 @@ def check_topics(
     inputs: Sequence[str] = (),
     others: Uses | None = None,
     optional: Uses | None = None,
+    waiting: Waiting = unheard,
 ) -> OutputTopics:
     """Return the output topics with their limits.
 
@@ -54,9 +57,11 @@ def check_topics(
         inputs: Topics that are read, by default the input topic.
         others: What else is done with topics.
         optional: The same of topics without which the worker does its work all the same; a missing one is logged.
+        waiting: Told while an answer is waited for.
 
     Raises:
-        Fatal: Kafka does not answer, a topic is missing, or the worker may not use one as it must; names all.
+        Fatal: Kafka does not answer, a topic is missing, or the worker may not use one as it must; names all. Or dead
+            letters would be compacted.
     """
     inputs = inputs or [settings.input_topic]
     checked = [*dict.fromkeys([*inputs, settings.verdict_topic, settings.dead_letter_topic])]
@@ -66,11 +71,13 @@ def check_topics(
             uses[topic] |= operations
     for topic, more in (others or {}).items():
         uses[topic] |= set(more)
-    if problems := _problems(admin, uses, settings):
+    if problems := _problems(admin, uses, settings, waiting):
         raise Fatal("; ".join(problems))
-    if optional and (problems := _problems(admin, optional, settings)):
+    if optional and (problems := _problems(admin, optional, settings, waiting)):
         log.warning("topic_unusable", problems=problems, consequence="until then what belongs there is dropped")
-    limits = {topic: _limit(admin, topic, settings) for topic in checked}
+    found = {topic: _limits(admin, topic, settings, waiting) for topic in checked}
+    _check_cleanup({topic: found[topic].cleanup for topic in found}, settings)
+    limits = {topic: found[topic].max_message_bytes for topic in found}
     largest_input = max(limits[topic] for topic in inputs)
     if limits[settings.dead_letter_topic] < largest_input:
         log.warning(
@@ -86,7 +93,7 @@ def check_topics(
     )
 
 
-def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings) -> list[str]:
+def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings, waiting: Waiting) -> list[str]:
     """Return what keeps topics from being used so."""
     # A worker may start while the broker that must answer is lost and its place not taken yet.
     answers = patiently(
@@ -94,6 +101,7 @@ def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings) -> list[s
         partial(_described, admin, list(uses)),
         settings,
         remedy=_REMEDY,
+        waiting=waiting,
     )
     missing, refused = [], []
     for topic, answer in answers.items():
@@ -141,25 +149,56 @@ def _names(operations: Collection[AclOperation]) -> str:
     return " and ".join(sorted(operation.name.title() for operation in operations))
 
 
-def _limit(admin: AdminClient, topic: str, settings: KafkaSettings) -> int:
-    limit = patiently(
-        f"asking for the message limit of topic {topic}",
-        partial(_limit_found, admin, topic),
+class _Limits(NamedTuple):
+    """What a topic's configuration says."""
+
+    max_message_bytes: int = FALLBACK_MAX_MESSAGE_BYTES
+    cleanup: str = ""
+    """How old records go: "delete", "compact" or both; empty where this user may not ask."""
+
+
+def _limits(admin: AdminClient, topic: str, settings: KafkaSettings, waiting: Waiting) -> _Limits:
+    return patiently(
+        f"asking for the configuration of topic {topic}",
+        partial(_limits_found, admin, topic),
         settings,
         remedy=_REMEDY,
+        waiting=waiting,
     )
-    return FALLBACK_MAX_MESSAGE_BYTES if limit is None else limit
 
 
-def _limit_found(admin: AdminClient, topic: str, *, timeout: float) -> int | None:
-    """Return what the broker says; None where this user may not ask, a right of its own and one to do without."""
+def _limits_found(admin: AdminClient, topic: str, *, timeout: float) -> _Limits:
+    """Return what the broker says; assumptions where this user lacks the right to ask, one to do without."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     (future,) = admin.describe_configs([resource], request_timeout=timeout).values()
     try:
-        return int(future.result()[_LIMIT_NAME].value)
+        found = future.result()
     except KafkaException as error:
         cause = kafka_error(error)
         if cause.code() not in _NOT_ALLOWED:
             raise
         log.warning("topic_limit_unknown", topic=topic, error=describe(cause))
-        return None
+        return _Limits()
+    return _Limits(int(found[_LIMIT_NAME].value), found[_CLEANUP_NAME].value)
+
+
+def _check_cleanup(cleanups: Mapping[str, str], settings: KafkaSettings) -> None:
+    """Refuse to let dead letters be compacted: two of one chat become one, and one without a key is never taken.
+
+    Raises:
+        Fatal: the dead-letter topic is compacted.
+    """
+    letters, verdicts = settings.dead_letter_topic, settings.verdict_topic
+    if _COMPACTED in cleanups[letters]:
+        raise Fatal(
+            f"dead-letter topic {letters}: cleanup.policy is {cleanups[letters]}; expected delete: a compacted topic "
+            "refuses a dead letter without a key, and with it the whole batch; set it with `kafka-configs.sh --alter "
+            f"--entity-type topics --entity-name {letters} --add-config cleanup.policy=delete`"
+        )
+    if _COMPACTED in cleanups[verdicts]:
+        log.warning(
+            "verdicts_are_compacted",
+            topic=verdicts,
+            cleanup=cleanups[verdicts],
+            expected="delete: comparisons, replays and readers that were away need each verdict of a chat",
+        )

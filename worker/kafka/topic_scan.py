@@ -10,7 +10,7 @@ from worker.kafka.client import KafkaConsumer, open_range_reader
 from worker.kafka.errors import describe
 from worker.kafka.forwarded_headers import headers_of
 from worker.kafka.partition_range import PartitionRange
-from worker.kafka.retry import UnknownTopic
+from worker.kafka.retry import Passing
 
 _STEP_S: Final = 0.2
 _STEP_RECORDS: Final = 1_000
@@ -68,7 +68,7 @@ def scan(
     try:
         client.assign([TopicPartition(one.topic, one.partition, one.start) for one in open_.values()])
         silent_s = 0.0
-        unknown = UnknownTopic()
+        unknown = Passing()
         while open_:
             messages = client.consume(step_records, timeout=_STEP_S)
             silent_s = 0.0 if messages else silent_s + _STEP_S
@@ -82,13 +82,14 @@ def scan(
         client.close()
 
 
-def _is_inside(message: Message, open_: dict[tuple[str, int], PartitionRange], unknown: UnknownTopic) -> bool:
+def _is_inside(message: Message, open_: dict[tuple[str, int], PartitionRange], unknown: Passing) -> bool:
     """Say whether a message is a record of an open range; closes the range where it ends with it."""
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:
         if error.retriable() or error.code() == KafkaError._ALL_BROKERS_DOWN or unknown.may_pass(error):
             return False
-        raise Fatal(f"reading {message.topic()}: {describe(error)}; check the topic and the rights on it")
+        where = f"{message.topic()}[{message.partition()}]@{message.offset()}"
+        raise Fatal(f"reading {where}: {describe(error)}; check the topic and the rights on it")
     place, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
     span = open_.get(place)
     if span is None:

@@ -1,7 +1,8 @@
 """Lag in seconds: how old the oldest record is that was read and has no committed outcome yet.
 
 Computed when it is asked for, so that it grows while the worker is stuck in the middle of a batch. Between two batches,
-while records still wait on the broker, the newest record read stands in for them: they are at most as old.
+while records still wait on the broker, the newest record read stands in for them, or the last look at which nothing
+waited: they are at most as old.
 
 Invariant: what a partition's figure rests on is forgotten when the partition is taken away.
 """
@@ -33,6 +34,8 @@ class _Partition:
     reads: deque[_Read] = field(default_factory=deque)
     newest_ms: int = 0
     n_waiting: int = 0
+    none_waited_ms: float = 0.0
+    """When nothing was known to wait for the last time; what waits now has come since."""
 
 
 class LagAge(Collector):
@@ -73,11 +76,22 @@ class LagAge(Collector):
                 while partition and partition.reads and partition.reads[0].last_offset <= offset:
                     partition.reads.popleft()
 
+    def assigned(self, topic: str, partition: int) -> None:
+        """Take that a partition is this worker's, before anything of it is read."""
+        with self._lock:
+            self._partitions.setdefault((topic, partition), _Partition())
+
     def waiting(self, topic: str, partition: int, n_records: int) -> None:
         """Note how many records of a partition have not been read."""
+        now_ms = self._now_s() * 1_000
         with self._lock:
-            if (topic, partition) in self._partitions:
-                self._partitions[topic, partition].n_waiting = n_records
+            one = self._partitions.get((topic, partition))
+            if one is None:
+                return
+            one.n_waiting = n_records
+            # Of a partition that was never read nothing is known before the first look.
+            if not n_records or not (one.none_waited_ms or one.newest_ms):
+                one.none_waited_ms = now_ms
 
     def released(self, topic: str, partition: int) -> None:
         """Forget a partition: its lag is its next owner's."""
@@ -85,7 +99,7 @@ class LagAge(Collector):
             self._partitions.pop((topic, partition), None)
 
     def seconds(self) -> dict[tuple[str, int], float]:
-        """Return the lag of every partition that has been read from; 0 where nothing is pending."""
+        """Return the lag of every partition that was read from or looked at; 0 where nothing is pending."""
         now_ms = self._now_s() * 1_000
         with self._lock:
             return {place: _age_s(partition, now_ms) for place, partition in self._partitions.items()}
@@ -103,10 +117,11 @@ class LagAge(Collector):
 
 
 def _age_s(partition: _Partition, now_ms: float) -> float:
+    since_ms: float
     if partition.reads:
         since_ms = partition.reads[0].first_ms
     elif partition.n_waiting:
-        since_ms = partition.newest_ms
+        since_ms = max(partition.newest_ms, partition.none_waited_ms)
     else:
         return 0.0
     # A record without a timestamp says nothing about its age.

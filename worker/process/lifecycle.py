@@ -14,6 +14,8 @@ from typing import Final, NoReturn
 
 import structlog
 
+from worker.process import logs
+
 log = structlog.get_logger()
 
 EXIT_UNEXPECTED: Final = 1
@@ -39,6 +41,7 @@ class Lifecycle:
         self.stopping = threading.Event()
         self._grace_s = grace_s
         self._last_beat = time.monotonic()
+        self._watchdog: threading.Timer | None = None
 
     def install(self) -> None:
         """Let SIGTERM and SIGINT ask for a stop. Main thread only."""
@@ -50,8 +53,8 @@ class Lifecycle:
             return
         self.stopping.set()
         self.must_end_in_time()
-        # Written here and not through the logger, whose lock the interrupted code may hold.
-        os.write(sys.stderr.fileno(), b'{"event": "stop_requested", "signal": %d}\n' % number)
+        # Safe here: the way of a line takes no lock that the interrupted code may hold.
+        log.info("stop_requested", signal=number)
 
     @staticmethod
     def on_hangup(ask: Callable[[], None]) -> None:
@@ -60,12 +63,25 @@ class Lifecycle:
 
     def must_end_in_time(self) -> None:
         """End the process by force after the grace time: a client that waits for an absent broker may never return."""
-        watchdog = threading.Timer(self._grace_s, self._cut)
-        watchdog.daemon = True
-        watchdog.start()
+        self._watchdog = threading.Timer(self._grace_s, self._cut)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def linger(self, seconds: float) -> None:
+        """Wait, with everything closed but the health port; a signal ends it at once.
+
+        Whoever collects metrics once in a while would otherwise never see the last figures of a process that fails.
+        """
+        if self.stopping.is_set():
+            return
+        # The end is in order by now: it takes its time.
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self.stopping.wait(seconds)
 
     def _cut(self) -> None:
         log.error("stop_cut", grace_s=self._grace_s, exit_code=EXIT_CUT)
+        logs.drain()
         # The batch in hand is not committed; it will be read again.
         os._exit(EXIT_CUT)
 
@@ -81,6 +97,9 @@ class Lifecycle:
 
 def exit_now(code: int) -> NoReturn:
     """End without joining client threads, which may wait for a broker that is away."""
-    sys.stderr.flush()
-    sys.stdout.flush()
+    logs.drain()
+    for stream in (sys.stderr, sys.stdout):
+        # None where the process was started without it.
+        if stream is not None:
+            stream.flush()
     os._exit(code)

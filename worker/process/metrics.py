@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 from model import Classification, ClassifyStats, RowFailed
 from schemas import Decision, RejectionReason
 from worker.process.lag_age import LagAge
+from worker.process.logs import DroppedLines
 from worker.record import Row
 
 _STAGE_BUCKETS_S = (
@@ -40,6 +41,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.lag_age = LagAge()
         self.registry.register(self.lag_age)
+        self.registry.register(DroppedLines())
         self._counters()
         self._gauges()
         self._histograms()
@@ -94,7 +96,9 @@ class Metrics:
         self.headers_dropped = counter(
             "headers_dropped_total", "Headers that were to be forwarded and are too large or unreadable.", "reason"
         )
-        self.reloads = counter("reload_total", "Looks at a changed bundle or policy.", "role", "outcome")
+        self.reloads = counter(
+            "reload_total", "Looks at a changed bundle or policy; overdue: looks that take too long.", "role", "outcome"
+        )
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
         self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
         self.shadow_compared = counter(
@@ -108,6 +112,21 @@ class Metrics:
 
         self.lag_records = gauge("lag_records", "Records behind the end of the partition.", "topic", "partition")
         self.assigned_partitions = gauge("assigned_partitions", "Partitions owned now.")
+        self.partition_paused = gauge(
+            "partition_paused",
+            "1 for a partition that is not read: offsets of it are lost.",
+            "topic",
+            "partition",
+        )
+        self.unreadable_s = gauge(
+            "unreadable_seconds",
+            "How long the reading of a partition stands still before records that are there.",
+            "topic",
+            "partition",
+        )
+        self.uncommitted_s = gauge(
+            "uncommitted_seconds", "How long nothing could be committed though there was something to commit."
+        )
         self.fetch_partitions = gauge(
             "fetch_partitions", "Partitions read from each broker; only where client_rack is set.", "broker"
         )
@@ -126,6 +145,12 @@ class Metrics:
         )
         self.shadow_model_info = gauge("shadow_model_info", "1 for the shadow bundle and its policy.", *predictor)
         self.reload_failed = gauge("reload_failed", "1 while the bundle or policy on disk is refused.", "role")
+        self.reload_last_look_s = gauge(
+            "reload_last_look_timestamp_seconds", "When a look at bundle and policy last ended (wall clock).", "role"
+        )
+        self.certificate_expiry_s = gauge(
+            "certificate_expiry_timestamp_seconds", "When a certificate file that the settings name ends.", "file"
+        )
         self.shadow_queue_records = gauge("shadow_queue_records", "Chats that wait for the shadow.")
 
     def _histograms(self) -> None:

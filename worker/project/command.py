@@ -26,6 +26,7 @@ from worker.process.lifecycle import (
     Lifecycle,
     exit_now,
 )
+from worker.process.masking import masked
 from worker.process.metrics import Metrics
 from worker.project.account import Projected
 from worker.project.run import Projection, Stopped
@@ -73,7 +74,7 @@ def project(
     try:
         account = _project(settings, from_time, lifecycle, console)
     except SettingsError as error:
-        typer.echo(f"error: settings: {error}", err=True)
+        typer.echo(f"error: settings: {masked(str(error))}", err=True)
         exit_now(EXIT_USAGE)
     except Fatal as error:
         log.error("project_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)

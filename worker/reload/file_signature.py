@@ -29,7 +29,7 @@ def appearance(path: Path, policy_path: Path | None) -> Appearance:
         seen.append(_see(path if path.name == POINTER_NAME else path / POINTER_NAME))
         try:
             folder = served_bundle(path)[0]
-        except BundleError:
+        except (BundleError, OSError):
             # What is wrong with the pointer is said by whoever loads it; a repair changes its appearance.
             return (*seen, *_policy(policy_path))
     return (*seen, *_folder(folder), *_policy(policy_path))

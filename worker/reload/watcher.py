@@ -1,7 +1,7 @@
 """Notice a new bundle or policy, verify and build it beside the running one, and offer it.
 
 Invariant: whatever is wrong with the new files, the predictor in use stays; the fault is logged once, counted each time
-it is met, and shown by a gauge until the files are right again.
+it is met, and shown by a gauge until the files are right again. A look that does not end is a fault, too.
 """
 
 import queue
@@ -16,6 +16,7 @@ from model import BundleError, PolicyError
 from worker.predictor import Loaded, ModelStuck, Predictor, build_predictor
 from worker.process.metrics import Metrics
 from worker.process.tuning import be_nice, give_back_freed_memory
+from worker.reload.deadline import Deadline
 from worker.reload.file_signature import Appearance, appearance
 from worker.settings.model import ModelSettings
 
@@ -23,7 +24,7 @@ log = structlog.get_logger()
 
 Role = Literal["live", "shadow"]
 
-OUTCOMES: Final = ("swapped", "unchanged", "refused")
+OUTCOMES: Final = ("swapped", "unchanged", "refused", "overdue")
 """Of a look at files that have changed, as `moderation_reload_total` counts them."""
 
 Wish = str | Predictor
@@ -33,6 +34,9 @@ Inbox = queue.SimpleQueue[Wish]
 
 RETRY_S: Final = 60.0
 """A refused bundle that has not changed is tried again after this: the fault may lie with the volume, not the files."""
+
+DEADLINE_S: Final = 120.0
+"""A look that takes longer is told of: its volume answers no more, or the new model takes minutes to build."""
 
 _CLOSE_S: Final = 5.0
 _LET_GO_S: Final = 1.0
@@ -51,6 +55,7 @@ class ReloadWatcher:
         role: Whose predictor it is.
         niceness: Of the thread and of the sessions' threads that it builds, 0..19.
         inbox: What wakes the thread; whoever swaps predictors puts the old one here, to be dropped outside the loop.
+        deadline_s: Longest time of a look before it is told of.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class ReloadWatcher:
         role: Role = "live",
         niceness: int = 0,
         inbox: Inbox | None = None,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._settings = settings
         self._seen = seen
@@ -77,8 +83,11 @@ class ReloadWatcher:
         """By digest, the faults of bundles that are not built again in this process."""
         self._retry_at = float("inf")
         self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
+        self._deadline_s = deadline_s
+        self._deadline = Deadline(deadline_s, overdue=self._on_overdue, over=self._on_overdue_end)
         self._thread = threading.Thread(target=self._run, name=f"reload-{role}", daemon=True)
         metrics.reload_failed.labels(role).set(0)
+        metrics.reload_last_look_s.labels(role)
         for outcome in OUTCOMES:
             metrics.reloads.labels(role, outcome)
 
@@ -122,6 +131,11 @@ class ReloadWatcher:
 
     def look(self, *, asked: bool = False) -> None:
         """Look once, and load what is new, or whatever is there where it is asked for."""
+        with self._deadline:
+            self._look(asked=asked)
+        self._metrics.reload_last_look_s.labels(self._role).set(time.time())
+
+    def _look(self, *, asked: bool) -> None:
         now = appearance(self._settings.path, self._settings.policy_path)
         if not (asked or now != self._seen or time.monotonic() >= self._retry_at):
             return
@@ -197,3 +211,17 @@ class ReloadWatcher:
         elif self._fault is not None:
             log.info("reload_fault_gone", role=self._role)
         self._fault = fault
+
+    def _on_overdue(self) -> None:
+        self._metrics.reload_failed.labels(self._role).set(1)
+        self._metrics.reloads.labels(self._role, "overdue").inc()
+        log.error(
+            "reload_overdue",
+            role=self._role,
+            error=f"{self._settings.path}: a look at bundle and policy has taken {self._deadline_s:g} s and goes on; "
+            "the model in use stays; check the volume (does `ls` answer there?); a restart looks anew",
+        )
+
+    def _on_overdue_end(self) -> None:
+        self._metrics.reload_failed.labels(self._role).set(self._fault is not None)
+        log.info("reload_overdue_end", role=self._role)

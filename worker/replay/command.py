@@ -20,6 +20,7 @@ from worker.kafka.topic_scan import scan
 from worker.predictor import build_predictor
 from worker.process import logs
 from worker.process.lifecycle import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, Lifecycle, exit_now
+from worker.process.masking import masked
 from worker.process.metrics import Metrics
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.replay.plan.dry_run import count, estimate
@@ -161,7 +162,7 @@ def _run(settings: WorkerSettings, choices: Choices, *, dry_run: bool) -> None:
             write_html(report, choices.report)
         _print_line(report.line())
     except SettingsError as error:
-        typer.echo(f"error: settings: {error}", err=True)
+        typer.echo(f"error: settings: {masked(str(error))}", err=True)
         exit_now(EXIT_USAGE)
     except (Fatal, BundleError, PolicyError) as error:
         log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)

@@ -30,6 +30,22 @@ class GroupProtocol(StrEnum):
     """The broker does (KIP-848); Kafka 4.0 and newer."""
 
 
+class LostOffsetsPolicy(StrEnum):
+    """What becomes of a partition of which offsets are gone that the group had not read."""
+
+    PAUSE = "pause"
+    """It waits for a person, with an alarm; the others go on."""
+    STOP = "stop"
+    """The worker ends with exit code 3."""
+    COUNT = "count"
+    """The loss is counted and logged, and reading goes on behind it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """Take the names of before, too."""
+        return {"error": cls.STOP, "earliest": cls.COUNT}.get(str(value))
+
+
 class Compression(StrEnum):
     """How batches of verdicts and dead letters travel and lie on their topics."""
 
@@ -95,10 +111,17 @@ class KafkaSettings(KafkaConnection):
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."
     )
-    lost_offsets: Literal["error", "earliest"] = Field(
-        default="error",
-        description="Committed offset already deleted by retention: stop and say how many records are lost, or say so "
-        "and go on at the earliest record left.",
+    lost_offsets: LostOffsetsPolicy = Field(
+        default=LostOffsetsPolicy.PAUSE,
+        description="Offsets that retention deleted before they were read. pause: that partition waits for a person, "
+        "the others go on. stop (or error): exit non-zero. count (or earliest): count the loss, go on behind it.",
+    )
+    unreadable_after_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="Records that are there and cannot be read (an open transaction, a damaged batch) for longer: a "
+        "warning, once a minute.",
     )
     transaction_timeout_s: float = Field(
         default=10.0, gt=0, description="The broker aborts a transaction that is open for longer."
@@ -119,7 +142,9 @@ class KafkaSettings(KafkaConnection):
         gt=0,
         description="Longest wait for one answer (metadata, committed offsets, a transaction step).",
     )
-    unreachable_exit_s: float = Field(default=300.0, gt=0, description="Kafka out of reach for longer: exit non-zero.")
+    unreachable_exit_s: float = Field(
+        default=1_800.0, gt=0, description="Kafka out of reach for longer: exit non-zero. Until then it is waited for."
+    )
     prefetch_max_bytes: int = Field(
         default=1_500_000,
         ge=1_000_000,

@@ -25,7 +25,21 @@ class HttpSettings(Section):
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a pod.")
     port: int = Field(default=0, ge=0, le=65_535, description="Port; 0 = off.")
     stalled_after_s: float = Field(
-        default=120.0, gt=0, description="/livez fails when the loop has not come round for longer."
+        default=120.0,
+        gt=0,
+        description="/livez fails when the loop has not come round for longer. Waiting for Kafka does not count.",
+    )
+    uncommitted_after_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="/readyz fails when nothing could be committed for longer though there was something to commit.",
+    )
+    exit_linger_s: float = Field(
+        default=15.0,
+        ge=0,
+        le=600,
+        description="Before exit code 3 the port stays open for so long, one scrape interval. SIGTERM ends it at once.",
     )
 
 

@@ -37,3 +37,12 @@ def test_a_cluster_id_never_looks_like_a_command_line_option() -> None:
     ids = {new_cluster_id() for _ in range(500)}
     assert len(ids) == 500
     assert all(len(i) == 22 and not i.startswith("-") for i in ids)
+
+
+def test_a_listener_behind_a_proxy_is_told_by_the_proxys_port(tmp_path: Path) -> None:
+    """Clients connect to what a broker tells them: with its own port they would go past the proxy."""
+    nodes = [BrokerPorts(1, 2, {"PROXIED": 3})]
+    text = server_properties(0, nodes, tmp_path, {}, {"PROXIED": "PLAINTEXT"}, advertised={"PROXIED": 9})
+    assert "advertised.listeners=PLAINTEXT://127.0.0.1:1,PROXIED://127.0.0.1:9\n" in text
+    assert "PROXIED://127.0.0.1:3" in text.split("\nlisteners=", 1)[1].splitlines()[0]
+    assert "advertised.listeners" not in server_properties(0, nodes, tmp_path, {}, {"PROXIED": "PLAINTEXT"})

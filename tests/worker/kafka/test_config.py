@@ -123,3 +123,12 @@ def test_a_verdict_lands_where_java_puts_a_record_of_the_same_key() -> None:
     settings = KafkaSettings(bootstrap_servers="broker:9092")
     config = producer_config(settings, transactional_id="t", max_message_bytes=1_000_000)
     assert config["partitioner"] == best_effort_config(settings)["partitioner"] == "murmur2_random"
+
+
+@pytest.mark.parametrize(("limit", "batch"), [(1_048_588, 943_729), (4_000, 3_600), (5_000_000, 1_000_000), (1, 1)])
+def test_messages_travel_in_batches_that_the_smallest_topic_takes(limit: int, batch: int) -> None:
+    """A topic's limit holds for a batch: twenty small verdicts together were refused for good as too large."""
+    settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    config = producer_config(settings, transactional_id=None, max_message_bytes=2_000_000, min_message_bytes=limit)
+    assert config["batch.size"] == batch
+    Producer(config | {"log_level": 0})

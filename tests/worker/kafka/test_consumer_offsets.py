@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+import structlog
 from confluent_kafka import TopicPartition
 
 from tests.broker_twin.broker import TwinBroker
@@ -19,24 +20,35 @@ LIMIT_S = 30.0
 
 
 class Partition:
-    """A topic of one partition with ten records, and consumers of one group.
+    """A topic with ten records in its first partition, and consumers of one group.
 
     Args:
         broker: The broker.
+        n_partitions: Partitions of the topic.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, n_partitions: int = 1) -> None:
         self._broker = broker
         self.topic, self.group = unique("chat-events"), unique("group")
         self.metrics = Metrics()
-        broker.create_topics({self.topic: 1})
+        broker.create_topics({self.topic: n_partitions})
         self.write(10)
 
-    def write(self, n_records: int) -> None:
+    @property
+    def lost(self) -> float | None:
+        """How many records count as lost."""
+        return self.metrics.registry.get_sample_value("moderation_lost_records_total")
+
+    def paused(self, partition: int) -> float | None:
+        """Return what the metric says of a partition; None where it says nothing."""
+        labels = {"topic": self.topic, "partition": str(partition)}
+        return self.metrics.registry.get_sample_value("moderation_partition_paused", labels)
+
+    def write(self, n_records: int, *, partition: int = 0) -> None:
         """Write records."""
         producer = self._broker.producer({})
         for _ in range(n_records):
-            producer.produce(self.topic, value=b"{}", partition=0)
+            producer.produce(self.topic, value=b"{}", partition=partition)
         assert producer.flush(LIMIT_S) == 0
 
     def commit(self, offset: int) -> None:
@@ -100,24 +112,105 @@ def test_without_a_commit_a_rewind_goes_back_to_where_the_assignment_began(parti
     consumer.close()
 
 
-def test_a_lost_range_ends_the_process_with_its_size(partition: Partition) -> None:
+@pytest.mark.parametrize("policy", ["stop", "error"])
+def test_a_lost_range_ends_the_process_with_its_size(partition: Partition, policy: str) -> None:
     """Records that nobody has judged are gone; somebody must know."""
     partition.commit(2)
     partition.delete(before=7)
-    consumer = partition.consumer(lost_offsets="error")
+    consumer = partition.consumer(lost_offsets=policy)
     with pytest.raises(Fatal, match=r"committed offset 2, but the broker holds 7\.\.10: up to 5 records are lost"):
         offsets_read(consumer, 1)
     consumer.close()
 
 
-def test_a_lost_range_that_is_accepted_is_counted_and_passed_over(partition: Partition) -> None:
-    """The rest is judged."""
+@pytest.mark.parametrize("policy", ["count", "earliest"])
+def test_a_lost_range_that_is_accepted_is_counted_once_and_passed_over(partition: Partition, policy: str) -> None:
+    """The rest is judged; going back before the first commit meets the same gap again."""
     partition.commit(2)
     partition.delete(before=7)
-    consumer = partition.consumer(lost_offsets="earliest")
+    consumer = partition.consumer(lost_offsets=policy)
     assert offsets_read(consumer, 3) == [7, 8, 9]
-    assert partition.metrics.registry.get_sample_value("moderation_lost_records_total") == pytest.approx(5)
+    consumer.rewind()
+    assert offsets_read(consumer, 3) == [7, 8, 9]
+    assert partition.lost == 5
     consumer.close()
+
+
+def test_a_lost_range_pauses_its_partition_and_the_other_goes_on(broker: Broker) -> None:
+    """F20: the whole group ended within 11 s because one partition had lost records."""
+    partition = Partition(broker, n_partitions=2)
+    partition.commit(2)
+    partition.delete(before=7)
+    with structlog.testing.capture_logs() as logged:
+        consumer = partition.consumer()
+        partition.write(3, partition=1)
+        assert offsets_read(consumer, 3) == [0, 1, 2]
+        consumer.rewind()
+        assert offsets_read(consumer, 3) == [0, 1, 2]
+        partition.write(1, partition=0)
+        partition.write(1, partition=1)
+        assert offsets_read(consumer, 1) == [3]
+    assert (partition.lost, partition.paused(0), partition.paused(1)) == (5, 1, None)
+    (paused,) = [line for line in logged if line["event"] == "partition_paused"]
+    assert (paused["partition"], paused["cause"]) == (0, "offsets_lost")
+    assert "MODERATION_KAFKA__LOST_OFFSETS=count" in paused["remedy"]
+    consumer.close()
+    assert partition.paused(0) is None
+
+
+def test_a_partition_that_comes_back_to_the_same_worker_is_paused_again_and_not_counted_again(twin: TwinBroker) -> None:
+    """Rebalances must not multiply a loss."""
+    partition = Partition(twin)
+    partition.commit(2)
+    partition.delete(before=7)
+    consumer = partition.consumer()
+    while not consumer.joined:
+        consumer.poll_batch(max_records=1, max_bytes=1)
+    twin.group(partition.group).leave(consumer.client.memberid())
+    for _ in range(3):
+        assert consumer.poll_batch(max_records=1, max_bytes=1) == []
+    rebalances = partition.metrics.registry.get_sample_value("moderation_rebalances_total", {"kind": "assigned"})
+    assert (rebalances, partition.lost, partition.paused(0)) == (2, 5, 1)
+    consumer.close()
+
+
+def test_retention_that_overtakes_a_reading_worker_pauses_that_partition_too(twin: TwinBroker) -> None:
+    """In memory only: what a real client has fetched already is not lost."""
+    partition = Partition(twin, n_partitions=2)
+    consumer = partition.consumer()
+    assert offsets_read(consumer, 4) == [0, 1, 2, 3]
+    partition.delete(before=7)
+    partition.write(2, partition=1)
+    assert offsets_read(consumer, 2) == [0, 1]
+    assert (partition.lost, partition.paused(0)) == (3, 1)
+    consumer.rewind()
+    assert offsets_read(consumer, 2) == [0, 1]
+    assert partition.lost == 3
+    consumer.close()
+
+
+def test_retention_that_overtakes_a_reading_worker_is_counted_where_the_loss_is_accepted(twin: TwinBroker) -> None:
+    """It ended the worker whatever the setting said; and what is read again before the gap counts as lost then."""
+    partition = Partition(twin)
+    consumer = partition.consumer(lost_offsets="count")
+    assert offsets_read(consumer, 4) == [0, 1, 2, 3]
+    partition.delete(before=7)
+    assert offsets_read(consumer, 3) == [7, 8, 9]
+    assert partition.lost == 3
+    consumer.rewind()
+    assert offsets_read(consumer, 3) == [7, 8, 9]
+    assert partition.lost == 7
+    consumer.close()
+
+
+def test_retention_that_overtakes_a_reading_worker_ends_it_where_it_is_to_stop(twin: TwinBroker) -> None:
+    """With the number of lost records, as at an assignment."""
+    partition = Partition(twin)
+    consumer = partition.consumer(lost_offsets="stop")
+    assert offsets_read(consumer, 4) == [0, 1, 2, 3]
+    partition.delete(before=7)
+    with pytest.raises(Fatal, match=r"up to 3 records are lost"):
+        offsets_read(consumer, 1)
 
 
 def test_a_member_that_the_group_has_dropped_commits_nothing_and_reads_again(twin: TwinBroker) -> None:

@@ -9,6 +9,7 @@ from tests.brokers import Broker, read, unique
 from tests.worker.kafka.faults import Failures, FaultyClient, FaultyProducer, StuckClient, kafka_failure
 from worker.errors import BatchAborted, Fatal
 from worker.kafka.publisher import AtLeastOncePublisher, GroupMember, Published, TransactionalPublisher
+from worker.kafka.retry import Waiting, unheard
 from worker.outcome_encoding import OutgoingMessage
 
 
@@ -27,7 +28,7 @@ class Desk:
         self.consumer = broker.consumer({"group.id": unique("group"), "enable.auto.commit": False})
         self.messages = [
             OutgoingMessage(self.verdicts, b"k", b"1", [], (self.events, 0, 6)),
-            OutgoingMessage(self.letters, None, None, [("reason", b"x")], (self.events, 3, 0)),
+            OutgoingMessage(self.letters, None, b"{", [("reason", b"x")], (self.events, 3, 0)),
         ]
         self.offsets = {(self.events, 0): 7, (self.events, 3): 1}
 
@@ -35,6 +36,10 @@ class Desk:
     def member(self) -> GroupMember:
         """The consumer's group metadata."""
         return self.consumer.consumer_group_metadata()
+
+    def configure_letters(self, settings: dict[str, str]) -> None:
+        """Change the settings of the dead-letter topic."""
+        self._broker.configure(self.letters, settings)
 
     def producer(self, failures: Failures | None = None) -> FaultyProducer:
         """Return a transactional producer that fails so."""
@@ -55,16 +60,18 @@ class Desk:
         request_timeout_s: float = 10.0,
         unreachable_exit_s: float = 0.0,
         published: Published = lambda _duration_s, _n_messages: None,
+        waiting: Waiting = unheard,
     ) -> TransactionalPublisher:
         """Return a publisher over these producers; the first is in use."""
-        waiting = list(producers)
-        make: Callable[[], object] = lambda: waiting.pop(0)  # noqa: E731
+        left = list(producers)
+        make: Callable[[], object] = lambda: left.pop(0)  # noqa: E731
         return TransactionalPublisher(
             make,  # type: ignore[arg-type]
             transaction_timeout_s=transaction_timeout_s,
             request_timeout_s=request_timeout_s,
             unreachable_exit_s=unreachable_exit_s,
             published=published,
+            waiting=waiting,
         )
 
     def at_least_once(
@@ -85,7 +92,7 @@ class Desk:
         """All of the batch is there, once."""
         assert [(m.key(), m.value(), m.headers()) for m in read(self._broker, self.verdicts)] == [(b"k", b"1", None)]
         assert [(m.key(), m.value(), m.headers()) for m in read(self._broker, self.letters)] == [
-            (None, None, [("reason", b"x")])
+            (None, b"{", [("reason", b"x")])
         ]
         assert self.committed() == self.offsets
 
@@ -199,6 +206,66 @@ def test_a_topic_unknown_for_a_moment_aborts_and_one_that_stays_unknown_ends_the
     monkeypatch.setattr("worker.kafka.retry.PATIENCE_S", 0.0)
     with pytest.raises(Fatal, match="create the topic"):
         publisher.commit(desk.messages, desk.offsets, desk.member)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told", "remedy"),
+    [
+        ({"cleanup.policy": "compact"}, "INVALID_RECORD", "cleanup.policy=delete"),
+        ({"max.message.bytes": "1"}, "MSG_SIZE_TOO_LARGE", "raise it again"),
+    ],
+    ids=["compacted", "lowered limit"],
+)
+def test_a_message_that_a_topic_never_takes_ends_the_process_with_topic_and_remedy(
+    desk: Desk, changed: dict[str, str], told: str, remedy: str
+) -> None:
+    """The batch was aborted for ever, and its neighbours got nothing. No transaction is left open for readers."""
+    desk.configure_letters(changed)
+    producer = desk.producer()
+    with pytest.raises(Fatal, match=rf"{told}.*{desk.letters}.*{remedy}"):
+        desk.transactional(producer).commit(desk.messages, desk.offsets, desk.member)
+    assert producer.calls[-1] == "abort_transaction"
+    desk.assert_nothing_committed()
+
+
+def test_at_least_once_ends_on_such_a_message_too_and_repeats_its_neighbours_no_more(desk: Desk) -> None:
+    """It wrote two verdicts eighteen times within 20 s."""
+    desk.configure_letters({"cleanup.policy": "compact"})
+    with pytest.raises(Fatal, match=rf"publishing to {desk.letters}: INVALID_RECORD.*cleanup.policy=delete"):
+        desk.at_least_once(desk.plain_producer()).commit(desk.messages, desk.offsets, desk.member)
+    assert desk.committed() == {}
+
+
+def test_offsets_whose_notes_no_broker_takes_end_the_process(twin_desk: Desk) -> None:
+    """The same kind: the next try ends in the same way."""
+    refused = kafka_failure(KafkaError.OFFSET_METADATA_TOO_LARGE, requires_abort=True)
+    producer = twin_desk.producer({"send_offsets_to_transaction": [refused]})
+    with pytest.raises(Fatal, match=r"offset\.metadata\.max\.bytes"):
+        twin_desk.transactional(producer).commit(twin_desk.messages, twin_desk.offsets, twin_desk.member)
+
+
+@pytest.mark.parametrize("code", [KafkaError.NOT_ENOUGH_REPLICAS, KafkaError._MSG_TIMED_OUT, KafkaError.INVALID_MSG])
+def test_a_message_that_is_not_taken_now_is_tried_again(twin_desk: Desk, code: int) -> None:
+    """F14: copies that are missing come back."""
+    producer = twin_desk.producer({"commit_transaction": [kafka_failure(code, requires_abort=True)]})
+    publisher = twin_desk.transactional(producer)
+    with pytest.raises(BatchAborted):
+        publisher.commit(twin_desk.messages, twin_desk.offsets, twin_desk.member)
+    publisher.commit(twin_desk.messages, twin_desk.offsets, twin_desk.member)
+    twin_desk.assert_committed_once()
+
+
+def test_whoever_watches_hears_that_kafka_is_waited_for(twin_desk: Desk) -> None:
+    """Liveness must not fail meanwhile; a restart would not bring the brokers back."""
+    told: list[str] = []
+    old = twin_desk.producer({"commit_transaction": [kafka_failure(KafkaError._TIMED_OUT)]})
+    new = twin_desk.producer({"init_transactions": [kafka_failure(KafkaError._TIMED_OUT)] * 2})
+    publisher = twin_desk.transactional(old, new, unreachable_exit_s=60.0, waiting=told.append)
+    del told[:]
+    with pytest.raises(BatchAborted):
+        publisher.commit(twin_desk.messages, twin_desk.offsets, twin_desk.member)
+    assert told[:3] == ["committing", "committing", "initialising transactions of "]
+    assert [text.rpartition(": ")[0] for text in told[3:]] == ["initialising transactions of : _TIMED_OUT"] * 2
 
 
 def test_a_commit_without_an_answer_is_never_repeated(desk: Desk) -> None:

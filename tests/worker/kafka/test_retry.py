@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from worker.errors import Fatal
-from worker.kafka.retry import PATIENCE_S, UnknownTopic, patiently
+from worker.kafka.retry import PATIENCE_S, Passing, patiently
 from worker.settings.kafka import KafkaSettings
 
 REMEDY = "check the brokers"
@@ -75,7 +75,7 @@ UNKNOWN = KafkaError(KafkaError._UNKNOWN_PARTITION)
 def test_it_may_pass_until_the_time_is_over(code: int) -> None:
     """Then it counts as deleted."""
     clock = Clock()
-    unknown, error = UnknownTopic(clock), KafkaError(code)
+    unknown, error = Passing(clock=clock), KafkaError(code)
     assert unknown.may_pass(error)
     clock.now_s += PATIENCE_S - 0.1
     assert unknown.may_pass(error)
@@ -86,13 +86,13 @@ def test_it_may_pass_until_the_time_is_over(code: int) -> None:
 def test_a_topic_that_was_known_meanwhile_gets_the_whole_time_again() -> None:
     """Two restarts of a broker an hour apart are not an hour without a topic."""
     clock = Clock()
-    unknown = UnknownTopic(clock)
+    unknown = Passing(clock=clock)
     assert unknown.may_pass(UNKNOWN)
-    unknown.known()
+    unknown.passed()
     clock.now_s += PATIENCE_S + 1
     assert unknown.may_pass(UNKNOWN)
 
 
 def test_other_errors_are_not_its_business() -> None:
     """A right that lacks does not come by waiting."""
-    assert not UnknownTopic().may_pass(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    assert not Passing().may_pass(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))

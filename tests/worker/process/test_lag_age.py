@@ -61,6 +61,32 @@ def test_between_two_batches_what_waits_on_the_broker_counts() -> None:
     assert age.seconds() == {("chats", 0): 0.0}
 
 
+def test_what_waits_unread_has_come_since_the_last_look_at_which_nothing_waited() -> None:
+    """A partition may be quiet for hours: its newest record says nothing of those that cannot be read now."""
+    clock = Clock()
+    age = LagAge(clock)
+    age.read(_records(0))
+    age.committed(_records(0))
+    clock.now_s = _START_S + 36_000
+    age.waiting("chats", 0, 0)
+    clock.now_s += 5
+    age.waiting("chats", 0, 50)
+    clock.now_s += 5
+    assert age.seconds() == {("chats", 0): 10.0}
+
+
+def test_a_partition_that_was_never_read_has_a_lag_from_the_first_look_on() -> None:
+    """Its records may be those that nobody can read."""
+    clock = Clock()
+    age = LagAge(clock)
+    age.assigned("chats", 0)
+    assert age.seconds() == {("chats", 0): 0.0}
+    age.waiting("chats", 0, 50)
+    clock.now_s += 92
+    age.waiting("chats", 0, 50)
+    assert age.seconds() == {("chats", 0): 92.0}
+
+
 def test_a_batch_that_is_read_again_keeps_its_age_and_is_counted_once() -> None:
     """Aborts in a row must show as lag."""
     clock = Clock()

@@ -1,5 +1,7 @@
 """A new bundle or policy is taken over only when it is sound; else the old one stays, and the fault is told once."""
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ import structlog
 from model import BundleError, Classification, InferenceStalled
 from schemas import Decision, Policy, Role, Turn
 from schemas.taxonomy import shipped_taxonomy
+from testkit.waiting import wait_until
 from tests.bundles import bundle_variant, key_pair, point_to, registry_of_two, serve
 from tests.tiny_bundle import tiny_bundle
 from tests.tiny_taxonomies import PETS
@@ -18,6 +21,7 @@ from worker import predictor as predictor_module
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.reload.assembly import live_predictor
+from worker.reload.file_signature import Appearance
 from worker.reload.switch import PredictorSwitch
 from worker.reload.watcher import ReloadWatcher
 from worker.settings.model import ModelSettings
@@ -47,7 +51,7 @@ class Rig(NamedTuple):
 
     def outcomes(self) -> dict[str, float | None]:
         """Return what became of the looks so far."""
-        names = ("swapped", "unchanged", "refused")
+        names = ("swapped", "unchanged", "refused", "overdue")
         return {name: self.value("reload_total", role="live", outcome=name) for name in names}
 
     @property
@@ -79,7 +83,7 @@ def test_a_promoted_bundle_takes_over_and_is_named_by_the_metrics(rig: Rig) -> N
     rig.watcher.look()
     assert rig.outcomes()["swapped"] == 0, "it waits for the loop"
     assert rig.in_use == rig.digests[1]
-    assert rig.outcomes() == {"swapped": 1, "unchanged": 0, "refused": 0}
+    assert rig.outcomes() == {"swapped": 1, "unchanged": 0, "refused": 0, "overdue": 0}
     shown = [
         sample.labels["digest"]
         for family in rig.metrics.registry.collect()
@@ -106,7 +110,7 @@ def test_files_that_were_only_touched_change_nothing(rig: Rig) -> None:
     rig.watcher.look()
     rig.watcher.look()
     assert rig.switch.take() is predictor
-    assert rig.outcomes() == {"swapped": 0, "unchanged": 1, "refused": 0}
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 1, "refused": 0, "overdue": 0}
 
 
 def _truncate(path: Path) -> None:
@@ -140,7 +144,7 @@ def _calibrate_on_safe_chats_only(registry: Path, bundle_path: Path) -> None:
             lambda r, _: point_to(r, "m/2", "sha256:" + "0" * 64), "current.json says", id="a bundle nobody promoted"
         ),
         pytest.param(lambda r, _: _truncate(r / "m" / "1" / "model.onnx"), "digest is", id="a half-written model"),
-        pytest.param(_break_tokenizer, "expected a bundle that loads", id="a tokenizer that does not load"),
+        pytest.param(_break_tokenizer, "tokenizer.json does not load", id="a tokenizer that does not load"),
         pytest.param(_break_model, "does not load in ONNX Runtime", id="a model that does not load"),
         pytest.param(_calibrate_on_safe_chats_only, "calibration chats", id="no calibration for the policy"),
     ],
@@ -159,7 +163,7 @@ def test_what_does_not_verify_leaves_the_old_model_in_use_and_is_told_once(
     assert (refused[0]["log_level"], said in refused[0]["error"]) == ("error", True), refused
     assert rig.switch.take() is predictor
     # The third look saw nothing new and read nothing.
-    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 2}
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 2, "overdue": 0}
     assert rig.value("reload_failed", role="live") == 1
     serve(rig.registry, "m/2")
     rig.watcher.look()
@@ -249,7 +253,7 @@ def test_files_that_move_while_they_are_read_are_no_fault_yet(rig: Rig, monkeypa
 
     monkeypatch.setattr(rig.watcher, "_load", load_while_it_is_written)
     rig.watcher.look()
-    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 0}
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 0, "overdue": 0}
     rig.watcher.look()
     assert rig.in_use == rig.digests[1]
 
@@ -267,6 +271,62 @@ def test_the_thread_loads_when_it_is_asked_although_it_never_looks_by_itself(rig
     watcher._thread.join()
     watcher.close()
     assert offered[-1].builder.model.digest == rig.digests[1]
+
+
+@pytest.mark.parametrize("name", ["current.json", "m/1/manifest.json", "m/1/model.onnx"])
+def test_a_named_pipe_in_the_place_of_a_file_does_not_stop_the_looks(rig: Rig, name: str) -> None:
+    """Opening it would wait for a writer for ever: no later promotion would be seen, and nobody told."""
+    (rig.registry / name).unlink()
+    os.mkfifo(rig.registry / name)
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert "no regular file" in lines[0]["error"]
+    assert rig.value("reload_failed", role="live") == 1
+    (rig.registry / name).unlink()
+    serve(rig.registry, "m/2")
+    rig.watcher.look()
+    assert (rig.in_use, rig.value("reload_failed", role="live")) == (rig.digests[1], 0)
+
+
+def test_a_look_that_does_not_end_is_told_of_and_its_end_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hung volume answers no call. The time of the last look stands still, which an alert sees by itself."""
+    hung, reached = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> Appearance:
+        reached.set()
+        assert hung.wait(30)
+        return ()
+
+    watcher = ReloadWatcher(
+        rig.watcher._settings,
+        loaded=None,
+        seen=(),
+        offer=lambda _: None,
+        metrics=rig.metrics,
+        deadline_s=0.05,
+    )
+    monkeypatch.setattr("worker.reload.watcher.appearance", hang)
+    with structlog.testing.capture_logs() as lines:
+        watcher.start()
+        assert reached.wait(10)
+        wait_until(lambda: lines, timeout_s=10, what=lambda: "nothing was told")
+        assert (rig.value("reload_failed", role="live"), rig.outcomes()["overdue"]) == (1, 1)
+        assert rig.value("reload_last_look_timestamp_seconds", role="live") == 0
+        hung.set()
+        wait_until(lambda: len(lines) > 1, timeout_s=10, what=lambda: "its end was not told")
+        watcher.close()
+    assert [line["event"] for line in lines] == ["reload_overdue", "reload_overdue_end"]
+    assert "check the volume" in lines[0]["error"]
+    assert rig.value("reload_failed", role="live") == 0
+    assert (rig.value("reload_last_look_timestamp_seconds", role="live") or 0) > 1_700_000_000
+
+
+def test_a_look_that_ends_in_time_is_not_told_of(rig: Rig) -> None:
+    """And says when it was."""
+    with structlog.testing.capture_logs() as lines:
+        rig.watcher.look()
+    assert (lines, rig.outcomes()["overdue"]) == ([], 0)
+    assert (rig.value("reload_last_look_timestamp_seconds", role="live") or 0) > 1_700_000_000
 
 
 class StuckClassifier:
@@ -291,7 +351,7 @@ def test_a_bundle_whose_inferences_never_end_is_tried_once(rig: Rig, monkeypatch
     for _ in range(3):
         rig.watcher.look(asked=True)
     assert StuckClassifier.n_made == 1
-    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 3}
+    assert rig.outcomes() == {"swapped": 0, "unchanged": 0, "refused": 3, "overdue": 0}
     assert rig.in_use == rig.digests[0]
     monkeypatch.undo()
     serve(rig.registry, "m/1")
@@ -322,7 +382,7 @@ def test_a_bundle_of_another_taxonomy_takes_over_with_its_own_policy(taxonomies:
     with structlog.testing.capture_logs() as lines:
         rig.watcher.look()
         predictor = rig.switch.take()
-    assert rig.outcomes() == {"swapped": 1, "unchanged": 0, "refused": 0}
+    assert rig.outcomes() == {"swapped": 1, "unchanged": 0, "refused": 0, "overdue": 0}
     assert (predictor.builder.taxonomy.name, predictor.builder.policy_in_use) == ("pets", Policy.default_for(PETS))
     shown = {line["event"]: line for line in lines}
     assert shown["model_swapped"]["taxonomy"] == {"name": "pets", "version": "1"}

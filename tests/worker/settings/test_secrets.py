@@ -56,6 +56,7 @@ def test_a_secret_occurs_in_no_refusal_and_in_no_form_of_the_settings(environmen
     assert CANARY not in shown
 
 
+@pytest.mark.usefixtures("default_logging_after")
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512", "OAUTHBEARER"])
 def test_a_secret_occurs_in_no_log_of_a_connection_that_fails(
@@ -77,7 +78,7 @@ def test_a_secret_occurs_in_no_log_of_a_connection_that_fails(
         structlog.get_logger().error("worker_fatal", error=str(caught.value), settings=repr(found))
         structlog.get_logger().error("worker_crashed", exc_info=caught.value)
     finally:
-        structlog.reset_defaults()
+        logs.drain()
     captured = capfd.readouterr()
     assert "worker_fatal" in captured.err
     assert CANARY not in captured.err + captured.out

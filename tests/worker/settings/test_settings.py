@@ -58,7 +58,7 @@ def test_an_address_is_all_that_must_be_set() -> None:
     """Every other setting has a default that is safe: exactly once, lost offsets an error."""
     settings = read_settings(MINIMAL, None)
     assert settings.kafka.delivery is Delivery.EXACTLY_ONCE
-    assert settings.kafka.lost_offsets == "error"
+    assert settings.kafka.lost_offsets == "pause"
     assert (settings.kafka.input_topic, settings.kafka.verdict_topic) == ("chat-events", "verdicts")
     assert settings.redis.url is None
 

@@ -16,6 +16,7 @@ from worker.kafka.control_topic import check_is_compacted
 from worker.kafka.probe import open_admin, probe
 from worker.kafka.publisher import TransactionalPublisher
 from worker.kafka.reachability import Reachability
+from worker.kafka.retry import Waiting
 from worker.kafka.topic_check import READ, WRITE, check_topics
 from worker.loop import WorkerLoop
 from worker.outcome_encoding import OutputTopics
@@ -34,7 +35,7 @@ from worker.replay.run.range_consumer import RangeConsumer
 from worker.replay.run.replay_cache import ReplayCache
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.worker import WorkerSettings
-from worker.wiring import make_cache, make_publisher, serve_health
+from worker.wiring import make_cache, make_publisher, readiness, serve_probes
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
     """
     settings, lifecycle = setup.settings, setup.lifecycle
     metrics = Metrics()
+    probes = serve_probes(settings, stack, lifecycle, metrics)
     # The policy of the plan, whatever the file says by now.
     predictor = build_predictor(setup.loaded, settings.model, replay_id=plan.replay_id)
     metrics.model_info.labels(*predictor.labels).set(1)
@@ -125,15 +127,8 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
         metrics=metrics,
         probe=lambda: probe(settings.kafka),
     )
-    kafka = _kafka_side(setup, plan, stack, extras, metrics=metrics, reachability=reachability)
-    serve_health(
-        settings=settings,
-        stack=stack,
-        lifecycle=lifecycle,
-        consumer=kafka.consumer,
-        reachability=reachability,
-        metrics=metrics,
-    )
+    kafka = _kafka_side(setup, plan, stack, extras, metrics=metrics, reachability=reachability, waiting=probes.waiting)
+    probes.serving(readiness(settings, kafka.consumer, reachability, metrics))
     return WorkerLoop(
         consumer=kafka.consumer,
         cache=_as_written(cache, setup),
@@ -158,11 +153,12 @@ def _kafka_side(
     *,
     metrics: Metrics,
     reachability: Reachability,
+    waiting: Waiting,
 ) -> _KafkaSide:
     settings = setup.settings
     commits, progress = CommitPipeline(background=True), Progress()
     client = open_group_consumer(settings.kafka, reachability.on_error, reports_ends=True)
-    inner = make_publisher(settings, client, setup.topics, reachability)
+    inner = make_publisher(settings, client, setup.topics, reachability, waiting=waiting)
     if not isinstance(inner, TransactionalPublisher):
         raise Fatal("a replay without transactions; expected exactly-once delivery; this is a bug")
     publisher = ReplayPublisher(inner, progress, extras.comparison)
@@ -182,6 +178,7 @@ def _kafka_side(
         reachability=reachability,
         settle=commits.settle,
         assignment_check=assignment_check_of(setup.admin, settings.kafka),
+        waiting=waiting,
     )
     stack.callback(consumer.close)
     stack.callback(commits.close)

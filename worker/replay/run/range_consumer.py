@@ -110,7 +110,7 @@ class RangeConsumer(RecordConsumer):
     def _on_end(self, place: Partition, offset: int) -> None:
         self._ends.append((place, offset))
 
-    def _on_hole(self, place: Partition, told: str) -> None:  # noqa: ARG002  the loss is noted with its offsets
+    def _on_hole(self, place: Partition) -> None:
         self._holes.append(place)
 
     def _taken(self, record: Record, read_headers: ReadHeaders) -> Record | None:

@@ -1,0 +1,49 @@
+"""The load of a soak with faults, and what is read from its samples."""
+
+import itertools
+
+import orjson
+import pytest
+
+from loadtest.chats import SAMPLE_CHATS, ChatPool
+from loadtest.soak.fault_fleet import Sizes
+from loadtest.soak.fault_soak import FaultSoakPlan, growth, soak_events
+from testkit.records import InputRecord
+
+PLAN = FaultSoakPlan(duration_s=60, rate_per_s=10, n_chats=40, new_ratio=0.3, seed=3)
+
+
+def events() -> list[InputRecord]:
+    """Return the first events of the plan."""
+    pool = ChatPool.read(SAMPLE_CHATS, "run", limit=40)
+    return list(itertools.islice(soak_events(pool, PLAN), 2_000))
+
+
+def test_the_load_repeats_changes_and_breaks_chats_in_a_repeatable_order() -> None:
+    """Hits, misses and dead letters, each under the key of its chat, so that order can be checked."""
+    found = events()
+    assert found == events()
+    good: dict[bytes | None, list[bytes]] = {}
+    n_bad = 0
+    for record in found:
+        try:
+            value = orjson.loads(record.value or b"")
+            good.setdefault(record.key, []).append(orjson.dumps(value["messages"]))
+            assert value["chat_id"].encode() == record.key
+        except (orjson.JSONDecodeError, KeyError):
+            n_bad += 1
+    assert 10 < n_bad < 100
+    assert len(good) == PLAN.n_chats
+    repeated = sum(one == other for texts in good.values() for one, other in itertools.pairwise(texts))
+    changed = sum(one != other for texts in good.values() for one, other in itertools.pairwise(texts))
+    assert changed / (repeated + changed) == pytest.approx(PLAN.new_ratio, abs=0.05)
+
+
+def test_growth_is_taken_after_a_tenth_of_the_run() -> None:
+    """Pools and arenas have their size by then; a megabyte every ten seconds is 360 an hour."""
+    samples = [(float(at_s), Sizes(100.0 + at_s / 10, 50, 20)) for at_s in range(0, 1_000, 10)]
+    found = growth([(0.0, Sizes(10.0, 5, 2)), *samples])
+    assert found["rss_slope_mb_per_hour"] == pytest.approx(360)
+    assert found["rss_peak_mb"] == found["rss_end_mb"] == 199.0
+    assert found["n_fds"] == [50, 50, 50]
+    assert found["n_threads"] == [20, 20, 20]
