@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from deploy.local.kafka_topics import admin_client, create_topics
+from testkit.waiting import wait_until
 
 QUICK_SESSIONS = {
     # A killed worker's partitions are free after 3 s; Kafka's own lower limit of 6 s would double the tests' time.
@@ -106,6 +107,14 @@ def configure_topic(admin: AdminClient, topic: str, settings: Mapping[str, str])
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(timeout=10)
+
+    def is_known() -> bool:
+        (asked,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
+        found = asked.result(timeout=10)
+        return all(found[name].value == value for name, value in settings.items())
+
+    # The answer to the change comes before the broker goes by it.
+    wait_until(is_known, timeout_s=10)
 
 
 def unique(name: str) -> str:

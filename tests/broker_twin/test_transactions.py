@@ -162,6 +162,9 @@ def test_records_outside_of_transactions_are_seen_at_once(broker: Broker, topic:
 
 def test_a_record_that_a_topic_never_takes_fails_its_transaction(broker: Broker, topic: str) -> None:
     """Whichever step meets it, the error has the broker's code and names the topic; the abort goes through."""
+    limited = unique("limited")
+    broker.create_topics({limited: 1})
+    broker.configure(limited, {"max.message.bytes": "1000"})
     broker.configure(topic, {"cleanup.policy": "compact"})
     consumer, producer = consumer_of(broker), transactional(broker)
     write_in_transaction(producer, topic, [b"keyless"])
@@ -174,13 +177,12 @@ def test_a_record_that_a_topic_never_takes_fails_its_transaction(broker: Broker,
         finish()
     assert (error_of(refused).code(), error_of(refused).txn_requires_abort()) == (KafkaError.INVALID_RECORD, True)
     producer.abort_transaction(LIMIT_S)
-    broker.configure(topic, {"cleanup.policy": "delete", "max.message.bytes": "1000"})
     producer.begin_transaction()
-    producer.produce(topic, value=b"v" * 2_000, key=b"k", partition=0)
+    producer.produce(limited, value=b"v" * 2_000, partition=0)
     with pytest.raises(KafkaException) as refused:
         producer.commit_transaction(LIMIT_S)
     assert error_of(refused).code() == KafkaError.MSG_SIZE_TOO_LARGE
     producer.abort_transaction(LIMIT_S)
-    write_in_transaction(producer, topic, [b"small"])
+    write_in_transaction(producer, limited, [b"small"])
     producer.commit_transaction(LIMIT_S)
-    assert values(read(broker, topic)) == [b"small"]
+    assert (values(read(broker, topic)), values(read(broker, limited))) == ([], [b"small"])

@@ -100,7 +100,7 @@ def test_a_lost_offset_range_pauses_its_partition_and_the_others_go_on(
     n_lost = _lose_records(stack, ledger, topics, start_worker, sample_chats)
     worker = start_worker(HTTP__PORT=str(port))
     n_before = len(ledger.sent) - (60 - 30 - n_lost)
-    records = [InputRecord(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in sample_chats[:20]]
+    records = [InputRecord(chat["chat_id"].encode(), orjson.dumps(chat)) for chat in sample_chats[60:80]]
     ledger.send_raw(records, partition=1)
     ledger.wait_seen(n_before + 20)
     paused = worker.wait_for("partition_paused")
