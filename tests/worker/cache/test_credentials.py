@@ -20,10 +20,14 @@ def settings_of(**values: object) -> RedisSettings:
     return read_settings(environment | {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}, None).redis
 
 
+def connection_of(settings: RedisSettings) -> Any:
+    """Return a connection that has not connected yet."""
+    return connect(settings).connection_pool.make_connection()
+
+
 def credentials_of(settings: RedisSettings) -> Any:
     """Return what the next connection of a client would show."""
-    connection = connect(settings).connection_pool.make_connection()
-    return connection.credential_provider.get_credentials()
+    return connection_of(settings).credential_provider.get_credentials()
 
 
 def test_a_password_file_is_read_at_every_connection(tmp_path: Path) -> None:
@@ -31,8 +35,7 @@ def test_a_password_file_is_read_at_every_connection(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text(f"{FIRST}\n")
     settings = settings_of(url="redis://cache:6379/0", username="worker", password_file=path)
-    pool = connect(settings).connection_pool
-    first, second = pool.make_connection(), pool.make_connection()
+    first, second = connection_of(settings), connection_of(settings)
     assert first.credential_provider.get_credentials() == ("worker", FIRST)
     path.write_text(f"{SECOND}\n")
     for connection in (first, second):
@@ -54,7 +57,7 @@ def test_the_credentials_of_an_address_in_a_file_are_read_anew(tmp_path: Path) -
     client = connect(settings_of(url_file=path))
     options = client.connection_pool.connection_kwargs
     assert (options["host"], options["db"], options.get("password")) == ("cache", 3, None)
-    connection = client.connection_pool.make_connection()
+    connection: Any = client.connection_pool.make_connection()
     assert connection.credential_provider.get_credentials() == ("ann", FIRST)
     path.write_text(f"redis://ann:{SECOND}@elsewhere:1/0")
     assert connection.credential_provider.get_credentials() == ("ann", SECOND)
@@ -65,7 +68,7 @@ def test_a_file_that_cannot_be_read_leaves_the_last_password(tmp_path: Path, con
     """In the middle of a rotation, say; and the log quotes nothing."""
     path = tmp_path / "password"
     path.write_text(FIRST)
-    connection = connect(settings_of(url="redis://cache/0", password_file=path)).connection_pool.make_connection()
+    connection = connection_of(settings_of(url="redis://cache/0", password_file=path))
     path.unlink()
     if content is not None:
         path.write_bytes(content)
@@ -79,7 +82,7 @@ def test_a_named_pipe_gives_its_password_once(tmp_path: Path) -> None:
     """Opening it again would stop the loop."""
     path = tmp_path / "password"
     path.write_text(FIRST)
-    connection = connect(settings_of(url="redis://cache/0", password_file=path)).connection_pool.make_connection()
+    connection = connection_of(settings_of(url="redis://cache/0", password_file=path))
     path.unlink()
     os.mkfifo(path)
     assert connection.credential_provider.get_credentials() == (FIRST,)

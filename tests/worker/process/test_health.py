@@ -32,7 +32,8 @@ def serve() -> Iterator[Serve]:
             "ready": lambda: "stopping",
             "registry": registry,
         }
-        server = HealthServer(**usual | changed)
+        usual |= changed
+        server = HealthServer(**usual)
         started.append(server)
         return server
 
