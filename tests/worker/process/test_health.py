@@ -25,7 +25,7 @@ def serve() -> Iterator[Serve]:
     def start(**changed: Any) -> HealthServer:
         registry = CollectorRegistry()
         Gauge("moderation_up", "Here.", registry=registry).set(1)
-        usual = {
+        usual: dict[str, Any] = {
             "host": "127.0.0.1",
             "port": 0,
             "live": lambda: None,
