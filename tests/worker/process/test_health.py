@@ -71,6 +71,12 @@ def test_probes_answer_with_and_without_a_query(serve: Serve, path: str, status:
     assert ask(server, path, method="HEAD") == (status, b"")
 
 
+def test_an_answer_holds_no_credentials_of_an_address(serve: Serve) -> None:
+    """Whoever reaches the port reads it; what a check says may be the text of an error."""
+    server = serve(ready=lambda: "cannot reach user:hunter2@broker:9092")
+    assert ask(server, "/readyz") == (503, b"cannot reach ***@broker:9092\n")
+
+
 def test_metrics_answer_with_and_without_a_query(serve: Serve) -> None:
     """Prometheus sends `params` of its configuration as one."""
     server = serve()
