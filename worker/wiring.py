@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -12,18 +13,24 @@ from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.kafka.client import KafkaConsumer, open_producer
 from worker.kafka.config import transactional_id_of
 from worker.kafka.consumer import RecordConsumer
+from worker.kafka.credentials import PasswordFollower
 from worker.kafka.owed_range import OwedRangeReader
 from worker.kafka.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.kafka.reachability import Reachability
 from worker.kafka.retry import Waiting, unheard
 from worker.outcome_encoding import OutputTopics
+from worker.process.certificates import CertificateEnds, can_be_read
 from worker.process.health import Check, HealthServer
 from worker.process.lifecycle import Lifecycle
 from worker.process.metrics import Metrics
+from worker.process.periodic import Periodic
 from worker.process.probes import Probes
 from worker.settings.worker import WorkerSettings
 
 log = structlog.get_logger()
+
+SECRETS_EVERY_S: Final = 10.0
+"""How soon a password that has changed in its file is taken up."""
 
 
 def make_cache(settings: WorkerSettings, metrics: Metrics, high_watermark: HighWatermark | None = None) -> VerdictCache:
@@ -107,3 +114,24 @@ def readiness(
         return f"nothing could be committed for {waited_s:.0f} s" if waited_s > limit_s else None
 
     return [reaches_kafka, has_joined, commits]
+
+
+def follow_secrets(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -> None:
+    """Take up passwords that change in their files, and show when certificates end, until the stack unwinds."""
+    certificates = {
+        "kafka_certificate": settings.kafka.ssl_certificate_location,
+        "kafka_ca": settings.kafka.ssl_ca_location,
+        "kafka_oauth_ca": settings.kafka.oauth_ca_location,
+        "redis_certificate": settings.redis.ssl_certificate_location,
+        "redis_ca": settings.redis.ssl_ca_location,
+    }
+    # A folder of authorities is the system's, and has no end of its own.
+    files = {role: path for role, path in certificates.items() if path is not None and path.is_file()}
+    jobs = [PasswordFollower(settings.kafka).look]
+    if files and can_be_read():
+        jobs.append(CertificateEnds(files, metrics.certificate_expiry_s).look)
+    elif files:
+        log.warning(
+            "certificate_ends_unknown", remedy="install the extra `signing`, or watch the certificates by other means"
+        )
+    stack.callback(Periodic("secrets", SECRETS_EVERY_S, jobs).close)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.bundle.files import read_regular
 from model.errors import BundleError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _private_key(path: Path) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(read_regular(path), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise BundleError(f"{path}: not a readable private key ({error}); expected an Ed25519 key in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
@@ -75,7 +76,7 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
     from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
 
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(read_regular(path))
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise BundleError(
             f"{path}: not a readable public key ({error}); expected an Ed25519 public key in PEM; check the path, the "

@@ -1,5 +1,6 @@
 """A bundle is promoted under live traffic, and one that is broken: real Kafka, real Redis, a real worker."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,35 @@ def test_a_promotion_that_nobody_signed_leaves_the_worker_at_work(
     ledger.wait_complete()
     assert (_failed(port), _digests_shown(port)) == (1, [old])
     serve(folder, "m/2", sign_key=private)
+    _send_until(ledger, worker, events, "model_swapped")
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
+    assert (_failed(port), _digests_shown(port)) == (0, [new])
+    assert worker.stop() == 0
+
+
+def test_a_named_pipe_in_the_place_of_the_pointer_leaves_the_worker_at_work(
+    ledger: LiveLedger, registry: tuple[Path, str, str], start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """Opening it waits for ever: no later promotion would be seen, and SIGTERM would wait for the watcher."""
+    folder, _, new = registry
+    (port,) = free_ports(1)
+    worker = start_worker(MODEL__PATH=str(folder), MODEL__RELOAD_INTERVAL_S="0.1", HTTP__PORT=str(port))
+    events = short_events(sample_chats, 100_000, n_chats=40)
+    ledger.send(next(events) for _ in range(20))
+    ledger.wait_complete()
+    (folder / "current.json").unlink()
+    os.mkfifo(folder / "current.json")
+    assert "no regular file" in worker.wait_for("reload_refused")["error"]
+    assert _failed(port) == 1
+    looked = samples(port, "moderation_reload_last_look_timestamp_seconds")[(("role", "live"),)]
+    wait_until(
+        lambda: samples(port, "moderation_reload_last_look_timestamp_seconds")[(("role", "live"),)] > looked,
+        timeout_s=30,
+        what=worker.tail,
+    )
+    (folder / "current.json").unlink()
+    serve(folder, "m/2")
     _send_until(ledger, worker, events, "model_swapped")
     ledger.wait_complete()
     ledger.assert_exactly_once()

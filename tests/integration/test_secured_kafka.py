@@ -1,15 +1,20 @@
 """The worker on a broker with TLS and SASL: over each kind of connection it works, and a refusal ends it in seconds."""
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.kafka.rights import bindings
 from deploy.local import LocalStack
+from deploy.local.ports import free_ports
 from testkit.records import InputRecord
+from testkit.waiting import wait_until
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import LiveLedger
+from tests.integration.probes import samples, status_of
 from tests.integration.secured_kafka import SECRET, WAYS, SecuredKafka, kafka_settings, role_rights
 from worker.errors import Fatal
 from worker.kafka.probe import open_admin
@@ -158,3 +163,48 @@ def test_a_password_that_changes_ends_the_worker_when_it_has_to_connect_again(
     (line,) = worker.events("worker_fatal")
     assert CREDENTIALS in line["error"]
     assert SECRET not in worker.log_path.read_text()
+
+
+def test_a_password_that_changes_in_its_file_too_costs_no_restart(
+    *,
+    secured: SecuredKafka,
+    settings: Settings,
+    tmp_path: Path,
+    ledger: LiveLedger,
+    start_worker: StartWorker,
+    sample_chats: list[dict[str, Any]],
+) -> None:
+    """F19: a rotation as a Secret's mount makes it; every connection is made anew with the new password."""
+    connection = secured.connection("scram")
+    secured.allow(bindings(role_rights(settings, "worker"), connection.principal))
+    password = tmp_path / "password"
+    password.write_text(connection.settings["KAFKA__SASL_PASSWORD"])
+    others = {name: value for name, value in connection.settings.items() if name != "KAFKA__SASL_PASSWORD"}
+    worker = start_worker(**others, KAFKA__SASL_PASSWORD_FILE=str(password))
+    ledger.send(sample_chats[:10])
+    ledger.wait_complete()
+    secured.set_password(connection.principal.removeprefix("User:"), f"{SECRET}-changed")
+    password.write_text(f"{SECRET}-changed\n")
+    assert worker.wait_for("kafka_password_changed")["n_clients"] >= 3
+    secured.stack.kafka.stop_broker(0)
+    secured.stack.kafka.start_broker(0)
+    ledger.send(sample_chats[10:20])
+    ledger.wait_complete()
+    ledger.assert_exactly_once()
+    assert worker.exit_code is None
+    assert worker.stop() == 0
+    assert SECRET not in worker.log_path.read_text()
+
+
+def test_the_end_of_the_certificates_is_shown(
+    secured: SecuredKafka, settings: Settings, start_worker: StartWorker
+) -> None:
+    """Librdkafka reads them once: before they end somebody has to restart the workers."""
+    connection = secured.connection("mtls")
+    secured.allow(bindings(role_rights(settings, "worker"), connection.principal))
+    (port,) = free_ports(1)
+    worker = start_worker(**connection.settings, HTTP__PORT=str(port))
+    wait_until(lambda: status_of(port, "/readyz") == 200, timeout_s=60, what=worker.tail)
+    ends = samples(port, "moderation_certificate_expiry_timestamp_seconds")
+    assert ends.keys() == {(("file", "kafka_ca"),), (("file", "kafka_certificate"),)}
+    assert min(ends.values()) > time.time()

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from deploy.local import LocalStack
 from deploy.local.ports import LOOPBACK
+from testkit.waiting import wait_until
 from tests.integration.certificates import Certificates
 from tests.integration.conftest import StartWorker, every_redis
 from tests.integration.ledger import LiveLedger
@@ -135,6 +136,28 @@ def test_a_redis_that_refuses_is_told_at_start_and_costs_no_verdict(  # noqa: PL
     shown = run_command("show", "chat", settings=settings | {f"MODERATION_{name}": found[name] for name in found})
     assert (shown.returncode, remedy in shown.stderr) == (EXIT_CACHE_AWAY, True)
     assert SECRET not in worker.log_path.read_text() + shown.stdout + shown.stderr
+
+
+def test_a_password_that_changes_in_its_file_too_costs_no_restart(
+    secured_redis: Secured, ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dict[str, Any]]
+) -> None:
+    """F19: open connections stay; the next one shows what the file holds by then, and verdicts are cached again."""
+    # The key's password stands in the same file; this worker shows no key.
+    plain = {name: value for name, value in secured_redis.settings.items() if "SSL" not in name}
+    host, port = (secured_redis.admin.connection_pool.connection_kwargs[name] for name in ("host", "port"))
+    worker = start_worker(**plain | {"REDIS__URL": f"redis://{host}:{port}/0"})
+    ledger.send(sample_chats[:3])
+    ledger.wait_complete()
+    secured_redis.admin.execute_command("ACL", "SETUSER", "worker", "resetpass", f">{SECRET}-changed")
+    Path(secured_redis.settings["REDIS__PASSWORD_FILE"]).write_text(f"{SECRET}-changed\n")
+    secured_redis.admin.client_kill_filter(_type="normal", skipme=True)
+    ledger.send(sample_chats[:6])
+    ledger.wait_complete()
+    keys = [f"verdict:{chat['chat_id']}" for chat in sample_chats[:6]]
+    wait_until(lambda: secured_redis.admin.exists(*keys) == len(keys), timeout_s=30, what=worker.tail)
+    assert not worker.events("cache_refused")
+    assert worker.stop() == 0
+    assert SECRET not in worker.log_path.read_text()
 
 
 def test_the_worker_asks_for_no_right_that_is_not_on_the_list(stack: LocalStack, cache: "redis.Redis") -> None:

@@ -7,6 +7,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from worker.cache.credentials import follow_files
 from worker.settings.redis import RedisSettings
 
 
@@ -31,7 +32,7 @@ def connect(settings: RedisSettings, *, timeout_s: float | None = None) -> redis
         "ssl_keyfile": settings.ssl_key_location and str(settings.ssl_key_location),
         "ssl_password": settings.ssl_key_password and settings.ssl_key_password.get_secret_value(),
     }
-    return redis.Redis.from_url(
+    client = redis.Redis.from_url(
         settings.url.get_secret_value(),
         # Both are commands at every connect that an older server does not know and a user with few rights may not run.
         driver_info=None,
@@ -42,3 +43,5 @@ def connect(settings: RedisSettings, *, timeout_s: float | None = None) -> redis
         client_name="verdictstream",
         **{name: value for name, value in given.items() if value is not None},
     )
+    follow_files(client, settings)
+    return client

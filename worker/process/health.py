@@ -19,6 +19,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from worker.errors import SettingsError
+from worker.process.masking import masked
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class HealthServer:
                 elif (check := checks.get(path)) is not None:
                     problem = check()
                     status = HTTPStatus.OK if problem is None else HTTPStatus.SERVICE_UNAVAILABLE
-                    self.answer(status, f"{problem or 'ok'}\n".encode(), "text/plain; charset=utf-8")
+                    self.answer(status, f"{masked(problem or 'ok')}\n".encode(), "text/plain; charset=utf-8")
                 else:
                     self.answer(HTTPStatus.NOT_FOUND, b"expected /livez, /readyz or /metrics\n", "text/plain")
 

@@ -12,6 +12,7 @@ import pytest
 from model import BundleError, Classifier, load_bundle
 from model.bundle.files import read_regular
 from model.bundle.registry import read_registry
+from model.bundle.signature import read_public_key
 from schemas.taxonomy import shipped_taxonomy
 from tests.bundles import bundle_variant, registry_of_two
 from tests.tiny_bundle import tiny_bundle
@@ -109,6 +110,13 @@ def test_a_pointer_that_is_no_file_is_refused_at_once(bundle_path: Path, tmp_pat
     os.mkfifo(tmp_path / "registry" / "current.json")
     with pytest.raises(BundleError, match="no regular file"):
         load_bundle(tmp_path / "registry")
+
+
+def test_a_key_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    """It is read again at every load, in the thread that follows the registry."""
+    os.mkfifo(tmp_path / "key.pub")
+    with pytest.raises(BundleError, match="no regular file"):
+        read_public_key(tmp_path / "key.pub")
 
 
 def test_a_device_is_no_regular_file() -> None:

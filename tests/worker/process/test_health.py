@@ -25,14 +25,15 @@ def serve() -> Iterator[Serve]:
     def start(**changed: Any) -> HealthServer:
         registry = CollectorRegistry()
         Gauge("moderation_up", "Here.", registry=registry).set(1)
-        usual = {
+        usual: dict[str, Any] = {
             "host": "127.0.0.1",
             "port": 0,
             "live": lambda: None,
             "ready": lambda: "stopping",
             "registry": registry,
         }
-        server = HealthServer(**usual | changed)
+        usual |= changed
+        server = HealthServer(**usual)
         started.append(server)
         return server
 
@@ -68,6 +69,12 @@ def test_probes_answer_with_and_without_a_query(serve: Serve, path: str, status:
     server = serve()
     assert ask(server, path) == (status, body)
     assert ask(server, path, method="HEAD") == (status, b"")
+
+
+def test_an_answer_holds_no_credentials_of_an_address(serve: Serve) -> None:
+    """Whoever reaches the port reads it; what a check says may be the text of an error."""
+    server = serve(ready=lambda: "cannot reach user:hunter2@broker:9092")
+    assert ask(server, "/readyz") == (503, b"cannot reach ***@broker:9092\n")
 
 
 def test_metrics_answer_with_and_without_a_query(serve: Serve) -> None:

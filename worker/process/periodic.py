@@ -1,0 +1,31 @@
+"""Small jobs that are done again and again in one thread of their own."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+
+class Periodic:
+    """Does jobs at once and then every so often, until it is closed.
+
+    Args:
+        name: Of the thread.
+        interval_s: Between two rounds.
+        jobs: Each must be quick to fail and raise nothing.
+    """
+
+    def __init__(self, name: str, interval_s: float, jobs: Sequence[Callable[[], None]]) -> None:
+        self._interval_s = interval_s
+        self._jobs = jobs
+        self._closed = threading.Event()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def close(self) -> None:
+        """Do no more rounds; one that has begun is not waited for: its files may lie on a volume that is away."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while True:
+            for job in self._jobs:
+                job()
+            if self._closed.wait(self._interval_s):
+                return
