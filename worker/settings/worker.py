@@ -15,7 +15,7 @@ from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
 from worker.settings.model import ModelSettings
 from worker.settings.redis import RedisSettings
-from worker.settings.section import Section
+from worker.settings.section import MAX_S, Section
 from worker.settings.shadow import ShadowSettings
 
 
@@ -25,7 +25,7 @@ class HttpSettings(Section):
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a pod.")
     port: int = Field(default=0, ge=0, le=65_535, description="Port; 0 = off.")
     stalled_after_s: float = Field(
-        default=120.0, gt=0, description="/livez fails when the loop has not come round for longer."
+        default=120.0, gt=0, le=MAX_S, description="/livez fails when the loop has not come round for longer."
     )
 
 
@@ -47,6 +47,7 @@ class WorkerSettings(BaseSettings):
         extra="forbid",
         case_sensitive=False,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     kafka: KafkaSettings
@@ -60,6 +61,7 @@ class WorkerSettings(BaseSettings):
     shutdown_grace_s: float = Field(
         default=25.0,
         gt=0,
+        le=MAX_S,
         description="After SIGTERM: longest time to finish the batch in hand; then exit non-zero.",
     )
 
