@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
-from console.settings.section import Section
+from console.settings.section import MAX_S, Section
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts under which a loopback port is asked for; a page of another site that was made to resolve to it is not."""
@@ -38,11 +38,15 @@ class HttpSettings(Section):
     max_held_bytes: int = Field(
         default=64_000_000, ge=1_000, description="Bodies of all requests in hand together; beyond it 429."
     )
-    body_timeout_s: float = Field(default=10.0, gt=0, description="A body that takes longer to arrive is refused: 408.")
+    body_timeout_s: float = Field(
+        default=10.0, gt=0, le=MAX_S, description="A body that takes longer to arrive is refused: 408."
+    )
     conversations_per_s: float | None = Field(
         default=None, gt=0, description="Rate limit of each key that names none, and of a port without keys."
     )
-    stop_within_s: float = Field(default=10.0, gt=0, description="After SIGTERM: time for the requests in hand.")
+    stop_within_s: float = Field(
+        default=10.0, gt=0, le=MAX_S, description="After SIGTERM: time for the requests in hand."
+    )
 
     @property
     def is_loopback(self) -> bool:

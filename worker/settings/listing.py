@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
 
-from worker.settings.source import Key, setting_keys, variable
+from schemas.file_faults import Key
+from worker.settings.source import field_of, setting_keys, variable
 from worker.settings.worker import WorkerSettings
 
 _SECRET: Final = "(secret)"  # noqa: S105  what stands in the place of one
@@ -77,14 +77,14 @@ def example_file() -> str:
             lines += [f"[{section}]"]
         setting = _listed(key, None)
         lines += _wrapped(setting.meaning, "# ")
-        is_needed = _field(key).is_required()
+        is_needed = field_of(key).is_required()
         value = json.dumps(_ADDRESS if is_needed else "" if setting.default is None else setting.default)
         lines += [f"{'' if is_needed else '# '}{key[-1]} = {value}", ""]
     return "\n".join(lines)
 
 
 def _listed(key: Key, settings: WorkerSettings | None) -> Listed:
-    field = _field(key)
+    field = field_of(key)
     is_secret = SecretStr in (field.annotation, *get_args(field.annotation))
     default = None if field.is_required() else _plain(field.get_default(call_default_factory=True))
     # The default path of a bundle is another one on every machine.
@@ -92,13 +92,6 @@ def _listed(key: Key, settings: WorkerSettings | None) -> Listed:
         default = None
     value = default if settings is None else _plain(_value(key, settings))
     return Listed(variable(key), ".".join(key), value, default, is_secret, field.description or "")
-
-
-def _field(key: Key) -> FieldInfo:
-    model: type[BaseModel] = WorkerSettings
-    for name in key[:-1]:
-        model = model.model_fields[name].annotation  # type: ignore[assignment]  # a section's model
-    return model.model_fields[key[-1]]
 
 
 def _value(key: Key, settings: BaseModel) -> Any:

@@ -26,13 +26,6 @@ class Section(BaseModel):
     lists_of_secrets: ClassVar[frozenset[str]] = frozenset()
     """Secrets that may have several lines."""
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _yes_and_no_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError("found true or false; expected a number or a text")
-        return value
-
     @field_validator("*")
     @classmethod
     def _text_is_clean(cls, value: Any) -> Any:
@@ -103,20 +96,22 @@ def read_secret(path: Path, name: str) -> str:
     Raises:
         ValueError: it cannot be read, or is empty, too long or no text. The text never quotes the content.
     """
+    # What is no absolute path may be the secret itself, set by the wrong name.
+    shown = path if path.is_absolute() and "@" not in str(path) else "the file"
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_SECRET_BYTES + 1)
     except OSError as error:
         raise ValueError(
-            f"{name}: {path} cannot be read ({error.strerror}); expected a file that holds the secret; check the mount "
-            "and who may read it"
+            f"{name}: {shown} cannot be read ({error.strerror}); expected a file that holds the secret; check the "
+            "mount and who may read it"
         ) from None
     if len(raw) > MAX_SECRET_BYTES:
-        raise ValueError(f"{name}: {path} is longer than {MAX_SECRET_BYTES} bytes; expected a secret; check the path")
+        raise ValueError(f"{name}: {shown} is longer than {MAX_SECRET_BYTES} bytes; expected a secret; check the path")
     try:
         text = raw.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ValueError(f"{name}: {path} is not UTF-8 text; expected the secret as text") from None
+        raise ValueError(f"{name}: {shown} is not UTF-8 text; expected the secret as text") from None
     if not text:
-        raise ValueError(f"{name}: {path} is empty; expected a secret")
+        raise ValueError(f"{name}: {shown} is empty; expected a secret")
     return text

@@ -6,9 +6,10 @@ environment names, so they are compared with the fields here: a typo cannot pass
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -17,15 +18,12 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
 )
 
-from schemas.file_faults import TomlFile, meant, read_toml, shown_name
+from schemas.file_faults import Key, TomlFile, meant, read_toml, unknown_keys
 from worker.errors import SettingsError
 from worker.settings.tls import check_key_files
 from worker.settings.worker import WorkerSettings
 
 PREFIX: Final = "MODERATION_"
-
-Key = tuple[str, ...]
-"""Where a setting stands in a file: `("kafka", "group_id")` is `group_id` under `[kafka]`."""
 
 
 def setting_keys(model: type[BaseModel] = WorkerSettings, above: Key = ()) -> Iterator[Key]:
@@ -36,6 +34,14 @@ def setting_keys(model: type[BaseModel] = WorkerSettings, above: Key = ()) -> It
             yield from setting_keys(annotation, (*above, name))
         else:
             yield (*above, name)
+
+
+def field_of(key: Key) -> FieldInfo:
+    """Return the field of a setting."""
+    model: type[BaseModel] = WorkerSettings
+    for name in key[:-1]:
+        model = model.model_fields[name].annotation  # type: ignore[assignment]  # a section's model
+    return model.model_fields[key[-1]]
 
 
 def variable(key: Key) -> str:
@@ -70,11 +76,17 @@ def read_settings(environment: Mapping[str, str], config: Path | None) -> Worker
         SettingsError: an unknown name, an unreadable file, or a value that breaks a rule; names all problems.
     """
     file = _read_file(config)
-    if unknown := [*_unknown_variables(environment), *_unknown_keys(file)]:
+    if unknown := [*_unknown_variables(environment), *unknown_keys(file, list(setting_keys()), prefix=PREFIX)]:
         raise SettingsError("\n".join(unknown) + "; `python -m worker check-config` lists every setting")
+    if truths := [
+        f"{variable(key)}: found true or false; expected a number or a text ({file.place(key)})"
+        for key in file.truths()
+        if field_of(key).annotation is not bool
+    ]:
+        raise SettingsError("\n".join(truths))
     variables = {name.lower(): value for name, value in environment.items() if value}
     # An empty section, so that a missing address is reported by its full name.
-    file_values = {"kafka": {}} | _without_empty(file.values)
+    file_values = {"kafka": {}} | file.without_empty()
 
     class Settings(WorkerSettings):
         """WorkerSettings with the sources given to `read_settings`, not the ones of the process."""
@@ -108,14 +120,6 @@ def _read_file(path: Path | None) -> TomlFile:
         raise SettingsError(str(error)) from None
 
 
-def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_empty(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-        if value != ""
-    }
-
-
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = set(setting_names())
     for name in sorted(environment):
@@ -123,50 +127,13 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{name}: no such setting{meant(name.upper(), known)}"
 
 
-def _unknown_keys(file: TomlFile) -> Iterator[str]:
-    known = list(setting_keys())
-    sections = {key[0] for key in known if len(key) > 1}
-    for key in _keys_of(file.values):
-        if key in known:
-            continue
-        if key[0] in sections and len(key) == 1:
-            yield f"{file.place(key)}: {key[0]}: expected a section, [{key[0]}], with settings under it"
-            continue
-        shown = ".".join(map(shown_name, key))
-        yield f"{file.place(key)}: {shown}: no such setting{_meant_key(key, known)}"
-
-
-def _keys_of(values: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
-    """Yield the keys of a file; of an unknown section the section alone, and of what is deeper the top."""
-    sections = {key[0] for key in setting_keys() if len(key) > 1}
-    for name, value in values.items():
-        key = (*above, name)
-        if isinstance(value, Mapping) and key[0] in sections and not above:
-            yield from _keys_of(value, key)
-        else:
-            yield key
-
-
-def _meant_key(key: Key, known: list[Key]) -> str:
-    """Return the suggestion for a key: the same name under another section or as a variable, or a near one."""
-    name = ".".join(key).lower().removeprefix(PREFIX.lower()).replace("__", ".")
-    sections = {one[0] for one in known if len(one) > 1}
-    dotted = [".".join(one) for one in known]
-    same = [one for one in dotted if one == name or one.rpartition(".")[2] == name.rpartition(".")[2]]
-    if len(same) == 1:
-        return f"; did you mean {same[0]}?"
-    if len(key) == 1 and (near := meant(name, [f"[{section}]" for section in sections])):
-        return near
-    return meant(name, dotted)
-
-
 def _problem(found: ErrorDetails, variables: Mapping[str, str], file: TomlFile) -> str:
     key: Key = tuple(map(str, found["loc"]))
     name = f"{variable(key)}: " if key else ""
     if found["type"] == "missing":
-        field = WorkerSettings.model_fields[key[0]].annotation.model_fields[key[-1]]  # type: ignore[union-attr]
         return (
-            f"{name}not set; expected {field.description} Set it, or {key[-1]} under [{key[0]}] in the file of --config"
+            f"{name}not set; expected {field_of(key).description} Set it, or {key[-1]} under [{key[0]}] in the file of "
+            "--config"
         )
     text = found["msg"].removeprefix("Value error, ") + _found_number(found)
     from_file = key in setting_keys() and key in file.lines and variable(key).lower() not in variables
