@@ -94,13 +94,14 @@ def unknown_keys(file: TomlFile, known: Collection[Key], *, prefix: str) -> Iter
     """
     sections = {key[0] for key in known if len(key) > 1}
     for name, value in file.values.items():
+        unknown: list[Key] = []
         if name in sections and isinstance(value, Mapping):
             unknown = [(name, inner) for inner in value if (name, inner) not in known]
         elif name in sections:
             yield f"{file.place((name,))}: {name}: expected a section, [{name}], with settings under it"
             continue
-        else:
-            unknown = [(name,)] if (name,) not in known else []
+        elif (name,) not in known:
+            unknown = [(name,)]
         for key in unknown:
             shown = ".".join(map(shown_name, key))
             yield f"{file.place(key)}: {shown}: no such setting{_meant_key(key, known, prefix)}"

@@ -37,6 +37,7 @@ from worker.process.lifecycle import (
     Lifecycle,
     exit_now,
 )
+from worker.process.masking import masked
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.project.command import project
 from worker.replay.command import replay
@@ -104,7 +105,7 @@ def check_config(
         settings = usable_settings(os.environ, config)
         checked |= _bundle_in_use(settings)
     except (SettingsError, BundleError, PolicyError) as error:
-        checked["problems"] = str(error).splitlines()
+        checked["problems"] = masked(str(error)).splitlines()
         raise
     finally:
         _print_checked(settings, checked, as_json=as_json)

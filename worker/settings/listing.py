@@ -14,6 +14,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, SecretStr
 
 from schemas.file_faults import Key
+from worker.process.masking import masked
 from worker.settings.source import field_of, setting_keys, variable
 from worker.settings.worker import WorkerSettings
 
@@ -108,7 +109,8 @@ def _plain(value: Any) -> str | float | None:
         return str(value.value)
     if value is None or isinstance(value, int | float):
         return value
-    return str(value)
+    # A path or an address may hold what belongs into a secret.
+    return masked(str(value))
 
 
 def _shown(value: str | float | None) -> str:

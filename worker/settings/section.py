@@ -106,6 +106,8 @@ def read_secret(path: Path, name: str) -> str:
             f"{name}: {shown} cannot be read ({error.strerror}); expected a file that holds the secret; check the "
             "mount and who may read it"
         ) from None
+    except ValueError:
+        raise ValueError(f"{name}: holds a NUL character; expected the path of a file that holds the secret") from None
     if len(raw) > MAX_SECRET_BYTES:
         raise ValueError(f"{name}: {shown} is longer than {MAX_SECRET_BYTES} bytes; expected a secret; check the path")
     try:

@@ -64,6 +64,13 @@ def test_check_config_lists_every_setting_on_an_empty_environment() -> None:
     assert answer.stderr.startswith("error: settings: MODERATION_KAFKA__BOOTSTRAP_SERVERS: not set")
 
 
+def test_check_config_masks_credentials_that_stand_where_none_belong() -> None:
+    """A bundle is no address, and whoever takes it for one has a password in it."""
+    answer = check_config(MINIMAL | {"MODERATION_MODEL__PATH": f"https://user:{SECRET}@host/bundle"}, "--json")
+    assert answer.returncode == 3
+    assert SECRET not in answer.stdout
+
+
 def test_check_config_has_a_form_for_programs(bundle_path: Path) -> None:
     """One line, complete, with the faults where there are some."""
     environment = SECURED | {"MODERATION_MODEL__PATH": str(bundle_path), "MODERATION_BATCH__MAX_RECORDS": "7"}
