@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,8 @@ LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 class HttpSettings(Section):
     """The port. Beyond loopback keys and host names are needed."""
+
+    comma_lists: ClassVar[frozenset[str]] = frozenset({"allowed_hosts", "allowed_origins"})
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 in a pod.")
     port: int = Field(default=8088, ge=0, le=65_535, description="Port; 0 picks a free one.")

@@ -4,7 +4,7 @@ Times are in seconds, sizes in bytes.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -55,6 +55,8 @@ TopicName = Annotated[str, AfterValidator(topic_name)]
 
 class KafkaSettings(KafkaConnection):
     """How the worker reaches Kafka."""
+
+    comma_lists: ClassVar[frozenset[str]] = frozenset({"bootstrap_servers", "forward_headers"})
 
     input_topic: TopicName = Field(default="chat-events", description="Topic of ChatEvents.")
     verdict_topic: TopicName = Field(default="verdicts", description="Topic of Verdicts.")

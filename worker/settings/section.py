@@ -25,12 +25,14 @@ class Section(BaseModel):
 
     lists_of_secrets: ClassVar[frozenset[str]] = frozenset()
     """Secrets that may have several lines."""
+    comma_lists: ClassVar[frozenset[str]] = frozenset()
+    """Texts whose parts are stripped by a check of their own: templates break them over lines."""
 
     @field_validator("*")
     @classmethod
-    def _text_is_clean(cls, value: Any) -> Any:
+    def _text_is_clean(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse what a copy from elsewhere leaves: the clients would take it for a part of the name."""
-        if not isinstance(value, str | Path):
+        if not isinstance(value, str | Path) or info.field_name in cls.comma_lists:
             return value
         text = str(value)
         # Neither check quotes the text: what is copied to the wrong place may be a secret.

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 from confluent_kafka import Consumer, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from pydantic import BaseModel
 
 from model.inference.onnx_runtime import ort
@@ -149,7 +149,7 @@ def check_clients(settings: WorkerSettings) -> None:
     """Hand settings to every library as a worker does."""
     check_kafka(settings.kafka)
     if settings.redis.url is not None:
-        connect(settings.redis).connection_pool.make_connection().disconnect()
+        connect(settings.redis).connection_pool.make_connection()
     assert 0 < settings.redis.ttl_s * 1_000 < 2**53
     ort.SessionOptions().intra_op_num_threads = settings.model.n_threads
     for seconds in times_of(settings):
@@ -254,5 +254,5 @@ def test_the_client_does_refuse_what_is_past_the_ends() -> None:
 
 def test_addresses_are_cleaned_of_blanks_and_empty_parts() -> None:
     """A list that is broken over lines of a template has both."""
-    environment = {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "a:1, b:2,,[::1]:3,PLAINTEXT://c,"}
+    environment = {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "a:1, b:2,,\n[::1]:3,PLAINTEXT://c,\n"}
     assert read_settings(environment, None).kafka.bootstrap_servers == "a:1,b:2,[::1]:3,PLAINTEXT://c"
