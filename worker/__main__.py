@@ -11,16 +11,14 @@ at its end, but records were deleted before they were read; 9 (replay) at its en
 balance.
 """
 
+import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
-from pydantic import BaseModel, SecretStr
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from model import BundleError, PolicyError
 from schemas import RejectionMarker
@@ -43,6 +41,9 @@ from worker.process.masking import masked
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.project.command import project
 from worker.replay.command import replay
+from worker.settings.listing import as_json as listed_as_json
+from worker.settings.listing import as_text as listed_as_text
+from worker.settings.listing import example_file, listed
 from worker.settings.options import ConfigOption
 from worker.settings.source import PREFIX, usable_settings
 from worker.settings.worker import WorkerSettings
@@ -60,8 +61,6 @@ app = typer.Typer(
 app.command()(replay)
 app.command()(project)
 app.command(name="shadow-report")(shadow_report)
-
-_PIPE_COLUMNS = 160
 
 
 @app.command()
@@ -87,33 +86,64 @@ def run(*, config: ConfigOption = None) -> None:
 
 
 @app.command(name="check-config")
-def check_config(*, config: ConfigOption = None) -> None:
-    """Check the settings, bundles and policies, and print all settings, secrets masked. Connects to nothing."""
-    settings = usable_settings(os.environ, config)
+def check_config(
+    *,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a commented worker.toml with every setting, and check nothing.")
+    ] = False,
+) -> None:
+    """Check the settings, bundles and policies, and print all settings, secrets masked. Connects to nothing.
+
+    All settings are printed even where they are refused, with their defaults then.
+    """
+    if example:
+        typer.echo(example_file(), nl=False)
+        return
+    checked: dict[str, Any] = {"ok": False}
+    settings: WorkerSettings | None = None
+    try:
+        settings = usable_settings(os.environ, config)
+        checked |= _bundle_in_use(settings)
+    except (SettingsError, BundleError, PolicyError) as error:
+        checked["problems"] = masked(str(error)).splitlines()
+        raise
+    finally:
+        _print_checked(settings, checked, as_json=as_json)
+
+
+def _bundle_in_use(settings: WorkerSettings) -> dict[str, Any]:
     live = Loaded.read(settings.model)
     shadow = shadow_model(settings)
     for loaded in (live, *([] if shadow is None else [Loaded.read(shadow)])):
         loaded.bundle.risk_curves(loaded.policy)
-    # A name or a path that is cut short is of no use: both are copied from here. Files and pipes have no width.
-    table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), Column("meaning", overflow="fold"))
-    _add_rows(table, settings, PREFIX)
-    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
-    for name, instead in unused_settings(settings.kafka).items():
-        typer.echo(f"unused: {PREFIX}KAFKA__{name.upper()}: with group_protocol=consumer {instead} counts")
-    typer.echo(
-        f"ok: {live.bundle.ref.name} {live.bundle.ref.version} under policy {live.policy.name} {live.policy.version}, "
-        f"taxonomy {live.bundle.taxonomy.ref}" + ("" if live.bundle.is_calibrated else ", not calibrated")
-    )
+    return {
+        "ok": True,
+        "model": f"{live.bundle.ref.name} {live.bundle.ref.version}",
+        "policy": f"{live.policy.name} {live.policy.version}",
+        "taxonomy": str(live.bundle.taxonomy.ref),
+        "calibrated": live.bundle.is_calibrated,
+    }
 
 
-def _add_rows(table: Table, section: BaseModel, prefix: str) -> None:
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, BaseModel):
-            _add_rows(table, value, f"{prefix}{name.upper()}__")
-            continue
-        shown = "(secret)" if isinstance(value, SecretStr) else "-" if value is None else masked(str(value))
-        table.add_row(f"{prefix}{name.upper()}", escape(shown), escape(field.description or ""))
+def _print_checked(settings: WorkerSettings | None, checked: dict[str, Any], *, as_json: bool) -> None:
+    found = listed(settings)
+    unused = {} if settings is None else unused_settings(settings.kafka)
+    named = {f"{PREFIX}KAFKA__{name.upper()}": instead for name, instead in unused.items()}
+    if as_json:
+        typer.echo(json.dumps({"settings": listed_as_json(found), "unused": named, **checked}))
+        return
+    if settings is None:
+        typer.echo("The settings are refused. Their defaults are:")
+    typer.echo(listed_as_text(found), nl=False)
+    for name, instead in named.items():
+        typer.echo(f"unused: {name}: with group_protocol=consumer {instead} counts")
+    if checked["ok"]:
+        typer.echo(
+            "ok: {model} under policy {policy}, taxonomy {taxonomy}".format(**checked)
+            + ("" if checked["calibrated"] else ", not calibrated")
+        )
 
 
 @app.command()

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from console.settings.http import HttpSettings
-from console.settings.section import Section
+from console.settings.section import MAX_S, Section
 from model import DEFAULT_BUNDLE_PATH, DEFAULT_TIMEOUT_S
 from schemas import CodecLimits
 
@@ -27,11 +27,16 @@ class ModelSettings(Section):
     public_key_file: Path | None = Field(
         default=None, description="Ed25519 public key, PEM: only a registry's bundle that it has signed is loaded."
     )
-    n_threads: int = Field(default=0, ge=0, description="Inference threads; 0 follows the cgroup's CPU quota.")
+    n_threads: int = Field(
+        default=0, ge=0, le=1_024, description="Inference threads; 0 follows the cgroup's CPU quota."
+    )
     max_padded_tokens: int = Field(default=256, gt=0, description="Token budget of one inference, padding included.")
     max_rows: int = Field(default=64, gt=0, description="Row limit of one inference.")
     timeout_s: float = Field(
-        default=DEFAULT_TIMEOUT_S, gt=0, description="A longer inference is ended, its conversation refused."
+        default=DEFAULT_TIMEOUT_S,
+        gt=0,
+        le=MAX_S,
+        description="A longer inference is ended, its conversation refused.",
     )
 
 
@@ -71,6 +76,7 @@ class ConsoleSettings(BaseSettings):
         extra="forbid",
         case_sensitive=False,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     http: HttpSettings = HttpSettings()

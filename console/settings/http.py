@@ -2,11 +2,11 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
-from console.settings.section import Section
+from console.settings.section import MAX_S, Section
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts under which a loopback port is asked for; a page of another site that was made to resolve to it is not."""
@@ -14,6 +14,8 @@ LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 class HttpSettings(Section):
     """The port. Beyond loopback keys and host names are needed."""
+
+    comma_lists: ClassVar[frozenset[str]] = frozenset({"allowed_hosts", "allowed_origins"})
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 in a pod.")
     port: int = Field(default=8088, ge=0, le=65_535, description="Port; 0 picks a free one.")
@@ -38,11 +40,15 @@ class HttpSettings(Section):
     max_held_bytes: int = Field(
         default=64_000_000, ge=1_000, description="Bodies of all requests in hand together; beyond it 429."
     )
-    body_timeout_s: float = Field(default=10.0, gt=0, description="A body that takes longer to arrive is refused: 408.")
+    body_timeout_s: float = Field(
+        default=10.0, gt=0, le=MAX_S, description="A body that takes longer to arrive is refused: 408."
+    )
     conversations_per_s: float | None = Field(
         default=None, gt=0, description="Rate limit of each key that names none, and of a port without keys."
     )
-    stop_within_s: float = Field(default=10.0, gt=0, description="After SIGTERM: time for the requests in hand.")
+    stop_within_s: float = Field(
+        default=10.0, gt=0, le=MAX_S, description="After SIGTERM: time for the requests in hand."
+    )
 
     @property
     def is_loopback(self) -> bool:

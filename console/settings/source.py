@@ -1,32 +1,42 @@
 """Read the settings from flags, the environment and an optional TOML file; the first that names one counts.
 
-pydantic-settings ignores unknown environment names, so they are compared with the fields here: a typo cannot pass
-unseen.
+A variable or a text of the file that is empty counts as not set. pydantic-settings ignores unknown environment names,
+so they are compared with the fields here: a typo cannot pass unseen.
 """
 
-import difflib
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
 from console.errors import SettingsError
 from console.settings.console import ConsoleSettings
+from schemas.file_faults import Key, TomlFile, meant, read_toml, unknown_keys
 
 PREFIX: Final = "CONSOLE_"
 
 
-def setting_names(model: type[BaseModel] = ConsoleSettings, prefix: str = PREFIX) -> Iterator[str]:
-    """Yield every environment name that the console understands."""
+def setting_keys(model: type[BaseModel] = ConsoleSettings, above: Key = ()) -> Iterator[Key]:
+    """Yield the key of every setting."""
     for name, field in model.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from setting_names(annotation, f"{prefix}{name.upper()}__")
+            yield from setting_keys(annotation, (*above, name))
         else:
-            yield f"{prefix}{name.upper()}"
+            yield (*above, name)
+
+
+def variable(key: Key) -> str:
+    """Return the environment name of a setting."""
+    return PREFIX + "__".join(key).upper()
+
+
+def setting_names() -> Iterator[str]:
+    """Yield every environment name that the console understands."""
+    yield from map(variable, setting_keys())
 
 
 def read_settings(
@@ -42,8 +52,11 @@ def read_settings(
     Raises:
         SettingsError: an unknown name, an unreadable file, or a value that breaks a rule; names all problems.
     """
-    _refuse_unknown(environment)
-    file_values = _read_toml(config)
+    file = _read_file(config)
+    if unknown := [*_unknown_variables(environment), *unknown_keys(file, list(setting_keys()), prefix=PREFIX)]:
+        raise SettingsError("\n".join(unknown) + "; `python -m console check-config` lists every setting")
+    variables = {name.lower(): value for name, value in environment.items() if value}
+    file_values = file.without_empty()
     flag_values = _nested({name: value for name, value in (flags or {}).items() if value is not None})
 
     class Settings(ConsoleSettings):
@@ -59,7 +72,7 @@ def read_settings(
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             from_environment = EnvSettingsSource(settings_cls)
-            from_environment.env_vars = {name.lower(): value for name, value in environment.items()}
+            from_environment.env_vars = variables
             return (
                 InitSettingsSource(settings_cls, init_kwargs=flag_values),
                 from_environment,
@@ -69,10 +82,7 @@ def read_settings(
     try:
         return Settings()
     except ValidationError as error:
-        problems = [
-            f"{_env_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False, include_input=False)
-        ]
+        problems = [_problem(found, variables, file) for found in error.errors(include_url=False, include_input=False)]
         raise SettingsError("\n".join(problems)) from None
 
 
@@ -84,26 +94,24 @@ def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _env_name(location: tuple[int | str, ...]) -> str:
-    return PREFIX + "__".join(str(part).upper() for part in location)
+def _problem(found: ErrorDetails, variables: Mapping[str, str], file: TomlFile) -> str:
+    key: Key = tuple(map(str, found["loc"]))
+    text = found["msg"].removeprefix("Value error, ")
+    from_file = key in setting_keys() and key in file.lines and variable(key).lower() not in variables
+    return f"{variable(key)}: {text}" + (f" ({file.place(key)})" if from_file else "")
 
 
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = set(setting_names())
-    unknown = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
-    if not unknown:
-        return
-    hints = []
-    for name in unknown:
-        close = difflib.get_close_matches(name.upper(), known, n=1)
-        hints.append(f"{name}: no such setting" + (f"; did you mean {close[0]}?" if close else ""))
-    raise SettingsError("\n".join([*hints, "`python -m console check-config` lists every setting"]))
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            yield f"{name}: no such setting{meant(name.upper(), known)}"
 
 
-def _read_toml(path: Path | None) -> dict[str, Any]:
+def _read_file(path: Path | None) -> TomlFile:
     if path is None:
-        return {}
+        return TomlFile(Path(), {})
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: not a readable TOML file: {error}") from error
+        return read_toml(path)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None

@@ -15,7 +15,7 @@ from tests.broker_twin.producer import TwinProducer
 class TwinBroker:
     """A broker in memory. Its clients may be used from several threads."""
 
-    bootstrap_servers = "twin:0"
+    bootstrap_servers = "twin:1"
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

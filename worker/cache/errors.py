@@ -1,7 +1,7 @@
 """What to do about a Redis that refuses: a cache that is away comes back, one that refuses does not by itself."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import redis
@@ -39,13 +39,17 @@ def remedy(error: redis.RedisError, rules: Sequence[str] = ACL_RULES) -> str | N
     """
     if isinstance(error, AuthenticationError):
         return "Redis refuses the credentials; check MODERATION_REDIS__USERNAME and password, or those of the url"
+    if isinstance(error, redis.ResponseError) and "DB index" in str(error):
+        return (
+            "Redis has no database of that number; expected one below its `databases`, 16 by default; check the number "
+            "at the end of MODERATION_REDIS__URL"
+        )
     if isinstance(error, NoPermissionError) or any(words in str(error) for words in _REFUSED_IN_SCRIPT):
         return (
             f"Redis refuses a command; expected an ACL user with at least {' '.join(rules)} (and +select for a "
             "database other than 0)"
         )
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLError):
             return (
                 "the TLS connection to Redis is refused; expected a server and a worker that trust each other; check "
@@ -53,5 +57,12 @@ def remedy(error: redis.RedisError, rules: Sequence[str] = ACL_RULES) -> str | N
             )
         if isinstance(cause, OSError) and isinstance(cause, FileNotFoundError | PermissionError):
             return "a certificate or socket cannot be read; check MODERATION_REDIS__SSL_… and the url"
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what is behind it, which redis-py wraps."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -1,18 +1,43 @@
 """Print a chat's cached verdict for a person."""
 
+import socket
+from collections.abc import Mapping
+from typing import Final
+
 import redis
+from redis.exceptions import BusyLoadingError, ClusterDownError, InvalidResponse, MasterDownError, MovedError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from schemas import RejectionMarker, Verdict
 from schemas.marker import OWED, TOMBSTONE
+from worker.cache.address import shown_address
 from worker.cache.connection import connect
-from worker.cache.errors import acl_rules, remedy
+from worker.cache.errors import acl_rules, causes, remedy
 from worker.cache.values import CacheValues, ValueRefused
 from worker.errors import Degraded
 from worker.settings.redis import RedisSettings
 
+_IS_A_CLUSTER: Final = "it is a Redis Cluster, which is not supported; expected one Redis"
+_FAULTS: Final[Mapping[type[BaseException], str]] = {
+    BusyLoadingError: "it is loading its data; try again when it has started",
+    # Before the error of clusters, which redis-py derives it from.
+    MasterDownError: "it is a replica without its master; ask the master, or wait",
+    MovedError: _IS_A_CLUSTER,
+    ClusterDownError: _IS_A_CLUSTER,
+    InvalidResponse: "what answers there is no Redis; check host and port in MODERATION_REDIS__URL",
+    socket.gaierror: "the name of its host is not known; check the host in MODERATION_REDIS__URL, and the DNS",
+    ConnectionRefusedError: "nothing listens there; check the port in MODERATION_REDIS__URL; is it started?",
+    ConnectionResetError: "it closed the connection; do redis:// (plain) and rediss:// (TLS) fit the port?",
+}
+"""By the class of an error, or of what is behind it."""
+_SAID: Final[Mapping[str, str]] = {
+    "WRONGTYPE": "the key holds no text; expected what a worker wrote; does another program use this key prefix?",
+    "max number of clients": "it has as many clients as it takes; raise its maxclients, or stop some",
+    "DENIED": "its protected mode refuses clients of other machines; give it a password, or bind it to loopback",
+}
+"""By the beginning of what Redis says, where redis-py has no class for it."""
 _COLOURS = {"allow": "green", "review": "yellow", "block": "red"}
 
 
@@ -20,7 +45,7 @@ def cached_outcome(settings: RedisSettings, chat_id: str, *, timeout_s: float) -
     """Return what the cache says of a chat's newest record, None where it says nothing.
 
     Raises:
-        Degraded: Redis does not answer, or what it holds is not believed.
+        Degraded: Redis does not answer, or answers something else, or what it holds is not believed.
     """
     client = connect(settings, timeout_s=timeout_s)
     values = CacheValues(settings.key_prefix, settings.signing_keys)
@@ -28,10 +53,8 @@ def cached_outcome(settings: RedisSettings, chat_id: str, *, timeout_s: float) -
         raw: bytes | None = client.get(values.key(chat_id))  # type: ignore[assignment]  # the client is synchronous
         return None if raw is None else values.read(chat_id, raw)
     except redis.RedisError as error:
-        problem = remedy(error, acl_rules(settings.key_prefix)) or (
-            "Redis does not answer; expected the cache at MODERATION_REDIS__URL; check the address and the server"
-        )
-        raise Degraded(f"{problem} ({type(error).__name__})") from error
+        problem = remedy(error, acl_rules(settings.key_prefix)) or fault(error, timeout_s=timeout_s)
+        raise Degraded(f"Redis at {_address(settings)}: {problem} ({type(error).__name__})") from error
     except ValueRefused as error:
         raise Degraded(
             f"{values.key(chat_id)} holds something that is not believed ({error.reason}); expected a verdict or a "
@@ -40,6 +63,34 @@ def cached_outcome(settings: RedisSettings, chat_id: str, *, timeout_s: float) -
         ) from error
     finally:
         client.close()
+
+
+def fault(error: redis.RedisError, *, timeout_s: float) -> str:
+    """Return what keeps Redis from answering and what to do, for a person; nothing of what Redis said is quoted.
+
+    Args:
+        error: Not one that `worker.cache.errors.remedy` knows.
+        timeout_s: How long was waited, seconds.
+    """
+    for cause in causes(error):
+        for kind, text in _FAULTS.items():
+            if isinstance(cause, kind):
+                return text
+    for start, text in _SAID.items():
+        if str(error).startswith(start):
+            return text
+    if isinstance(error, redis.TimeoutError):
+        return (
+            f"no answer within {timeout_s:g} s; is it stopped or overloaded? Do redis:// (plain) and "
+            "rediss:// (TLS) fit the port?"
+        )
+    if isinstance(error, redis.ResponseError):
+        return "it refuses the command; expected Redis from 6.2 on, or Valkey, which is no cluster"
+    return "no connection; check the address in MODERATION_REDIS__URL and the server"
+
+
+def _address(settings: RedisSettings) -> str:
+    return "" if settings.url is None else shown_address(settings.url.get_secret_value())
 
 
 def rejection_text(marker: RejectionMarker) -> str:

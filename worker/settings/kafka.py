@@ -4,12 +4,20 @@ Times are in seconds, sizes in bytes.
 """
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from worker.kafka.forwarded_headers import forwarded_names
+from worker.kafka.topic_name import topic_name
 from worker.settings.kafka_connection import KafkaConnection
+from worker.settings.section import MAX_S
+
+_MAX_NAME: Final = 1_000
+"""Longest name of a group, a member or a rack, in characters: a replay adds to them, and Kafka has two bytes for the
+length of the whole."""
+_MIN_S: Final = 0.01
+"""Shortest time, seconds: a third of it, the pause between two heartbeats, is not 0 ms."""
 
 
 class Delivery(StrEnum):
@@ -58,32 +66,39 @@ class Compression(StrEnum):
     NONE = "none"
 
 
+TopicName = Annotated[str, AfterValidator(topic_name)]
+
+
 class KafkaSettings(KafkaConnection):
     """How the worker reaches Kafka."""
 
-    input_topic: str = Field(default="chat-events", min_length=1, description="Topic of ChatEvents.")
-    verdict_topic: str = Field(default="verdicts", min_length=1, description="Topic of Verdicts.")
-    dead_letter_topic: str = Field(default="chat-events.dlq", min_length=1, description="Topic of dead letters.")
-    replay_topic: str = Field(
-        default="verdict-replays", min_length=1, description="Compacted topic of the ranges that replays have fixed."
+    comma_lists: ClassVar[frozenset[str]] = frozenset({"bootstrap_servers", "forward_headers"})
+
+    input_topic: TopicName = Field(default="chat-events", description="Topic of ChatEvents.")
+    verdict_topic: TopicName = Field(default="verdicts", description="Topic of Verdicts.")
+    dead_letter_topic: TopicName = Field(default="chat-events.dlq", description="Topic of dead letters.")
+    replay_topic: TopicName = Field(
+        default="verdict-replays", description="Compacted topic of the ranges that replays have fixed."
     )
-    changes_topic: str = Field(
-        default="verdict-changes", min_length=1, description="Topic of VerdictChanges, written by replays that compare."
+    changes_topic: TopicName = Field(
+        default="verdict-changes", description="Topic of VerdictChanges, written by replays that compare."
     )
-    shadow_topic: str = Field(
-        default="verdicts-shadow", min_length=1, description="Topic of a shadow bundle's Verdicts, where one is set."
+    shadow_topic: TopicName = Field(
+        default="verdicts-shadow", description="Topic of a shadow bundle's Verdicts, where one is set."
     )
-    group_id: str = Field(default="verdictstream", min_length=1, description="Consumer group.")
+    group_id: str = Field(default="verdictstream", min_length=1, max_length=_MAX_NAME, description="Consumer group.")
     delivery: Delivery = Field(default=Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once.")
     transactional_id: str | None = Field(
         default=None,
         min_length=1,
+        max_length=_MAX_NAME,
         description="Unique per running worker and, for the fastest recovery, the same after its restart; by default "
         "the group id, the host name and a random part.",
     )
     group_instance_id: str | None = Field(
         default=None,
         min_length=1,
+        max_length=_MAX_NAME,
         description="Static membership: a name that is this worker's alone and the same after its restart, which then "
         "moves no partition if it takes less than session_timeout_s. For StatefulSets only.",
     )
@@ -96,6 +111,7 @@ class KafkaSettings(KafkaConnection):
     )
     client_rack: str | None = Field(
         default=None,
+        max_length=_MAX_NAME,
         description="Rack (availability zone) of this worker, as in broker.rack: it reads from a copy in its own rack, "
         "where the brokers use RackAwareReplicaSelector. Empty, as from a pod label that is not there: none.",
     )
@@ -124,35 +140,43 @@ class KafkaSettings(KafkaConnection):
         "warning, once a minute.",
     )
     transaction_timeout_s: float = Field(
-        default=10.0, gt=0, description="The broker aborts a transaction that is open for longer."
+        default=10.0, ge=1, le=MAX_S, description="The broker aborts a transaction that is open for longer."
     )
     session_timeout_s: float = Field(
         default=10.0,
-        gt=0,
+        ge=_MIN_S,
+        le=3_600,
         description="A silent worker loses its partitions after this. Unused with group_protocol=consumer: the group's "
         "consumer.session.timeout.ms on the broker (45 s by default) counts there.",
     )
     max_poll_interval_s: float = Field(
         default=300.0,
-        gt=0,
+        ge=_MIN_S,
+        le=86_400,
         description="A worker that does not poll for longer loses its partitions.",
     )
     request_timeout_s: float = Field(
         default=15.0,
-        gt=0,
+        ge=_MIN_S,
+        le=3_600,
         description="Longest wait for one answer (metadata, committed offsets, a transaction step).",
     )
     unreachable_exit_s: float = Field(
-        default=1_800.0, gt=0, description="Kafka out of reach for longer: exit non-zero. Until then it is waited for."
+        default=1_800.0,
+        gt=0,
+        le=MAX_S,
+        description="Kafka out of reach for longer: exit non-zero. Until then it is waited for.",
     )
     prefetch_max_bytes: int = Field(
         default=1_500_000,
         ge=1_000_000,
+        le=2_147_483_135,
         description="Fetched records that wait in memory before more are fetched.",
     )
     partition_fetch_max_bytes: int = Field(
         default=32_000,
         ge=1_000,
+        le=1_000_000_000,
         description="Compressed records of one partition in one fetch, one batch at least. What they unpack to, a "
         "thousand times that at worst, must fit in memory. A partition gives no more per round trip: raise it where "
         "the brokers are more than 10 ms away and the producers are trusted.",
@@ -176,6 +200,15 @@ class KafkaSettings(KafkaConnection):
             raise ValueError(
                 f"shadow_topic is {self.shadow_topic!r}, one of {topics}; expected a topic of its own, or "
                 "verdicts that nobody promoted would reach the ad pipeline"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sessions_fit_the_poll_interval(self) -> Self:
+        if self.group_protocol is GroupProtocol.CLASSIC and self.session_timeout_s > self.max_poll_interval_s:
+            raise ValueError(
+                f"session_timeout_s={self.session_timeout_s:g} is above max_poll_interval_s="
+                f"{self.max_poll_interval_s:g}, which the Kafka client refuses; lower the first or raise the second"
             )
         return self
 

@@ -4,9 +4,10 @@ Invariant: what is set is used. A credential that the chosen protocol would pass
 whoever set it believes that the connection is safer than it is.
 """
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -22,6 +23,10 @@ _TLS = (
     "ssl_key_location",
     "ssl_key_password",
 )
+_ADDRESS: Final = re.compile(
+    r"(?:(?P<protocol>[A-Za-z_]+)://)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])(?::(?P<port>[0-9]{1,5}))?"
+)
+_LAST_PORT: Final = 65_535
 
 
 class KafkaConnection(Section):
@@ -55,6 +60,23 @@ class KafkaConnection(Section):
     ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
     ssl_key_password_file: Path | None = Field(default=None, description="File that holds ssl_key_password.")
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses_are_addresses(cls, servers: str) -> str:
+        """Refuse what the client passes over in silence, or reads as another port: it would wait for ever."""
+        addresses = [address for part in servers.split(",") if (address := part.strip())]
+        # Never quoted: a password may stand in it, which the client's log would show.
+        if "@" in servers:
+            raise ValueError("holds an @; expected host:port alone; user and password are sasl_username, sasl_password")
+        for number, address in enumerate(addresses or [""], start=1):
+            found = _ADDRESS.fullmatch(address)
+            if found is None or not 0 < int(found["port"] or 1) <= _LAST_PORT:
+                raise ValueError(
+                    f"address {number} of {max(1, len(addresses))} is not understood; expected host:port, several with "
+                    "commas, an IPv6 address in brackets, ports from 1 to 65535"
+                )
+        return ",".join(addresses)
+
     @field_validator("oauth_token_url")
     @classmethod
     def _secrets_go_to_the_issuer_encrypted(cls, url: str | None) -> str | None:
@@ -72,6 +94,17 @@ class KafkaConnection(Section):
                 "is for loopback addresses only"
             )
         return url
+
+    @model_validator(mode="after")
+    def _addresses_have_the_protocol(self) -> Self:
+        for number, address in enumerate(self.bootstrap_servers.split(","), start=1):
+            protocol, separator, _ = address.partition("://")
+            if separator and protocol.upper() != self.security_protocol:
+                raise ValueError(
+                    f"bootstrap_servers: the protocol of address {number} is not security_protocol="
+                    f"{self.security_protocol}, so that the Kafka client would leave it out; expected host:port alone"
+                )
+        return self
 
     @model_validator(mode="after")
     def _sasl_settings_match(self) -> Self:

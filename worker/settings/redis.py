@@ -2,17 +2,19 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from worker.cache.address import address_parts
-from worker.settings.section import Section
+from worker.settings.section import MAX_S, Section
 
 _TLS = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
 
 _SIGNING_KEY_CHARACTERS = 32
 _MOST_SIGNING_KEYS = 2
+_MAX_TTL_S: Final = 10 * 365 * 86_400
+"""Ten years. A moment so long ago is still one that Kafka can be asked for."""
 
 
 class OnRejected(StrEnum):
@@ -26,6 +28,8 @@ class OnRejected(StrEnum):
 
 class RedisSettings(Section):
     """The verdict cache. Without a url the worker runs without one."""
+
+    lists_of_secrets: ClassVar[frozenset[str]] = frozenset({"signing_key"})
 
     url: SecretStr | None = Field(default=None, description="redis://, rediss:// (TLS) or unix:// address.")
     url_file: Path | None = Field(default=None, description="File that holds url.")
@@ -51,7 +55,7 @@ class RedisSettings(Section):
         description="Key that signs cached values, at least 32 characters; a second line is accepted, too.",
     )
     signing_key_file: Path | None = Field(default=None, description="File that holds signing_key.")
-    ttl_s: int = Field(default=7 * 86_400, gt=0, description="How long a verdict stays.")
+    ttl_s: int = Field(default=7 * 86_400, gt=0, le=_MAX_TTL_S, description="How long a verdict stays.")
     on_rejected: OnRejected = Field(
         default=OnRejected.EVICT,
         description="Whether a rejected event takes the chat's verdict out of the cache; a tombstone always does.",
@@ -64,7 +68,9 @@ class RedisSettings(Section):
         "read again.",
     )
     breaker_failures: int = Field(default=3, gt=0, description="Failures in a row that open the circuit breaker.")
-    breaker_open_s: float = Field(default=2.0, gt=0, description="How long Redis is left alone before the next try.")
+    breaker_open_s: float = Field(
+        default=2.0, gt=0, le=MAX_S, description="How long Redis is left alone before the next try."
+    )
     owed_max_bytes: int = Field(
         default=16_000_000,
         ge=0,
@@ -79,6 +85,7 @@ class RedisSettings(Section):
     resend_s: float = Field(
         default=60.0,
         ge=0,
+        le=MAX_S,
         description="Writes of so long ago are made again where Redis lost them: a promoted replica may never have got "
         "them.",
     )
@@ -91,14 +98,7 @@ class RedisSettings(Section):
     def _url_is_understood(cls, url: SecretStr | None) -> SecretStr | None:
         if url is None:
             return None
-        try:
-            address_parts(url.get_secret_value())
-        except ValueError:
-            # The parser's own text may quote the password.
-            raise ValueError(
-                "not a Redis address; expected redis://host:port/db, rediss://… or unix://…, "
-                "with special characters of the password percent-encoded"
-            ) from None
+        address_parts(url.get_secret_value())
         return url
 
     @field_validator("signing_key")
@@ -129,8 +129,11 @@ class RedisSettings(Section):
         in_url = address_parts(address)
         if twice := [name for name in ("username", "password") if name in given and in_url.get(name)]:
             raise ValueError(f"{', '.join(twice)}: set, and the url holds one too; expected one of them; drop one")
-        if self.username is not None and self.password is None and not in_url.get("password"):
-            raise ValueError("username is set without password; expected both; set password or password_file")
+        if (self.username or in_url.get("username")) and self.password is None and not in_url.get("password"):
+            raise ValueError(
+                "username is set without password; expected both; set password or password_file; a url's password "
+                "alone stands behind a colon: redis://:password@host"
+            )
         tls = [name for name in given if name in _TLS]
         if tls and not address.startswith("rediss://"):
             raise ValueError(f"{', '.join(tls)}: set, but only rediss:// would use it; expected rediss://… in url")

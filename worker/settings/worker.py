@@ -15,7 +15,7 @@ from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
 from worker.settings.model import ModelSettings
 from worker.settings.redis import RedisSettings
-from worker.settings.section import Section
+from worker.settings.section import MAX_S, Section
 from worker.settings.shadow import ShadowSettings
 
 
@@ -27,6 +27,7 @@ class HttpSettings(Section):
     stalled_after_s: float = Field(
         default=120.0,
         gt=0,
+        le=MAX_S,
         description="/livez fails when the loop has not come round for longer. Waiting for Kafka does not count.",
     )
     uncommitted_after_s: float = Field(
@@ -61,6 +62,7 @@ class WorkerSettings(BaseSettings):
         extra="forbid",
         case_sensitive=False,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     kafka: KafkaSettings
@@ -74,6 +76,7 @@ class WorkerSettings(BaseSettings):
     shutdown_grace_s: float = Field(
         default=25.0,
         gt=0,
+        le=MAX_S,
         description="After SIGTERM: longest time to finish the batch in hand; then exit non-zero.",
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import SettingsError
-from console.settings.source import read_settings
+from console.settings.source import read_settings, setting_names
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -22,6 +22,11 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     ("environment", "named"),
     [
         ({"CONSOLE_HTTP__PROT": "1"}, "did you mean CONSOLE_HTTP__PORT"),
+        ({"CONSOLE_HTTP__HOST": "127.0.0.1\r"}, "CONSOLE_HTTP__HOST: holds a control character"),
+        ({"CONSOLE_MODEL__PATH": " "}, "CONSOLE_MODEL__PATH: begins or ends with a blank"),
+        ({"CONSOLE_MODEL__TIMEOUT_S": "inf"}, "CONSOLE_MODEL__TIMEOUT_S"),
+        ({"CONSOLE_MODEL__N_THREADS": "3000000000"}, "CONSOLE_MODEL__N_THREADS"),
+        ({"CONSOLE_HTTP__STOP_WITHIN_S": "1e300"}, "CONSOLE_HTTP__STOP_WITHIN_S"),
         ({"CONSOLE_HTTP__PORT": "x"}, "CONSOLE_HTTP__PORT"),
         ({"CONSOLE_QUEUE__MAX_CONVERSATIONS": "10"}, "CONSOLE_QUEUE__MAX_CONVERSATIONS"),
         ({"CONSOLE_HTTP__HOST": "0.0.0.0"}, "keys_file"),  # noqa: S104
@@ -61,3 +66,33 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     for path in (broken, tmp_path / "missing.toml"):
         with pytest.raises(SettingsError, match=path.name):
             read_settings({}, path)
+
+
+def test_empty_means_not_set(tmp_path: Path) -> None:
+    """An empty path is no folder, in the environment and in the file."""
+    unset = read_settings({}, None).model_dump()
+    assert read_settings(dict.fromkeys(setting_names(), ""), None).model_dump() == unset
+    config = tmp_path / "console.toml"
+    config.write_text('[model]\npath = ""\npolicy_path = ""\n[http]\nkeys_file = ""\n')
+    assert read_settings({}, config).model_dump() == unset
+    config.write_text("[http]\nport = 1\n")
+    assert read_settings({"CONSOLE_HTTP__PORT": ""}, config).http.port == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[http]\nprot = 1\n", "console.toml:2: http.prot: no such setting; did you mean http.port?"),
+        ("\n[htpp]\nport = 1\n", "console.toml:2: htpp: no such setting; did you mean [http]?"),
+        ("port = 1\n", "console.toml:1: port: no such setting; did you mean http.port?"),
+        ("[http]\nport = 99999\n", "console.toml:2)"),
+        ("[http\n", "console.toml:1: not a readable TOML file"),
+    ],
+)
+def test_a_fault_in_a_file_is_told_with_its_line(tmp_path: Path, content: str, complaint: str) -> None:
+    """As in the worker's settings."""
+    config = tmp_path / "console.toml"
+    config.write_text(content)
+    with pytest.raises(SettingsError) as caught:
+        read_settings({}, config)
+    assert complaint in str(caught.value)

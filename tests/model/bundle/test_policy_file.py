@@ -1,5 +1,6 @@
 """Policy files: read or refused, never half understood."""
 
+import os
 from pathlib import Path
 
 import orjson
@@ -60,3 +61,58 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A typo in the path must not fall back to the default policy."""
     with pytest.raises(PolicyError, match="nowhere"):
         load_policy(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (TOML.replace("version", "verison"), "policy.toml:3: verison: no such field; did you mean version?"),
+        (TOML.replace("version", "verison"), "policy.toml: version: not set"),
+        (TOML.replace("0.01", "1.5"), "policy.toml:5: max_banned_to_safe_rate: Input should be less than 1"),
+        (TOML.replace('["D"', '["hunter2 canary"'), "policy.toml:4: banned.0: String should match pattern"),
+        (TOML + "surprise = 1\n", "policy.toml:7: surprise: no such field"),
+        ("\n\nhunter2-canary", "policy.toml:3: not a readable TOML file"),
+    ],
+)
+def test_a_fault_is_told_by_line_and_name_as_in_settings(tmp_path: Path, content: str, fault: str) -> None:
+    """And no value is quoted, since the path may name a file of secrets."""
+    path = tmp_path / "policy.toml"
+    path.write_text(content)
+    with pytest.raises(PolicyError) as caught:
+        load_policy(path)
+    assert fault in str(caught.value)
+    assert "canary" not in f"{caught.value}{caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("content", [b"[1]", b'{"name": "hunter2-canary"', b"hunter2-canary", b'"hunter2-canary"'])
+def test_json_that_is_no_policy_is_refused_and_not_quoted(tmp_path: Path, content: bytes) -> None:
+    """As TOML is."""
+    path = tmp_path / "policy.json"
+    path.write_bytes(content)
+    with pytest.raises(PolicyError, match="not a usable policy") as caught:
+        load_policy(path)
+    assert "canary" not in f"{caught.value}{caught.value.__cause__}"
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Some editors write one."""
+    (tmp_path / "p.toml").write_text(TOML, encoding="utf-8-sig")
+    policy = load_policy(tmp_path / "p.toml")
+    (tmp_path / "p.json").write_text(policy.model_dump_json(), encoding="utf-8-sig")
+    assert load_policy(tmp_path / "p.json") == policy
+
+
+def test_a_policy_in_json_that_says_a_thing_twice_is_refused(tmp_path: Path) -> None:
+    """Readers disagree on which of the two counts, and one of them is an advertiser's choice."""
+    path = tmp_path / "policy.json"
+    path.write_text('{"name": "x", "version": "1", "banned": ["D"], "banned": []}')
+    with pytest.raises(PolicyError, match="twice"):
+        load_policy(path)
+
+
+def test_a_policy_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    """The reload looks at this path; a named pipe has no end."""
+    path = tmp_path / "policy.toml"
+    os.mkfifo(path)
+    with pytest.raises(PolicyError, match="no regular file"):
+        load_policy(path)

@@ -1,15 +1,22 @@
 """What `worker show` tells a person."""
 
 import io
+import socket
 from pathlib import Path
 
 import pytest
+import redis
+from pydantic import SecretStr
+from redis.exceptions import BusyLoadingError, InvalidResponse, MasterDownError, MovedError
 from rich.console import Console
 
 from schemas import RejectionMarker, Source, Taxonomy, Verdict, category_label, decode_verdict
 from schemas.taxonomy import TaxonomyCategory
 from tests.schemas.payloads import make_verdict
-from worker.cache.show import print_verdict, rejection_text
+from worker.cache.errors import remedy
+from worker.cache.show import cached_outcome, fault, print_verdict, rejection_text
+from worker.errors import Degraded
+from worker.settings.redis import RedisSettings
 
 
 @pytest.mark.parametrize(
@@ -57,3 +64,41 @@ def test_an_id_is_whole_in_a_narrow_window() -> None:
     print_verdict(verdict, Console(width=80, file=screen))
     shown = "".join(line.split("│")[2].strip() for line in screen.getvalue().splitlines() if line.count("│") > 2)
     assert verdict.verdict_id in shown
+
+
+def _refusal(url: str, *, timeout_s: float = 2.0) -> str:
+    with pytest.raises(Degraded) as caught:
+        cached_outcome(RedisSettings(url=SecretStr(url)), "chat", timeout_s=timeout_s)
+    assert "canary" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_redis_that_is_not_there_is_told_from_a_name_that_is_not_known() -> None:
+    """The one is a port, the other a host."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    text = _refusal(f"redis://:canary@127.0.0.1:{port}/0")
+    assert f"Redis at 127.0.0.1:{port}: nothing listens there" in text
+    assert "name of its host is not known" in _refusal("redis://:canary@nowhere.invalid/0")
+    assert "cannot be read" in _refusal("unix:///nowhere/redis.sock")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MovedError("1234 10.0.0.1:6379"), "not supported"),
+        (redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), "holds no text"),
+        (MasterDownError("Link with MASTER is down"), "replica without its master"),
+        (BusyLoadingError("Redis is loading the dataset in memory"), "loading its data"),
+        (redis.ConnectionError("max number of clients reached"), "maxclients"),
+        (InvalidResponse('Protocol error, got "H" as reply type byte'), "no Redis"),
+        (redis.ResponseError("unknown command canary"), "refuses the command"),
+        (redis.ConnectionError("canary"), "no connection"),
+    ],
+)
+def test_a_fault_that_redis_names_is_told_with_a_remedy(error: redis.RedisError, said: str) -> None:
+    """As redis-py raises it; nothing is quoted, since Redis quotes arguments."""
+    assert remedy(error) is None
+    text = fault(error, timeout_s=2)
+    assert said in text
+    assert "canary" not in text

@@ -13,7 +13,7 @@ from worker.kafka.reachability import Reachability
 from worker.process.metrics import Metrics
 from worker.settings.kafka import KafkaSettings
 
-SETTINGS = KafkaSettings(bootstrap_servers="twin:0", input_topic="chat-events")
+SETTINGS = KafkaSettings(bootstrap_servers="twin:1", input_topic="chat-events")
 
 
 class ClosingClient(FaultyClient):

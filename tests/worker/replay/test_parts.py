@@ -19,6 +19,7 @@ from tests.tiny_bundle import tiny_bundle
 from tests.tiny_taxonomies import PETS
 from tests.worker.kafka.faults import kafka_failure
 from tests.worker.payloads import kafka_settings
+from worker.errors import SettingsError
 from worker.kafka.partition_range import PartitionRange
 from worker.moves.counts import MOST_CATEGORY_MOVES, Outcomes
 from worker.outcome_encoding import OutgoingMessage
@@ -386,6 +387,19 @@ def test_a_trial_takes_no_verdict_out_of_the_cache(verdict_topic: str | None, on
     live = WorkerSettings(kafka=kafka_settings())
     settings = replay_settings(live, Choices(replay_id="r1", verdict_topic=verdict_topic))
     assert settings.redis.on_rejected == on_rejected
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [
+        ("--topic", Choices(replay_id="r1", topics=("chat-events\r",))),
+        ("--verdict-topic", Choices(replay_id="r1", verdict_topic="chat-events\r")),
+    ],
+)
+def test_a_topic_that_cannot_be_is_refused_by_its_option(option: str, choices: Choices) -> None:
+    """The brokers would be asked for it until the worker gives up."""
+    with pytest.raises(SettingsError, match=rf"{option}: 'chat-events\\r' is no topic's name"):
+        replay_settings(WorkerSettings(kafka=kafka_settings()), choices)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def less(settings: Mapping[str, str], name: str) -> dict[str, str]:
         ([OAUTH, {"KAFKA__OAUTH_TOKEN_URL": f"https://worker:{SECRET}@issuer.example/token"}], "holds credentials"),
         ([OAUTH, {"KAFKA__OAUTH_TOKEN_URL": "issuer.example"}], "not a token endpoint"),
         ([SCRAM, {"KAFKA__SASL_MECHANISM": "GSSAPI"}], "MODERATION_KAFKA__SASL_MECHANISM"),
-        ([SCRAM, {"KAFKA__SASL_PASSWORD": ""}], "sasl_password is empty"),
+        ([SCRAM, {"KAFKA__SASL_PASSWORD": " "}], "sasl_password is empty"),
+        ([SCRAM, {"KAFKA__SASL_PASSWORD": ""}], "found no sasl_password"),
         ([SCRAM, {"KAFKA__SASL_PASSWORD_FILE": "/x"}], "both set"),
         ([{"REDIS__PASSWORD": SECRET}], "set without url"),
         ([{"REDIS__URL": f"redis://:{SECRET}@c", "REDIS__PASSWORD": SECRET}], "drop one"),
@@ -98,6 +99,34 @@ def test_secrets_come_from_files_without_the_line_end_that_editors_add(tmp_path:
     kafka = read_settings(environment(scram), None).kafka
     assert kafka.sasl_password is not None
     assert kafka.sasl_password.get_secret_value() == SECRET
+
+
+def test_a_secret_is_read_without_what_editors_and_echo_leave(tmp_path: Path) -> None:
+    """A byte order mark in a file, and a line end in a variable that a Kubernetes Secret made by `echo` gives."""
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRET}\r\n", encoding="utf-8-sig")
+    from_file = less(SCRAM, "KAFKA__SASL_PASSWORD") | {"KAFKA__SASL_PASSWORD_FILE": str(path)}
+    for scram in (from_file, SCRAM | {"KAFKA__SASL_PASSWORD": f"{SECRET}\n"}):
+        password = read_settings(environment(scram), None).kafka.sasl_password
+        assert password is not None
+        assert password.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"KAFKA__SASL_PASSWORD": f"{SECRET}\n{SECRET}"}, "MODERATION_KAFKA__SASL_PASSWORD: holds several lines"),
+        ({"KAFKA__SASL_PASSWORD": f"\n{SECRET}"}, "MODERATION_KAFKA__SASL_PASSWORD: holds several lines"),
+        ({"KAFKA__SASL_USERNAME": "worker\n"}, "MODERATION_KAFKA__SASL_USERNAME: character 7 of 7 is '\\n'"),
+        ({"KAFKA__GROUP_ID": " x"}, "MODERATION_KAFKA__GROUP_ID: begins or ends with a blank"),
+        ({"REDIS__URL_FILE": f"redis://:{SECRET}@cache"}, "url_file: the file cannot be read"),
+        ({"REDIS__SIGNING_KEY_FILE": SECRET}, "signing_key_file: the file cannot be read"),
+        ({"KAFKA__BOOTSTRAP_SERVERS": f"worker:{SECRET}@broker:9092"}, "expected host:port alone"),
+    ],
+)
+def test_what_was_copied_with_too_much_is_refused_and_not_quoted(settings: dict[str, str], complaint: str) -> None:
+    """A secret in the place of its file's path, too."""
+    assert complaint in refusal(SCRAM, settings)
 
 
 def test_a_file_of_settings_may_name_files_of_secrets(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_secret_occurs_in_no_log_of_a_connection_that_fails(
 def test_check_config_masks_every_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them in one table, each as (secret)."""
     scram = {"KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "KAFKA__SASL_MECHANISM": "PLAIN", "KAFKA__SASL_USERNAME": "worker"}
-    redis = {"REDIS__URL": f"rediss://cache/0?x={CANARY}", "REDIS__PASSWORD": CANARY, "REDIS__USERNAME": "worker"}
+    redis = {"REDIS__URL": f"rediss://worker:{CANARY}@cache/0", "REDIS__SIGNING_KEY": CANARY * 6}
     variables = scram | redis | {"KAFKA__SASL_PASSWORD": CANARY, "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
     for name, value in variables.items():
         monkeypatch.setenv(f"MODERATION_{name}", value)

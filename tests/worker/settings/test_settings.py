@@ -1,15 +1,11 @@
 """Settings: from the environment and a file, checked once, with names that cannot be misspelt in silence."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from tests.bundles import key_pair, registry_of_two, serve
-from tests.command_line import run_main
 from worker.errors import SettingsError
 from worker.settings.kafka import Delivery
 from worker.settings.source import read_settings, setting_names
@@ -35,25 +31,6 @@ def refusal(environment: Mapping[str, str], config: Path | None = None) -> str:
     return str(caught.value)
 
 
-def check_config(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m worker check-config`, in this process."""
-    ended = run_main("worker", "check-config", *arguments, environment={"COLUMNS": "80", **environment})
-    return subprocess.CompletedProcess([], ended.returncode, ended.stdout.decode(), ended.stderr.decode())
-
-
-def check_config_process(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run it in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "worker", "check-config", *arguments],
-        cwd=REPOSITORY,
-        env={"COLUMNS": "80", "PATH": "", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_an_address_is_all_that_must_be_set() -> None:
     """Every other setting has a default that is safe: exactly once, lost offsets an error."""
     settings = read_settings(MINIMAL, None)
@@ -65,7 +42,9 @@ def test_an_address_is_all_that_must_be_set() -> None:
 
 def test_without_an_address_the_missing_name_is_told() -> None:
     """The first thing everybody forgets."""
-    assert "MODERATION_KAFKA__BOOTSTRAP_SERVERS" in refusal({})
+    text = refusal({})
+    assert text.startswith("MODERATION_KAFKA__BOOTSTRAP_SERVERS: not set; expected host:port")
+    assert "bootstrap_servers under [kafka] in the file of --config" in text
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -98,12 +77,60 @@ def test_a_whole_section_as_json_is_refused() -> None:
     assert "MODERATION_KAFKA: no such setting" in refusal(MINIMAL | {"MODERATION_KAFKA": '{"group_id": "x"}'})
 
 
-@pytest.mark.parametrize("content", ["[kafka]\ngroupid = 1\n", "surprise = 1\n", "[kafka\n", "\udcff"])
-def test_a_file_with_an_unknown_name_or_broken_syntax_is_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[kafka]\ngroupid = 1\n", "worker.toml:2: kafka.groupid: no such setting; did you mean kafka.group_id?"),
+        ("\n[kafak]\ngroup_id = 1\n", "worker.toml:2: kafak: no such setting; did you mean [kafka]?"),
+        ("[kafka]\n\nurl = 1\n", "worker.toml:3: kafka.url: no such setting; did you mean redis.url?"),
+        ("ttl_s = 1\n", "worker.toml:1: ttl_s: no such setting; did you mean redis.ttl_s?"),
+        ("MODERATION_KAFKA__GROUP_ID = 1\n", "did you mean kafka.group_id?"),
+        ("[Redis]\nurl = 1\n", "worker.toml:1: Redis: no such setting; did you mean [redis]?"),
+        ("surprise = 1\n", "worker.toml:1: surprise: no such setting"),
+        ("kafka = 1\n", "worker.toml:1: kafka: expected a section, [kafka]"),
+        ("[kafka.inner]\nx = 1\n", "worker.toml:1: kafka.inner: no such setting"),
+        ("[kafka\n", "worker.toml:1: not a readable TOML file"),
+        ("[batch]\nmax_records = 0\n", "MODERATION_BATCH__MAX_RECORDS: Input should be greater than 0; found 0 ("),
+        ("[batch]\nmax_records = 0\n", "worker.toml:2)"),
+        ("[http]\nport = true\n", "MODERATION_HTTP__PORT: found true or false; expected a number or a text"),
+        ("\udcff", "not UTF-8"),
+    ],
+)
+def test_a_fault_in_a_file_is_told_with_its_line(tmp_path: Path, content: str, complaint: str) -> None:
     """A typo in the file counts as much as one in the environment."""
     path = tmp_path / "worker.toml"
     path.write_text(content, encoding="utf-8", errors="surrogateescape")
-    assert refusal(MINIMAL, path)
+    assert complaint in refusal(MINIMAL, path)
+
+
+def test_typos_of_file_and_environment_are_told_together(tmp_path: Path) -> None:
+    """With the command that lists the names."""
+    path = tmp_path / "worker.toml"
+    path.write_text("[kafka]\ngroupid = 1\ntopic = 2\n")
+    text = refusal(MINIMAL | {"MODERATION_REDIS__UR": "x"}, path)
+    assert text.count("no such setting") == 3
+    assert text.endswith("; `python -m worker check-config` lists every setting")
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """Some editors write one."""
+    path = tmp_path / "worker.toml"
+    path.write_text('[kafka]\ngroup_id = "mine"\n', encoding="utf-8-sig")
+    assert read_settings(MINIMAL, path).kafka.group_id == "mine"
+
+
+def test_empty_means_not_set(tmp_path: Path) -> None:
+    """A template that knows no value renders an empty text: an empty path is no folder, and no shadow."""
+    names = [name for name in setting_names() if name not in MINIMAL]
+    unset = read_settings(MINIMAL, None).model_dump()
+    assert read_settings(MINIMAL | dict.fromkeys(names, ""), None).model_dump() == unset
+    path = tmp_path / "worker.toml"
+    path.write_text('[model]\npath = ""\n[shadow]\nmodel_path = ""\n[redis]\nurl = ""\npassword = ""\n')
+    assert read_settings(MINIMAL, path).model_dump() == unset
+    path.write_text('[kafka]\ngroup_id = "mine"\n')
+    assert read_settings(MINIMAL | {"MODERATION_KAFKA__GROUP_ID": ""}, path).kafka.group_id == "mine"
+    assert "MODERATION_KAFKA__BOOTSTRAP_SERVERS: not set" in refusal({"MODERATION_KAFKA__BOOTSTRAP_SERVERS": ""})
+    assert "MODERATION_KAFKA__GROUPID: no such setting" in refusal(MINIMAL | {"MODERATION_KAFKA__GROUPID": ""})
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -117,7 +144,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"KAFKA__VERDICT_TOPIC": "chat-events"}, "three different topics"),
         ({"KAFKA__SHADOW_TOPIC": "verdicts"}, "expected a topic of its own"),
         ({"BATCH__THIN_S": "2"}, "lagging_s=1.0 is below thin_s=2.0"),
-        ({"KAFKA__MAX_POLL_INTERVAL_S": "1"}, "at most half"),
+        ({"KAFKA__MAX_POLL_INTERVAL_S": "1", "KAFKA__SESSION_TIMEOUT_S": "1"}, "at most half"),
         ({"MODEL__TIMEOUT_S": "17"}, "stall for 153 s (9 times as long); expected at most half of kafka"),
         ({"MODEL__TIMEOUT_S": "14"}, "expected at most http.stalled_after_s=120"),
         ({"KAFKA__DELIVERY": "at_most_once"}, "MODERATION_KAFKA__DELIVERY"),
@@ -126,7 +153,6 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"REDIS__TTL_S": "0"}, "MODERATION_REDIS__TTL_S"),
         ({"REDIS__URL": f"http://:{SECRET}@cache"}, "expected redis://"),
         ({"REDIS__URL": f"redis://:{SECRET}@cache:port/0"}, "expected redis://"),
-        ({"REDIS__URL": ""}, "expected redis://"),
     ],
 )
 def test_a_value_that_breaks_a_rule_is_refused_with_its_name_and_the_rule(
@@ -156,56 +182,6 @@ def test_secrets_do_not_show() -> None:
     assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
     assert settings.kafka.sasl_password is not None
     assert settings.kafka.sasl_password.get_secret_value() == SECRET
-
-
-def test_check_config_lists_every_setting_and_masks_secrets(bundle_path: Path) -> None:
-    """An operator sees what the worker would run with, each name whole in a narrow window too."""
-    answer = check_config_process(SASL | {"MODERATION_MODEL__PATH": str(bundle_path)})
-    assert answer.returncode == 0, answer.stderr
-    assert SECRET not in answer.stdout
-    assert answer.stdout.count("(secret)") == 2
-    assert all(name in answer.stdout for name in setting_names())
-
-
-def test_check_config_ends_with_2_for_bad_settings_and_with_3_for_a_bad_bundle(tmp_path: Path) -> None:
-    """A pipeline tells a typo from a missing model by the exit code."""
-    wrong = check_config(MINIMAL | {"MODERATION_KAFKA__GROUPID": "x"})
-    assert (wrong.returncode, "did you mean" in wrong.stderr) == (2, True)
-    no_bundle = check_config(MINIMAL | {"MODERATION_MODEL__PATH": str(tmp_path)})
-    assert (no_bundle.returncode, "manifest.json" in no_bundle.stderr) == (3, True)
-    no_file = check_config(MINIMAL, "--config", str(tmp_path / "nowhere.toml"))
-    assert (no_file.returncode, "nowhere.toml" in no_file.stderr) == (2, True)
-
-
-def test_check_config_asks_for_the_signatures_that_the_worker_would_ask_for(bundle_path: Path, tmp_path: Path) -> None:
-    """Of the live bundle and of the shadow's; a key that is none is a wrong setting, not a bad bundle."""
-    registry, (private, public) = tmp_path / "registry", key_pair(tmp_path / "keys")
-    registry_of_two(bundle_path, registry)
-    environment = MINIMAL | {
-        "MODERATION_MODEL__PATH": str(registry),
-        "MODERATION_MODEL__PUBLIC_KEY_FILE": str(public),
-    }
-    unsigned = check_config(environment)
-    assert (unsigned.returncode, "not signed" in unsigned.stderr) == (3, True)
-    serve(registry, "m/1", sign_key=private)
-    assert check_config(environment).returncode == 0
-    shadow = check_config(environment | {"MODERATION_SHADOW__MODEL_PATH": str(bundle_path)})
-    assert (shadow.returncode, "expected a registry" in shadow.stderr) == (3, True)
-    wrong = check_config(environment | {"MODERATION_MODEL__PUBLIC_KEY_FILE": str(private)})
-    assert (wrong.returncode, "MODERATION_MODEL__PUBLIC_KEY_FILE" in wrong.stderr) == (2, True)
-
-
-def test_check_config_says_which_settings_the_consumer_protocol_leaves_unused(bundle_path: Path) -> None:
-    """With KIP-848 sessions are the broker's; the setting stays, because the classic protocol needs it."""
-    environment = MINIMAL | {
-        "MODERATION_KAFKA__GROUP_PROTOCOL": "consumer",
-        "MODERATION_KAFKA__GROUP_REMOTE_ASSIGNOR": "range",
-        "MODERATION_MODEL__PATH": str(bundle_path),
-    }
-    answer = check_config(environment)
-    assert answer.returncode == 0, answer.stderr
-    assert "unused: MODERATION_KAFKA__SESSION_TIMEOUT_S" in answer.stdout
-    assert "group.consumer.session.timeout.ms" in answer.stdout
 
 
 def test_an_assignor_of_the_broker_without_the_consumer_protocol_is_refused() -> None:

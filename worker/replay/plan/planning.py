@@ -13,6 +13,7 @@ from worker.kafka.client import KafkaAdmin
 from worker.kafka.errors import fatal_while
 from worker.kafka.partition_range import Partition, PartitionRange
 from worker.kafka.ranges import fix_ranges, partitions_of, topic_ids
+from worker.kafka.topic_name import topic_name
 from worker.replay.plan.plan_store import PlanStore
 from worker.replay.plan.replay_plan import PLAN_FORMAT_VERSION, ReplayPlan, StoredReplay
 from worker.replay.plan.request import ReplayRequest, chats_digest, differences, parse_span
@@ -54,7 +55,12 @@ def replay_settings(live: WorkerSettings, choices: Choices) -> WorkerSettings:
     """Return the settings of a replay beside the live workers: a group and transactional ids of its own.
 
     Delivery is exactly-once whatever the live workers do: the tallies stand on it.
+
+    Raises:
+        SettingsError: no topic can have a name that was chosen.
     """
+    _check_names("--topic", choices.topics)
+    _check_names("--verdict-topic", () if choices.verdict_topic is None else (choices.verdict_topic,))
     name = f"{live.kafka.group_id}.replay.{choices.replay_id}"
     own_id = live.kafka.transactional_id
     kafka = live.kafka.model_copy(
@@ -76,6 +82,14 @@ def replay_settings(live: WorkerSettings, choices: Choices) -> WorkerSettings:
         # A trial: that a bundle or a limit on trial rejects an event says nothing of the verdict that was published.
         redis = redis.model_copy(update={"on_rejected": OnRejected.KEEP})
     return live.model_copy(update={"kafka": kafka, "model": model, "redis": redis})
+
+
+def _check_names(option: str, names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            topic_name(name)
+        except ValueError as error:
+            raise SettingsError(f"{option}: {error}") from None
 
 
 def writes_cache(live: WorkerSettings, choices: Choices) -> bool:
