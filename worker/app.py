@@ -95,6 +95,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
             commits=commits,
             topics=topics,
             limits=settings.codec,
+            value_format=settings.kafka.value_format,
             batch_size=BatchSize(settings.batch),
             max_batch_bytes=settings.batch.max_bytes,
             metrics=metrics,

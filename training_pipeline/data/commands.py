@@ -90,7 +90,7 @@ def extract(
         str | None, typer.Option(help="Of a CSV.", show_default="its byte-order mark's, or UTF-8")
     ] = None,
 ) -> None:
-    """Turn raw records or tables into conversations. Exit codes: 0, 3 (refused, or a table of which nothing is left).
+    """Turn raw records or tables into conversations. Exit codes: 0, 3 (refused, or nothing is left of it).
 
     An interrupted run over records goes on where it stopped.
     """
@@ -130,6 +130,7 @@ def extract(
             with kafka_range.KafkaRangeReader({"bootstrap.servers": bootstrap_servers, **config}) as reader:
                 report = stage.extract_topic(reader, request, out, last_messages=last_messages, on_progress=on_progress)
     show.print_stage(report, Console(stderr=True))
+    show.refuse_where_nothing_is_left(report, out)
 
 
 @app.command()
@@ -169,6 +170,7 @@ def preprocess(
     with _progress("preprocess") as on_progress:
         report = stage.preprocess(data, out, options, on_progress=on_progress)
     show.print_stage(report, Console(stderr=True))
+    show.refuse_where_nothing_is_left(report, out)
 
 
 @app.command()

@@ -38,9 +38,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.lag_age = LagAge()
-        self.registry.register(self.lag_age)
         self._counters()
+        self.lag_age = LagAge(on_implausible=self.implausible_timestamps.inc)
+        self.registry.register(self.lag_age)
         self._gauges()
         self._histograms()
 
@@ -93,6 +93,13 @@ class Metrics:
         )
         self.headers_dropped = counter(
             "headers_dropped_total", "Headers that were to be forwarded and are too large or unreadable.", "reason"
+        )
+        self.key_problems = counter(
+            "key_problems_total", "Records whose key is missing, unreadable or names another chat.", "problem"
+        )
+        self.implausible_timestamps = counter(
+            "implausible_timestamps_total",
+            "Records whose timestamp can be no time in ms, seconds say; they count as without one.",
         )
         self.reloads = counter("reload_total", "Looks at a changed bundle or policy.", "role", "outcome")
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
@@ -162,8 +169,8 @@ class Metrics:
         verdicts: Counted[tuple[str, Decision, bool]] = Counted()
         rejections: Counted[RejectionReason] = Counted()
         for row in rows:
-            if row.record.timestamp_ms > 0:
-                self.latency_s.observe(max(0.0, now_ms - row.record.timestamp_ms) / 1_000)
+            if (written_ms := row.record.written_ms) is not None:
+                self.latency_s.observe(max(0.0, now_ms - written_ms) / 1_000)
             if (verdict := row.verdict) is not None:
                 verdicts[verdict.category.code, verdict.decision, verdict.cache_hit] += 1
             elif row.rejection is not None:

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas import ValueFormat
 from worker.kafka.forwarded_headers import forwarded_names
 from worker.settings.kafka_connection import KafkaConnection
 
@@ -46,6 +47,11 @@ class KafkaSettings(KafkaConnection):
     """How the worker reaches Kafka."""
 
     input_topic: str = Field(default="chat-events", min_length=1, description="Topic of ChatEvents.")
+    value_format: ValueFormat = Field(
+        default=ValueFormat.JSON,
+        description="What the values of the input topic are: json, or a chat event in an envelope: confluent_json, "
+        "debezium, cloudevents; a record without the envelope is read as it is.",
+    )
     verdict_topic: str = Field(default="verdicts", min_length=1, description="Topic of Verdicts.")
     dead_letter_topic: str = Field(default="chat-events.dlq", min_length=1, description="Topic of dead letters.")
     replay_topic: str = Field(
