@@ -95,7 +95,7 @@ def refuse_where_nothing_is_left(report: "StageReport", out: Path) -> None:
     reason = max(n_by_reason, key=lambda name: n_by_reason[name])
     rejects = out.with_suffix(".rejects.jsonl")
     with rejects.open("rb") as lines:
-        first = next((reject for reject in map(orjson.loads, lines) if reject["reason"] == reason), {})
+        first: dict[str, Any] = next((reject for reject in map(orjson.loads, lines) if reject["reason"] == reason), {})
     raise DataError(
         f"no chat is left: {sum(n_by_reason.values())} were rejected; the commonest reason: {reason} "
         f"({n_by_reason[reason]}), first {first.get('position')}: {first.get('error') or 'see there'}; expected some "

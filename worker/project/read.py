@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from schemas import CodecLimits, DeadLetter, ValueFormat, chat_of_key, decode_verdict
+from schemas import CodecLimits, DeadLetter, ValueFormat, decode_verdict
 from schemas.marker import TOMBSTONE
 from worker.cache.chats import chat_of, erases
 from worker.kafka.topic_scan import ScannedRecord
@@ -21,7 +21,7 @@ class UnreadableOutcome(Exception):  # noqa: N818  the name says what was found
         self.chat_id = chat_id
 
 
-def outcome_of_verdict(record: ScannedRecord) -> tuple[str, Outcome]:
+def outcome_of_verdict(record: ScannedRecord, limits: CodecLimits) -> tuple[str, Outcome]:
     """Return the chat and what a record of the verdict topic says of it.
 
     Raises:
@@ -30,7 +30,7 @@ def outcome_of_verdict(record: ScannedRecord) -> tuple[str, Outcome]:
     try:
         verdict = decode_verdict(record.value or b"")
     except ValidationError:
-        raise UnreadableOutcome(chat_of_key(record.key)) from None
+        raise UnreadableOutcome(chat_of(record.key, None, limits, ValueFormat.JSON)) from None
     source, model, policy = verdict.source, verdict.model, verdict.policy
     versions = Versions(model.name, model.version, policy.name, policy.version)
     return verdict.chat_id, Outcome(
@@ -45,7 +45,7 @@ def outcome_of_verdict(record: ScannedRecord) -> tuple[str, Outcome]:
 
 
 def outcome_of_dead_letter(
-    record: ScannedRecord, limits: CodecLimits, value_format: ValueFormat
+    record: ScannedRecord, limits: CodecLimits, value_format: ValueFormat = ValueFormat.JSON
 ) -> tuple[str, Outcome] | None:
     """Return the chat and what a dead letter says of it; None where nobody can tell which chat it is of.
 

@@ -111,7 +111,11 @@ class Projection:
         else:
             self._account.n_dead_letters_read += 1
         try:
-            found = outcome_of_verdict(record) if is_verdict else outcome_of_dead_letter(record, limits, value_format)
+            found: tuple[str, Outcome] | None
+            if is_verdict:
+                found = outcome_of_verdict(record, limits)
+            else:
+                found = outcome_of_dead_letter(record, limits, value_format)
         except UnreadableOutcome as unreadable:
             self._account.n_unreadable += 1
             if unreadable.chat_id is not None:
