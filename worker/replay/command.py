@@ -192,8 +192,11 @@ def _chats_not_met(selection: Selection, *, is_whole: bool) -> dict[str, Any]:
     """
     if not selection.chats:
         return {}
+    if not is_whole and not selection.looked_at.n_records:
+        # Run again after its end, or nothing left for this process.
+        return {"n_chats": len(selection.chats), "n_chats_not_met": None, "whole_range_read": False}
     not_met = selection.not_met()
-    if not_met and selection.looked_at.n_records + is_whole:
+    if not_met:
         read = "record of the range" if is_whole else "record that this process read"
         typer.echo(
             f"warning: {len(not_met)} of {len(selection.chats)} chat ids: no {read} is of them: "

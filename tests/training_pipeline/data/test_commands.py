@@ -162,3 +162,14 @@ def test_chats_that_preprocess_rejects_one_and_all_are_refused(
     out = tmp_path / "clean.jsonl"
     assert cli("preprocess", "--data", tmp_path / "raw.jsonl", "--min-characters", "100", "--out", out) == 3
     assert "no chat is left: 1 were rejected" in capsys.readouterr().err
+
+
+def test_records_in_an_envelope_are_read_by_the_format_of_the_worker(cli: Cli, tmp_path: Path) -> None:
+    """Whoever serves a topic of CloudEvents trains on it, too; another format is another run."""
+    event = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
+    (tmp_path / "records.jsonl").write_bytes(orjson.dumps({"specversion": "1.0", "data": event}))
+    out = tmp_path / "out.jsonl"
+    assert cli("extract", "--records", tmp_path / "records.jsonl", "--out", out) == 3
+    wrapped = ("--value-format", "cloudevents")
+    assert cli("extract", "--records", tmp_path / "records.jsonl", "--out", out, *wrapped) == 0
+    assert [row["chat_id"] for row in read_lines(out)] == ["c"]
