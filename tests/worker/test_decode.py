@@ -18,8 +18,10 @@ from schemas import (
     decode_chat_event,
     estimated_decoded_bytes,
 )
+from schemas.marker import TOMBSTONE
 from tests.bad_inputs import bad_inputs
 from tests.worker.payloads import record, tombstone
+from worker.cache.entries import cache_entries
 from worker.decode import KEPT_BYTES, LONGEST_KEPT_BYTES, Decoder
 from worker.record import Event, Record
 
@@ -228,3 +230,5 @@ def test_a_tombstone_and_a_deleted_row_erase_and_a_broken_record_does_not() -> N
     decoder = Decoder(LIMITS, value_format=ValueFormat.DEBEZIUM)
     rows = decoder.decode([tombstone(1), record(2, value=deleted), record(3, value=b"{")])
     assert [row.rejection is not None and row.rejection.erases for row in rows] == [True, True, False]
+    left = [(entry.chat_id, entry.rejected) for entry in cache_entries(rows)]
+    assert left == [("chat-1", TOMBSTONE), ("c", TOMBSTONE), ("key", "decode_error")]
