@@ -47,11 +47,6 @@ class KafkaSettings(KafkaConnection):
     """How the worker reaches Kafka."""
 
     input_topic: str = Field(default="chat-events", min_length=1, description="Topic of ChatEvents.")
-    value_format: ValueFormat = Field(
-        default=ValueFormat.JSON,
-        description="What the values of the input topic are: json, or a chat event in an envelope: confluent_json, "
-        "debezium, cloudevents; a record without the envelope is read as it is.",
-    )
     verdict_topic: str = Field(default="verdicts", min_length=1, description="Topic of Verdicts.")
     dead_letter_topic: str = Field(default="chat-events.dlq", min_length=1, description="Topic of dead letters.")
     replay_topic: str = Field(
@@ -97,6 +92,11 @@ class KafkaSettings(KafkaConnection):
     compression: Compression = Field(
         default=Compression.LZ4,
         description="Codec of all that the worker writes: lz4, gzip, zstd or none. kafkajs needs gzip or none.",
+    )
+    value_format: ValueFormat = Field(
+        default=ValueFormat.JSON,
+        description="What the values of the input topic are: json, or a chat event in an envelope: confluent_json, "
+        "debezium, cloudevents; a record without the envelope is read as it is.",
     )
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."
