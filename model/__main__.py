@@ -1,6 +1,6 @@
 """Command line of the model folder: classify texts, describe and verify a bundle.
 
-Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the bundle or the policy is refused.
+Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the bundle, the policy or every line of the input is refused.
 """
 
 import sys
@@ -25,12 +25,13 @@ from model import (
     load_policy,
 )
 from model.bundle.thresholds import calibration_size, thresholds_for
-from model.jsonl import classify_lines, judgement_fields
+from model.jsonl import NotJsonLines, RejectedLines, classify_lines, event_lines, judgement_fields
 from model.windowing import render
 from schemas import (
     CodecLimits,
     DecidedBy,
     RecordRejected,
+    RejectionReason,
     Role,
     Taxonomy,
     Turn,
@@ -63,6 +64,13 @@ def _classifier(bundle: Path, policy: Path | None, threads: int) -> Classifier:
 
 
 def _lines(source: str) -> Iterator[bytes]:
+    try:
+        yield from event_lines(_raw_lines(source))
+    except NotJsonLines as found:
+        raise typer.BadParameter(f"{source}: {found}", param_hint="--jsonl") from None
+
+
+def _raw_lines(source: str) -> Iterator[bytes]:
     if source == "-":
         yield from sys.stdin.buffer
         return
@@ -97,22 +105,57 @@ def classify(
     if (jsonl is None) == (not text):
         raise typer.BadParameter("found neither or both of TEXT and --jsonl; expected exactly one of them")
     if jsonl is not None:
-        for answer in classify_lines(_lines(jsonl), _classifier(bundle, policy, threads)):
+        rejected = RejectedLines()
+        for answer in classify_lines(_lines(jsonl), _classifier(bundle, policy, threads), rejected):
             sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
         sys.stdout.buffer.flush()
+        _tell_rejected(rejected)
         return
-    texts = text or []
-    if not all(is_visible(one) for one in texts):
-        raise typer.BadParameter("a TEXT holds no visible character; expected some text to classify")
+    _classify_texts(text or [], bundle, policy, threads, as_json=as_json)
+
+
+def _classify_texts(texts: list[str], bundle: Path, policy: Path | None, threads: int, *, as_json: bool) -> None:
+    blank = _blank(texts)
     classifier = _classifier(bundle, policy, threads)
-    results, _ = classifier.classify([[Turn(Role.USER, one)] for one in texts])
-    for one, result in zip(texts, results, strict=True):
+    results, _ = classifier.classify([[Turn(Role.USER, one)] for i, one in enumerate(texts, start=1) if i not in blank])
+    answers = iter(results)
+    for number, one in enumerate(texts, start=1):
+        if number in blank:
+            if as_json:
+                reason = RejectionReason.EMPTY_CONVERSATION.value
+                sys.stdout.buffer.write(orjson.dumps({"rejected": reason, "line": number}) + b"\n")
+            continue
+        result = next(answers)
         if not isinstance(result, Classification):
             raise result
         if as_json:
             sys.stdout.buffer.write(orjson.dumps(judgement_fields(result, classifier.bundle.taxonomy)) + b"\n")
         else:
             _print_classification(one, result, classifier.bundle.taxonomy)
+
+
+def _tell_rejected(rejected: RejectedLines) -> None:
+    """Say on standard error what was not judged, and end with 3 where that is everything."""
+    if rejected.n_by_reason:
+        typer.echo(f"{'error' if rejected.are_all else 'warning'}: {rejected}", err=True)
+    if rejected.are_all:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _blank(texts: list[str]) -> frozenset[int]:
+    """Return the numbers, from 1, of the texts that cannot be judged, and say which they are.
+
+    Raises:
+        typer.BadParameter: none can.
+    """
+    blank = frozenset(number for number, one in enumerate(texts, start=1) if not is_visible(one))
+    if len(blank) == len(texts):
+        raise typer.BadParameter("no visible character in any TEXT; expected some text to classify")
+    for number in sorted(blank):
+        typer.echo(
+            f"warning: TEXT {number} of {len(texts)} is left out: no visible character; expected some text", err=True
+        )
+    return blank
 
 
 def _print_classification(text: str, result: Classification, taxonomy: Taxonomy) -> None:
@@ -155,13 +198,18 @@ def render_window(
 ) -> None:
     """Print, per accepted event, one JSON line with the text that the classifier would read."""
     windowing = load_bundle(bundle).manifest.windowing
-    for line in _lines(jsonl):
+    rejected = RejectedLines()
+    for number, line in enumerate(_lines(jsonl), start=1):
+        rejected.n_lines = number
         try:
-            event, turns = decode_conversation(line.rstrip(b"\r\n"), CodecLimits())
-        except RecordRejected:
+            event, turns = decode_conversation(line, CodecLimits())
+        except RecordRejected as rejection:
+            rejected.add(number, rejection)
             continue
         answer = {"chat_id": event.chat_id, "text": render(turns, windowing)}
         sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+    sys.stdout.buffer.flush()
+    _tell_rejected(rejected)
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """Classify a stream of JSON lines, one answer a line, in order."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -21,24 +23,86 @@ _CHUNK_LINES: Final = 512
 """Lines read before the first answer of a chunk: enough to sort rows by length, few enough to hold in memory."""
 
 
-def classify_lines(lines: Iterable[bytes], classifier: Classifier) -> Iterator[dict[str, Any]]:
-    """Yield one JSON-ready answer per line: a judgement, or `{"rejected": reason, "line": n}` (n from 1)."""
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class NotJsonLines(ValueError):  # noqa: N818  the name says what was found
+    """A file holds one JSON list, not a line for each event."""
+
+
+def event_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines without their ends, the first without the byte-order mark that some editors write.
+
+    Raises:
+        NotJsonLines: the file is a list.
+    """
+    is_begun = False
+    for number, line in enumerate(lines, start=1):
+        text = line.removeprefix(_BOM) if number == 1 else line
+        if not is_begun and text.strip():
+            is_begun = True
+            if text.lstrip()[:1] == b"[":
+                raise NotJsonLines(
+                    f"line {number} begins a JSON list; expected one event a line; write it with `jq -c '.[]'`"
+                )
+        yield text.rstrip(b"\r\n")
+
+
+@dataclass
+class RejectedLines:
+    """Lines that got no judgement."""
+
+    n_lines: int = 0
+    """All lines, judged or not."""
+    n_by_reason: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """By reason: the number of its first line and the error, which holds no text of the line."""
+
+    @property
+    def are_all(self) -> bool:
+        """Whether there were lines and none was judged."""
+        return 0 < self.n_lines == self.n_by_reason.total()
+
+    def add(self, number: int, rejection: RecordRejected) -> dict[str, Any]:
+        """Count one and return its answer."""
+        reason = rejection.reason.value
+        self.n_by_reason[reason] += 1
+        self.first.setdefault(reason, (number, rejection.error))
+        return {"rejected": reason, "line": number}
+
+    def __str__(self) -> str:
+        """Say how many there were, and of the commonest reason why."""
+        reason, n_lines = self.n_by_reason.most_common(1)[0]
+        number, error = self.first[reason]
+        return (
+            f"{self.n_by_reason.total()} of {self.n_lines} lines were rejected; the commonest reason: {reason} "
+            f"({n_lines}), first in line {number}: {error}"
+        )
+
+
+def classify_lines(lines: Iterable[bytes], classifier: Classifier, rejected: RejectedLines) -> Iterator[dict[str, Any]]:
+    """Yield one JSON-ready answer per line: a judgement, or `{"rejected": reason, "line": n}` (n from 1).
+
+    Args:
+        lines: Events, see `event_lines`.
+        classifier: Answers.
+        rejected: Told of the lines without a judgement.
+    """
     numbered = enumerate(lines, start=1)
     while chunk := list(islice(numbered, _CHUNK_LINES)):
         answers: dict[int, dict[str, Any]] = {}
         accepted: dict[int, tuple[ChatEvent, list[Turn]]] = {}
         for number, line in chunk:
             try:
-                accepted[number] = decode_conversation(line.rstrip(b"\r\n"), CodecLimits())
+                accepted[number] = decode_conversation(line, CodecLimits())
             except RecordRejected as rejection:
-                answers[number] = {"rejected": rejection.reason.value, "line": number}
+                answers[number] = rejected.add(number, rejection)
+        rejected.n_lines += len(chunk)
         results, _ = classifier.classify([turns for _, turns in accepted.values()])
         for (number, (event, _)), result in zip(accepted.items(), results, strict=True):
             if isinstance(result, RowFailed):
-                answers[number] = {
-                    "rejected": RejectionReason.CLASSIFICATION_FAILED.value,
-                    "line": number,
-                }
+                failed = RecordRejected(RejectionReason.CLASSIFICATION_FAILED, result.error)
+                answers[number] = rejected.add(number, failed)
             else:
                 answers[number] = {"chat_id": event.chat_id, **judgement_fields(result, classifier.bundle.taxonomy)}
         yield from (answers[number] for number, _ in chunk)

@@ -17,11 +17,13 @@ from schemas.codec import (
 )
 from schemas.content import content_text, parts_left_out
 from schemas.dead_letter import DeadLetter
+from schemas.envelopes import ValueFormat, parse_event_in
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import RULES_VERSION, content_fingerprint, policies_digest, turns_fingerprint, verdict_id
 from schemas.marker import RejectionMarker
 from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
+from schemas.record_key import chat_of_key
 from schemas.taxonomy import (
     CHAT_13,
     Taxonomy,
@@ -78,11 +80,13 @@ __all__ = [
     "TaxonomyRef",
     "Turn",
     "UncalibratedLanguages",
+    "ValueFormat",
     "Verdict",
     "VerdictChange",
     "VerdictKind",
     "carried_text",
     "category_label",
+    "chat_of_key",
     "content_fingerprint",
     "content_text",
     "conversation_turns",
@@ -100,6 +104,7 @@ __all__ = [
     "kept_turns",
     "load_taxonomy",
     "parse_event",
+    "parse_event_in",
     "parts_left_out",
     "policies_digest",
     "shipped_taxonomy",

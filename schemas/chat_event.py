@@ -69,11 +69,12 @@ class Message(BaseModel):
         json_schema_extra={"default": None},
     )
     content: Content = Field(default_factory=_content_where_missing, validate_default=True)
-    id: int | str | None = None
-    created_at: int | str | None = Field(
+    id: Any = Field(default=None, description="Not read, and of any type.")
+    created_at: Any = Field(
         default=None,
         validation_alias=AliasChoices("createdAt", "created_at"),
         serialization_alias="createdAt",
+        description="Not read, and of any type.",
     )
 
 
@@ -91,6 +92,17 @@ def _as_carried(value: object) -> object:
     return value
 
 
+def _clock(value: object) -> object:
+    """Return an event's clock as it travels on; nothing where it is neither text nor number."""
+    return _as_carried(value) if isinstance(value, str | int | float) else None
+
+
+def _event_id(value: object) -> object:
+    """Return an event's id as it travels on: a fraction as text, nothing where it is neither text nor number."""
+    carried = _clock(value)
+    return str(carried) if isinstance(carried, float) and not carried.is_integer() else carried
+
+
 def carried_text(value: object) -> object:
     """Return a carried value as one type for all readers: a number as its digits, a long text cut.
 
@@ -100,10 +112,9 @@ def carried_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-_EventId = Annotated[str | int | None, BeforeValidator(_as_carried, json_schema_input_type=str | int | None)]
-_Clock = Annotated[
-    str | int | float | None, BeforeValidator(_as_carried, json_schema_input_type=str | int | float | None)
-]
+# The contract still asks for a text or a number: anything else travels on as nothing.
+_EventId = Annotated[str | int | None, BeforeValidator(_event_id, json_schema_input_type=str | int | float | None)]
+_Clock = Annotated[str | int | float | None, BeforeValidator(_clock, json_schema_input_type=str | int | float | None)]
 
 
 class ChatEvent(BaseModel):
@@ -128,7 +139,8 @@ class ChatEvent(BaseModel):
     formatted_chat: str | None = Field(default=None, description="The text where messages is empty.")
     event_id: _EventId = Field(
         default=None,
-        description="Copied into the verdict; beyond 2^53 as text, and of a text the first 256 characters.",
+        description="Copied into the verdict; beyond 2^53 and with a fraction as text, of a text the first 256 "
+        "characters; null where it is neither text nor number.",
     )
     occurred_at: _Clock = Field(default=None, description="Upstream's clock; not interpreted; carried like event_id.")
     schema_version: int | str | None = Field(

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from schemas.chat_event import EVENT_SCHEMA_VERSION, MAX_CHAT_ID_CHARACTERS, NO_CONTENT, ChatEvent
 from schemas.errors import RecordRejected, RejectionReason
+from schemas.foreign_bytes import remedy_for_bytes, remedy_for_value
 from schemas.foreign_forms import remedy
 from schemas.marker import RejectionMarker
 from schemas.record_cost import n_values
@@ -80,11 +81,36 @@ def parse_event(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
     Raises:
         RecordRejected: with reason decode_error, too_large or schema_error.
     """
+    document = parse_object(raw, limits)
+    _check_document(document, limits, len(raw or b""))
+    return document
+
+
+def parse_object(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
+    """Parse one JSON object within the limits of a record.
+
+    Raises:
+        RecordRejected: with reason decode_error or too_large; where there is no value, it `erases`.
+    """
     if raw is None:
         raise RecordRejected(
-            RejectionReason.DECODE_ERROR,
-            "the record has no value (tombstone); expected a JSON object",
+            RejectionReason.DECODE_ERROR, "the record has no value (tombstone); expected a JSON object", erases=True
         )
+    document = parse_json(raw, limits)
+    if not isinstance(document, dict):
+        raise RecordRejected(
+            RejectionReason.DECODE_ERROR,
+            f"the JSON value is a {type(document).__name__}; expected an object{remedy_for_value(document)}",
+        )
+    return document
+
+
+def parse_json(raw: bytes, limits: CodecLimits) -> object:
+    """Parse JSON within the limits of a record.
+
+    Raises:
+        RecordRejected: with reason decode_error or too_large.
+    """
     if len(raw) > limits.max_event_bytes:
         raise RecordRejected(
             RejectionReason.TOO_LARGE,
@@ -94,14 +120,7 @@ def parse_event(raw: bytes | None, limits: CodecLimits) -> dict[str, object]:
     # No record has more values than bytes.
     if len(raw) > limits.max_event_values:
         _check_number_of_values(raw, limits)
-    document = _parse(raw)
-    if not isinstance(document, dict):
-        raise RecordRejected(
-            RejectionReason.DECODE_ERROR,
-            f"the JSON value is a {type(document).__name__}; expected an object",
-        )
-    _check_document(document, limits, len(raw))
-    return document
+    return _parse(raw)
 
 
 def event_of(document: dict[str, object], limits: CodecLimits) -> ChatEvent:
@@ -110,8 +129,17 @@ def event_of(document: dict[str, object], limits: CodecLimits) -> ChatEvent:
     Raises:
         RecordRejected: with reason too_large or schema_error.
     """
+    return validate_event(checked_event(document, limits))
+
+
+def checked_event(document: dict[str, object], limits: CodecLimits) -> dict[str, object]:
+    """Return an object that was parsed as a part of something larger, where `validate_event` may read it.
+
+    Raises:
+        RecordRejected: with reason too_large or schema_error.
+    """
     _check_document(document, limits)
-    return validate_event(document)
+    return document
 
 
 def _check_document(document: dict[str, object], limits: CodecLimits, n_bytes: int | None = None) -> None:
@@ -122,7 +150,7 @@ def _check_document(document: dict[str, object], limits: CodecLimits, n_bytes: i
         if n_bytes is None or n_bytes > limits.max_messages:
             _check_number_of_messages(document.get("messages"), limits)
     except RecordRejected as rejection:
-        rejection.chat_id = _readable_chat_id(document)
+        rejection.chat_id = readable_chat_id(document)
         raise
 
 
@@ -136,7 +164,7 @@ def validate_event(document: dict[str, object]) -> ChatEvent:
         return ChatEvent.model_validate(document)
     except ValidationError as error:
         problem = f"{_describe(error)}{remedy(document)}"
-        raise RecordRejected(RejectionReason.SCHEMA_ERROR, problem, _readable_chat_id(document)) from None
+        raise RecordRejected(RejectionReason.SCHEMA_ERROR, problem, readable_chat_id(document)) from None
 
 
 def visible_turns(event: ChatEvent) -> list[Turn]:
@@ -188,11 +216,11 @@ def _parse(raw: bytes, *, partial: bool = False) -> object:
         problem = "duplicate key" if str(error).startswith("Detected duplicate key") else str(error)
         raise RecordRejected(
             RejectionReason.DECODE_ERROR,
-            f"not well-formed JSON in UTF-8: {problem}; expected one JSON object"[:300],
+            f"not well-formed JSON in UTF-8: {problem}; expected one JSON object"[:300] + remedy_for_bytes(raw),
         ) from None
 
 
-def _readable_chat_id(document: dict[str, object]) -> str | None:
+def readable_chat_id(document: dict[str, object]) -> str | None:
     """Return the chat_id of a record that is rejected for something else."""
     chat_id = document.get("chat_id")
     return chat_id if isinstance(chat_id, str) and 0 < len(chat_id) <= MAX_CHAT_ID_CHARACTERS else None

@@ -31,10 +31,14 @@ class RecordRejected(Exception):  # noqa: N818  the name says what the worker mu
         reason: Code for the `reason` header and the metric label.
         error: What was found and what was expected, for people. Holds no chat text.
         chat_id: The chat, where the record still tells which one it is of.
+        erases: Whether the record asks that its chat be forgotten, as a tombstone does.
     """
 
-    def __init__(self, reason: RejectionReason, error: str, chat_id: str | None = None) -> None:
+    def __init__(
+        self, reason: RejectionReason, error: str, chat_id: str | None = None, *, erases: bool = False
+    ) -> None:
         super().__init__(f"{reason}: {error}")
         self.reason = reason
         self.error = error
         self.chat_id = chat_id
+        self.erases = erases

@@ -46,7 +46,7 @@ class _OneAPoll(FaultyClient):
         super().__init__(client)
         self._producer = broker.producer({})
         self._stopping, self._on_second = stopping, on_second
-        self._records = [record(offset) for offset in range(2)]
+        self._records = [record(offset)._replace(key=f"chat-{offset}".encode()) for offset in range(2)]
 
     def poll(self, timeout_s: float) -> Any:
         if not self._records:

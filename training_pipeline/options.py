@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-import yaml
 from rich.console import Console
 
 from model import available_cpus, load_bundle
@@ -75,6 +74,8 @@ def parse_fields(assignments: list[str]) -> dict[str, Any]:
     Raises:
         ValueError: a line has no name or no value.
     """
+    import yaml  # noqa: PLC0415  (of the training extra, which the data stages do not need)
+
     fields: dict[str, Any] = {}
     for assignment in assignments:
         name, found, value = assignment.partition("=")

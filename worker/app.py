@@ -121,6 +121,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             commits=commits,
             topics=topics,
             limits=settings.codec,
+            value_format=settings.kafka.value_format,
             batch_size=BatchSize(settings.batch),
             max_batch_bytes=settings.batch.max_bytes,
             metrics=metrics,

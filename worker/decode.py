@@ -16,9 +16,11 @@ from schemas import (
     CodecLimits,
     RecordRejected,
     Turn,
+    ValueFormat,
     estimated_decoded_bytes,
     kept_turns,
     parse_event,
+    parse_event_in,
     parts_left_out,
     turns_fingerprint,
     validate_event,
@@ -40,6 +42,8 @@ _TYPE_KEY: Final = b'"type"'
 
 OnLeftOut = Callable[[str, int], None]
 """Takes what was left out of an event or cut, and how many of it."""
+OnKey = Callable[[Record, str | None], None]
+"""Takes a record whose key is not just the text of its chat_id, and the chat that its value names."""
 
 
 class _Said(NamedTuple):
@@ -61,11 +65,22 @@ class Decoder:
     Args:
         limits: Size limits.
         on_left_out: Told of everything that is not carried on as it came.
+        value_format: What the records' values are.
+        on_key: Told of records whose key is another than their chat_id as text.
     """
 
-    def __init__(self, limits: CodecLimits, on_left_out: OnLeftOut = lambda _what, _n: None) -> None:
+    def __init__(
+        self,
+        limits: CodecLimits,
+        on_left_out: OnLeftOut = lambda _what, _n: None,
+        *,
+        value_format: ValueFormat = ValueFormat.JSON,
+        on_key: OnKey = lambda _record, _chat_id: None,
+    ) -> None:
         self._limits = limits
         self._on_left_out = on_left_out
+        self._value_format = value_format
+        self._on_key = on_key
         self._said: dict[str, _Said] = {}
         self._n_bytes = 0
 
@@ -75,12 +90,19 @@ class Decoder:
 
     def _row(self, record: Record) -> Row:
         try:
-            return Row(record, self._event(record))
+            event = self._event(record)
         except RecordRejected as found:
-            return Row(record, rejection=Rejection(found.reason, found.error, found.chat_id))
+            self._on_key(record, found.chat_id)
+            return Row(record, rejection=Rejection(found.reason, found.error, found.chat_id, erases=found.erases))
+        if record.key != event.chat.chat_id.encode():
+            self._on_key(record, event.chat.chat_id)
+        return Row(record, event)
 
     def _event(self, record: Record) -> Event:
-        document = parse_event(record.value, self._limits)
+        if self._value_format is ValueFormat.JSON:
+            document = parse_event(record.value, self._limits)
+        else:
+            document = parse_event_in(record.value, self._limits, self._value_format)
         parsed = [document.get(name) for name in _TEXT_FIELDS]
         chat_id = document.get("chat_id")
         said = self._said.get(chat_id) if isinstance(chat_id, str) else None
@@ -101,7 +123,9 @@ class Decoder:
             turns = kept_turns(turns)
         # A list of messages takes ten times what their turns take. The model is frozen for others, not for its maker.
         vars(chat)["messages"] = []
-        left_out = parts_left_out(parsed[0]) if _TYPE_KEY in raw else None
+        # An envelope may hold the messages as a text, with its quotes escaped, or encoded.
+        may_have_parts = self._value_format is not ValueFormat.JSON or _TYPE_KEY in raw
+        left_out = parts_left_out(parsed[0]) if may_have_parts else None
         said = _Said(parsed, turns, fingerprint, left_out, estimated_decoded_bytes(raw))
         self._keep(chat.chat_id, said, len(raw))
         return said

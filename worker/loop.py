@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from model import Classification, ClassifyStats, InferenceStalled, RowFailed
-from schemas import CodecLimits, Verdict
+from schemas import CodecLimits, ValueFormat, Verdict
 from worker.batch_size import BatchSize
 from worker.cache.entries import cache_entries
 from worker.cache.owed_notes import OwedNotes
@@ -29,6 +29,7 @@ from worker.kafka.consumer import RecordConsumer
 from worker.kafka.publisher import GroupMember, Publisher
 from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets, settle, to_messages
 from worker.predictor import Predictor, PredictorSource
+from worker.process.key_check import KeyCheck
 from worker.process.metrics import Metrics
 from worker.record import Event, Record, Row
 
@@ -52,6 +53,7 @@ class WorkerLoop:
         commits: Runs the publisher beside the next classification.
         topics: Output topics and their limits.
         limits: Codec limits.
+        value_format: What the input topic's values are.
         batch_size: Adaptive record limit.
         max_batch_bytes: Byte limit of one batch.
         metrics: Counts everything.
@@ -78,6 +80,7 @@ class WorkerLoop:
         beat: Callable[[], None],
         on_committed: OnCommitted | None = None,
         notes: OwedNotes | None = None,
+        value_format: ValueFormat = ValueFormat.JSON,
     ) -> None:
         self._consumer = consumer
         self._cache = cache
@@ -85,7 +88,9 @@ class WorkerLoop:
         self._publisher = publisher
         self._commits = commits
         self._topics = topics
-        self._decoder = Decoder(limits, metrics.count_left_out)
+        self._decoder = Decoder(
+            limits, metrics.count_left_out, value_format=value_format, on_key=KeyCheck(metrics.key_problems)
+        )
         self._batch_size = batch_size
         self._max_batch_bytes = max_batch_bytes
         self._metrics = metrics
@@ -267,4 +272,5 @@ class WorkerLoop:
 
 def _waited_s(records: list[Record], now_s: float) -> float:
     """Return how long the records of a batch have waited since they were written, seconds, all together."""
-    return sum(max(0.0, now_s - record.timestamp_ms / 1_000) for record in records if record.timestamp_ms > 0)
+    written = (record.written_ms for record in records)
+    return sum(max(0.0, now_s - ms / 1_000) for ms in written if ms is not None)

@@ -1,12 +1,17 @@
 """Records as Kafka gives them, and the row of each in its batch: an event, then a verdict or a rejection."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas import ChatEvent, RejectionReason, Source, Turn, Verdict
 
 Place = tuple[str, int, int]
 """Topic, partition and offset: what names a record."""
+
+_EARLIEST_MS: Final = 1_293_840_000_000
+"""2011, Kafka's first year. What is earlier are seconds, or milliseconds since something else."""
+_LATEST_MS: Final = 4_102_444_800_000
+"""2100. What is later are microseconds or nanoseconds."""
 
 
 class Origin(NamedTuple):
@@ -24,7 +29,7 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int
-    """Record timestamp, ms since the epoch; -1 where the record has none."""
+    """Record timestamp as it came, ms since the epoch; -1 where the record has none. Ages go by `written_ms`."""
     key: bytes | None
     value: bytes | None
     origin: Origin | None = None
@@ -36,6 +41,11 @@ class Record(NamedTuple):
     def place(self) -> Place:
         """The name of the record as it was read."""
         return self.topic, self.partition, self.offset
+
+    @property
+    def written_ms(self) -> int | None:
+        """When it was written, ms since the epoch; None where it has no timestamp, or one that can be no such time."""
+        return self.timestamp_ms if _EARLIEST_MS <= self.timestamp_ms < _LATEST_MS else None
 
     @property
     def source(self) -> Source:
@@ -69,6 +79,8 @@ class Rejection:
     error: str
     chat_id: str | None = None
     """The chat, where the record still tells which one it is of."""
+    erases: bool = False
+    """Whether the record asks that its chat be forgotten: a tombstone, or what is taken for one."""
 
 
 @dataclass(slots=True)

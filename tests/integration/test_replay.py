@@ -152,7 +152,7 @@ def test_a_replay_takes_the_offsets_partitions_times_and_chats_that_are_asked_fo
     }
     chats = tmp_path / "chats.txt"
     wanted = [chat["chat_id"] for chat in (sample_chats[3], sample_chats[50])]
-    chats.write_text(f"{wanted[1]}\n\n")
+    chats.write_text(f"{wanted[1]}\n\nnobody,here\n", encoding="utf-8-sig")
     options["by-chat"] = (
         ("--chat-id", wanted[0], "--chat-ids-file", str(chats)),
         {place for place, sent in ledger.sent.items() if sent.key in {name.encode() for name in wanted}},
@@ -161,6 +161,9 @@ def test_a_replay_takes_the_offsets_partitions_times_and_chats_that_are_asked_fo
     for name, (arguments, places) in options.items():
         ended = replays.run(*arguments, replay_id=name)
         assert ended["n_verdicts"] == len(places), (name, ended)
+        if name == "by-chat":
+            # An id that is cut wrongly selects nothing; that used to be seen nowhere.
+            assert (ended["n_chats"], ended["n_chats_not_met"], ended["whole_range_read"]) == (3, 1, True)
         expected[name] = places
     found: dict[str, set[Place]] = {}
     for record in replays.records():

@@ -1,5 +1,6 @@
 """`python -m model`: what it prints and how it exits."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,54 @@ def test_texts_are_shown_as_a_table_or_as_json(bundle_path: Path) -> None:
     assert table.stdout.count(b"decision") == len(texts)
     as_json = run("classify", *texts, "--json", "--bundle", bundle_path)
     assert [one.keys() for one in json_lines(as_json.stdout)] == [JUDGEMENT] * len(texts)
+
+
+def test_a_blank_text_is_named_and_left_out(bundle_path: Path) -> None:
+    """One of many had refused the whole call, and nobody could see which."""
+    answer = run("classify", "which phone", "\u200b ", "which laptop", "--json", "--bundle", bundle_path)
+    assert answer.returncode == 0
+    assert b"TEXT 2 of 3 is left out: no visible character" in answer.stderr
+    first, blank, last = json_lines(answer.stdout)
+    assert blank == {"rejected": "empty_conversation", "line": 2}
+    assert (first.keys(), last.keys()) == (JUDGEMENT, JUDGEMENT)
+
+
+def test_a_byte_order_mark_costs_no_line(bundle_path: Path, sample_chats: list[dict[str, Any]]) -> None:
+    """Editors and spreadsheets write one; the first line was lost without a word."""
+    data = b"\xef\xbb\xbf" + b"\n".join(map(orjson.dumps, sample_chats[:2]))
+    answer = run("classify", "--jsonl", "-", "--bundle", bundle_path, stdin=data)
+    assert [one.get("chat_id") for one in json_lines(answer.stdout)] == [chat["chat_id"] for chat in sample_chats[:2]]
+    assert (answer.returncode, answer.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("command", ["classify", "render"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_list_is_refused_with_the_remedy(
+    bundle_path: Path, sample_chats: list[dict[str, Any]], command: str, indent: int | None
+) -> None:
+    """Every line of it had been rejected, with exit code 0."""
+    data = b"\n" + json.dumps(sample_chats[:2], indent=indent).encode()
+    answer = run(command, "--jsonl", "-", "--bundle", bundle_path, stdin=data)
+    assert answer.returncode == 2
+    assert b"jq -c" in answer.stderr
+    assert answer.stdout == b""
+
+
+def test_rejected_lines_are_told_and_end_with_3_where_they_are_all(
+    bundle_path: Path, sample_chats: list[dict[str, Any]]
+) -> None:
+    """A file in another form looked like a file that was classified."""
+    bad = b'{"text":"hi"}\n{"text":"ho"}\n\n'
+    answer = run("classify", "--jsonl", "-", "--bundle", bundle_path, stdin=bad)
+    assert answer.returncode == 3
+    assert (
+        b"error: 3 of 3 lines were rejected; the commonest reason: schema_error (2), first in line 1" in answer.stderr
+    )
+    assert [one["rejected"] for one in json_lines(answer.stdout)] == ["schema_error", "schema_error", "decode_error"]
+    mixed = run("classify", "--jsonl", "-", "--bundle", bundle_path, stdin=bad + orjson.dumps(sample_chats[0]))
+    assert mixed.returncode == 0
+    assert b"warning: 3 of 4 lines were rejected" in mixed.stderr
+    assert run("render", "--jsonl", "-", "--bundle", bundle_path, stdin=bad).returncode == 3
 
 
 def test_info_describes_the_bundle(bundle_path: Path, bundle: Bundle) -> None:

@@ -1,5 +1,6 @@
 """`event_id` and `occurred_at` travel through; no value of them that JSON can hold costs a chat its verdict."""
 
+import json
 from typing import Any
 
 import pytest
@@ -52,3 +53,28 @@ def test_a_number_past_the_range_of_a_double_is_carried_as_text() -> None:
 def test_context_is_not_kept() -> None:
     """Nobody reads it, and of one record it may be 50 MB."""
     assert decode_chat_event(event_bytes(context={"a": [1, 2]}), LIMITS).context is None
+
+
+@pytest.mark.parametrize(
+    ("name", "raw_value", "expected"),
+    [
+        ("event_id", b"1735689600.482", "1735689600.482"),
+        ("event_id", b"7.0", 7),
+        ("event_id", b'["a"]', None),
+        ("event_id", b'{"$oid":"a"}', None),
+        ("occurred_at", b'{"$date":1}', None),
+        ("occurred_at", b"[1]", None),
+    ],
+)
+def test_a_carried_field_of_another_type_never_costs_a_verdict(name: str, raw_value: bytes, expected: object) -> None:
+    """Nobody judges by it; an ad server that compares event ids meets none, and shows no ad."""
+    assert carried(name, raw_value) == expected
+
+
+@pytest.mark.parametrize("value", [1735689600.482, {"$date": 1}, [1], True, "2026-01-01", 10**30])
+@pytest.mark.parametrize("name", ["id", "createdAt", "created_at"])
+def test_a_field_of_a_message_that_nobody_reads_may_be_anything(name: str, value: object) -> None:
+    """A clock with a fraction had dead-lettered the whole chat."""
+    messages = [{"role": "user", "content": "hi", name: value}]
+    raw = json.dumps({"chat_id": "c", "messages": messages}).encode()
+    assert decode_chat_event(raw, LIMITS).messages[0].content == "hi"

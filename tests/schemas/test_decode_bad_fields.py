@@ -83,18 +83,9 @@ def test_a_version_of_4_000_digits_is_a_schema_error() -> None:
             "messages.0.content",
         ),
         ({"messages": [{"role": "assistant", "tool_calls": [], "content": 5}]}, "messages.0.content"),
-        ({"messages": [{"role": "user", "content": "a", "id": [CANARY]}]}, "messages.0.id"),
-        ({"messages": [{"role": "user", "content": "a", "id": 1.5}]}, "messages.0.id"),
-        (
-            {"messages": [{"role": "user", "content": "a", "createdAt": {CANARY: 1}}]},
-            "messages.0.createdAt",
-        ),
         ({"query": [CANARY]}, "query"),
         ({"query": 5}, "query"),
         ({"formatted_chat": {CANARY: CANARY}}, "formatted_chat"),
-        ({"event_id": [CANARY]}, "event_id"),
-        ({"event_id": 1.5}, "event_id"),
-        ({"occurred_at": [CANARY]}, "occurred_at"),
     ],
 )
 def test_a_field_of_a_wrong_type_is_a_schema_error_that_names_the_field(fields: dict[str, object], place: str) -> None:

@@ -13,12 +13,15 @@ from schemas import (
     RejectionReason,
     Role,
     Turn,
+    ValueFormat,
     content_fingerprint,
     decode_chat_event,
     estimated_decoded_bytes,
 )
+from schemas.marker import TOMBSTONE
 from tests.bad_inputs import bad_inputs
 from tests.worker.payloads import record, tombstone
+from worker.cache.entries import cache_entries
 from worker.decode import KEPT_BYTES, LONGEST_KEPT_BYTES, Decoder
 from worker.record import Event, Record
 
@@ -181,3 +184,51 @@ def test_an_event_keeps_what_is_read_of_a_long_chat_and_its_fingerprint_covers_t
         assert event.fingerprint == content_fingerprint(
             decode_chat_event(orjson.dumps({"chat_id": "a", "messages": messages}), LIMITS)
         )
+
+
+def test_a_key_that_is_not_the_chat_id_is_told_with_the_chat_that_the_value_names() -> None:
+    """Of a record that is rejected too: then the key alone may name the chat."""
+    told: list[tuple[int, str | None]] = []
+    decoder = Decoder(LIMITS, on_key=lambda record, chat_id: told.append((record.offset, chat_id)))
+    decoder.decode(
+        [
+            record(1)._replace(key=b"chat-1"),
+            record(2)._replace(key=None),
+            record(3)._replace(key=b'"chat-3"'),
+            record(4, value=b"{")._replace(key=None),
+            record(5, messages=5)._replace(key=b"x"),
+        ]
+    )
+    assert told == [(2, "chat-2"), (3, "chat-3"), (4, None), (5, "chat-5")]
+
+
+def test_an_envelope_is_taken_off_and_the_record_stays_as_it_came() -> None:
+    """A dead letter holds the raw bytes, which a redrive reads by the same format."""
+    value = orjson.dumps({"specversion": "1.0", "data": orjson.loads(record(1).value or b"")})
+    decoder = Decoder(LIMITS, value_format=ValueFormat.CLOUDEVENTS)
+    row, *_ = decoder.decode([record(1, value=value)])
+    assert row.event is not None
+    assert (row.event.chat.chat_id, row.event.turns) == ("chat-1", [Turn(Role.USER, "text 1")])
+    assert row.record.value == value
+    (plain,) = Decoder(LIMITS).decode([record(1, value=value)])
+    assert plain.rejection is not None
+
+
+def test_what_is_left_out_of_an_envelope_is_counted() -> None:
+    """Behind a JSON column no quote is plain."""
+    parts = [{"type": "image_url"}, {"type": "text", "text": "hi"}]
+    messages = orjson.dumps([{"role": "user", "content": parts}]).decode()
+    told: list[tuple[str, int]] = []
+    decoder = Decoder(LIMITS, lambda what, n: told.append((what, n)), value_format=ValueFormat.DEBEZIUM)
+    decoder.decode([record(1, value=orjson.dumps({"op": "c", "after": {"chat_id": "c", "messages": messages}}))])
+    assert told == [("image", 1)]
+
+
+def test_a_tombstone_and_a_deleted_row_erase_and_a_broken_record_does_not() -> None:
+    """The first two are what upstream asked for; with `on_rejected=keep` only they change the cache."""
+    deleted = orjson.dumps({"op": "d", "before": {"chat_id": "c"}, "after": None})
+    decoder = Decoder(LIMITS, value_format=ValueFormat.DEBEZIUM)
+    rows = decoder.decode([tombstone(1), record(2, value=deleted), record(3, value=b"{")])
+    assert [row.rejection is not None and row.rejection.erases for row in rows] == [True, True, False]
+    left = [(entry.chat_id, entry.rejected) for entry in cache_entries(rows)]
+    assert left == [("chat-1", TOMBSTONE), ("c", TOMBSTONE), ("key", "decode_error")]

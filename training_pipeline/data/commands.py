@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from schemas import ValueFormat
 from schemas.taxonomy import CHAT_13, taxonomy_of
 from training_pipeline.data import show
 from training_pipeline.data.errors import DataError
@@ -61,6 +62,9 @@ def extract(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="librdkafka properties (name=value), for TLS and SASL."),
     ] = None,
+    value_format: Annotated[
+        ValueFormat, typer.Option(help="Envelope of the records, as MODERATION_KAFKA__VALUE_FORMAT of the worker.")
+    ] = ValueFormat.JSON,
     last_messages: Annotated[int, typer.Option(min=1, help="Messages kept of a chat, from its end.")] = 12,
     text_column: Annotated[str | None, typer.Option(help="Tables: column of the texts.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Tables: column of the labels; trimmed and lowered.")] = None,
@@ -90,7 +94,7 @@ def extract(
         str | None, typer.Option(help="Of a CSV.", show_default="its byte-order mark's, or UTF-8")
     ] = None,
 ) -> None:
-    """Turn raw records or tables into conversations. Exit codes: 0, 3 (refused, or a table of which nothing is left).
+    """Turn raw records or tables into conversations. Exit codes: 0, 3 (refused, or nothing is left of it).
 
     An interrupted run over records goes on where it stopped.
     """
@@ -119,7 +123,9 @@ def extract(
         return
     with _progress("extract") as on_progress:
         if topic is None:
-            report = stage.extract_files(records or [], out, last_messages=last_messages, on_progress=on_progress)
+            report = stage.extract_files(
+                records or [], out, last_messages=last_messages, value_format=value_format, on_progress=on_progress
+            )
         else:
             request = kafka_range.KafkaRequest(
                 topic=topic,
@@ -128,8 +134,16 @@ def extract(
             )
             config = {} if client_config is None else kafka_range.read_client_config(client_config)
             with kafka_range.KafkaRangeReader({"bootstrap.servers": bootstrap_servers, **config}) as reader:
-                report = stage.extract_topic(reader, request, out, last_messages=last_messages, on_progress=on_progress)
+                report = stage.extract_topic(
+                    reader,
+                    request,
+                    out,
+                    last_messages=last_messages,
+                    value_format=value_format,
+                    on_progress=on_progress,
+                )
     show.print_stage(report, Console(stderr=True))
+    show.refuse_where_nothing_is_left(report, out)
 
 
 @app.command()
@@ -169,6 +183,7 @@ def preprocess(
     with _progress("preprocess") as on_progress:
         report = stage.preprocess(data, out, options, on_progress=on_progress)
     show.print_stage(report, Console(stderr=True))
+    show.refuse_where_nothing_is_left(report, out)
 
 
 @app.command()

@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from schemas import ChatEvent, CodecLimits, RecordRejected, RejectionReason, decode_chat_event
+from schemas import (
+    ChatEvent,
+    CodecLimits,
+    RecordRejected,
+    RejectionReason,
+    ValueFormat,
+    decode_chat_event,
+    parse_event_in,
+    validate_event,
+    visible_turns,
+)
 from training_pipeline.data.chat_rows import Reject, messages_of
 from training_pipeline.data.foreign_chats import as_chat_event
 from training_pipeline.data.kafka_range import KafkaRangeReader, KafkaRequest, OffsetRange
@@ -37,8 +47,26 @@ class SourceRecord(NamedTuple):
     timestamp_ms: int | None
 
 
+class _Reading(NamedTuple):
+    """How records become rows."""
+
+    value_format: ValueFormat
+    last_messages: int
+
+
+def _options(last_messages: int, value_format: ValueFormat) -> dict[str, Any]:
+    """Return what decides the output; the default is not named, so that what earlier releases finished is finished."""
+    named = {} if value_format is ValueFormat.JSON else {"value_format": value_format.value}
+    return {"last_messages": last_messages, **named}
+
+
 def extract_files(
-    paths: Sequence[Path], out: Path, *, last_messages: int, on_progress: OnProgress | None = None
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    last_messages: int,
+    value_format: ValueFormat = ValueFormat.JSON,
+    on_progress: OnProgress | None = None,
 ) -> StageReport:
     """Extract from files: records.json (a list) or JSON lines.
 
@@ -46,13 +74,14 @@ def extract_files(
         DataError: a file cannot be read, or a list in it does not end.
     """
     inputs = {f"{i}:{path.name}": file_digest(path) for i, path in enumerate(paths)}
-    options = {"last_messages": last_messages}
+    options = _options(last_messages, value_format)
     if finished := finished_report(out, STAGE, inputs, options):
         return finished
     source = {"files": inputs, **options}
     n_total = sum(path.stat().st_size for path in paths)
     output = ResumableOutput(out, source, read_checkpoint(out, source))
-    _extract(_file_records(paths, output.cursor), output, last_messages, n_total, on_progress)
+    reading = _Reading(value_format, last_messages)
+    _extract(_file_records(paths, output.cursor), output, reading, n_total, on_progress)
     return output.report(STAGE, inputs, options)
 
 
@@ -62,6 +91,7 @@ def extract_topic(
     out: Path,
     *,
     last_messages: int,
+    value_format: ValueFormat = ValueFormat.JSON,
     on_progress: OnProgress | None = None,
 ) -> StageReport:
     """Extract from a topic between two times.
@@ -75,7 +105,7 @@ def extract_topic(
     Raises:
         DataError: the broker does not answer, or records of the range are gone since it was fixed.
     """
-    options: dict[str, Any] = {"last_messages": last_messages, **request.model_dump()}
+    options = _options(last_messages, value_format) | request.model_dump()
     checkpoint = read_checkpoint(out, options)
     ranges = reader.fix_range(request)
     if checkpoint is not None:
@@ -85,7 +115,8 @@ def extract_topic(
         output.cursor.update(_range_marks(ranges))
         output.save()
     n_total = sum(max(0, place.end - place.start) for place in ranges.values())
-    _extract(_topic_records(reader, request, ranges, output.cursor), output, last_messages, n_total, on_progress)
+    reading = _Reading(value_format, last_messages)
+    _extract(_topic_records(reader, request, ranges, output.cursor), output, reading, n_total, on_progress)
     inputs = {f"{request.topic}[{p}]": f"{place.start}..{place.end}" for p, place in sorted(ranges.items())}
     n_deleted = {str(p): place.n_deleted for p, place in sorted(ranges.items()) if place.n_deleted}
     return output.report(STAGE, inputs, options, {"n_deleted_offsets": n_deleted} if n_deleted else {})
@@ -134,7 +165,7 @@ def _topic_records(
 def _extract(
     records: Iterator[SourceRecord],
     output: ResumableOutput,
-    last_messages: int,
+    reading: _Reading,
     n_total: int,
     on_progress: OnProgress | None,
 ) -> None:
@@ -142,7 +173,8 @@ def _extract(
     try:
         for record in records:
             try:
-                output.write(_row(_event(record.raw, limits), record, last_messages))
+                event = _event(record.raw, limits, reading.value_format)
+                output.write(_row(event, record, reading.last_messages))
             except RecordRejected as rejection:
                 reason = rejection.reason.value
                 output.reject(Reject(position=record.name, reason=reason, error=rejection.error))
@@ -154,10 +186,12 @@ def _extract(
         output.close()
 
 
-def _event(raw: bytes | None, limits: CodecLimits) -> ChatEvent:
+def _event(raw: bytes | None, limits: CodecLimits, value_format: ValueFormat) -> ChatEvent:
     """Decode a record as serving does; where serving refuses it, as a chat of another program's form."""
     try:
-        return decode_chat_event(raw, limits)
+        event = validate_event(parse_event_in(raw, limits, value_format))
+        visible_turns(event)
+        return event  # noqa: TRY300  (what is below decodes again)
     except RecordRejected as rejection:
         if raw is None or rejection.reason is not RejectionReason.SCHEMA_ERROR:
             raise

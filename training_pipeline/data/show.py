@@ -83,6 +83,26 @@ def print_stage(report: "StageReport", console: Console) -> None:
     print_json(report.model_dump(mode="json", include=fields) | _short_details(report.details))
 
 
+def refuse_where_nothing_is_left(report: "StageReport", out: Path) -> None:
+    """Refuse an input of which every chat was rejected; call it when the report has been printed.
+
+    Raises:
+        DataError: that is so; it names the commonest reason, with the first error.
+    """
+    n_by_reason = report.n_rejected_by_reason
+    if report.n_written or not n_by_reason:
+        return
+    reason = max(n_by_reason, key=lambda name: n_by_reason[name])
+    rejects = out.with_suffix(".rejects.jsonl")
+    with rejects.open("rb") as lines:
+        first: dict[str, Any] = next((reject for reject in map(orjson.loads, lines) if reject["reason"] == reason), {})
+    raise DataError(
+        f"no chat is left: {sum(n_by_reason.values())} were rejected; the commonest reason: {reason} "
+        f"({n_by_reason[reason]}), first {first.get('position')}: {first.get('error') or 'see there'}; expected some "
+        f"that are not; all are in {rejects}"
+    )
+
+
 def _print_labels(details: Mapping[str, Any], console: Console) -> None:
     """Print what a table's labels became."""
     if by_category := details.get("n_chats_by_category"):

@@ -6,13 +6,15 @@ one in the hub's cache, or any other here. Weights in pickle and code from the h
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from tokenizers import Tokenizer
 
 from training_pipeline.encoder.packages import MAVEN_ENCODERS, MINILM, MINILM_MODULE, MPNET, NAMES
-from training_pipeline.graph.onnx_graph import EncoderShape
+
+if TYPE_CHECKING:  # onnx, which the data stages do not need
+    from training_pipeline.graph.onnx_graph import EncoderShape
 
 CONFIG_FILE: Final = "config.json"
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -126,7 +128,7 @@ def check_encoder(folder: Path, *, max_tokens: int) -> None:
         )
 
 
-def read_encoder_shape(encoder: Path, *, pooling: str = "mean") -> EncoderShape:
+def read_encoder_shape(encoder: Path, *, pooling: str = "mean") -> "EncoderShape":
     """Read what the weights do not tell from the encoder's config.json.
 
     Args:
@@ -136,6 +138,8 @@ def read_encoder_shape(encoder: Path, *, pooling: str = "mean") -> EncoderShape:
     Raises:
         ValueError: it is not an encoder that `onnx_graph` can write down.
     """
+    from training_pipeline.graph.onnx_graph import EncoderShape  # noqa: PLC0415  (onnx)
+
     config = _read_config(encoder)
     names = _CONFIG_NAMES.get(str(config.get("model_type")))
     activation = config.get("activation" if config.get("model_type") == "distilbert" else "hidden_act")

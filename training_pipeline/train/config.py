@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -214,6 +213,8 @@ def read_options(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it cannot be read, or holds something else.
     """
+    import yaml  # noqa: PLC0415  (of the training extra, which the data stages do not need)
+
     try:
         content = path.read_bytes()
         options = tomllib.loads(content.decode()) if path.suffix == ".toml" else yaml.safe_load(content)

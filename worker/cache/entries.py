@@ -7,8 +7,7 @@ the place of the verdict before it, by the same compare-and-set.
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from schemas import RejectionMarker, Source, Verdict, encode_marker
-from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
+from schemas import RejectionMarker, Source, Verdict, chat_of_key, encode_marker
 from schemas.marker import TOMBSTONE
 from worker.record import Rejection, Row
 
@@ -54,22 +53,13 @@ def cache_entries(rows: Iterable[Row]) -> Iterator[Entry]:
         if row.verdict is not None and row.encoded is not None:
             yield verdict_entry(row.verdict, row.encoded)
         elif row.rejection is not None and (chat_id := _rejected_chat(row, row.rejection)) is not None:
-            rejected = TOMBSTONE if row.record.value is None else row.rejection.reason.value
+            rejected = TOMBSTONE if row.rejection.erases else row.rejection.reason.value
             yield marker_entry(chat_id, row.record.source, rejected)
 
 
 def _rejected_chat(row: Row, rejection: Rejection) -> str | None:
-    """Return the chat of a rejected record: what its value says, else its key where that can be a chat_id."""
+    """Return the chat of a rejected record: what its value says, else its key."""
     return rejection.chat_id if rejection.chat_id is not None else chat_of_key(row.record.key)
-
-
-def chat_of_key(key: bytes | None) -> str | None:
-    """Return the chat_id that a record's key names, None where it cannot be one."""
-    try:
-        chat_id = (key or b"").decode()
-    except UnicodeDecodeError:
-        return None
-    return chat_id if 0 < len(chat_id) <= MAX_CHAT_ID_CHARACTERS else None
 
 
 def newest_entries(entries: Iterable[Entry]) -> list[Entry]:

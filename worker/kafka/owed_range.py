@@ -58,7 +58,7 @@ class OwedRangeReader:
         }
 
     def _marker(self, record: ScannedRecord) -> Entry | None:
-        chat_id = chat_of(record.key, record.value, self._limits)
+        chat_id = chat_of(record.key, record.value, self._limits, self._settings.value_format)
         if chat_id is None:
             return None
         source = Source(

@@ -4,6 +4,8 @@ Computed when it is asked for, so that it grows while the worker is stuck in the
 while records still wait on the broker, the newest record read stands in for them, or the last look at which nothing
 waited: they are at most as old.
 
+A timestamp that can be no time in milliseconds counts as none: it would say a lag of 56 years.
+
 Invariant: what a partition's figure rests on is forgotten when the partition is taken away.
 """
 
@@ -13,10 +15,13 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+import structlog
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from worker.record import Record
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class _Read:
     first_offset: int
     last_offset: int
     first_ms: int
-    last_ms: int
+    """Of the first record that has a timestamp; 0 where none has."""
 
 
 @dataclass
@@ -43,10 +48,18 @@ class LagAge(Collector):
 
     Args:
         now_s: Wall clock; record timestamps are wall-clock times.
+        on_implausible: Told of so many records whose timestamp can be no time in milliseconds.
     """
 
-    def __init__(self, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        now_s: Callable[[], float] = time.time,
+        *,
+        on_implausible: Callable[[int], None] = lambda _n: None,
+    ) -> None:
         self._now_s = now_s
+        self._on_implausible = on_implausible
+        self._has_warned = False
         self._lock = threading.Lock()
         self._partitions: dict[tuple[str, int], _Partition] = {}
 
@@ -58,11 +71,33 @@ class LagAge(Collector):
         with self._lock:
             for place, batch in by_partition.items():
                 first, last = batch[0], batch[-1]
+                times = [written_ms for record in batch if (written_ms := record.written_ms) is not None]
+                if len(times) < len(batch):
+                    self._without_time(batch)
                 partition = self._partitions.setdefault(place, _Partition())
                 while partition.reads and partition.reads[-1].last_offset >= first.offset:
                     partition.reads.pop()
-                partition.reads.append(_Read(first.offset, last.offset, first.timestamp_ms, last.timestamp_ms))
-                partition.newest_ms = last.timestamp_ms
+                partition.reads.append(_Read(first.offset, last.offset, times[0] if times else 0))
+                partition.newest_ms = times[-1] if times else 0
+
+    def _without_time(self, batch: list[Record]) -> None:
+        """Count the timestamps that are none; a record that says it has none is no fault."""
+        implausible = [record for record in batch if record.written_ms is None and record.timestamp_ms > 0]
+        if not implausible:
+            return
+        self._on_implausible(len(implausible))
+        if not self._has_warned:
+            self._has_warned = True
+            one = implausible[0]
+            log.warning(
+                "record_timestamp_implausible",
+                topic=one.topic,
+                partition=one.partition,
+                offset=one.offset,
+                timestamp_ms=one.timestamp_ms,
+                remedy="have the producer set record timestamps in milliseconds since 1970, or none; until then these "
+                "records count for no lag and no latency",
+            )
 
     def committed(self, records: Iterable[Record]) -> None:
         """Note that these records have their outcomes."""

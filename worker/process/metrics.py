@@ -43,6 +43,8 @@ class Metrics:
         self.registry.register(self.lag_age)
         self.registry.register(DroppedLines())
         self._counters()
+        self.lag_age = LagAge(on_implausible=self.implausible_timestamps.inc)
+        self.registry.register(self.lag_age)
         self._gauges()
         self._histograms()
 
@@ -99,6 +101,14 @@ class Metrics:
         self.reloads = counter(
             "reload_total", "Looks at a changed bundle or policy; overdue: looks that take too long.", "role", "outcome"
         )
+        self.key_problems = counter(
+            "key_problems_total", "Records whose key is missing, unreadable or names another chat.", "problem"
+        )
+        self.implausible_timestamps = counter(
+            "implausible_timestamps_total",
+            "Records whose timestamp can be no time in ms, seconds say; they count as without one.",
+        )
+        self.reloads = counter("reload_total", "Looks at a changed bundle or policy.", "role", "outcome")
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
         self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
         self.shadow_compared = counter(
@@ -187,8 +197,8 @@ class Metrics:
         verdicts: Counted[tuple[str, Decision, bool]] = Counted()
         rejections: Counted[RejectionReason] = Counted()
         for row in rows:
-            if row.record.timestamp_ms > 0:
-                self.latency_s.observe(max(0.0, now_ms - row.record.timestamp_ms) / 1_000)
+            if (written_ms := row.record.written_ms) is not None:
+                self.latency_s.observe(max(0.0, now_ms - written_ms) / 1_000)
             if (verdict := row.verdict) is not None:
                 verdicts[verdict.category.code, verdict.decision, verdict.cache_hit] += 1
             elif row.rejection is not None:

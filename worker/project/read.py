@@ -2,9 +2,9 @@
 
 from pydantic import ValidationError
 
-from schemas import CodecLimits, DeadLetter, decode_verdict
+from schemas import CodecLimits, DeadLetter, ValueFormat, decode_verdict
 from schemas.marker import TOMBSTONE
-from worker.cache.chats import chat_of
+from worker.cache.chats import chat_of, erases
 from worker.kafka.topic_scan import ScannedRecord
 from worker.project.merge import Outcome, Versions
 
@@ -30,7 +30,7 @@ def outcome_of_verdict(record: ScannedRecord, limits: CodecLimits) -> tuple[str,
     try:
         verdict = decode_verdict(record.value or b"")
     except ValidationError:
-        raise UnreadableOutcome(chat_of(record.key, None, limits)) from None
+        raise UnreadableOutcome(chat_of(record.key, None, limits, ValueFormat.JSON)) from None
     source, model, policy = verdict.source, verdict.model, verdict.policy
     versions = Versions(model.name, model.version, policy.name, policy.version)
     return verdict.chat_id, Outcome(
@@ -44,13 +44,15 @@ def outcome_of_verdict(record: ScannedRecord, limits: CodecLimits) -> tuple[str,
     )
 
 
-def outcome_of_dead_letter(record: ScannedRecord, limits: CodecLimits) -> tuple[str, Outcome] | None:
+def outcome_of_dead_letter(
+    record: ScannedRecord, limits: CodecLimits, value_format: ValueFormat = ValueFormat.JSON
+) -> tuple[str, Outcome] | None:
     """Return the chat and what a dead letter says of it; None where nobody can tell which chat it is of.
 
     Raises:
         UnreadableOutcome: its headers are not those of a dead letter.
     """
-    chat_id = chat_of(record.key, record.value, limits)
+    chat_id = chat_of(record.key, record.value, limits, value_format)
     try:
         letter = DeadLetter.from_headers(record.headers)
     except ValidationError:
@@ -64,5 +66,5 @@ def outcome_of_dead_letter(record: ScannedRecord, limits: CodecLimits) -> tuple[
         letter.origin_timestamp_ms,
         record.place,
         record.timestamp_ms,
-        rejected=TOMBSTONE if record.value is None else letter.reason.value,
+        rejected=TOMBSTONE if erases(record.value, limits, value_format) else letter.reason.value,
     )

@@ -105,13 +105,17 @@ class Projection:
             self._progressed(len(records))
 
     def _take(self, record: ScannedRecord, *, is_verdict: bool) -> None:
-        limits = self._settings.codec
+        limits, value_format = self._settings.codec, self._settings.kafka.value_format
         if is_verdict:
             self._account.n_verdicts_read += 1
         else:
             self._account.n_dead_letters_read += 1
         try:
-            found = outcome_of_verdict(record, limits) if is_verdict else outcome_of_dead_letter(record, limits)
+            found: tuple[str, Outcome] | None
+            if is_verdict:
+                found = outcome_of_verdict(record, limits)
+            else:
+                found = outcome_of_dead_letter(record, limits, value_format)
         except UnreadableOutcome as unreadable:
             self._account.n_unreadable += 1
             if unreadable.chat_id is not None:

@@ -40,6 +40,8 @@ from worker.wiring import make_cache
 _COUNT_S: Final = 60.0
 """How long a dry run reads before it extrapolates."""
 
+_N_NOT_MET_SHOWN: Final = 5
+
 log = structlog.get_logger()
 
 
@@ -47,9 +49,9 @@ def _chat_ids(inline: list[str], file: Path | None) -> frozenset[str]:
     if file is None:
         return frozenset(inline)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: not readable ({error}); expected one chat id per line") from error
+        raise SettingsError(f"{file}: not readable ({error}); expected UTF-8, one chat id per line") from error
     found = frozenset([*inline, *(line.strip() for line in lines if line.strip())])
     if not found:
         raise SettingsError(f"{file}: holds no chat id; expected one per line")
@@ -154,13 +156,17 @@ def _run(settings: WorkerSettings, choices: Choices, *, dry_run: bool) -> None:
     try:
         setup = prepare(settings, choices, lifecycle, console)
         if dry_run:
-            _print_line(_dry_run(setup))
+            answer, is_whole = _dry_run(setup)
+            _print_line(answer | _chats_not_met(setup.selection, is_whole=is_whole))
             return
         report = run_replay(setup)
         print_report(report, console)
         if choices.report is not None:
             write_html(report, choices.report)
-        _print_line(report.line())
+        # What was read before an interruption, or by other processes, was not met here.
+        reading = report.state.total.reading
+        is_whole = setup.selection.looked_at.n_records >= reading.n_read + reading.n_skipped
+        _print_line(report.line() | _chats_not_met(setup.selection, is_whole=is_whole and report.state.is_complete))
     except SettingsError as error:
         typer.echo(f"error: settings: {masked(str(error))}", err=True)
         exit_now(EXIT_USAGE)
@@ -178,16 +184,40 @@ def _print_line(line: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _dry_run(setup: ReplaySetup) -> dict[str, Any]:
+def _chats_not_met(selection: Selection, *, is_whole: bool) -> dict[str, Any]:
+    """Say which of the chats asked for no record was of; an id that was mistyped, or cut wrongly from a file, is none.
+
+    Args:
+        selection: What was asked for and met.
+        is_whole: Whether this process read the whole range.
+    """
+    if not selection.chats:
+        return {}
+    if not is_whole and not selection.looked_at.n_records:
+        # Run again after its end, or nothing left for this process.
+        return {"n_chats": len(selection.chats), "n_chats_not_met": None, "whole_range_read": False}
+    not_met = selection.not_met()
+    if not_met:
+        read = "record of the range" if is_whole else "record that this process read"
+        typer.echo(
+            f"warning: {len(not_met)} of {len(selection.chats)} chat ids: no {read} is of them: "
+            f"{', '.join(map(repr, not_met[:_N_NOT_MET_SHOWN]))}{' …' * (len(not_met) > _N_NOT_MET_SHOWN)}; expected "
+            "ids as upstream writes them, in a file one per line, without header, quotes or other columns",
+            err=True,
+        )
+    return {"n_chats": len(selection.chats), "n_chats_not_met": len(not_met), "whole_range_read": is_whole}
+
+
+def _dry_run(setup: ReplaySetup) -> tuple[dict[str, Any], bool]:
+    """Return the answer and whether the whole range was read."""
     settings, choices = setup.settings, setup.choices
     request = setup.request
     store = open_plan_store(settings.kafka, transactional_id="")
     planner = Planner(setup.admin, store, old_verdict_topic="", timeout_s=setup.timeout_s)
     plan = planner.draft(choices.replay_id, request.model_copy(update={"changes_topic": None}), store.read())
     store.close()
-    selection = Selection.of(request, choices.chat_ids)
     steps = scan(consumer_config(settings.kafka), plan.ranges, timeout_s=settings.kafka.unreachable_exit_s)
-    counted, is_whole = count(steps, plan, selection, limit_s=_COUNT_S)
+    counted, is_whole = count(steps, plan, setup.selection, limit_s=_COUNT_S)
     metrics = Metrics()
     cache = make_cache(settings, metrics)
     predictor = build_predictor(setup.loaded, settings.model)
@@ -198,8 +228,8 @@ def _dry_run(setup: ReplaySetup) -> dict[str, Any]:
         classifier=predictor.classifier,
         cache=cache,
         builder=predictor.builder,
-        limits=settings.codec,
+        selection=setup.selection,
         rate=choices.rate,
     )
     cache.close()
-    return answer
+    return answer, is_whole

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from schemas import ValueFormat
 from worker.kafka.forwarded_headers import forwarded_names
 from worker.kafka.topic_name import topic_name
 from worker.settings.kafka_connection import KafkaConnection
@@ -123,6 +124,11 @@ class KafkaSettings(KafkaConnection):
     compression: Compression = Field(
         default=Compression.LZ4,
         description="Codec of all that the worker writes: lz4, gzip, zstd or none. kafkajs needs gzip or none.",
+    )
+    value_format: ValueFormat = Field(
+        default=ValueFormat.JSON,
+        description="What the values of the input topic are: json, or a chat event in an envelope: confluent_json, "
+        "debezium, cloudevents; a record without the envelope is read as it is.",
     )
     offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a group without a committed offset starts."

@@ -136,3 +136,40 @@ def test_every_option_of_every_command_is_explained() -> None:
         assert "Exit codes" in command.help
         for parameter in command.params:
             assert getattr(parameter, "help", None), (command.name, parameter.name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"), [(b'{"a":1}\n{"b":1}\n[]\n', 3), (b'{"a":1}\n{"chat_id":"c","query":"hi"}\n', 0), (b"", 0)]
+)
+def test_records_of_which_nothing_is_left_are_refused_with_the_commonest_reason(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: bytes, code: int
+) -> None:
+    """An input in another form ended with 0 and an empty file; the same again where the stage need not run again."""
+    (tmp_path / "records.jsonl").write_bytes(lines)
+    for _ in range(2):
+        assert cli("extract", "--records", tmp_path / "records.jsonl", "--out", tmp_path / "out.jsonl") == code
+        said = capsys.readouterr().err
+        assert ("no chat is left: 3 were rejected; the commonest reason: schema_error (2), first records" in said) == (
+            code == 3
+        )
+
+
+def test_chats_that_preprocess_rejects_one_and_all_are_refused(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A filter that leaves nothing is a mistake of the command line."""
+    (tmp_path / "raw.jsonl").write_bytes(b'{"chat_id":"c","messages":[{"role":"user","content":"hi"}]}\n')
+    out = tmp_path / "clean.jsonl"
+    assert cli("preprocess", "--data", tmp_path / "raw.jsonl", "--min-characters", "100", "--out", out) == 3
+    assert "no chat is left: 1 were rejected" in capsys.readouterr().err
+
+
+def test_records_in_an_envelope_are_read_by_the_format_of_the_worker(cli: Cli, tmp_path: Path) -> None:
+    """Whoever serves a topic of CloudEvents trains on it, too; another format is another run."""
+    event = {"chat_id": "c", "messages": [{"role": "user", "content": "hi"}]}
+    (tmp_path / "records.jsonl").write_bytes(orjson.dumps({"specversion": "1.0", "data": event}))
+    out = tmp_path / "out.jsonl"
+    assert cli("extract", "--records", tmp_path / "records.jsonl", "--out", out) == 3
+    wrapped = ("--value-format", "cloudevents")
+    assert cli("extract", "--records", tmp_path / "records.jsonl", "--out", out, *wrapped) == 0
+    assert [row["chat_id"] for row in read_lines(out)] == ["c"]

@@ -1,5 +1,7 @@
 """Lag in seconds: it grows while nothing is committed, and is nothing where nothing waits."""
 
+import pytest
+import structlog
 from prometheus_client import generate_latest
 
 from worker.process.lag_age import LagAge
@@ -130,6 +132,27 @@ def test_clock_skew_and_missing_timestamps_are_no_lag() -> None:
     age.read(_records(0, written_s=_START_S + 900))
     age.read([Record("chats", 1, 0, -1, None, b"{}")])
     assert age.seconds() == {("chats", 0): 0.0, ("chats", 1): 0.0}
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3, 1e6])
+def test_a_timestamp_in_another_unit_is_none(factor: float) -> None:
+    """In seconds it said a lag of 56 years, in microseconds none whatever waits; one line tells of all of them."""
+    n_implausible: list[int] = []
+    clock = Clock()
+    age = LagAge(clock, on_implausible=n_implausible.append)
+    good = _records(0, 1, 2, 3)
+    wrong = [one._replace(timestamp_ms=round(one.timestamp_ms * factor)) for one in good]
+    with structlog.testing.capture_logs() as lines:
+        age.read(wrong[:2])
+        age.read([wrong[2], good[3]])
+    assert n_implausible == [2, 1]
+    assert [line["event"] for line in lines] == ["record_timestamp_implausible"]
+    clock.now_s = _START_S + 10
+    age.committed(good[:2])
+    assert age.seconds() == {("chats", 0): 7.0}
+    age.waiting("chats", 0, 5)
+    age.committed(good[2:])
+    assert age.seconds() == {("chats", 0): 7.0}
 
 
 def test_the_metric_is_exposed_per_partition() -> None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from model import Classifier
-from schemas import CodecLimits
 from worker.cache.verdict_cache import VerdictCache
 from worker.decode import Decoder
 from worker.hits_and_misses import chat_ids, fill_hits, misses_of
@@ -74,14 +73,15 @@ def estimate(
     classifier: Classifier,
     cache: VerdictCache,
     builder: VerdictBuilder,
-    limits: CodecLimits,
+    selection: Selection,
     rate: float | None,
 ) -> dict[str, Any]:
     """Return counts and the time that one process would take, from a sample that is really judged."""
     n_seen = sum(counted.reached[one.place] - one.start for one in plan.ranges if one.place in counted.reached)
     factor = 1.0 if is_whole or not n_seen else plan.n_offsets / n_seen
     started = time.perf_counter()
-    rows = Decoder(limits).decode(counted.sample)
+    decoder = Decoder(selection.limits, value_format=selection.value_format)
+    rows = decoder.decode(counted.sample)
     cached = cache.get_many(chat_ids(rows))
     light_s = (time.perf_counter() - started) / max(1, len(counted.sample))
     fill_hits(rows, cached, builder, datetime.now(UTC))

@@ -47,6 +47,7 @@ class ReplaySetup:
     choices: Choices
     loaded: Loaded
     request: ReplayRequest
+    selection: Selection
     admin: KafkaAdmin
     topics: OutputTopics
     lifecycle: Lifecycle
@@ -85,7 +86,8 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
         others |= {request.changes_topic: WRITE, live.kafka.verdict_topic: READ}
     topics = check_topics(admin, settings.kafka, inputs=request.topics, others=others)
     check_is_compacted(admin, settings.kafka.replay_topic, timeout_s=settings.kafka.request_timeout_s)
-    return ReplaySetup(live, settings, choices, loaded, request, admin, topics, lifecycle, console)
+    selection = Selection.of(request, choices.chat_ids, settings.codec, settings.kafka.value_format)
+    return ReplaySetup(live, settings, choices, loaded, request, selection, admin, topics, lifecycle, console)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
         commits=kafka.commits,
         topics=setup.topics,
         limits=settings.codec,
+        value_format=settings.kafka.value_format,
         batch_size=BatchSize(settings.batch),
         max_batch_bytes=settings.batch.max_bytes,
         metrics=metrics,
@@ -167,7 +170,7 @@ def _kafka_side(
     consumer = RangeConsumer(
         client,
         plan=plan,
-        selection=Selection.of(plan.request, setup.choices.chat_ids),
+        selection=setup.selection,
         progress=progress,
         wait_commit=commits.wait,
         rate=extras.rate,

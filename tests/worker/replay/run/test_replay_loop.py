@@ -195,7 +195,7 @@ def test_what_is_not_asked_for_is_skipped_counted_and_committed(rig: ReplayRig) 
     """Also behind the last record that is asked for."""
     rig.write(record(offset)._replace(key=None) for offset in range(4))
     rig.start_at(0)
-    rig.run(0, 4, Selection(chats=frozenset({b"chat-1"})))
+    rig.run(0, 4, Selection(chats=frozenset({"chat-1"})))
     assert rig.judged == chats([1])
     assert rig.committed == (4, Tally(Reading(n_read=1, n_skipped=3), Outcomes(n_verdicts=1)))
 
