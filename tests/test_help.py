@@ -54,6 +54,13 @@ def test_without_the_training_extra_the_command_that_installs_it_is_named(missin
     assert "Traceback" not in done.stderr
 
 
+def test_without_the_console_extra_the_command_that_installs_it_is_named(tmp_path: Path) -> None:
+    """`make help` lists the command before anybody has installed the extra."""
+    done = run_without(("fastapi", "uvicorn", "httptools", "uvloop"), ["console", "--help"], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: fastapi is not installed; expected the console extra; run `make setup-console`\n"
+
+
 def test_a_stage_alone_names_the_extra_too(tmp_path: Path) -> None:
     """`--help` needs none of its packages; the work does."""
     chats = tmp_path / "chats.jsonl"
