@@ -31,7 +31,7 @@ def test_the_event_gets_the_verdict_that_stands_beside_it() -> None:
     event, verdict = map(orjson.loads, blocks("json"))
     bundle = load_bundle(DEFAULT_BUNDLE_PATH)
     predictor = Predictor.of(Classifier(bundle, bundle.default_policy, n_threads=1))
-    record = Record("chat-events", 0, 0, 0, b"c-17", orjson.dumps(event))
+    record = Record("chat-events", 0, 0, 0, b"sample-0117", orjson.dumps(event))
     (row,) = Decoder(CodecLimits()).decode([record])
     assert row.event is not None
     (answer,), _ = predictor.classifier.classify([row.event.turns])
