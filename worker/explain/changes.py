@@ -7,9 +7,9 @@ Invariant: where `Change.needed` is a number, the rule gives `Change.decision` t
 verdict's on the way to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from model.calibration import WIRE_DECIMALS
 from model.decision import DecisionRule
@@ -34,6 +34,36 @@ class Change:
     """The nearest value that changes the decision."""
     reasons: tuple[str, ...] = ()
     """Of `unevaluated`: what would have had to be evaluated."""
+
+
+class Borders(NamedTuple):
+    """The scores at which a policy's decision changes, where the category is not banned and all was evaluated."""
+
+    allow_up_to: float | None
+    """The largest score that is allowed; None where none is."""
+    block_from: float | None
+    """The smallest score that is blocked; None where none is."""
+
+
+def borders_of(rule: DecisionRule) -> Borders:
+    """Return a policy's borders over a bundle, to the last decimal of a score."""
+    if not rule.policy.banned:
+        return Borders(1.0, None)
+    first, *others = sorted(rule.policy.banned)
+
+    def decided_at(value: float) -> Decision:
+        return rule.judgement({first: value, **dict.fromkeys(others, 0.0)}, category="").decision
+
+    beyond_allow = [needed for needed, _ in _crossings(decided_at, 0.0, Decision.ALLOW)]
+    before_block = [needed for needed, _ in _crossings(decided_at, 1.0, Decision.BLOCK)]
+    allow = None if decided_at(0.0) is not Decision.ALLOW else _stepped(beyond_allow, -1, at_best=1.0)
+    block = None if decided_at(1.0) is not Decision.BLOCK else _stepped(before_block, 1, at_best=0.0)
+    return Borders(allow, block)
+
+
+def _stepped(crossing: Sequence[float], step: int, *, at_best: float) -> float:
+    """Return the score one step back from a crossing; the end of the scale where there is none."""
+    return (round(crossing[0] * _UNITS) + step) / _UNITS if crossing else at_best
 
 
 def decision_of(verdict: Verdict, rule: DecisionRule) -> Decision:

@@ -79,7 +79,7 @@ def _explanation(explanation: Explained) -> dict[str, Any]:
         "policy": {
             **policy.model_dump(mode="json"),
             "proven": judge.is_proven,
-            **judge.thresholds.model_dump(),
+            **judge.borders._asdict(),
             "safe_to_banned_risk": judge.rule.curves.safe_to_banned_risk(score) if policy.banned else None,
         },
         "unknown": explanation.unknown,

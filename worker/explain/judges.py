@@ -11,11 +11,11 @@ from typing import Final
 
 from model import Bundle, BundleError, PolicyError, load_bundle, load_policy
 from model.bundle.files import read_file, sha256_of
-from model.bundle.manifest import MANIFEST_NAME, Thresholds
+from model.bundle.manifest import MANIFEST_NAME
 from model.bundle.registry import POINTER_NAME, is_registry, read_registry
-from model.bundle.thresholds import thresholds_for
 from model.decision import DecisionRule
 from schemas import Policy, Taxonomy, Verdict, policies_digest, verdict_id
+from worker.explain.changes import Borders, borders_of
 
 _REMEDY: Final = "name a bundle's folder, or a registry, with --bundle"
 
@@ -26,7 +26,7 @@ class Judge:
 
     rule: DecisionRule
     taxonomy: Taxonomy
-    thresholds: Thresholds
+    borders: Borders
     is_proven: bool
     """Whether the verdict's id says that it is this very policy; else only name and version say so."""
 
@@ -66,7 +66,7 @@ class Judges:
             rule = DecisionRule(policy, bundle.risk_curves(policy))
         except BundleError as error:
             raise JudgeUnknown(str(error)) from None
-        return Judge(rule, bundle.taxonomy, thresholds_for(rule.curves, policy), is_proven)
+        return Judge(rule, bundle.taxonomy, borders_of(rule), is_proven)
 
     def _bundle(self, verdict: Verdict) -> Bundle | str:
         problems: list[str] = []

@@ -68,7 +68,7 @@ def _print_outcome(outcome: ChatOutcome, explanation: Explained | None, console:
         style = _COLOURS[explanation.verdict.decision]
     title = Text(f"{moment(outcome.published_ms) or 'no time'}  ").append(said, style=f"bold {style}")
     console.print(title.append(f"  in force {in_force}" if in_force else "", style="bold"))
-    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     # Ids are copied from here: whole, on two lines where need be.
     table.add_column(overflow="fold")
@@ -129,10 +129,11 @@ def _probability(verdict: Verdict) -> str:
 
 
 def _policy(judge: Judge) -> str:
-    policy, thresholds = judge.rule.policy, judge.thresholds
+    policy, (allow, block) = judge.rule.policy, judge.borders
     if not policy.banned:
         return ", bans nothing"
-    borders = f"; allow up to {number(thresholds.allow_up_to)}, block from {number(thresholds.block_from)}"
+    allowed = "allows none" if allow is None else f"allows up to {number(allow)}"
+    borders = f"; {allowed}, {'blocks none' if block is None else f'blocks from {number(block)}'}"
     proof = "" if judge.is_proven else " (same name and version; the id does not prove that it is this file)"
     return f", bans {', '.join(sorted(policy.banned))}{borders}{proof}"
 
@@ -142,7 +143,7 @@ def _score(verdict: Verdict, judge: Judge | None) -> str:
     total = number(verdict.banned_probability)
     if judge is None or not judge.rule.policy.banned <= verdict.evidence.keys():
         return total
-    banned = sorted(judge.rule.policy.banned, key=lambda code: -verdict.evidence[code])
+    banned = sorted(judge.rule.policy.banned, key=lambda code: (-verdict.evidence[code], code))
     shown = [
         f"{code} {number(verdict.evidence[code])}"
         + ("*" if verdict.evidence[code] > verdict.probabilities[code] else "")

@@ -1,12 +1,13 @@
 """What would have changed a decision: each change is true by the rule that serves, and the nearest one."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model import Bundle, DecisionRule
 from schemas import CHAT_13, Decision
 from tests.worker.explain.records import judged
-from worker.explain.changes import Change, changes_of, decision_of
+from worker.explain.changes import Change, borders_of, changes_of, decision_of
 
 STEP = 1e-6
 SHARES = st.integers(0, 1_000_000).map(lambda units: units / 1_000_000)
@@ -57,6 +58,35 @@ def test_the_score_that_was_missing_lies_between_the_policys_operating_points(
     assert milder.needed < 0.5 < stricter.needed
     assert rule.curves.banned_to_safe_risk(milder.needed) <= rule.policy.max_banned_to_safe_rate
     assert rule.curves.banned_to_safe_risk(round(milder.needed + STEP, 6)) > rule.policy.max_banned_to_safe_rate
+
+
+def test_borders_are_where_the_rule_turns(bundle: Bundle, rule: DecisionRule) -> None:
+    """Beside the changes they must be the same numbers, not those of the nearest calibration chat."""
+    allow, block = borders_of(rule)
+    assert allow is not None
+    assert block is not None
+
+    def decided(score: float) -> Decision:
+        return rule.judgement({"D": 0.0, "J": round(score, 6), "M": 0.0}, category="F").decision
+
+    assert [decided(allow), decided(allow + STEP)] == [Decision.ALLOW, Decision.REVIEW]
+    assert [decided(block), decided(block - STEP)] == [Decision.BLOCK, Decision.REVIEW]
+    milder, stricter = of_kind(changes_of(judged(bundle, {"J": 0.5, "F": 0.5}, category="F"), rule), "score")
+    assert (milder.needed, stricter.needed) == (allow, block)
+
+
+@pytest.mark.parametrize(
+    ("fields", "borders"),
+    [
+        ({"banned": frozenset()}, (1.0, None)),
+        ({"max_banned_to_safe_rate": 0.0001, "max_safe_to_banned_rate": 0.0001}, (None, None)),
+    ],
+)
+def test_a_policy_may_have_no_border(bundle: Bundle, fields: dict[str, object], borders: tuple[object, object]) -> None:
+    """It bans nothing, or promises more than the calibration chats can show."""
+    policy = bundle.default_policy.model_copy(update=fields)
+    found = borders_of(DecisionRule(policy, bundle.risk_curves(policy)))
+    assert found == borders
 
 
 def test_a_banned_category_and_what_was_not_evaluated_are_named(bundle: Bundle, rule: DecisionRule) -> None:

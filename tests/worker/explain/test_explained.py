@@ -124,7 +124,7 @@ def test_a_person_is_told_the_sum_the_borders_and_what_was_missing(bundle: Bundl
     for said in (
         "0.5 = J 0.5* + ",
         "*: of a piece of the chat",
-        "bans D, J, M; allow up to 0.3",
+        "bans D, J, M; allows up to 0.3",
         "allow with a score of at",
     ):
         assert said in text
