@@ -16,7 +16,8 @@ from worker.record import Record
 from worker.settings.source import read_settings
 
 _README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-_MOST_WORDS = 1_000
+_MOST_WORDS = 900
+"""Outside of listings."""
 _CLOSE = 0.02
 """Quantised products differ between processors in the last digits."""
 
@@ -51,4 +52,5 @@ def test_the_settings_file_is_one(tmp_path: Path) -> None:
 
 def test_it_stays_short() -> None:
     """One screen a section; details have pages of their own."""
-    assert len(_README.split()) <= _MOST_WORDS
+    prose = re.sub(r"^```.*?^```", "", _README, flags=re.MULTILINE | re.DOTALL)
+    assert sum(bool(re.search(r"\w", word)) for word in prose.split()) <= _MOST_WORDS
