@@ -7,12 +7,29 @@ PY := $(VENV)/bin/python
 EVENTS ?=
 BUNDLE ?=
 POLICY ?=
+JSON ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+	@echo; echo "Commands, after make setup; each has --help:"
+	@grep -hE '^# python -m .*:' $(MAKEFILE_LIST) | sed 's/^# python -m \([^:]*\): /  $(subst /,\/,$(PY)) -m \1\t/' | expand -t 60
+
+# python -m worker: run, explain, show, check-config, replay, project, shadow-report
+# python -m model: classify texts or chats without Kafka; describe and verify bundles
+# python -m schemas: contracts and taxonomies
+# python -m deploy.local: a local Kafka and Redis: up, down, status
+# python -m deploy.demo: the demo, with options of its own
+# python -m deploy.kafka: topics and least rights on a cluster
+# python -m deploy.image_size: what the image adds to its base
+# python -m deploy.go_tools: helm and promtool in the versions that the tests use
+# python -m loadtest: load, comparisons, sizing, soak
+# python -m console: the HTTP API (make setup-console)
+# python -m training_pipeline: labelled chats in, bundle out (make setup-training)
+# python -m training_pipeline.data: its data stages alone
+# python -m training_pipeline.synthesise: chats from a language model
 
 setup: $(VENV)/.setup  ## .venv with everything but the training extra
 
@@ -37,8 +54,8 @@ $(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-console.lock
 	@touch $@
 
-demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml)
-	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY))
+demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml; JSON=file keeps the numbers)
+	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY)) $(if $(JSON),--json-file $(JSON))
 
 console: setup-console  ## the HTTP API with the shipped bundle; prints its address; no Kafka, no Redis
 	@$(PY) -m console serve
@@ -81,9 +98,12 @@ train-community: setup setup-training  ## question, answer or comment: two bundl
 train-toxicity: setup setup-training  ## the same for a guardrail, from data/toxicity
 	@$(PY) -m training_pipeline run recipes/toxicity.yaml
 
+# Looked for when the file is read, so before anything is installed, also with -j.
+ifneq ($(filter train-default,$(MAKECMDGOALS)),)
+$(foreach name,TRAIN UNLABELLED DEV,$(if $(wildcard $($(name))),,$(error found TRAIN='$(TRAIN)' UNLABELLED='$(UNLABELLED)' DEV='$(DEV)'; expected three files of chats, see recipes/default.yaml)))
+endif
+
 train-default: setup setup-training  ## the shipped bundle anew: TRAIN=, UNLABELLED= and DEV= name the chats
-	@test -n "$(TRAIN)" -a -n "$(UNLABELLED)" -a -n "$(DEV)" || { \
-		echo "found TRAIN='$(TRAIN)' UNLABELLED='$(UNLABELLED)' DEV='$(DEV)'; expected three files of chats, see recipes/default.yaml" >&2; exit 2; }
 	@$(PY) -m training_pipeline run recipes/teacher.yaml --set data.train=$(TRAIN) --set data.dev=$(DEV)
 	@$(PY) -m training_pipeline run recipes/default.yaml --set data.train=$(TRAIN) --set data.unlabelled=$(UNLABELLED) --set data.dev=$(DEV)
 

@@ -1,10 +1,11 @@
 """Take the Dockerfile's steps without Docker, and say how large what they add to the base image is.
 
-    python -m deploy.image_size
+It installs the serving lock into a temporary folder, which takes minutes. Prints a table and, last, one JSON line.
 
-Prints a table and, last, one JSON line. Exit codes: 0 measured; 1 a step failed.
+Exit codes: 0 measured; 1 a step failed.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -87,6 +88,9 @@ def _size_bytes(folder: Path) -> int:
 
 def main() -> int:
     """Print the sizes."""
+    argparse.ArgumentParser(
+        prog="python -m deploy.image_size", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="verdictstream-image-") as folder:
             sizes = take_steps(Path(folder))

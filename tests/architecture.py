@@ -7,6 +7,7 @@ worker together (`app`, `__main__`), what its replays put together in the same w
 shares (`record`, `errors`), and what every batch passes through.
 """
 
+import argparse
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -99,6 +100,7 @@ def _identifier(node: str) -> str:
 
 def main() -> None:
     """Write the diagram into the page."""
+    argparse.ArgumentParser(prog="python -m tests.architecture", description=main.__doc__).parse_args()
     page = PAGE.read_text("utf-8")
     PAGE.write_text(page.replace(f"```mermaid\n{written()}", f"```mermaid\n{drawn()}"), encoding="utf-8")
 

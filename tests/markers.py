@@ -36,6 +36,7 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
         "loadtest": "unit",
         "model": "unit",
         "schemas": "unit",
+        "test_help.py": "services",
         "testkit": "unit",
         "training_pipeline": "training",
         "worker": "unit",

@@ -10,6 +10,7 @@ from typing import Final
 import typer
 
 from model import BundleError, PolicyError
+from training_pipeline.data.stage_command import missing_extra
 
 EXIT_REFUSED: Final = 3
 
@@ -22,8 +23,7 @@ def main() -> None:
 
         app()
     except ModuleNotFoundError as error:
-        missing = (error.name or "a package").partition(".")[0]
-        refuse(f"{missing} is not installed; expected the training extra; run `make setup-training`")
+        refuse(missing_extra(error))
     except (BundleError, PolicyError, ValueError) as error:
         refuse(str(error))
 

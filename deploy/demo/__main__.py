@@ -16,6 +16,7 @@ from deploy.demo.events import make_plan, read_lines
 from deploy.demo.model_in_use import BUNDLE_SETTING, POLICY_SETTING, read_model
 from deploy.demo.report import print_problems, print_summary
 from deploy.demo.session import Options, Result, run_session
+from deploy.demo.shown_chats import chats_to_show
 from deploy.local import LocalStackError
 
 EXIT_FAILED: Final = 1
@@ -66,12 +67,19 @@ def demo(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Chooses which chats grow, are repeated or come later.")] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the numbers as one JSON line; what is for people goes to stderr.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option(dir_okay=False, writable=True, help="Write the numbers into this file, as JSON.")
+    ] = None,
 ) -> None:
     """Publish chats, let a worker judge them, show the verdicts and the numbers, and leave nothing running.
 
     Besides the chats, some malformed records, repeats and grown conversations are published: first most of it at once
     (throughput), then the rest one event at a time (latency). Every published event is looked for among the verdicts
-    and dead letters, which are read as the ad pipeline reads them (read_committed). The last line is one JSON object.
+    and dead letters, which are read as the ad pipeline reads them (read_committed). Five chats of the sample are shown
+    with their text; no text of another events file is.
 
     The worker takes MODERATION_MODEL__ variables from the environment, such as MODERATION_MODEL__N_THREADS; the demo
     sets its other settings.
@@ -82,32 +90,43 @@ def demo(
     """
     started = time.perf_counter()
     # Where no terminal tells a width, a log viewer's is assumed.
-    console = Console(width=None if sys.stdout.isatty() else _LOG_COLUMNS)
+    shown_on = sys.stderr if as_json else sys.stdout
+    console = Console(file=shown_on, width=None if shown_on.isatty() else _LOG_COLUMNS)
     lines = read_lines(events, limit=limit)
     chosen = {BUNDLE_SETTING: bundle, POLICY_SETTING: policy}
     environment = {**os.environ, **{name: str(path) for name, path in chosen.items() if path is not None}}
     model = read_model(environment)
     plan = make_plan(lines, seed=seed, codes=model.taxonomy.codes)
-    options = Options(events_per_s=events_per_s, stall_timeout_s=stall_timeout_s, model=model, environment=environment)
+    options = Options(
+        events_per_s=events_per_s,
+        stall_timeout_s=stall_timeout_s,
+        model=model,
+        environment=environment,
+        shown=chats_to_show(lines) if events == SAMPLE else (),
+    )
     try:
         result = run_session(plan, options, console)
     except KeyboardInterrupt:
         typer.echo("interrupted; the worker, Kafka and Redis are stopped", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if result.summary.n_answers:
-        print_summary(console, result.summary, model, result.example)
+        print_summary(console, result.summary, model, result.example, result.shown)
     console.print("the worker, Kafka and Redis are stopped", highlight=False)
     sys.stdout.flush()
     if result.failure is not None:
         typer.echo(f"error: {result.failure}", err=True)
         print_problems(Console(stderr=True, soft_wrap=True), result.problems)
-    typer.echo(json.dumps(_numbers(result, total_s=time.perf_counter() - started)))
+    numbers = json.dumps(_numbers(result, total_s=time.perf_counter() - started))
+    if as_json:
+        typer.echo(numbers)
+    if json_file is not None:
+        json_file.write_text(f"{numbers}\n", encoding="utf-8")
     if result.failure is not None:
         raise typer.Exit(EXIT_FAILED)
 
 
 def _numbers(result: Result, *, total_s: float) -> dict[str, object]:
-    """Return what machines read from the last line."""
+    """Return what machines read."""
     verdict = result.example
     return {
         "ok": result.failure is None,

@@ -1,6 +1,7 @@
 """Print the summary of a run for people."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
@@ -8,8 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from deploy.demo.account import VerdictSeen
+from deploy.demo.events import Kind
 from deploy.demo.live_table import STYLES
 from deploy.demo.model_in_use import ModelInUse
+from deploy.demo.shown_chats import ShownChat
 from deploy.demo.summary import LabelAgreement, Latency, Summary
 from schemas import Decision, Verdict
 from testkit.ledger import Faults
@@ -20,9 +24,17 @@ _MOST_EMPTY_ROWS: Final = 20
 """A larger taxonomy's categories are shown where they have a verdict."""
 
 
-def print_summary(console: Console, summary: Summary, model: ModelInUse, example: Verdict | None) -> None:
-    """Print every number of the summary with its meaning, then one verdict as it is on the wire."""
+def print_summary(
+    console: Console,
+    summary: Summary,
+    model: ModelInUse,
+    example: Verdict | None,
+    shown: Sequence[tuple[ShownChat, VerdictSeen]] = (),
+) -> None:
+    """Print some chats, every number of the summary with its meaning, then one verdict as it is on the wire."""
     console.print()
+    if shown:
+        console.print(_chat_table(shown))
     console.print(_verdict_table(summary, model))
     console.print(_count_table(summary))
     console.print(_speed_table(summary))
@@ -43,6 +55,16 @@ def print_problems(console: Console, problems: Faults) -> None:
             more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
             named = ", ".join(str(place) for place in places[:_MOST_PLACES])
             console.print(f"error: {len(places)} records {text}: {named}{more}", markup=False, highlight=False)
+
+
+def _chat_table(shown: Sequence[tuple[ShownChat, VerdictSeen]]) -> Table:
+    table = Table(title="Some of the chats, with their verdicts", title_justify="left", show_lines=True)
+    for heading, width in (("the user's last message", 56), ("category", None), ("decision", None)):
+        table.add_column(heading, max_width=width)
+    for chat, verdict in shown:
+        category = f"{verdict.category.code} {verdict.category.name}"
+        table.add_row(Text(chat.text), Text(category), Text(verdict.decision.value, style=STYLES[verdict.decision]))
+    return table
 
 
 def _verdict_table(summary: Summary, model: ModelInUse) -> Table:
@@ -70,10 +92,20 @@ def _count_table(summary: Summary) -> Table:
     table.add_row("events published", str(summary.n_events), _listed(summary.n_by_kind))
     table.add_row("verdicts", str(summary.n_verdicts), f"{summary.n_cache_hits} of them from the cache")
     table.add_row("dead letters", str(summary.n_dead_letters), _listed(summary.n_by_reason))
+    if summary.n_dead_letters:
+        table.add_row("", "", _dead_letters_text(summary))
     ended = "each event ended exactly once" if summary.balanced else "THE ACCOUNT DOES NOT BALANCE"
     detail = f"{summary.n_missing} missing, {summary.n_doubled} doubled, {summary.n_unknown} unknown"
     table.add_row("account", "ok" if summary.balanced else "FAILED", f"{ended}: {detail}")
     return table
+
+
+def _dead_letters_text(summary: Summary) -> str:
+    """Say where dead letters come from: the demo makes some records malformed, and the file may hold others."""
+    n_made = summary.n_dead_letters_by_kind.get(Kind.MALFORMED.value, 0)
+    n_own = summary.n_dead_letters - n_made
+    own = f" + {n_own} of the events file itself, which no verdict can be given on" if n_own else ""
+    return f"= {n_made} that the demo made malformed{own}"
 
 
 def _speed_table(summary: Summary) -> Table:

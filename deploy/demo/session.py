@@ -19,12 +19,13 @@ from typing import Final
 
 from rich.console import Console
 
-from deploy.demo.account import DemoAccount
+from deploy.demo.account import DemoAccount, VerdictSeen
 from deploy.demo.errors import DemoError
 from deploy.demo.events import Plan
 from deploy.demo.exchange import Exchange
 from deploy.demo.live_table import LiveTable
 from deploy.demo.model_in_use import ModelInUse
+from deploy.demo.shown_chats import ShownChat, with_verdicts
 from deploy.demo.summary import Durations, Summary, summarise
 from deploy.demo.verdict_stream import VerdictStream
 from deploy.local import LocalStack
@@ -64,6 +65,8 @@ class Options:
     """What the worker judges by, as far as the report needs it."""
     environment: Mapping[str, str]
     """Ours, with what the worker is to judge by."""
+    shown: tuple[ShownChat, ...] = ()
+    """Chats that the report shows with their text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Result:
     summary: Summary
     problems: Faults
     example: Verdict | None
+    shown: tuple[tuple[ShownChat, VerdictSeen], ...]
+    """Chats to show with their text, and their verdicts."""
     failure: str | None
     """Why the run failed, the end of the worker's log included; None where all is well."""
 
@@ -134,7 +139,8 @@ class _Session:
         )
         summary = summarise(account, durations, self._options.model)
         failure = failure or _wrong(summary, exit_code)
-        return Result(summary, account.problems(), stream.example, failure)
+        shown = with_verdicts(self._options.shown, account.closed())
+        return Result(summary, account.problems(), stream.example, shown, failure)
 
     def _exchange(
         self, account: DemoAccount, sender: Sender, stream: VerdictStream, worker: WorkerProcess

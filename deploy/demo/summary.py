@@ -59,6 +59,8 @@ class Summary:
     n_by_decision: dict[str, int]
     n_dead_letters: int
     n_by_reason: dict[str, int]
+    n_dead_letters_by_kind: dict[str, int]
+    """What the dead-lettered records were published as."""
     n_cache_hits: int
     backlog_n_events: int
     backlog_events_per_s: float
@@ -97,7 +99,8 @@ def summarise(account: DemoAccount, durations: Durations, model: ModelInUse) -> 
     """
     closed = list(account.closed())
     verdicts = [(entry, answer) for entry, answer in closed if isinstance(answer, VerdictSeen)]
-    letters = [answer for _, answer in closed if isinstance(answer, DeadLetterSeen)]
+    rejected = [(entry, answer) for entry, answer in closed if isinstance(answer, DeadLetterSeen)]
+    letters = [answer for _, answer in rejected]
     paced = [(entry, answer) for entry, answer in verdicts if entry.phase is Phase.PACED]
     n_backlog = sum(entry.phase is Phase.BACKLOG for entry, _ in closed)
     problems = account.problems()
@@ -109,6 +112,7 @@ def summarise(account: DemoAccount, durations: Durations, model: ModelInUse) -> 
         n_by_decision=_by_decision(answer for _, answer in verdicts),
         n_dead_letters=len(letters),
         n_by_reason=dict(sorted(Counter(letter.reason.value for letter in letters).items())),
+        n_dead_letters_by_kind=dict(sorted(Counter(entry.kind.value for entry, _ in rejected).items())),
         n_cache_hits=sum(answer.cache_hit for _, answer in verdicts),
         backlog_n_events=n_backlog,
         backlog_events_per_s=round(n_backlog / durations.backlog_s, 1) if durations.backlog_s > 0 else 0.0,

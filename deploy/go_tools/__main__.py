@@ -17,8 +17,15 @@ _TOOLS: Final = {tool.name: tool for tool in (HELM, PROMTOOL)}
 
 def main(arguments: list[str]) -> int:
     """Replace this process by the named tool."""
+    # Only in front of the tool's name: behind it help is the tool's.
+    if arguments[:1] in (["--help"], ["-h"]):
+        print(f"usage: python -m deploy.go_tools {{{','.join(_TOOLS)}}} ARGUMENTS\n\n{__doc__}")  # noqa: T201
+        return 0
     if not arguments or arguments[0] not in _TOOLS:
-        print(f"error: expected one of {', '.join(_TOOLS)} and its arguments, found {arguments[:1]}", file=sys.stderr)  # noqa: T201
+        print(  # noqa: T201
+            f"error: found {arguments[:1]}; expected one of {', '.join(_TOOLS)} and its arguments; see --help",
+            file=sys.stderr,
+        )
         return EXIT_USAGE
     try:
         path = ensure_tool(_TOOLS[arguments[0]])

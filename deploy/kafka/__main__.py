@@ -56,7 +56,7 @@ def acls(
     show: Annotated[bool, typer.Option("--show", help="Print kafka-acls.sh commands and connect to nothing.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Give roles (worker, replay, project, upstream, reader, autoscaler) their least rights."""
+    """Give roles (worker, replay, project, explain, upstream, reader, autoscaler) their least rights."""
     settings = usable_settings(os.environ, config).kafka
     rights = rights_by_role(settings, reader_group=reader_group)
     granted = []

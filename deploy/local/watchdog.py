@@ -19,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 
+_HELP = {"-h", "--help"}
+_USAGE = "usage: watchdog.py PARENT_PID [PATH_TO_REMOVE ...]\n\nStarted by the local stack; see its first lines.\n"
 _PARENT_POLL_S = 1.0
 _REMOVE_TRIES = 20
 _REMOVE_PAUSE_S = 0.1
@@ -49,6 +51,9 @@ def _remove(paths: list[Path]) -> None:
 
 def main() -> None:
     """Wait for the parent's end, then kill the process group and remove the data."""
+    if _HELP & set(sys.argv[1:]):
+        sys.stdout.write(_USAGE)
+        return
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(ignored, signal.SIG_IGN)
     parent_pid = int(sys.argv[1])

@@ -90,6 +90,6 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
 def _require_cryptography() -> None:
     if find_spec("cryptography") is None:
         raise BundleError(
-            "the package cryptography is not installed; expected it, for signatures; run `pip install "
-            "'verdictstream[signing]'`"
+            "the package cryptography is not installed; expected it, for signatures; run `make setup`, or install "
+            "requirements-serving.lock, which has it"
         )

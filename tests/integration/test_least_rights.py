@@ -105,6 +105,18 @@ def test_a_projection_works_with_its_rights(
     assert '"n_written":0' in done.stdout
 
 
+def test_an_explanation_works_with_its_rights(
+    secured: SecuredKafka, user: Connection, settings: Settings, ledger: LiveLedger
+) -> None:
+    """It reads what was published of one chat, joins no group and writes nothing."""
+    ledger.send_raw([InputRecord(b"chat-1", b"{}")])
+    secured.allow(bindings(role_rights(settings, "explain"), user.principal))
+    changed = {f"MODERATION_{name}": value for name, value in user.settings.items()}
+    done = run_command("explain", "chat-1", settings=settings | changed)
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "no outcome of chat 'chat-1'" in done.stderr
+
+
 def test_a_member_may_ask_what_its_coordinator_has_told_it(
     secured: SecuredKafka, user: Connection, settings: Settings, start_worker: StartWorker
 ) -> None:

@@ -27,10 +27,10 @@ from tests.integration.workers import run_command
 from tests.schemas.payloads import make_verdict
 from worker.cache.connection import connect
 from worker.cache.entries import Entry, marker_entry
+from worker.cache.outcome_order import Outcome, Versions, is_newer
 from worker.cache.values import cache_key
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.process.metrics import Metrics
-from worker.project.merge import Outcome, Versions, is_newer
 from worker.settings.redis import RedisSettings
 
 pytestmark = pytest.mark.services

@@ -164,6 +164,12 @@ def test_each_dead_letter_is_redriven_once_though_the_redrive_is_killed_on_the_w
     first = replays.start("--redrive", BATCH__MAX_RECORDS="10")
     first.wait_for("batch_done", count=2)
     first.kill()
+    # Under another id it would begin behind the letters that are left, and say that all is well.
+    passed = replays.run("--redrive", replay_id="passing", code=7)
+    (left,) = passed["unfinished_redrives"]
+    assert (passed["n_read"], left["replay_id"]) == (0, replays.replay_id)
+    assert left["n_offsets_left"] > 0
+    assert f"replay --redrive --replay-id {replays.replay_id}" in left["command"]
     ended = replays.run("--redrive")
     assert (ended["n_read"], ended["n_verdicts"], ended["n_dead_letters"]) == (len(letters), len(chats), len(bad))
     judged = replays.judged()

@@ -7,7 +7,7 @@ transformer optimiser would put them in, and is then quantised by `quantize_dyna
     python -m training_pipeline.graph.reference_graph FILE
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -66,4 +66,8 @@ def write_reference(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_reference(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        prog="python -m training_pipeline.graph.reference_graph", description=write_reference.__doc__
+    )
+    parser.add_argument("path", type=Path, help="The file to write.")
+    write_reference(parser.parse_args().path)

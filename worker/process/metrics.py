@@ -39,8 +39,6 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.lag_age = LagAge()
-        self.registry.register(self.lag_age)
         self.registry.register(DroppedLines())
         self._counters()
         self.lag_age = LagAge(on_implausible=self.implausible_timestamps.inc)
@@ -108,7 +106,6 @@ class Metrics:
             "implausible_timestamps_total",
             "Records whose timestamp can be no time in ms, seconds say; they count as without one.",
         )
-        self.reloads = counter("reload_total", "Looks at a changed bundle or policy.", "role", "outcome")
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
         self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
         self.shadow_compared = counter(

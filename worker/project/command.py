@@ -4,13 +4,12 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 import orjson
 import structlog
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from worker.cache.connection import connect
 from worker.cache.verdict_cache import RedisVerdictCache
@@ -28,6 +27,7 @@ from worker.process.lifecycle import (
 )
 from worker.process.masking import masked
 from worker.process.metrics import Metrics
+from worker.process.read_progress import ReadProgress
 from worker.project.account import Projected
 from worker.project.run import Projection, Stopped
 from worker.project.topics import OutputTopicsReader
@@ -39,7 +39,6 @@ log = structlog.get_logger()
 
 _REDIS_TIMEOUT_S: Final = 2.0
 """Nobody's verdict waits for it."""
-_LINE_EVERY_S: Final = 5.0
 
 
 def project(
@@ -105,7 +104,7 @@ def _project(settings: WorkerSettings, from_time: datetime | None, lifecycle: Li
     # The verdicts are read twice.
     n_offsets = sum(one.n_offsets * (2 if one.topic == verdict_topic else 1) for one in ranges)
     log.info("project_begun", from_ms=account.from_ms, n_offsets=n_offsets, n_partitions=len(ranges))
-    with _Shown(console, n_offsets) as shown:
+    with ReadProgress("project", console, n_offsets, _write_line) as shown:
         Projection(settings, cache, metrics, account, stop=lifecycle.stopping.wait, progressed=shown.progressed).run(
             ranges
         )
@@ -133,40 +132,6 @@ def _begun(settings: WorkerSettings, from_time: datetime | None, complete_from_m
     return Projected(from_ms, complete_from_ms)
 
 
-class _Shown:
-    """A bar in a terminal, a JSON line every few seconds elsewhere."""
-
-    def __init__(self, console: Console, n_offsets: int) -> None:
-        self._bar = Progress(
-            TextColumn("project"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("records"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._is_terminal = console.is_terminal
-        self._task = self._bar.add_task("", total=n_offsets)
-        self._n_offsets = n_offsets
-        self._n_read = 0
-        self._said_s = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def progressed(self, n_records: int) -> None:
-        """Show so many more records."""
-        self._n_read += n_records
-        self._bar.update(self._task, completed=self._n_read)
-        if not self._is_terminal and time.monotonic() - self._said_s >= _LINE_EVERY_S:
-            self._said_s = time.monotonic()
-            line = {"event": "project_progress", "n_read": self._n_read, "n_offsets": self._n_offsets}
-            sys.stdout.write(orjson.dumps(line).decode() + "\n")
-            sys.stdout.flush()
+def _write_line(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()

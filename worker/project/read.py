@@ -5,8 +5,8 @@ from pydantic import ValidationError
 from schemas import CodecLimits, DeadLetter, ValueFormat, decode_verdict
 from schemas.marker import TOMBSTONE
 from worker.cache.chats import chat_of, erases
+from worker.cache.outcome_order import Outcome, Versions
 from worker.kafka.topic_scan import ScannedRecord
-from worker.project.merge import Outcome, Versions
 
 
 class UnreadableOutcome(Exception):  # noqa: N818  the name says what was found

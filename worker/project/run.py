@@ -14,6 +14,7 @@ import structlog
 from schemas import Source
 from schemas.marker import TOMBSTONE
 from worker.cache.entries import MAX_VALUE_BYTES, Entry, marker_entry
+from worker.cache.outcome_order import Outcome
 from worker.cache.owed_entries import owed_entry
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.errors import Degraded
@@ -22,7 +23,7 @@ from worker.kafka.partition_range import PartitionRange
 from worker.kafka.topic_scan import ScannedRecord, scan
 from worker.process.metrics import Metrics
 from worker.project.account import Projected
-from worker.project.merge import NewestOutcomes, Outcome
+from worker.project.merge import NewestOutcomes
 from worker.project.read import UnreadableOutcome, outcome_of_dead_letter, outcome_of_verdict
 from worker.settings.redis import OnRejected
 from worker.settings.worker import WorkerSettings

@@ -31,7 +31,7 @@ from worker.replay.plan.selection import Selection
 from worker.replay.report.account import print_report
 from worker.replay.report.html import write_html
 from worker.replay.run.assembly import ReplaySetup, prepare
-from worker.replay.run.replay_run import run_replay
+from worker.replay.run.replay_run import run_replay, unfinished
 from worker.settings.options import ConfigOption, parse_time
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
@@ -115,7 +115,8 @@ def replay(
     Run it again with the same id and options to go on after an interruption. Prints a table and, last, one JSON line.
 
     Exit codes: 0 complete; 1 unexpected error; 2 wrong usage or settings; 3 fatal; 4 stopped by force; 7 stopped
-    before the end; 8 complete, but records were deleted unread; 9 records and outcomes do not balance.
+    before the end, or an earlier redrive was: the command that goes on with it is printed; 8 complete, but records were
+    deleted unread; 9 records and outcomes do not balance.
     """
     settings = usable_settings(os.environ, config)
     name = replay_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
@@ -214,8 +215,12 @@ def _dry_run(setup: ReplaySetup) -> tuple[dict[str, Any], bool]:
     request = setup.request
     store = open_plan_store(settings.kafka, transactional_id="")
     planner = Planner(setup.admin, store, old_verdict_topic="", timeout_s=setup.timeout_s)
-    plan = planner.draft(choices.replay_id, request.model_copy(update={"changes_topic": None}), store.read())
+    stored = store.read()
+    plan = planner.draft(choices.replay_id, request.model_copy(update={"changes_topic": None}), stored)
+    left = unfinished(setup, stored, plan.topic_ids)
     store.close()
+    for one in left:
+        typer.echo(one.sentence(), err=True)
     steps = scan(consumer_config(settings.kafka), plan.ranges, timeout_s=settings.kafka.unreachable_exit_s)
     counted, is_whole = count(steps, plan, setup.selection, limit_s=_COUNT_S)
     metrics = Metrics()
@@ -232,4 +237,4 @@ def _dry_run(setup: ReplaySetup) -> tuple[dict[str, Any], bool]:
         rate=choices.rate,
     )
     cache.close()
-    return answer, is_whole
+    return answer | {"unfinished_redrives": [one.line() for one in left]}, is_whole

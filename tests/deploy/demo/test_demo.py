@@ -85,10 +85,15 @@ def start(tmp_path: Path, bundle_path: Path) -> Iterator[Callable[..., Demo]]:
 
 def test_every_event_of_a_demo_ends_once_and_nothing_is_left_running(start: Callable[..., Demo]) -> None:
     """The first thing a person runs: real chats in, verdicts out, all accounted for, and the machine as before."""
-    demo = start("--limit", "24", "--events-per-s", "20")
+    demo = start("--limit", "24", "--events-per-s", "20", "--json")
     output, errors = demo.process.communicate(timeout=120)
     assert demo.process.returncode == 0, errors
-    numbers = json.loads(output.splitlines()[-1])
+    # One line for a program, and nothing else; people read the rest beside it.
+    numbers = json.loads(output)
+    shown = errors.index("Some of the chats, with their verdicts")
+    assert shown < errors.index("Verdicts by category")
+    assert "= 12 that the demo made malformed" in errors
+    assert "of the events file itself" not in errors
     assert numbers["ok"]
     assert numbers["balanced"]
     assert numbers["n_events"] == numbers["n_verdicts"] + numbers["n_dead_letters"] == 24 + 3 + 3 + len(MALFORMED)
@@ -123,10 +128,11 @@ def test_nothing_outlives_a_demo_that_is_killed(start: Callable[..., Demo]) -> N
 
 def test_a_worker_that_cannot_start_ends_the_demo_with_its_log(start: Callable[..., Demo], tmp_path: Path) -> None:
     """The reason is in the worker's log, which nobody would know where to look for."""
-    demo = start("--limit", "24", MODERATION_MODEL__MAX_ROWS="0")
-    output, errors = demo.process.communicate(timeout=120)
+    numbers = tmp_path / "numbers.json"
+    demo = start("--limit", "24", "--json-file", str(numbers), MODERATION_MODEL__MAX_ROWS="0")
+    _, errors = demo.process.communicate(timeout=120)
     assert demo.process.returncode == 1
-    assert not json.loads(output.splitlines()[-1])["ok"]
+    assert not json.loads(numbers.read_text())["ok"]
     assert "the worker ended with exit code 2" in errors
     assert "max_rows" in errors.casefold()
     assert len(list(tmp_path.glob("verdictstream-demo-*/worker.log"))) == 1

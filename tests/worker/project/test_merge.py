@@ -2,9 +2,10 @@
 
 import pytest
 
+from worker.cache.outcome_order import Outcome, Versions, is_newer
 from worker.kafka.retention import Kept
 from worker.project.dead_letter_floor import complete_from_ms
-from worker.project.merge import NewestOutcomes, Outcome, Versions, is_newer
+from worker.project.merge import NewestOutcomes
 
 HOUR_MS = 3_600_000
 NOW_MS = 1_000 * HOUR_MS

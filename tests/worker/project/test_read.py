@@ -8,8 +8,8 @@ from confluent_kafka import Message
 
 from schemas import CodecLimits, decode_verdict
 from tests.worker.kafka.test_forwarded_headers import UnreadableMessage
+from worker.cache.outcome_order import Versions
 from worker.kafka.topic_scan import ScannedRecord
-from worker.project.merge import Versions
 from worker.project.read import UnreadableOutcome, outcome_of_dead_letter, outcome_of_verdict
 
 GOLDEN = Path(__file__).parents[2] / "schemas" / "golden"

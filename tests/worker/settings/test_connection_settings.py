@@ -220,7 +220,7 @@ def test_a_public_key_that_cannot_check_anything_is_refused_at_the_start(
         assert "MODERATION_MODEL__PUBLIC_KEY_FILE" in text
         assert "expected an Ed25519 public key in PEM" in text
     monkeypatch.setattr(signature, "find_spec", lambda _: None)
-    assert "pip install 'verdictstream[signing]'" in refusal({"MODEL__PUBLIC_KEY_FILE": str(public)})
+    assert "requirements-serving.lock" in refusal({"MODEL__PUBLIC_KEY_FILE": str(public)})
 
 
 def test_the_redis_client_checks_who_it_talks_to() -> None:

@@ -11,6 +11,7 @@ from worker.kafka.partition_range import PartitionRange
 from worker.moves.counts import named_moves
 from worker.moves.matrices import print_moves, shown
 from worker.process.lifecycle import EXIT_NOT_BALANCED, EXIT_RECORDS_LOST, EXIT_STOPPED_EARLY
+from worker.replay.plan.unfinished import UnfinishedRedrive
 from worker.replay.report.tally import Tally
 from worker.replay.run.group_state import GroupState
 
@@ -23,15 +24,19 @@ class Report:
     allow_lost: bool = False
     n_partitions_added: int = 0
     """Partitions that the topics have got since the range was fixed; none of their records was read."""
+    unfinished: tuple[UnfinishedRedrive, ...] = ()
+    """Of a redrive: earlier ones that left letters behind, which this one passes over."""
 
     @property
     def exit_code(self) -> int:
-        """0 only where every record has its outcome and none was deleted unread, unless that is allowed."""
+        """0 only where every record has its outcome, none was deleted unread, unless that is allowed, and none left."""
         if not self.state.is_complete:
             return EXIT_STOPPED_EARLY
         if not all(tally.balances for tally in self.state.tallies.values()):
             return EXIT_NOT_BALANCED
-        return EXIT_RECORDS_LOST if self.state.n_lost and not self.allow_lost else 0
+        if self.state.n_lost and not self.allow_lost:
+            return EXIT_RECORDS_LOST
+        return EXIT_STOPPED_EARLY if self.unfinished else 0
 
     def line(self) -> dict[str, Any]:
         """Return everything as one JSON object."""
@@ -50,6 +55,7 @@ class Report:
             "n_lost": state.n_lost,
             "n_partitions_added": self.n_partitions_added,
             "changes": self.changes(),
+            "unfinished_redrives": [one.line() for one in self.unfinished],
             "partitions": rows,
         }
 
@@ -104,6 +110,9 @@ def print_report(report: Report, console: Console) -> None:
     console.print(table)
     if (changes := report.changes()) is not None:
         _print_changes(report, changes, console)
+    for unfinished in report.unfinished:
+        # A command is copied from here: no line of it may be broken.
+        console.print(unfinished.sentence(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_changes(report: Report, changes: dict[str, Any], console: Console) -> None:

@@ -1,6 +1,7 @@
 """Run a replay to the end of its range and account for it."""
 
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 
@@ -13,11 +14,12 @@ from worker.kafka.errors import fatal_while
 from worker.kafka.topic_scan import scan
 from worker.process.tuning import go_behind_live_workers
 from worker.replay.plan.plan_store import PlanStore, open_plan_store
-from worker.replay.plan.planning import Planner
+from worker.replay.plan.planning import Choices, Planner, replay_settings
 from worker.replay.plan.replay_plan import PLAN_FORMAT_VERSION, ReplayPlan, StoredReplay
+from worker.replay.plan.unfinished import Offsets, UnfinishedRedrive, unfinished_redrives
 from worker.replay.report.account import Report
 from worker.replay.run.assembly import Extras, ReplaySetup, build_loop
-from worker.replay.run.group_state import GroupState, finished_state
+from worker.replay.run.group_state import GroupState, finished_state, read_group_state
 from worker.replay.run.old_verdicts import OldVerdicts
 from worker.replay.run.publisher import ChangeFinder
 from worker.replay.run.throttle import LagGuard, RateLimit
@@ -40,7 +42,12 @@ def run_replay(setup: ReplaySetup) -> Report:
     log.info("replay_planned", replay_id=plan.replay_id, n_offsets=plan.n_offsets, n_partitions=len(plan.ranges))
     if stored.notes is None and not _look(setup, plan).is_complete:
         _judge(setup, plan)
-    report = partial(Report, allow_lost=choices.allow_lost, n_partitions_added=planner.n_added(plan))
+    report = partial(
+        Report,
+        allow_lost=choices.allow_lost,
+        n_partitions_added=planner.n_added(plan),
+        unfinished=tuple(unfinished(setup, store.read(), plan.topic_ids)) if setup.request.redrive else (),
+    )
     if stored.notes is None:
         state = _look(setup, plan)
         if not state.is_complete:
@@ -48,6 +55,24 @@ def run_replay(setup: ReplaySetup) -> Report:
         stored = _finish(store, plan, state)
     store.close()
     return report(finished_state(stored))
+
+
+def unfinished(
+    setup: ReplaySetup, stored: Mapping[str, StoredReplay], topic_ids: Mapping[str, str]
+) -> list[UnfinishedRedrive]:
+    """Return the earlier redrives that left letters behind which this one passes over.
+
+    Raises:
+        Fatal: the brokers do not say how far they are.
+    """
+
+    def offsets_of(plan: ReplayPlan) -> Offsets:
+        group_id = replay_settings(setup.live, Choices(plan.replay_id)).kafka.group_id
+        with fatal_while(f"reading the committed offsets of an earlier redrive, group {group_id}"):
+            return read_group_state(setup.admin, group_id, plan, timeout_s=setup.timeout_s).offsets
+
+    own_id, live = setup.choices.replay_id, setup.live.kafka
+    return unfinished_redrives(setup.request, topic_ids, stored, own_id=own_id, offsets_of=offsets_of, live=live)
 
 
 def _look(setup: ReplaySetup, plan: ReplayPlan) -> GroupState:

@@ -1,0 +1,142 @@
+"""Command line of the console.
+
+Settings come from flags, CONSOLE_ environment variables and an optional TOML file (--config); `check-config` lists
+them all.
+
+Exit codes: 0 done, or stopped on request; 1 unexpected error, or (openapi --check) a difference; 2 wrong usage or
+settings; 3 the bundle or a policy is refused, or the model never ends.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import structlog
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from console import logs, openapi
+from console.app import make_api
+from console.errors import SettingsError
+from console.judging.loading import load_policies
+from console.metrics import Metrics
+from console.port.keys import KEY_NAME, new_key, read_keys
+from console.server import load_service, serve
+from console.settings.source import PREFIX, read_settings
+from model import BundleError, PolicyError, load_bundle
+
+EXIT_UNEXPECTED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_FATAL: Final = 3
+_PIPE_COLUMNS: Final = 160
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; flags and environment win over it.")]
+
+
+@app.command(name="serve")
+def serve_command(
+    *,
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle folder, or a registry.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="The default policy's file.")] = None,
+    keys_file: Annotated[Path | None, typer.Option(help="File of hashed API keys.")] = None,
+    api_only: Annotated[bool | None, typer.Option("--api-only", help="Serve the API and no pages.")] = None,
+) -> None:
+    """Answer over HTTP until SIGTERM; prints the address first."""
+    flags = {
+        "http.host": host,
+        "http.port": port,
+        "http.keys_file": keys_file,
+        "model.path": bundle,
+        "model.policy_path": policy,
+        "api_only": api_only,
+    }
+    settings = read_settings(os.environ, config, flags)
+    logs.configure(settings.log.level)
+    cause = serve(settings, lambda address: typer.echo(f"listening on {address}"))
+    if cause is not None:
+        structlog.get_logger().error("console_fatal", error=cause, exit_code=EXIT_FATAL)
+        # The threads that never ended would keep the interpreter from ending.
+        os._exit(EXIT_FATAL)
+
+
+@app.command(name="check-config")
+def check_config(*, config: ConfigOption = None) -> None:
+    """Check settings, keys, bundle and policies, and print all settings. Listens on nothing."""
+    settings = read_settings(os.environ, config)
+    if settings.http.keys_file is not None:
+        read_keys(settings.http.keys_file)
+    bundle = load_bundle(settings.model.path, public_key=settings.model.public_key_file)
+    policies = load_policies(settings.model, bundle)
+    for policy in policies:
+        bundle.risk_curves(policy)
+    table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), Column("meaning", overflow="fold"))
+    _add_rows(table, settings, PREFIX)
+    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
+    named = ", ".join(f"{policy.name} {policy.version}" for policy in policies)
+    typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under {named}")
+
+
+def _add_rows(table: Table, section: BaseModel, prefix: str) -> None:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            _add_rows(table, value, f"{prefix}{name.upper()}__")
+            continue
+        shown = "-" if value is None or value == "" else str(value)
+        table.add_row(f"{prefix}{name.upper()}", escape(shown), escape(field.description or ""))
+
+
+@app.command(name="key")
+def make_key(
+    name: Annotated[str, typer.Argument(help="Whose it is: stands in logs and metrics.")],
+) -> None:
+    """Make an API key: prints the entry for the file of keys, and the key, which is stored nowhere."""
+    if not re.fullmatch(KEY_NAME, name):
+        raise typer.BadParameter(f"{name!r}: expected letters, digits, _, . and -, at most 64", param_hint="NAME")
+    key, digest = new_key()
+    typer.echo(f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"')
+    typer.echo(f"the key, shown this once: {key}", err=True)
+
+
+@app.command(name="openapi")
+def describe(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Compare only; exit 1 on a difference.")] = False,
+) -> None:
+    """Write console/openapi.json from the routes."""
+    service = load_service(read_settings({}, None), Metrics())
+    found = openapi.encoded(openapi.description_of(make_api(service)))
+    if not check:
+        openapi.PATH.write_bytes(found)
+        return
+    if not openapi.PATH.exists() or openapi.PATH.read_bytes() != found:
+        typer.echo(f"error: {openapi.PATH} is not what the routes make; run `python -m console openapi`", err=True)
+        raise typer.Exit(EXIT_UNEXPECTED)
+
+
+def main() -> None:
+    """Run the command line and turn errors into exit codes."""
+    try:
+        app()
+    except SettingsError as error:
+        typer.echo(f"error: settings: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except (BundleError, PolicyError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_FATAL)

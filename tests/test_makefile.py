@@ -1,0 +1,60 @@
+"""What the Makefile says and refuses before it installs anything."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.command_help import commands
+
+_ROOT = Path(__file__).parents[1]
+_INTERNAL = {
+    "deploy.local.watchdog",
+    "loadtest.peers.in_process",
+    "loadtest.peers.one_by_one",
+    "tests.architecture",
+    "training_pipeline.graph.reference_graph",
+}
+"""Started by other commands, or by a make target."""
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> object:
+    """Return a function that runs make where there is nothing but the Makefile, with a Python that must not run."""
+    shutil.copy(_ROOT / "Makefile", tmp_path)
+    for lock in _ROOT.glob("requirements*.lock"):
+        (tmp_path / lock.name).touch()
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = ["make", "PYTHON=no-python", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+
+    return run
+
+
+def test_training_the_default_bundle_asks_for_its_files_before_it_installs(make: object, tmp_path: Path) -> None:
+    """Six GB were installed before the refusal; with -j, too, nothing may start."""
+    (tmp_path / "train.jsonl").touch()
+    for arguments in (
+        (),
+        ("TRAIN=train.jsonl",),
+        ("-j4", "TRAIN=train.jsonl", "UNLABELLED=train.jsonl", "DEV=no-file"),
+    ):
+        done = make("train-default", *arguments)  # type: ignore[operator]
+        assert done.returncode == 2
+        assert "expected three files of chats" in done.stderr
+        assert "no-python" not in done.stderr
+    ready = [f"{name}=train.jsonl" for name in ("TRAIN", "UNLABELLED", "DEV")]
+    # With its files it goes on to install.
+    assert "no-python" in make("train-default", *ready).stderr  # type: ignore[operator]
+
+
+def test_help_lists_every_target_and_every_command(make: object) -> None:
+    """Who knows make alone finds `python -m worker explain`."""
+    done = make("help")  # type: ignore[operator]
+    assert done.returncode == 0
+    for name in set(commands()) - _INTERNAL:
+        assert f"python -m {name} " in done.stdout, name
+    for target in ("demo", "setup-training", "train-default", "test-unit"):
+        assert f"\n{target} " in done.stdout
