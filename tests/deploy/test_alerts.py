@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.chart import DEPLOY, EXAMPLES, Helm, one
+from tests.deploy.chart import DEPLOY
 from tests.deploy.exported import exported_metrics
 from tests.deploy.promql import KUBERNETES, selectors, unknown
 
@@ -127,9 +127,3 @@ def test_every_metric_that_is_exported_is_watched_or_explained() -> None:
     named = words | {re.sub(r"_(?:bucket|sum|count)$", "", word) for word in words}
     ours = {name for name in exported_metrics() if name.startswith("moderation_") and not name.endswith("_created")}
     assert sorted(ours - named) == []
-
-
-def test_the_chart_carries_the_very_same_alerts(helm: Helm) -> None:
-    """One file, linked into the chart."""
-    rendered = one(helm.render(EXAMPLES["production"]), "PrometheusRule")["spec"]
-    assert rendered == yaml.safe_load(_ALERTS.read_text("utf-8"))
