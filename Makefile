@@ -10,7 +10,7 @@ POLICY ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
+.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -49,9 +49,10 @@ $(VENV)/.setup-training: $(VENV)/.setup requirements-training.lock
 
 setup-console: $(VENV)/.setup-console  ## adds the HTTP API, and the clients that it is tested with
 
-$(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock
+$(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock requirements-console-clients.lock
 	@echo "adding the console extra to $(VENV): FastAPI and clients, about 25 MB of downloads"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-console.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-console.lock \
+		-r requirements-console-clients.lock
 	@touch $@
 
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml; JSON=file keeps the numbers)
@@ -133,14 +134,36 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 PEERS_LOCK = grep -hE '^(numpy|onnx|onnxruntime|orjson|jiter|tokenizers)==' requirements-training.lock | sed 's/ .$$//' | \
 	$(subst pyproject.toml,,$(LOCK)) --constraint -
 
+# What only the worker imports: the console's image has no client of Kafka or Redis.
+NOT_IN_CONSOLE := $(addprefix --no-emit-package ,confluent-kafka hiredis pybreaker redis)
+
 lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra signing -o requirements-serving.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
-	$(LOCK) --extra signing --extra console --extra console-clients --constraint requirements-training.lock -o requirements-console.lock
+	$(LOCK) --extra signing --extra console --constraint requirements-training.lock $(NOT_IN_CONSOLE) -o requirements-console.lock
+	$(LOCK) --extra console-clients --constraint requirements-training.lock --constraint requirements-console.lock \
+		-o requirements-console-clients.lock
 	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock
 	$(PEERS_LOCK) loadtest/peers/http_requirements.in -o loadtest/peers/http_requirements.lock
 	$(subst pyproject.toml,,$(LOCK)) examples/consumers/python/requirements.in -o examples/consumers/python/requirements.lock
+	$(subst pyproject.toml,,$(LOCK)) deploy/sbom/requirements.in -o deploy/sbom/requirements.lock
+
+# In an environment of its own: what it brings is nobody else's to import.
+SBOM_VENV := .venv-sbom
+SBOM_OUT := work/sbom
+
+$(SBOM_VENV)/.setup: $(VENV)/.setup deploy/sbom/requirements.lock
+	@$(VENV)/bin/uv venv --quiet --clear --python $(PY) $(SBOM_VENV)
+	@$(VENV)/bin/uv pip install --quiet --python $(SBOM_VENV)/bin/python --require-hashes -r deploy/sbom/requirements.lock
+	@touch $@
+
+sbom: $(SBOM_VENV)/.setup  ## CycloneDX lists of what the images hold, made of their locks
+	@mkdir -p $(SBOM_OUT)
+	@for image in serving console; do \
+		$(SBOM_VENV)/bin/cyclonedx-py requirements requirements-$$image.lock --pyproject pyproject.toml --validate \
+			--output-reproducible --output-format JSON --output-file $(SBOM_OUT)/$$image.cdx.json || exit; \
+		echo "$(SBOM_OUT)/$$image.cdx.json"; done
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(SBOM_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

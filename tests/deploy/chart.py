@@ -20,6 +20,8 @@ MINIMAL: Final = (
 )
 """The values without which the chart refuses to render, as `--set` takes them."""
 
+KUBERNETES: Final = "1.35.0"
+
 Manifest = dict[str, Any]
 
 
@@ -29,18 +31,18 @@ class Helm:
 
     path: Path
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run helm; a build of our own does not know which Kubernetes it is for, so that is said."""
-        command = [str(self.path), *arguments, "--kube-version", "1.33.0"]
+    def run(self, *arguments: str, kubernetes: str | None = KUBERNETES) -> "subprocess.CompletedProcess[str]":
+        """Run helm. A build of our own does not know which Kubernetes it is for: that is said, or a cluster asked."""
+        command = [str(self.path), *arguments, *([] if kubernetes is None else ["--kube-version", kubernetes])]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def render(self, *values: Path, sets: tuple[str, ...] = ()) -> list[Manifest]:
         """Return the manifests of a release called `live`."""
         return deepcopy(_rendered(self, _arguments(values, sets)))
 
-    def refusal(self, *sets: str) -> str:
+    def refusal(self, *sets: str, kubernetes: str = KUBERNETES) -> str:
         """Return what helm says to the minimal values and these."""
-        done = self.run("template", "live", str(CHART), *_arguments((), (*MINIMAL, *sets)))
+        done = self.run("template", "live", str(CHART), *_arguments((), (*MINIMAL, *sets)), kubernetes=kubernetes)
         assert done.returncode != 0, done.stdout
         return done.stderr
 
@@ -61,6 +63,11 @@ def one(manifests: list[Manifest], kind: str) -> Manifest:
     """Return the only manifest of this kind."""
     (found,) = [manifest for manifest in manifests if manifest["kind"] == kind]
     return found
+
+
+def without_console(manifests: list[Manifest]) -> list[Manifest]:
+    """Return what is there for workers and replays."""
+    return [manifest for manifest in manifests if not manifest["metadata"]["name"].endswith("-console")]
 
 
 def pod_specs(manifests: list[Manifest]) -> list[dict[str, Any]]:

@@ -7,7 +7,12 @@ import promql_parser
 
 _BUILT_IN = {"ALERTS", "up"}
 _SUFFIXES = ("_bucket", "_sum", "_count")
-_FROM_DISCOVERY = {"job", "instance"}
+_FROM_DISCOVERY = {"job", "instance", "namespace", "release", "pod"}
+KUBERNETES = {
+    "kube_pod_container_status_restarts_total": {"namespace", "pod", "container"},
+    "kube_pod_container_resource_limits": {"namespace", "pod", "container", "resource"},
+}
+"""What kube-state-metrics exports, its stable metrics alone, with the labels that are matched here."""
 _CHILDREN = ("expr", "lhs", "rhs", "param", "vector_selector")
 
 
@@ -18,7 +23,7 @@ def selectors(expression: str) -> Iterator[tuple[str, set[str]]]:
         ValueError: it is not PromQL.
     """
     # Grafana fills these in before it asks.
-    plain = expression.replace("$__rate_interval", "5m").replace("$job", "job")
+    plain = expression.replace("$__rate_interval", "5m")
     yield from _selected(promql_parser.parse(plain))
 
 

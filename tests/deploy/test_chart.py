@@ -9,7 +9,7 @@ import yaml
 from model import load_policy
 from model.bundle.signature import read_public_key
 from tests.bundles import key_pair
-from tests.deploy.chart import CHART, EXAMPLES, MINIMAL, Helm, environment, one, pod_specs
+from tests.deploy.chart import CHART, EXAMPLES, MINIMAL, Helm, environment, one, pod_specs, without_console
 from worker.settings.source import read_settings
 from worker.settings.worker import WorkerSettings
 
@@ -19,9 +19,9 @@ _SECRET = "from-a-secret-of-32-characters-or-more"  # noqa: S105  stands for wha
 example = pytest.mark.parametrize("name", EXAMPLES)
 
 
-def test_there_are_four_examples() -> None:
-    """The least, production with KEDA, static members with HPA and a replay, tokens from an issuer."""
-    assert set(EXAMPLES) == {"minimal", "oauth", "production", "static-members"}
+def test_there_are_five_examples() -> None:
+    """The least, production with KEDA, static members with HPA and a replay, tokens from an issuer, the HTTP API."""
+    assert set(EXAMPLES) == {"console", "minimal", "oauth", "production", "static-members"}
 
 
 @example
@@ -34,7 +34,7 @@ def test_the_chart_lints_with_every_example(helm: Helm, name: str) -> None:
 @example
 def test_the_worker_accepts_every_environment_the_chart_gives_it(helm: Helm, name: str, tmp_path: Path) -> None:
     """An unknown or contradictory MODERATION_ name would end the pod at its start."""
-    for pod in pod_specs(helm.render(EXAMPLES[name])):
+    for pod in pod_specs(without_console(helm.render(EXAMPLES[name]))):
         values = environment(pod)
         given = {key: value if isinstance(value, str) else _SECRET for key, value in values.items()}
         url = "rediss://redis:6380/0" if "MODERATION_REDIS__SSL_CA_LOCATION" in given else "redis://redis:6379/0"
@@ -78,7 +78,7 @@ def test_requests_equal_limits(helm: Helm, name: str) -> None:
 @example
 def test_kubernetes_waits_longer_than_the_worker_drains(helm: Helm, name: str) -> None:
     """And the chart's grace is the worker's own default, so that a change of one is noticed in the other."""
-    for pod in pod_specs(helm.render(EXAMPLES[name])):
+    for pod in pod_specs(without_console(helm.render(EXAMPLES[name]))):
         grace_s = float(environment(pod)["MODERATION_SHUTDOWN_GRACE_S"])
         assert grace_s == _GRACE_S
         assert pod["terminationGracePeriodSeconds"] >= grace_s + 10
@@ -92,7 +92,7 @@ def test_secrets_are_referred_to_and_never_written_into_a_pod(helm: Helm, name: 
         mounts = pod["containers"][0]["volumeMounts"]
         folders = tuple(f"{mount['mountPath']}/" for mount in mounts if mount["name"] in secrets)
         for key, value in environment(pod).items():
-            if any(word in key for word in ("PASSWORD", "SECRET", "SIGNING_KEY", "REDIS__URL")):
+            if any(word in key for word in ("PASSWORD", "SECRET", "SIGNING_KEY", "REDIS__URL", "KEYS_FILE")):
                 assert key.endswith("_FILE")
                 assert value.startswith(folders)
             elif isinstance(value, str) and ("SSL_" in key or "OAUTH_CA" in key):
@@ -215,7 +215,7 @@ def test_a_replay_is_a_job_beside_the_workers(helm: Helm) -> None:
 @example
 def test_budget_service_and_policy_select_the_workers(helm: Helm, name: str) -> None:
     """A selector that matches nothing protects nothing, in silence."""
-    manifests = helm.render(EXAMPLES[name])
+    manifests = without_console(helm.render(EXAMPLES[name]))
     workload = next(m for m in manifests if m["kind"] in {"Deployment", "StatefulSet"})
     labels = workload["spec"]["template"]["metadata"]["labels"]
     for selected in (
@@ -280,7 +280,8 @@ def test_the_policy_file_reaches_the_worker_as_it_was_written(helm: Helm, tmp_pa
     """And a changed policy changes the pod, so that it is rolled out."""
     manifests = helm.render(EXAMPLES["production"])
     path = tmp_path / "policy.toml"
-    path.write_text(one(manifests, "ConfigMap")["data"]["policy.toml"])
+    (policy,) = [m for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"].endswith("-policy")]
+    path.write_text(policy["data"]["policy.toml"])
     assert load_policy(path).name == "family-brand"
     changed = helm.render(EXAMPLES["production"], sets=("model.policy=name=1",))
     pods = [one(rendered, "Deployment")["spec"]["template"] for rendered in (manifests, changed)]

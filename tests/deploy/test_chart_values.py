@@ -62,6 +62,37 @@ from worker.settings.source import read_settings
             id="two racks",
         ),
         pytest.param(("settings.KAFKA__SASL_PASSWORD=x",), "KAFKA__SASL_PASSWORD", id="a secret among the settings"),
+        pytest.param(
+            ("settings.KAFKA__GROUP_ID=mine",), "expected the chart's own value: kafka.groupId", id="a setting twice"
+        ),
+        pytest.param(
+            ("settings.KAFKA__CLIENT_RACK=a",), "kafka.clientRack or", id="a setting that the chart would set"
+        ),
+        pytest.param(
+            ("settings.KAFKA__SESSION_TIMEOUT_S=30", "workload.kind=StatefulSet"),
+            "workload.staticMembership.sessionTimeoutSeconds",
+            id="a static member's session twice",
+        ),
+        pytest.param(
+            ("extraEnv[0].name=moderation_http__port", "extraEnv[0].value=1"),
+            "extraEnv names MODERATION_HTTP__PORT",
+            id="a variable twice",
+        ),
+        pytest.param(
+            ("extraEnv[0].name=MODERATION_KAFKA__SASL_PASSWORD", "extraEnv[0].value=x"),
+            "expected the chart's own value: kafka.sasl",
+            id="a secret twice, once as a file",
+        ),
+        pytest.param(
+            ("settings.LOG__LEVEL=info", "extraEnv[0].name=MODERATION_LOG__LEVEL", "extraEnv[0].value=info"),
+            "is in settings and in extraEnv",
+            id="a setting in both places",
+        ),
+        pytest.param(("extraVolumes[0].name=tmp",), "a volume of the chart", id="a volume twice"),
+        pytest.param(("autoscaling.paused=true",), "set replicas to 0", id="nothing to pause"),
+        pytest.param(
+            ("workload.kind=StatefulSet", "workload.strategy.type=Recreate"), "scale to 0", id="a strategy it has not"
+        ),
         pytest.param(("model.bundle.source=volume",), "without model.bundle.volume", id="a bundle from nowhere"),
         pytest.param(("model.bundle.source=image",), "without model.bundle.image", id="a bundle image without a name"),
         pytest.param(

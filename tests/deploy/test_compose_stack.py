@@ -7,10 +7,11 @@ import jsonschema
 import pytest
 import yaml
 
+from console.settings.source import read_settings as read_console_settings
 from deploy.go_tools import COMPOSE_SCHEMA, ensure_file
 from tests.deploy.chart import DEPLOY
 from tests.deploy.exported import exported_metrics
-from tests.deploy.promql import unknown
+from tests.deploy.promql import selectors, unknown
 from worker.settings.source import read_settings
 from worker.settings.worker import WorkerSettings
 
@@ -41,6 +42,10 @@ def test_every_mounted_file_is_there(compose: dict[str, Any]) -> None:
     """Docker makes an empty folder of what is missing, in silence."""
     mounts = [volume for service in compose["services"].values() for volume in service.get("volumes", [])]
     sources = [mount.split(":")[0] for mount in mounts]
+    # The folder of keys is made before; the file says how.
+    (keys,) = [source for source in sources if source.startswith("../work/")]
+    assert f"mkdir -p {keys.removeprefix('../')}" in (DEPLOY / "compose.yaml").read_text("utf-8")
+    sources.remove(keys)
     assert all((DEPLOY / source).is_dir() for source in sources if source.startswith("."))
     assert {source for source in sources if not source.startswith(".")} == set(compose["volumes"])
 
@@ -53,6 +58,24 @@ def test_the_worker_accepts_its_environment_and_has_time_to_drain(compose: dict[
     assert float(worker["stop_grace_period"].removesuffix("s")) >= grace_s + 10
 
 
+def test_the_console_is_a_profile_that_accepts_its_environment_and_shares_no_network(compose: dict[str, Any]) -> None:
+    """Started where it is asked for. It has time for the requests in hand, and neither Kafka nor Redis in reach."""
+    console = compose["services"]["console"]
+    assert console["profiles"] == ["console"]
+    assert not [service for name, service in compose["services"].items() if name != "console" and "profiles" in service]
+    settings = read_console_settings(console["environment"], None)
+    (mount,) = console["volumes"]
+    assert str(settings.http.keys_file).startswith(f"{mount.split(':')[1]}/")
+    (port,) = console["ports"]
+    assert port == f"127.0.0.1:28088:{settings.http.port}"
+    assert {"127.0.0.1", "localhost"} <= settings.http.host_names
+    assert float(console["stop_grace_period"].removesuffix("s")) >= settings.http.stop_within_s + 5
+    assert console["networks"] == ["console"]
+    assert set(compose["networks"]) == {"console"}
+    assert not [service for name, service in compose["services"].items() if name != "console" and "networks" in service]
+    assert "depends_on" not in console
+
+
 def test_prometheus_scrapes_every_container_of_the_worker(compose: dict[str, Any]) -> None:
     """By the service's name, on the port of the image, under the name that the alerts ask for."""
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text("utf-8"))
@@ -60,6 +83,7 @@ def test_prometheus_scrapes_every_container_of_the_worker(compose: dict[str, Any
     (discovery,) = scrape["dns_sd_configs"]
     assert scrape["job_name"] == "verdictstream"
     assert set(discovery["names"]) <= set(compose["services"])
+    assert {rule["target_label"] for rule in scrape["relabel_configs"]} == {"namespace", "release"}
     assert str(discovery["port"]) == compose["services"]["worker"]["environment"]["MODERATION_HTTP__PORT"]
     (rules,) = config["rule_files"]
     assert (DEPLOY / "prometheus" / rules).is_file()
@@ -85,6 +109,20 @@ def test_the_dashboard_is_provisioned_with_its_data_source(compose: dict[str, An
     variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
     assert variables["datasource"]["current"]["value"] == source["uid"]
     assert variables["job"]["current"]["value"] == "verdictstream"
+
+
+def test_every_panel_asks_for_the_chosen_releases(dashboard: dict[str, Any]) -> None:
+    """One release alone, or all of them: the choice above holds for each panel."""
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            for metric, labels in selectors(target["expr"]):
+                assert {"job", "namespace", "release"} <= labels, (panel["title"], metric)
+
+
+def test_prometheus_keeps_what_the_alerts_look_back_on(compose: dict[str, Any]) -> None:
+    """A week and an hour."""
+    (kept,) = [word for word in compose["services"]["prometheus"]["command"] if "retention" in word]
+    assert int(kept.rpartition("=")[2].removesuffix("d")) >= 8
 
 
 def test_panels_have_numbers_titles_and_places_of_their_own(dashboard: dict[str, Any]) -> None:

@@ -1,5 +1,8 @@
-"""The image: linted, its steps taken outside a container, and nothing in it that does not serve."""
+"""The images: linted, its steps taken outside a container, and nothing in it that does not serve."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +13,7 @@ from deploy.image_size import take_steps
 from tests.deploy.chart import DEPLOY
 
 _DOCKERFILE = DEPLOY / "Dockerfile"
+_IGNORE = DEPLOY / "Dockerfile.dockerignore"
 
 
 def _instructions() -> list[str]:
@@ -40,6 +44,33 @@ def test_the_steps_work_outside_a_container_and_what_they_add_stays_small(tmp_pa
     assert list((tmp_path / "app" / "worker").glob("__pycache__/*.pyc"))
 
 
+@pytest.mark.services  # installs packages
+@pytest.mark.timeout(900)
+def test_the_console_starts_from_what_its_image_holds(tmp_path: Path) -> None:
+    """Its lock alone, and three folders: no client of Kafka or Redis, none that it is tested with, no pip."""
+    python = tmp_path / "venv" / "bin" / "python"
+    app = tmp_path / "app"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True, timeout=300)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python), "install", "--quiet"]
+    lock = DEPLOY.parent / "requirements-console.lock"
+    subprocess.run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(lock)], check=True, timeout=800)
+    for folder in ("schemas", "model", "console"):
+        shutil.copytree(DEPLOY.parent / folder, app / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    installed = {path.name for path in (tmp_path / "venv").glob("lib/python*/site-packages/*")}
+    assert not installed & {"confluent_kafka", "redis", "openai", "googleapiclient", "playwright", "pip", "torch"}
+    done = subprocess.run(
+        [str(python), "-m", "console", "check-config"],
+        cwd=app,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("ok: ")
+
+
 def test_the_dockerfile_has_the_steps_that_are_taken_outside() -> None:
     """`deploy/image_size.py` repeats these; a change of one must reach the other."""
     install = "pip --python /opt/venv/bin/python install --require-hashes --only-binary :all:"
@@ -52,10 +83,104 @@ def test_the_dockerfile_has_the_steps_that_are_taken_outside() -> None:
     assert steps <= set(_instructions())
 
 
-def test_docker_asks_the_worker_whether_it_is_ready() -> None:
+def _stages() -> dict[str, tuple[str, list[str]]]:
+    """Return each stage's base and instructions, by its name."""
+    stages: dict[str, tuple[str, list[str]]] = {}
+    for line in _instructions():
+        if line.startswith("FROM "):
+            _, base, _, name = line.split()
+            stages[name] = (base, [])
+        elif stages:
+            stages[next(reversed(stages))][1].append(line)
+    return stages
+
+
+def _with_bases(name: str) -> list[str]:
+    """Return the instructions of a stage, those of its bases first."""
+    base, lines = _stages()[name]
+    return [*(_with_bases(base) if base in _stages() else []), *lines]
+
+
+def test_the_worker_is_what_is_built_where_no_target_is_named() -> None:
+    """Docker builds the last stage."""
+    assert list(_stages())[-1] == "worker"
+
+
+@pytest.mark.parametrize("name", ["worker", "console"])
+def test_an_image_holds_what_serves_and_runs_as_nobody_special(name: str) -> None:
+    """Build tools stay in another stage; a fixed numeric user satisfies runAsNonRoot."""
+    lines = _with_bases(name)
+    copied = [line for line in lines if line.startswith("COPY ")]
+    assert copied == [f"COPY --from=build-{name} /opt/venv /opt/venv", f"COPY --from=build-{name} /app /app"]
+    assert lines.count("USER 10001:10001") == 1
+    assert not [line for line in lines if "pip" in line]
+    built = _with_bases(f"build-{name}")
+    folders = [line.split()[1] for line in built if line.startswith("COPY ")]
+    lock = {"worker": "requirements-serving.lock", "console": "requirements-console.lock"}[name]
+    assert sorted(folders) == sorted(["LICENSE", "schemas", "model", name, lock])
+
+
+def test_the_console_has_the_steps_of_the_worker_with_its_own_lock() -> None:
+    """Hashed wheels into an environment without pip; the clients that it is tested with stay out."""
+    console, worker = (
+        " ".join(_with_bases(f"build-{name}")).replace(lock, "LOCK").replace(name, "NAME")
+        for name, lock in (("console", "requirements-console.lock"), ("worker", "requirements-serving.lock"))
+    )
+    assert console == worker
+    assert 'ENTRYPOINT ["python", "-m", "console"]' in _with_bases("console")
+
+
+def test_every_folder_and_lock_that_is_copied_reaches_the_build() -> None:
+    """What .dockerignore leaves out cannot be copied."""
+    sent = {line[1:] for line in _IGNORE.read_text("utf-8").splitlines() if line.startswith("!")}
+    copied = {
+        source
+        for line in _instructions()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    }
+    assert copied == sent
+
+
+@pytest.mark.parametrize(
+    ("release", "image", "is_built"),
+    [
+        ("false", "python:3.12-slim", True),
+        ("true", "python:3.12-slim", False),
+        ("true", "python:3.12-slim@sha256:abc", False),
+        ("true", f"python:3.12-slim@sha256:{'a' * 64}", True),
+        ("yes", f"python:3.12-slim@sha256:{'a' * 64}", False),
+    ],
+)
+def test_a_release_is_refused_on_a_base_without_a_digest(release: str, image: str, is_built: bool) -> None:
+    """Every stage comes from this one. Its step is run by the shell that Docker would run it with."""
+    base, lines = _stages()["base"]
+    assert base == "${PYTHON_IMAGE}"
+    assert all(_root_of(name) == "base" for name in _stages())
+    (step,) = [line.removeprefix("RUN ") for line in lines if line.startswith("RUN ")]
+    environment = {"PYTHON_IMAGE": image, "RELEASE": release, "PATH": os.environ["PATH"]}
+    done = subprocess.run(["sh", "-c", step], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode == 0) is is_built
+    assert is_built or f"PYTHON_IMAGE={image}; expected an image with its digest" in done.stderr
+
+
+def _root_of(name: str) -> str:
+    base, _ = _stages()[name]
+    return _root_of(base) if base in _stages() else name
+
+
+def test_docker_and_compose_build_on_the_same_python_by_default() -> None:
+    """A tag of its own, not `latest`."""
+    (default,) = [line for line in _instructions() if line.startswith("ARG PYTHON_IMAGE=")]
+    assert re.fullmatch(r"ARG PYTHON_IMAGE=python:3\.\d+-slim", default)
+
+
+@pytest.mark.parametrize(("name", "variable"), [("worker", "MODERATION_HTTP__PORT"), ("console", "CONSOLE_HTTP__PORT")])
+def test_docker_asks_whether_it_is_ready(name: str, variable: str) -> None:
     """On the port that the image itself sets."""
-    (check,) = [line for line in _instructions() if line.startswith("HEALTHCHECK")]
-    (environment,) = [line for line in _instructions() if "MODERATION_HTTP__PORT" in line]
-    port = environment.rpartition("MODERATION_HTTP__PORT=")[2]
+    lines = _with_bases(name)
+    (check,) = [line for line in lines if line.startswith("HEALTHCHECK")]
+    (environment,) = [line for line in lines if variable in line]
+    port = environment.rpartition(f"{variable}=")[2]
     assert f"http://127.0.0.1:{port}/readyz" in check
-    assert f"EXPOSE {port}" in _instructions()
+    assert f"EXPOSE {port}" in lines

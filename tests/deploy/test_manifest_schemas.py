@@ -49,6 +49,20 @@ _VARIANTS = {
         "kafka.oauth.tokenUrl=https://issuer.example.com/token",
     ),
     "a bundle from an image": ("model.bundle.source=image", "model.bundle.image=bundle:2"),
+    "a console with a bundle and a policy of its own": (
+        "console.enabled=true",
+        "console.image.repository=console",
+        "console.keysSecret=keys",
+        "console.allowedOrigins={https://a.example}",
+        "model.policy=name=1",
+        "model.bundle.source=volume",
+        "model.bundle.volume.hostPath.path=/m",
+        "nodeSelector.e=f",
+        "tolerations[0].operator=Exists",
+    ),
+    "scaled to zero by KEDA": ("autoscaling.kind=keda", "autoscaling.paused=true"),
+    "scaled to zero under an HPA": ("autoscaling.kind=hpa", "autoscaling.paused=true"),
+    "all pods replaced at once": ("workload.strategy.type=Recreate",),
     "nothing optional": (
         "podDisruptionBudget.enabled=false",
         "networkPolicy.enabled=false",
@@ -69,6 +83,12 @@ _VARIANTS = {
         "extraEnv[0].value=UTC",
         "model.policy=name=1",
         "redis.tlsSecret=ca",
+        "extraVolumes[0].name=more",
+        "extraVolumes[0].configMap.name=more",
+        "extraVolumeMounts[0].name=more",
+        "extraVolumeMounts[0].mountPath=/more",
+        "podSecurityContext.runAsUser=null",
+        "networkPolicy.dns.to=null",
     ),
 }
 

@@ -17,6 +17,7 @@ from worker.settings.redis import RedisSettings
 SETTINGS = KafkaSettings(bootstrap_servers="kafka:9092")
 SERVERS = ["--bootstrap-server", "kafka:9092"]
 MANY = 12
+_DAY_MS = 86_400_000
 
 
 def creation(words: list[str]) -> tuple[str, int, dict[str, str]]:
@@ -58,6 +59,14 @@ def test_verdicts_are_kept_for_longer_than_redis_keeps_them_and_are_never_compac
     assert int(verdicts.config["retention.ms"]) == VERDICT_RETENTION_MS > 1_000 * RedisSettings().ttl_s
     bindings = asyncapi_document()["channels"]["verdicts"]["bindings"]["kafka"]
     assert bindings["topicConfiguration"] == {"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS}
+
+
+def test_dead_letters_are_deleted_within_days_and_never_compacted() -> None:
+    """They hold chat text; and a letter without a key would be refused by a compacted topic, with its whole batch."""
+    (letters,) = [topic for topic in topics_of(SETTINGS) if topic.setting == "dead_letter_topic"]
+    assert letters.config["cleanup.policy"] == "delete"
+    # People need a weekend; the brokers' own default is seven days.
+    assert 3 * _DAY_MS <= int(letters.config["retention.ms"]) < 7 * _DAY_MS
 
 
 def test_the_compose_file_creates_every_topic() -> None:

@@ -70,4 +70,51 @@
 {{- if and (eq .Values.replay.command "project") (not .Values.redis.enabled) -}}
 {{- fail "replay.command is project with redis.enabled false; expected a Redis to fill" -}}
 {{- end -}}
+{{- $auto := .Values.autoscaling -}}
+{{- if and $auto.paused (eq $auto.kind "none") -}}
+{{- fail "autoscaling.paused is true with autoscaling.kind none, where there is nothing to pause; set replicas to 0" -}}
+{{- end -}}
+{{- $minor := .Capabilities.KubeVersion.Minor | trimSuffix "+" | int -}}
+{{- if or (eq $bundle.source "image") (eq $shadow.source "image") -}}
+{{- if lt $minor 31 -}}
+{{- fail (printf "model.bundle.source or shadow.bundle.source is image on Kubernetes %s; expected 1.31 or newer, which has image volumes; use volume or builtin" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- if and (lt $minor 35) (not .Values.imageVolumesEnabled) -}}
+{{- fail (printf "model.bundle.source or shadow.bundle.source is image on Kubernetes %s, where the feature gate ImageVolume is off by default; expected 1.35 or newer, or imageVolumesEnabled true once the gate is on; else use volume or builtin" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.workload.kind "StatefulSet") (eq .Values.workload.strategy.type "Recreate") -}}
+{{- fail "workload.strategy.type is Recreate with workload.kind StatefulSet, which has no such strategy; scale to 0, upgrade, scale up" -}}
+{{- end -}}
+{{- $console := .Values.console -}}
+{{- if and $console.enabled (not $console.image.repository) -}}
+{{- fail "console.enabled is true without console.image.repository; name the console's image (docker build --target console)" -}}
+{{- end -}}
+{{- if and $console.enabled (not $console.keysSecret) -}}
+{{- fail "console.enabled is true without console.keysSecret; name the Secret that holds keys.toml (`python -m console key` makes entries)" -}}
+{{- end -}}
+{{- if and $console.enabled (gt (int $console.replicas) 1) (not $console.apiOnly) (not $console.sessionSecret) -}}
+{{- fail (printf "console.replicas is %v without console.sessionSecret: a login at one would be none at the others; set it and put session-secret into the Secret, or set console.apiOnly" $console.replicas) -}}
+{{- end -}}
+{{- include "verdictstream.checkOwned" . -}}
+{{- end -}}
+
+{{/* Whether the workload that runs now speaks another group protocol. Only an upgrade sees it: `helm template` and what
+builds on it ask no cluster, and need workload.strategy.type. */}}
+{{- define "verdictstream.changesProtocol" -}}
+{{- $live := lookup "apps/v1" .Values.workload.kind .Release.Namespace (include "verdictstream.fullname" .) -}}
+{{- $found := "" -}}
+{{- range dig "spec" "template" "spec" "containers" (list) $live -}}
+{{- range .env -}}
+{{- if eq .name "MODERATION_KAFKA__GROUP_PROTOCOL" -}}
+{{- $found = .value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $found (ne $found .Values.kafka.groupProtocol) -}}
+{{- if and (eq .Values.workload.kind "StatefulSet") (gt (dig "spec" "replicas" 1 $live | int) 0) -}}
+{{- fail (printf "kafka.groupProtocol is %s, and pods of %s run; expected none: members of both cannot be in one group; scale to 0, upgrade, scale up" .Values.kafka.groupProtocol $found) -}}
+{{- end -}}
+true
+{{- end -}}
 {{- end -}}

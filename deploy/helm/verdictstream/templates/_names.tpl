@@ -29,12 +29,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 app.kubernetes.io/component: worker
 {{- end -}}
 
-{{- define "verdictstream.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
-{{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- define "verdictstream.consoleSelector" -}}
+{{ include "verdictstream.selector" . }}
+app.kubernetes.io/component: console
 {{- end -}}
+
+{{/* Arguments: image (repository, tag, digest), context. */}}
+{{- define "verdictstream.imageOf" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- else -}}
+{{ .image.repository }}:{{ .image.tag | default .context.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "verdictstream.image" -}}
+{{- include "verdictstream.imageOf" (dict "image" .Values.image "context" .) -}}
 {{- end -}}
 
 {{- define "verdictstream.serviceAccountName" -}}

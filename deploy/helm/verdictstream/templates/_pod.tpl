@@ -30,12 +30,7 @@ spec:
     - name: {{ . }}
     {{- end }}
   {{- end }}
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 10001
-    runAsGroup: 10001
-    fsGroup: 10001
-    seccompProfile: {type: RuntimeDefault}
+  securityContext: {{- include "verdictstream.podSecurity" $ | nindent 4 }}
   containers:
     - name: worker
       image: {{ include "verdictstream.image" $ }}
@@ -79,6 +74,8 @@ spec:
     - maxSkew: 1
       topologyKey: {{ . }}
       whenUnsatisfiable: {{ $.Values.topologySpread.whenUnsatisfiable }}
+      # A tainted node that takes no worker is no place to count, or a spread that must hold would leave pods pending.
+      nodeTaintsPolicy: Honor
       labelSelector:
         matchLabels:
           {{- include "verdictstream.workerSelector" $ | nindent 10 }}
@@ -98,6 +95,21 @@ spec:
   {{- end }}
 {{- end -}}
 
+{{/* Without a number where a cluster (OpenShift) gives out its own; never root. */}}
+{{- define "verdictstream.podSecurity" -}}
+runAsNonRoot: true
+{{- with .Values.podSecurityContext.runAsUser }}
+runAsUser: {{ . }}
+{{- end }}
+{{- with .Values.podSecurityContext.runAsGroup }}
+runAsGroup: {{ . }}
+{{- end }}
+{{- with .Values.podSecurityContext.fsGroup }}
+fsGroup: {{ . }}
+{{- end }}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
 {{- define "verdictstream.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 {{- if include "verdictstream.usesSasl" . }}
@@ -115,21 +127,23 @@ spec:
 {{- if .Values.redis.tlsSecret }}
 - {name: redis-tls, mountPath: /etc/verdictstream/redis-tls, readOnly: true}
 {{- end }}
-{{- if .Values.model.publicKey }}
-- {name: bundle-key, mountPath: /etc/verdictstream/bundle-key, readOnly: true}
-{{- end }}
-{{- if .Values.model.policy }}
-- {name: policy, mountPath: /etc/verdictstream/policy, readOnly: true}
-{{- end }}
-{{- if ne .Values.model.bundle.source "builtin" }}
-- {name: bundle, mountPath: /bundle, readOnly: true}
-{{- end }}
+{{- include "verdictstream.modelMounts" . }}
 {{- if ne .Values.shadow.bundle.source "none" }}
 - {name: shadow, mountPath: /shadow, readOnly: true}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
 {{- define "verdictstream.volumes" -}}
+{{- include "verdictstream.ownVolumes" . }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "verdictstream.ownVolumes" -}}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
 {{- if include "verdictstream.usesSasl" . }}
@@ -152,6 +166,30 @@ spec:
 - name: redis-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
+{{- include "verdictstream.modelVolumes" . }}
+{{- if eq .Values.shadow.bundle.source "image" }}
+- name: shadow
+  image: {reference: {{ .Values.shadow.bundle.image }}, pullPolicy: {{ .Values.image.pullPolicy }}}
+{{- else if eq .Values.shadow.bundle.source "volume" }}
+- name: shadow
+  {{- toYaml .Values.shadow.bundle.volume | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What judges: the console's pods have these and no more. */}}
+{{- define "verdictstream.modelMounts" -}}
+{{- if .Values.model.publicKey }}
+- {name: bundle-key, mountPath: /etc/verdictstream/bundle-key, readOnly: true}
+{{- end }}
+{{- if .Values.model.policy }}
+- {name: policy, mountPath: /etc/verdictstream/policy, readOnly: true}
+{{- end }}
+{{- if ne .Values.model.bundle.source "builtin" }}
+- {name: bundle, mountPath: /bundle, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "verdictstream.modelVolumes" -}}
 {{- if .Values.model.publicKey }}
 - name: bundle-key
   configMap: {name: {{ include "verdictstream.fullname" . }}-bundle-key}
@@ -166,12 +204,5 @@ spec:
 {{- else if eq .Values.model.bundle.source "volume" }}
 - name: bundle
   {{- toYaml .Values.model.bundle.volume | nindent 2 }}
-{{- end }}
-{{- if eq .Values.shadow.bundle.source "image" }}
-- name: shadow
-  image: {reference: {{ .Values.shadow.bundle.image }}, pullPolicy: {{ .Values.image.pullPolicy }}}
-{{- else if eq .Values.shadow.bundle.source "volume" }}
-- name: shadow
-  {{- toYaml .Values.shadow.bundle.volume | nindent 2 }}
 {{- end }}
 {{- end -}}
