@@ -11,8 +11,7 @@ from console.judging.loading import load_classifier
 from console.metrics import Metrics
 from console.port.body import Bodies
 from console.port.keys import Keys
-from console.server import service_of
-from console.service import Service
+from console.service import Service, service_of
 from console.settings.console import ConsoleSettings, QueueSettings
 from console.settings.http import HttpSettings
 from model import Classification, Classifier, DecisionRule
