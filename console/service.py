@@ -88,7 +88,8 @@ class Service:
 
     def left_s(self, request: Request) -> float:
         """Return the seconds that are left until a request's deadline."""
-        return max(0.0, self._deadline_s(request) - (time.perf_counter() - request.scope["state"]["started_s"]))
+        started_s: float = request.scope["state"]["started_s"]
+        return max(0.0, self._deadline_s(request) - (time.perf_counter() - started_s))
 
     def _deadline_s(self, request: Request) -> float:
         longest_s = self.settings.queue.deadline_s

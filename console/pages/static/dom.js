@@ -25,4 +25,7 @@ export function share(value) {
   return value.toFixed(3);
 }
 
+/** A category's name as words. */
+export const spoken = (name) => name.replaceAll("_", " ").replace(/^./u, (first) => first.toUpperCase());
+
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

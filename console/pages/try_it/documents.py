@@ -1,7 +1,5 @@
 """What the Try page asks and gets, as JSON."""
 
-
-
 from pydantic import BaseModel, Field
 
 from console.judging.verdicts import HttpVerdict
@@ -100,5 +98,3 @@ class Rows(BaseModel):
     """One row for each text, in order."""
 
     rows: list[Row]
-
-

@@ -40,13 +40,16 @@ class ReadingOf(BaseModel):
     n_not_read: int = Field(description="Characters of all messages that nothing shows to the model.")
 
 
-def reading_of(turns: Sequence[Turn], bundle: Bundle, tokenizer: ConversationTokenizer) -> ReadingOf:
+def reading_of(
+    turns: Sequence[Turn], bundle: Bundle, tokenizer: ConversationTokenizer, *, n_left_out: int = 0
+) -> ReadingOf:
     """Return what a bundle reads of a conversation.
 
     Args:
         turns: Turns with visible text, oldest first, at least one.
         bundle: Whose rules.
         tokenizer: The bundle's.
+        n_left_out: Characters of the conversation that do not even stand in the turns.
     """
     windowing, evidence = bundle.manifest.windowing, bundle.manifest.evidence
     window = render(turns, windowing)
@@ -73,7 +76,7 @@ def reading_of(turns: Sequence[Turn], bundle: Bundle, tokenizer: ConversationTok
         max_tokens=windowing.max_tokens,
         pieces=pieces,
         messages=messages,
-        n_not_read=sum(message.n_characters - message.n_read for message in messages),
+        n_not_read=n_left_out + sum(message.n_characters - message.n_read for message in messages),
     )
 
 

@@ -1,4 +1,7 @@
-"""The routes of /try. What they ask goes through the queue of the API; all but a verdict waits for the API's requests."""
+"""The routes of /try.
+
+What they ask goes through the API's queue, and all but a single verdict waits until none of the API's requests does.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,7 +27,7 @@ from console.port.body import parse_object
 from console.port.sessions import Sessions
 from console.service import Service
 from model import Classification, RowFailed
-from schemas import RecordRejected, RejectionReason, Turn
+from schemas import RecordRejected, RejectionReason, Turn, event_of, visible_turns
 
 MAX_ROWS: Final = 64
 _AT_ONCE: Final = 8
@@ -55,11 +58,14 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         async with service.bodies.of(request) as raw:
             document = await service.read(raw, parse_object)
             chosen = await asking.chosen(document)
-            asked = await asking.conversation(raw, document)
+            asked, n_characters = await asking.conversation(raw, document)
             (answer,) = await chosen.service.ask(request, [asked.turns])
             answered = _answered(answer)
             verdict = chosen.service.writer.verdict(asked, answered, datetime.now(UTC))
-            reading = await asyncio.to_thread(reading_of, asked.turns, chosen.service.bundle, chosen.tokenizer)
+            n_left_out = max(0, n_characters - sum(len(turn.text) for turn in asked.turns))
+            reading = await asyncio.to_thread(
+                reading_of, asked.turns, chosen.service.bundle, chosen.tokenizer, n_left_out=n_left_out
+            )
             return _json(Judged(verdict=verdict, reading=reading))
 
     @app.post("/try/influence", include_in_schema=False)
@@ -67,7 +73,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         async with service.bodies.of(request) as raw:
             document = await service.read(raw, parse_object)
             chosen = await asking.chosen(document)
-            asked = await asking.conversation(raw, document)
+            asked, _ = await asking.conversation(raw, document)
             parts = await asyncio.to_thread(_parts, asked.turns, document.get("message"))
             return _json(await asking.influences(request, chosen, asked.turns, parts))
 
@@ -106,15 +112,18 @@ class _Asking:
             raise _refused("bundle", "expected a name of /try/bundles")
         return await self._shelf.loaded(name)
 
-    async def conversation(self, raw: bytes, document: dict[str, Any]) -> Asked:
-        """Return the conversation that a request holds."""
-        event = {"chat_id": _CHAT, "messages": document.get("messages")}
+    async def conversation(self, raw: bytes, document: dict[str, Any]) -> tuple[Asked, int]:
+        """Return the conversation that a request holds, and its characters, also those that are not kept."""
         try:
             if (rejection := oversize(raw, self._limits)) is not None:
                 raise rejection
-            return await self._service.read(raw, lambda _raw: read_asked(event, self._limits))
+            return await self._service.read(raw, lambda _raw: self._read(document.get("messages")))
         except RecordRejected as rejection:
             raise problem_of(rejection) from None
+
+    def _read(self, messages: object) -> tuple[Asked, int]:
+        event = event_of({"chat_id": _CHAT, "messages": messages}, self._limits)
+        return Asked.of(event), sum(len(turn.text) for turn in visible_turns(event))
 
     def text(self, text: object) -> Asked | RecordRejected:
         """Return what a text of a table asks."""

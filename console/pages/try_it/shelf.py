@@ -8,6 +8,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -93,7 +94,7 @@ class Shelf:
     def _load(self, name: str) -> Loaded:
         choice = next((choice for choice in self._choices() if choice.name == name), None)
         if choice is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "unknown_bundle", "no such bundle; reload the page to see which there are")
+            raise Problem(HTTPStatus.NOT_FOUND, "unknown_bundle", "no such bundle; reload the page to see them")
         try:
             service = choice.load()
         except (BundleError, PolicyError, TaxonomyError, ClassesRefused) as error:
@@ -122,13 +123,13 @@ class Shelf:
             yield from self._of_registry(model.path, without=self._served.service.bundle)
         for path in self._settings.pages.bundle_paths:
             if path.suffix == ".toml":
-                yield path.stem, lambda path=path: self._described(path)
+                yield path.stem, partial(self._described, path)
             elif is_registry(path):
                 yield from self._of_registry(path)
             else:
-                yield path.name, lambda path=path: self._of_folder(path, model.public_key_file)
+                yield path.name, partial(self._of_folder, path, model.public_key_file)
         for path in sorted(_SHIPPED.glob("*.toml")):
-            yield path.stem, lambda path=path: self._described(path)
+            yield path.stem, partial(self._described, path)
 
     def _of_registry(self, path: Path, without: Bundle | None = None) -> Iterator[tuple[str, Callable[[], Service]]]:
         """Yield the bundles that a registry serves or has served, the newest first."""
@@ -140,7 +141,7 @@ class Shelf:
         entries = {entry.location: entry for entry in (registry.current, *reversed(registry.history))}
         for entry in entries.values():
             if without is None or entry.digest != without.digest:
-                yield entry.location, lambda entry=entry: self._of_entry(path, entry)
+                yield entry.location, partial(self._of_entry, path, entry)
 
     def _of_entry(self, registry: Path, entry: RegistryEntry) -> Service:
         if (key := self._settings.model.public_key_file) is not None:

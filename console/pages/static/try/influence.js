@@ -8,7 +8,7 @@ let asked = null;
 let known = null;
 
 const measure = () => document.querySelector("input[name=measure]:checked").value;
-const signed = (value) => `${value < 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;
+const signed = (value) => (Math.abs(value) < LEAST ? "0.00" : `${value < 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`);
 
 /** Forgets what was shown; `question` is what will be asked about, null for nothing. */
 export function reset(question) {

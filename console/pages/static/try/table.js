@@ -1,6 +1,6 @@
 // A table of texts: read here, judged in small parts, downloaded with the answers beside.
 
-import { byId, count, fill, make, share } from "../dom.js";
+import { byId, count, fill, make, share, spoken } from "../dom.js";
 import { rowsOf, textOf } from "./csv.js";
 
 const MOST_ROWS = 10_000;
@@ -80,7 +80,7 @@ function line(row, answer = null) {
   const cell = (value, name = null) => make("td", { class: name }, value);
   return make("tr", {},
     make("td", { class: "text", dir: "auto" }, text(row).slice(0, SHOWN_CHARACTERS)),
-    cell(answer?.error || answer?.name || "", answer?.error ? "refused" : null),
+    cell(answer?.error || spoken(answer?.name ?? ""), answer?.error ? "refused" : null),
     make("td", {}, answer?.decision ? make("b", { "data-decision": answer.decision }, answer.decision) : ""),
     cell(answer?.decision ? share(answer.probability) : "", "number"),
     cell(answer?.decision ? share(answer.banned_probability) : "", "number"));

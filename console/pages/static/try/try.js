@@ -1,6 +1,6 @@
 // The Try page: puts its parts together.
 
-import { byId, fill, make } from "../dom.js";
+import { byId, fill, make, spoken } from "../dom.js";
 import { ask, watch } from "../server.js";
 import * as conversation from "./conversation.js";
 import * as influence from "./influence.js";
@@ -38,7 +38,7 @@ function showBundle() {
   fill(byId("examples"), ...bundle.examples.map((example) => make("button", {
     type: "button",
     onclick: () => { conversation.show(example.messages); judge(); },
-  }, names.get(example.category).replaceAll("_", " "))));
+  }, spoken(names.get(example.category)))));
 }
 
 async function judge() {

@@ -1,8 +1,8 @@
 // The verdict: decision, figures, and a bar for each category.
 
-import { byId, fill, make, share } from "../dom.js";
+import { byId, fill, make, share, spoken } from "../dom.js";
 
-const MEANINGS = { allow: "An ad may be shown.", block: "No ad.", review: "A person decides." };
+const MEANINGS = { allow: "Nothing stands against it.", block: "Not to be shown.", review: "A person decides." };
 const STAGES = { first_stage: "first stage alone", transformer: "transformer", head: "head on a frozen encoder" };
 const REASONS = {
   length: "the users wrote more than is read",
@@ -17,14 +17,14 @@ export function showVerdict(verdict, bundle) {
     byId("verdict"),
     make("p", { class: "decision", "data-decision": verdict.decision },
       make("strong", {}, verdict.decision), " ", make("span", {}, MEANINGS[verdict.decision] ?? "")),
-    make("p", { class: "category" }, make("b", {}, verdict.category.name), " ", make("code", {}, verdict.category.code)),
+    make("p", { class: "category" }, make("b", {}, spoken(verdict.category.name)), " ", make("code", {}, verdict.category.code)),
     make("dl", { class: "figures" },
       ...figure("Banned probability", share(verdict.banned_probability), "The evidence of all banned categories."),
       ...figure("Risk", share(verdict.banned_to_safe_risk), "Share of banned conversations that would pass if all that look at most this banned were allowed."),
       ...figure("Answered by", STAGES[verdict.stage] ?? verdict.stage),
       ...figure("Policy", `${verdict.policy.name} ${verdict.policy.version}`),
       ...figure("Decided by", verdict.decided_by.replaceAll("_", " ")),
-      verdict.language ? figure("Language", verdict.language) : [],
+      ...(verdict.language ? figure("Language", verdict.language) : []),
     ),
     verdict.unevaluated.length > 0 && make("p", { class: "note" }, `Not all of it counts: ${verdict.unevaluated.map((reason) => REASONS[reason] ?? reason).join("; ")}.`),
     others.length > 0 && make("ul", { class: "policies", "aria-label": "Other policies" },
@@ -49,7 +49,7 @@ function bars(verdict, bundle) {
     bar.lastChild.style.setProperty("--share", row.evidence);
     const more = row.evidence > row.probability ? `, evidence ${share(row.evidence)} from a piece` : "";
     return make("li", { class: banned.has(row.code) && "banned", title: row.description },
-      make("span", { class: "name" }, row.name, banned.has(row.code) && make("span", { class: "tag" }, "banned")),
+      make("span", { class: "name" }, make("span", {}, spoken(row.name)), banned.has(row.code) && make("span", { class: "tag" }, "banned")),
       bar,
       make("span", { class: "number" }, share(row.probability), more && make("span", { class: "unseen" }, more)));
   }));

@@ -1,0 +1,39 @@
+"""The README's picture of the Try page: `python -m tests.console.pages.picture` writes it anew."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from console.metrics import Metrics
+from console.pages import PAGES
+from console.service import load_service
+from console.settings.console import ConsoleSettings
+from tests.console.pages.browser import WAIT_MS, launched
+from tests.console.server import RunningConsole
+
+PICTURE: Final = Path(__file__).parents[3] / "docs" / "images" / "try.png"
+_WIDTH, _HEIGHT = 1280, 1010
+_EXAMPLE: Final = "General guidance and info"
+
+
+def take(path: Path) -> None:
+    """Write the picture."""
+    service = load_service(ConsoleSettings(), Metrics())
+    service.judge.start()
+    console = RunningConsole(service, pages=PAGES)
+    with launched() as browser:
+        page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme="light")
+        page.goto(f"{console.url}/try")
+        page.get_by_role("button", name=_EXAMPLE).click()
+        page.get_by_role("button", name="Find out").click()
+        page.locator(".words").wait_for(timeout=WAIT_MS)
+        page.locator("h1").click()
+        path.parent.mkdir(exist_ok=True)
+        page.screenshot(path=path)
+    console.close()
+    service.judge.close()
+
+
+if __name__ == "__main__":
+    take(PICTURE)
+    sys.stdout.write(f"{PICTURE}: {PICTURE.stat().st_size} bytes\n")

@@ -1,0 +1,25 @@
+"""The server killed while a page is open, and started again."""
+
+from playwright.sync_api import expect
+
+from tests.console.conftest import Start
+from tests.console.pages.browser import judge, write
+from tests.console.pages.conftest import OpenPage
+
+
+def test_the_page_says_so_and_goes_on_by_itself(open_page: OpenPage, start: Start) -> None:
+    """The text that was typed stays, and its verdict comes once somebody answers."""
+    first = start()
+    port = first.port()
+    page = open_page(f"http://127.0.0.1:{port}/try")
+    write(page, "hello")
+    judge(page)
+    first.running.kill()
+    first.running.wait()
+    write(page, "which phone should i buy for under 300 euros")
+    page.get_by_role("button", name="Judge").click()
+    banner = page.get_by_role("alert").filter(has_text="The server does not answer")
+    expect(banner).to_be_visible()
+    start("--port", str(port)).port()
+    expect(banner).to_be_hidden()
+    expect(page.locator(".category code")).to_have_text("H")
