@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from console.errors import Problem
-from console.port.body import parse_object
+from console.port.body import Bodies, parse_object
 from console.port.observe import STATIC_ROUTE
 from console.port.sessions import COOKIE, LASTS_S, LOGIN_PATH, Sessions
 from console.service import Service
@@ -26,6 +26,7 @@ CONTENT_POLICY: Final = (
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
+_LOGIN_BYTES: Final = 4_000
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("console.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -63,9 +64,13 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     if sessions is None:
         return
 
+    # Whoever has no key yet may not fill the memory that is for bodies of those who have.
+    bounds = {"max_body_bytes": _LOGIN_BYTES, "max_held_bytes": 250 * _LOGIN_BYTES}
+    bodies = Bodies(service.settings.http.model_copy(update=bounds))
+
     @app.post(LOGIN_PATH, include_in_schema=False)
     async def login(request: Request) -> Response:
-        async with service.bodies.of(request) as raw:
+        async with bodies.of(request) as raw:
             key = parse_object(raw).get("key")
         cookie = sessions.cookie(key) if isinstance(key, str) else None
         if cookie is None:

@@ -35,6 +35,10 @@ class Process:
 
         return int(wait_until(announced, timeout_s=START_S, what=self.errors)[1])
 
+    def printed(self) -> str:
+        """Return what is on standard output."""
+        return self._out.read_text("utf-8")
+
     def errors(self) -> str:
         """Return what is on standard error."""
         return self._err.read_text("utf-8", "replace")

@@ -29,6 +29,8 @@ def test_it_serves_without_kafka_and_redis_keeps_keys_out_of_its_log_and_ends_on
     process = start("--keys-file", str(tmp_path / "keys.toml"), "--api-only", CONSOLE_LOG__LEVEL="debug")
     port = process.port()
     assert ask(port, "GET", "/readyz") == (200, b"ok\n")
+    assert ask(port, "GET", "/try", Authorization=f"Bearer {CANARY}")[0] == 404
+    assert "/try" not in process.printed()
     comment = '{"comment":{"text":"hi"},"requestedAttributes":{"TOXICITY":{}}}'
     assert ask(port, "POST", f"/v1alpha1/comments:analyze?key={CANARY}", comment)[0] == 400
     assert ask(port, "POST", "/v1alpha1/comments:analyze?key=wrong", comment)[0] == 403

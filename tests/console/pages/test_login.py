@@ -72,6 +72,13 @@ def test_without_a_login_nothing_of_the_pages_answers(locked: RunningConsole) ->
     assert locked.ask("GET", "/tryst", headers=BROWSER).status == 401
 
 
+def test_who_has_not_logged_in_sends_little(locked: RunningConsole) -> None:
+    """The memory for bodies is for those who have a key."""
+    assert locked.post("/login", {"key": "x" * 5_000}).status == 413
+    assert locked.post("/login", {"key": 7}).status == 401
+    assert locked.post("/login", b"[]").status == 400
+
+
 def test_the_cookie_is_for_pages_of_this_origin_only(locked: RunningConsole) -> None:
     """Strict, hidden from scripts; a page elsewhere cannot use it, and the API does not take it."""
     set_cookie = _cookie(locked)

@@ -1,18 +1,22 @@
 """What the page asks, over plain HTTP: bundles, bounds, bad input."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 import pytest
 
+from console.judging.judge import Answer, Judge
+from console.metrics import Metrics
 from console.pages.try_it.influence import MAX_PARTS, messages_of, words_of
 from console.pages.try_it.reading import reading_of
 from console.settings.console import PagesSettings, QueueSettings
-from model import DEFAULT_BUNDLE_PATH, load_bundle
+from model import DEFAULT_BUNDLE_PATH, Classification, ClassifyStats, load_bundle
 from model.tokenization import ConversationTokenizer
 from schemas import Role, Turn, shipped_taxonomy
 from tests.bundles import registry_of_two, serve
 from tests.console.conftest import StartConsole
+from tests.console.gated_classifier import GatedClassifier
 from tests.console.server import RunningConsole
 from tests.tiny_bundle import tiny_bundle
 
@@ -108,9 +112,36 @@ def test_a_row_of_a_table_that_cannot_be_judged_takes_no_other_with_it(try_conso
     assert [row["category"] for row in rows] == ["I", "", "", "H"]
 
 
-def test_what_is_known_by_the_deadline_is_answered(start_console: StartConsole) -> None:
+class _SoonStuck(GatedClassifier):
+    """Answers the first calls at once, and the others when it is let."""
+
+    def classify(self, conversations: Sequence[Sequence[Turn]]) -> tuple[list[Answer], ClassifyStats]:
+        """Answer for all of the text and for the first eight words."""
+        return super().classify(conversations) if len(self.batches) >= 3 else self._at_once(conversations)
+
+    def _at_once(self, conversations: Sequence[Sequence[Turn]]) -> tuple[list[Answer], ClassifyStats]:
+        self.batches.append([turns[-1].text for turns in conversations])
+        return [self._answer for _ in conversations], ClassifyStats()
+
+
+def test_what_is_known_by_the_deadline_is_answered(start_console: StartConsole, classification: Classification) -> None:
     """Words that were not asked about are told apart from words that move nothing."""
-    console = start_console(pages=PagesSettings(), queue=QueueSettings(deadline_s=60))
+    stuck = _SoonStuck(classification)
+    queue = QueueSettings(deadline_s=2)
+    judge = Judge(stuck, queue, Metrics())
+    judge.start()
+    console = start_console(pages=PagesSettings(), queue=queue, judge=judge)
+    question = {"messages": [{"role": "user", "content": "word " * 20}], "message": 0}
+    found = console.post("/try/influence", question).json
+    stuck.open()
+    judge.close()
+    assert not found["is_complete"]
+    assert [part["category_drop"] for part in found["parts"]] == [0.0] * 8 + [None] * 12
+
+
+def test_every_word_is_asked_about_where_there_is_time(try_console: RunningConsole) -> None:
+    """What would leave nothing to judge is not asked about."""
+    console = try_console
     question = {"messages": [{"role": "user", "content": "write a poem about the sea"}], "message": 0}
     whole = console.post("/try/influence", question).json
     assert whole["is_complete"]

@@ -11,7 +11,9 @@ def test_the_page_says_so_and_goes_on_by_itself(open_page: OpenPage, start: Star
     """The text that was typed stays, and its verdict comes once somebody answers."""
     first = start()
     port = first.port()
-    page = open_page(f"http://127.0.0.1:{port}/try")
+    address = f"http://127.0.0.1:{port}/try"
+    assert first.printed().splitlines()[-1] == f"page to try it: {address}"
+    page = open_page(address)
     write(page, "hello")
     judge(page)
     first.running.kill()

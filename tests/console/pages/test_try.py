@@ -142,6 +142,20 @@ def test_what_moved_it_is_found_on_demand(open_page: OpenPage, try_console: Runn
     expect(influence).to_contain_text("the banned probability changes")
 
 
+def test_a_bundle_that_is_refused_is_said_and_the_page_goes_on(
+    open_page: OpenPage, start_console: StartConsole, tmp_path: Path
+) -> None:
+    """What stands there is not taken for its verdict."""
+    page = open_page(f"{start_console(pages=PagesSettings(bundles=str(tmp_path / 'gone'))).url}/try")
+    page.get_by_label("Bundle").select_option("gone")
+    expect(page.locator("#model")).to_contain_text("refused")
+    write(page, TEXT)
+    page.get_by_role("button", name="Judge").click()
+    expect(page.locator("#said")).to_contain_text("not loaded")
+    page.get_by_label("Bundle").select_option("served")
+    expect(page.locator(".category code")).to_have_text("H")
+
+
 def test_it_is_used_by_keyboard_alone(open_page: OpenPage, try_console: RunningConsole) -> None:
     """From the address bar to a verdict, and to a second message."""
     page = open_page(f"{try_console.url}/try")

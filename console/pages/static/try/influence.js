@@ -33,7 +33,10 @@ async function explain(ask, message) {
     const chosen = message ?? (messages.parts.find((part) => Math.abs(part.category_drop ?? 0) === strongest) ?? messages.parts[0]).message;
     if (question !== asked) return;
     known = { messages, chosen, words: await ask("/try/influence", { ...question, message: chosen }) };
-    if (question === asked) show(ask);
+    if (question === asked) {
+      show(ask);
+      byId("heard").textContent = "Found what moved it.";
+    }
   } catch (refused) {
     if (question === asked) fill(byId("influence"), make("p", { class: "refused" }, refused.message));
   }

@@ -16,11 +16,14 @@ const chosen = () => byId("bundle").value;
 
 async function choose() {
   const name = chosen();
+  judging?.abort();
+  byId("verdict-panel").setAttribute("aria-busy", "false");
+  influence.reset(null);
   byId("model").textContent = "Loading…";
   try {
     const found = await ask("/try/bundle", { bundle: name });
     if (name !== chosen()) return;
-    bundle = found;
+    bundle = { ...found, choice: name };
     showBundle();
     if (conversation.messages().length) await judge();
   } catch (refused) {
@@ -47,15 +50,20 @@ async function judge() {
     byId("said").textContent = "Nothing to judge: write a message first.";
     return;
   }
+  if (bundle?.choice !== chosen()) {
+    byId("said").textContent = "This bundle is not loaded yet; the text is judged once it is.";
+    return;
+  }
   judging?.abort();
   const mine = new AbortController();
   judging = mine;
-  const question = { bundle: chosen(), messages };
+  const asked = bundle;
+  const question = { bundle: asked.choice, messages };
   byId("verdict-panel").setAttribute("aria-busy", "true");
   influence.reset(null);
   try {
     const answer = await ask("/try/judge", question, { signal: mine.signal });
-    showVerdict(answer.verdict, bundle);
+    showVerdict(answer.verdict, asked);
     showReading(answer.reading);
     influence.reset(question);
     byId("said").textContent = "";

@@ -12,6 +12,7 @@ const REASONS = {
 };
 
 export function showVerdict(verdict, bundle) {
+  byId("heard").textContent = `Verdict: ${verdict.decision}. ${spoken(verdict.category.name)}, banned probability ${share(verdict.banned_probability)}.`;
   const others = Object.entries(verdict.decisions).filter(([name]) => name !== verdict.policy.name);
   fill(
     byId("verdict"),
