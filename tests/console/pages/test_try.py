@@ -79,6 +79,7 @@ def test_each_bundle_can_be_chosen(open_page: OpenPage, start_console: StartCons
         if name == "cat-and-dog":
             expect(page.locator(".category")).to_contain_text("Dog")
             expect(page.locator("#model")).to_contain_text("not calibrated")
+            expect(page.locator(".figures")).to_contain_text("Riskunknown")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ export function showVerdict(verdict, bundle) {
     make("p", { class: "category" }, make("b", {}, spoken(verdict.category.name)), " ", make("code", {}, verdict.category.code)),
     make("dl", { class: "figures" },
       ...figure("Banned probability", share(verdict.banned_probability), "The evidence of all banned categories."),
-      ...figure("Risk", share(verdict.banned_to_safe_risk), "Share of banned conversations that would pass if all that look at most this banned were allowed."),
+      ...figure("Risk", bundle.is_calibrated ? share(verdict.banned_to_safe_risk) : "unknown", "Share of banned conversations that would pass if all that look at most this banned were allowed."),
       ...figure("Answered by", STAGES[verdict.stage] ?? verdict.stage),
       ...figure("Policy", `${verdict.policy.name} ${verdict.policy.version}`),
       ...figure("Decided by", verdict.decided_by.replaceAll("_", " ")),
