@@ -93,7 +93,7 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Seq
             server.run(sockets=[bound])
         finally:
             log.info("console_stopping")
-            service.judge.close()
+            service.close()
     log.info("console_stopped")
     return service.judge.ended_by
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -38,6 +38,14 @@ class Service:
     bodies: Bodies
     metrics: Metrics
     settings: ConsoleSettings
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """Called by `close`, before the judge ends."""
+
+    def close(self) -> None:
+        """End what answers: a thread that is inside the model must not meet the end of the interpreter."""
+        for end in self.at_end:
+            end()
+        self.judge.close()
 
     @property
     def model_headers(self) -> dict[str, str]:

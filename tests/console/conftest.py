@@ -46,7 +46,7 @@ def service(loaded: tuple[Classifier, list[DecisionRule]]) -> Iterator[Service]:
     made = service_of(classifier, rules, ConsoleSettings(queue=QueueSettings(deadline_s=60)), Metrics())
     made.judge.start()
     yield made
-    made.judge.close()
+    made.close()
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
             texts = document.get("texts")
             if not isinstance(texts, list) or not 1 <= len(texts) <= MAX_ROWS:
                 raise _refused("texts", f"expected a list of 1 to {MAX_ROWS} texts")
-            asked = [asking.text(text) for text in texts]
+            asked = await service.read(raw, lambda _raw: [asking.text(text) for text in texts])
             readable = [one for one in asked if isinstance(one, Asked)]
             answers = iter(await chosen.service.ask(request, [one.turns for one in readable], is_background=True))
             rows = [_row(next(answers), chosen) if isinstance(one, Asked) else Row(error=one.error) for one in asked]

@@ -67,6 +67,7 @@ class Shelf:
         self._settings = served.settings
         self._others: OrderedDict[str, Loaded] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
+        served.at_end.append(self._close)
 
     def names(self) -> list[str]:
         """Return what can be chosen; the served one is `served`."""
@@ -80,16 +81,21 @@ class Shelf:
         """
         if name == SERVED:
             return self._served
+        # A judge ends by itself where inferences never do; the bundle is loaded anew then.
         async with self._one_at_a_time:
             found = self._others.get(name)
-            if found is None:
+            if found is None or not found.service.judge.is_ready:
                 found = await asyncio.to_thread(self._load, name)
                 self._others[name] = found
             self._others.move_to_end(name)
             while len(self._others) > self._settings.pages.max_bundles:
                 _, oldest = self._others.popitem(last=False)
-                await asyncio.to_thread(oldest.service.judge.close)
+                await asyncio.to_thread(oldest.service.close)
         return found
+
+    def _close(self) -> None:
+        for other in self._others.values():
+            other.service.close()
 
     def _load(self, name: str) -> Loaded:
         choice = next((choice for choice in self._choices() if choice.name == name), None)

@@ -37,7 +37,7 @@ def take(path: Path) -> None:
         clip = FloatRect(x=0, y=0, width=_WIDTH, height=below + _MARGIN)
         page.screenshot(path=path, full_page=True, clip=clip)
     console.close()
-    service.judge.close()
+    service.close()
 
 
 if __name__ == "__main__":
