@@ -1,6 +1,7 @@
 """One classifier in a thread of its own, and the requests that wait for it.
 
 A micro-batch begins as soon as the one before has ended, with what waits by then: nobody waits for a batch to fill.
+What pages ask in the background is taken where nothing else waits, a few conversations at a time.
 
 Invariants: the classifier is called by one thread; a request gets one answer or one problem, within its deadline; what
 would not be done in time is refused at once.
@@ -30,6 +31,8 @@ Answer = Classification | RowFailed
 _SURE_SHARE: Final = 0.7
 """Of the deadline: what is expected later than this is refused. A wait is guessed from what others took, and a request
 that was admitted and then misses its deadline has cost the same as one that is answered."""
+_BACKGROUND_CONVERSATIONS: Final = 4
+"""Of a micro-batch of the background: a request that comes in the meantime waits for no more."""
 
 log = structlog.get_logger()
 
@@ -82,6 +85,7 @@ class Judge:
         self._settings = settings
         self._metrics = metrics
         self._waiting = WaitingRequests(settings.max_conversations)
+        self._background = WaitingRequests(settings.max_conversations)
         self._pace = Pace()
         self._is_busy = False
         self._is_closed = False
@@ -121,18 +125,21 @@ class Judge:
                 raise _ending()
             self._check(0, within_s)
 
-    async def judge(self, conversations: Sequence[Sequence[Turn]], *, within_s: float) -> list[Answer]:
+    async def judge(
+        self, conversations: Sequence[Sequence[Turn]], *, within_s: float, is_background: bool = False
+    ) -> list[Answer]:
         """Return one answer per conversation, in order.
 
         Args:
             conversations: At least one; turns with visible text, none empty.
             within_s: The deadline from now.
+            is_background: Whether all other requests go first.
 
         Raises:
             Problem: 429 where it would not be done in time, 503 at the end of the process, 504 at the deadline.
         """
         request = _Request([Conversation.of(turns) for turns in conversations])
-        self._enter(request, within_s)
+        self._enter(request, within_s, is_background=is_background)
         try:
             async with asyncio.timeout(within_s):
                 return await request.done
@@ -145,22 +152,25 @@ class Judge:
         finally:
             with self._arrived:
                 self._waiting.remove(request)
+                self._background.remove(request)
 
-    def _enter(self, request: _Request, within_s: float) -> None:
+    def _enter(self, request: _Request, within_s: float, *, is_background: bool) -> None:
         with self._arrived:
             if self._is_closed:
                 raise _ending()
-            expected_s = self._check(request.n_tokens, within_s)
-            if not self._waiting.add(request):
+            queue = self._background if is_background else self._waiting
+            n_before = self._background.n_tokens if is_background else 0
+            expected_s = self._check(n_before + request.n_tokens, within_s)
+            if not queue.add(request):
                 raise self._overloaded(expected_s - within_s)
-            self._metrics.waiting.set(self._waiting.n_conversations)
+            self._metrics.waiting.set(self._n_waiting)
             self._arrived.notify()
 
     def _check(self, n_tokens: int, within_s: float) -> float:
         """Return when so many tokens more would be done; raises where that is too late."""
         expected_s = self._pace.expected_s(n_tokens=self._waiting.n_tokens + n_tokens, is_busy=self._is_busy)
         # An idle classifier is asked whatever was learned: a slow moment must not refuse everybody for good.
-        is_idle = not self._is_busy and not self._waiting
+        is_idle = not self._is_busy and not self._n_waiting
         if expected_s > _SURE_SHARE * within_s and not is_idle:
             raise self._overloaded(expected_s - _SURE_SHARE * within_s)
         return expected_s
@@ -170,9 +180,13 @@ class Judge:
         return Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
             "overloaded",
-            f"{self._waiting.n_conversations} conversations wait already; ask again after retry-after",
+            f"{self._n_waiting} conversations wait already; ask again after retry-after",
             retry_after_s=max(1, math.ceil(late_s)),
         )
+
+    @property
+    def _n_waiting(self) -> int:
+        return self._waiting.n_conversations + self._background.n_conversations
 
     def _run(self) -> None:
         ended_by: str | None = "the classifier failed unexpectedly; its traceback is on standard error"
@@ -195,12 +209,16 @@ class Judge:
         """Wait for a micro-batch; an empty one says that the judge is closed."""
         with self._arrived:
             self._is_busy = False
-            self._arrived.wait_for(lambda: self._is_closed or len(self._waiting))
+            self._arrived.wait_for(lambda: self._is_closed or self._n_waiting)
             if self._is_closed:
                 return []
             self._is_busy = True
-            tickets = self._waiting.take(self._settings.batch_conversations, self._settings.batch_tokens)
-            self._metrics.waiting.set(self._waiting.n_conversations)
+            most = self._settings.batch_conversations
+            queue, most = (
+                (self._waiting, most) if self._waiting else (self._background, min(most, _BACKGROUND_CONVERSATIONS))
+            )
+            tickets = queue.take(most, self._settings.batch_tokens)
+            self._metrics.waiting.set(self._n_waiting)
             return tickets
 
     def _classify(self, tickets: Sequence[Ticket]) -> None:
@@ -234,7 +252,7 @@ class Judge:
     def _end(self, in_hand: Sequence[Ticket] = ()) -> None:
         with self._arrived:
             self._is_closed = True
-            left = self._waiting.clear()
+            left = [*self._waiting.clear(), *self._background.clear()]
             self._arrived.notify_all()
         for request in {*left, *(ticket.request for ticket in in_hand)}:
             if isinstance(request, _Request):
