@@ -28,7 +28,7 @@ from worker.settings.kafka import Delivery
 from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_topics, start_shadow
-from worker.wiring import follow_secrets, make_cache, make_publisher, serve_health
+from worker.wiring import make_cache, make_publisher, serve_health, show_certificate_ends
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     """
     with ExitStack() as stack:
         metrics = Metrics()
-        follow_secrets(settings, metrics, stack)
+        show_certificate_ends(settings, metrics, stack)
         switch, watcher = live_predictor(settings.model, metrics)
         admin = open_admin(settings.kafka)
         reachability = Reachability(
