@@ -33,7 +33,7 @@ from worker.settings.kafka import Delivery
 from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_topics, start_shadow
-from worker.wiring import follow_secrets, make_cache, make_publisher, readiness, serve_probes
+from worker.wiring import make_cache, make_publisher, readiness, serve_probes, show_certificate_ends
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
     with ExitStack() as stack:
         metrics = Metrics()
         probes = serve_probes(settings, stack, lifecycle, metrics)
-        follow_secrets(settings, metrics, stack)
+        show_certificate_ends(settings, metrics, stack)
         try:
             _run_until_stopped(settings, lifecycle, metrics, probes)
         except (Fatal, BundleError, PolicyError) as error:

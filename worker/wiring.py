@@ -13,7 +13,6 @@ from worker.cache.verdict_cache import NoCache, RedisVerdictCache, VerdictCache
 from worker.kafka.client import KafkaConsumer, open_producer
 from worker.kafka.config import transactional_id_of
 from worker.kafka.consumer import RecordConsumer
-from worker.kafka.credentials import PasswordFollower
 from worker.kafka.owed_range import OwedRangeReader
 from worker.kafka.publisher import AtLeastOncePublisher, Published, Publisher, TransactionalPublisher
 from worker.kafka.reachability import Reachability
@@ -29,8 +28,8 @@ from worker.settings.worker import WorkerSettings
 
 log = structlog.get_logger()
 
-SECRETS_EVERY_S: Final = 10.0
-"""How soon a password that has changed in its file is taken up."""
+CERTIFICATES_EVERY_S: Final = 10.0
+"""How soon a certificate that has changed on disk shows its new end."""
 
 
 def make_cache(settings: WorkerSettings, metrics: Metrics, high_watermark: HighWatermark | None = None) -> VerdictCache:
@@ -116,8 +115,8 @@ def readiness(
     return [reaches_kafka, has_joined, commits]
 
 
-def follow_secrets(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -> None:
-    """Take up passwords that change in their files, and show when certificates end, until the stack unwinds."""
+def show_certificate_ends(settings: WorkerSettings, metrics: Metrics, stack: ExitStack) -> None:
+    """Show when the certificates end that the settings name, until the stack unwinds."""
     certificates = {
         "kafka_certificate": settings.kafka.ssl_certificate_location,
         "kafka_ca": settings.kafka.ssl_ca_location,
@@ -127,11 +126,10 @@ def follow_secrets(settings: WorkerSettings, metrics: Metrics, stack: ExitStack)
     }
     # A folder of authorities is the system's, and has no end of its own.
     files = {role: path for role, path in certificates.items() if path is not None and path.is_file()}
-    jobs = [PasswordFollower(settings.kafka).look]
     if files and can_be_read():
-        jobs.append(CertificateEnds(files, metrics.certificate_expiry_s).look)
+        look = CertificateEnds(files, metrics.certificate_expiry_s).look
+        stack.callback(Periodic("certificates", CERTIFICATES_EVERY_S, [look]).close)
     elif files:
         log.warning(
             "certificate_ends_unknown", remedy="install the extra `signing`, or watch the certificates by other means"
         )
-    stack.callback(Periodic("secrets", SECRETS_EVERY_S, jobs).close)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,37 +161,6 @@ def test_a_password_that_changes_ends_the_worker_when_it_has_to_connect_again(
     assert worker.wait_exit() == EXIT_FATAL
     (line,) = worker.events("worker_fatal")
     assert CREDENTIALS in line["error"]
-    assert SECRET not in worker.log_path.read_text()
-
-
-def test_a_password_that_changes_in_its_file_too_costs_no_restart(
-    *,
-    secured: SecuredKafka,
-    settings: Settings,
-    tmp_path: Path,
-    ledger: LiveLedger,
-    start_worker: StartWorker,
-    sample_chats: list[dict[str, Any]],
-) -> None:
-    """F19: a rotation as a Secret's mount makes it; every connection is made anew with the new password."""
-    connection = secured.connection("scram")
-    secured.allow(bindings(role_rights(settings, "worker"), connection.principal))
-    password = tmp_path / "password"
-    password.write_text(connection.settings["KAFKA__SASL_PASSWORD"])
-    others = {name: value for name, value in connection.settings.items() if name != "KAFKA__SASL_PASSWORD"}
-    worker = start_worker(**others, KAFKA__SASL_PASSWORD_FILE=str(password))
-    ledger.send(sample_chats[:10])
-    ledger.wait_complete()
-    secured.set_password(connection.principal.removeprefix("User:"), f"{SECRET}-changed")
-    password.write_text(f"{SECRET}-changed\n")
-    assert worker.wait_for("kafka_password_changed")["n_clients"] >= 3
-    secured.stack.kafka.stop_broker(0)
-    secured.stack.kafka.start_broker(0)
-    ledger.send(sample_chats[10:20])
-    ledger.wait_complete()
-    ledger.assert_exactly_once()
-    assert worker.exit_code is None
-    assert worker.stop() == 0
     assert SECRET not in worker.log_path.read_text()
 
 

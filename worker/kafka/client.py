@@ -10,7 +10,6 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 
 from worker.kafka.config import best_effort_config, client_config, consumer_config, producer_config
-from worker.kafka.credentials import FollowingConsumer, FollowingProducer, following, with_latest_password
 from worker.process.logs import librdkafka_logger
 from worker.settings.kafka import KafkaSettings
 
@@ -55,11 +54,7 @@ def open_lookup_consumer(settings: KafkaSettings) -> KafkaConsumer:
 
 
 def _consumer(config: dict[str, Any]) -> KafkaConsumer:
-    return following(FollowingConsumer(with_latest_password(config), logger=librdkafka_logger()))
-
-
-def _producer(config: dict[str, Any]) -> Producer:
-    return following(FollowingProducer(with_latest_password(config), logger=librdkafka_logger()))
+    return Consumer(config, logger=librdkafka_logger())
 
 
 def open_producer(
@@ -77,15 +72,15 @@ def open_producer(
         max_message_bytes=max_message_bytes,
         min_message_bytes=min_message_bytes,
     )
-    return _producer(config | ({} if on_error is None else {"error_cb": on_error}))
+    return Producer(config | ({} if on_error is None else {"error_cb": on_error}), logger=librdkafka_logger())
 
 
 def open_best_effort_producer(settings: KafkaSettings) -> Producer:
     """Return a producer whose messages nobody waits for; see `worker.kafka.best_effort`."""
-    return _producer(best_effort_config(settings))
+    return Producer(best_effort_config(settings), logger=librdkafka_logger())
 
 
 def open_admin_client(settings: KafkaSettings, on_error: OnError | None = None) -> KafkaAdmin:
     """Return an admin client that may not have reached a broker yet; `worker.kafka.probe` returns one that has."""
     config = client_config(settings) | ({} if on_error is None else {"error_cb": on_error})
-    return following(AdminClient(with_latest_password(config), logger=librdkafka_logger()))
+    return AdminClient(config, logger=librdkafka_logger())

@@ -35,7 +35,7 @@ from worker.replay.run.range_consumer import RangeConsumer
 from worker.replay.run.replay_cache import ReplayCache
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.worker import WorkerSettings
-from worker.wiring import follow_secrets, make_cache, make_publisher, readiness, serve_probes
+from worker.wiring import make_cache, make_publisher, readiness, serve_probes, show_certificate_ends
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
     settings, lifecycle = setup.settings, setup.lifecycle
     metrics = Metrics()
     probes = serve_probes(settings, stack, lifecycle, metrics)
-    follow_secrets(settings, metrics, stack)
+    show_certificate_ends(settings, metrics, stack)
     # The policy of the plan, whatever the file says by now.
     predictor = build_predictor(setup.loaded, settings.model, replay_id=plan.replay_id)
     metrics.model_info.labels(*predictor.labels).set(1)
