@@ -49,8 +49,8 @@ def test_a_bundle_that_is_not_the_promoted_one_is_refused(start_console: StartCo
     assert (answer.status, answer.error["code"]) == (422, "bundle_refused")
 
 
-def test_only_so_many_bundles_are_in_memory(start_console: StartConsole, tmp_path: Path) -> None:
-    """The one that was not asked for the longest goes, and comes back when it is asked for."""
+def test_a_bundle_that_made_room_answers_again(start_console: StartConsole, tmp_path: Path) -> None:
+    """That it did make room is in test_shelf.py."""
     folders = [tiny_bundle(tmp_path / f"b{i}", shipped_taxonomy("toxicity")) for i in range(3)]
     console = start_console(pages=PagesSettings(bundles=",".join(map(str, folders)), max_bundles=1))
     for name in ("b0", "b1", "b2", "b0"):
