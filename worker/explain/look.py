@@ -208,7 +208,7 @@ class ChatSearch:
     def _found(self, record: ScannedRecord, *, is_verdict: bool) -> ChatOutcome | None:
         if is_verdict:
             return verdict_of(record, self._chat_id)
-        return dead_letter_of(record, self._chat_id, self._settings.codec)
+        return dead_letter_of(record, self._chat_id, self._settings.codec, self._settings.kafka.value_format)
 
     def _steps(self, ranges: Sequence[PartitionRange]) -> Iterator[list[ScannedRecord]]:
         for records in self._scan(ranges):

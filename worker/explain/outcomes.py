@@ -10,9 +10,9 @@ from enum import StrEnum
 
 from pydantic import ValidationError
 
-from schemas import CodecLimits, DeadLetter, Source, Verdict, decode_verdict
+from schemas import CodecLimits, DeadLetter, Source, ValueFormat, Verdict, decode_verdict
 from schemas.marker import TOMBSTONE
-from worker.cache.chats import chat_of
+from worker.cache.chats import chat_of, erases
 from worker.cache.outcome_order import Outcome, Versions, is_newer
 from worker.kafka.topic_scan import ScannedRecord
 from worker.record import Place
@@ -96,16 +96,18 @@ def verdict_of(record: ScannedRecord, chat_id: str) -> ChatOutcome | None:
     return ChatOutcome(OutcomeKind.VERDICT, *at, verdict=verdict) if verdict.chat_id == chat_id else None
 
 
-def dead_letter_of(record: ScannedRecord, chat_id: str, limits: CodecLimits) -> ChatOutcome | None:
+def dead_letter_of(
+    record: ScannedRecord, chat_id: str, limits: CodecLimits, value_format: ValueFormat = ValueFormat.JSON
+) -> ChatOutcome | None:
     """Return what a record of the dead-letter topic says of the chat; None where it is about another one."""
-    if chat_of(record.key, record.value, limits) != chat_id:
+    if chat_of(record.key, record.value, limits, value_format) != chat_id:
         return None
     at = (record.place, record.timestamp_ms)
     try:
         letter = DeadLetter.from_headers(record.headers)
     except ValidationError:
         return ChatOutcome(OutcomeKind.UNREADABLE, *at)
-    kind = OutcomeKind.TOMBSTONE if record.value is None else OutcomeKind.DEAD_LETTER
+    kind = OutcomeKind.TOMBSTONE if erases(record.value, limits, value_format) else OutcomeKind.DEAD_LETTER
     return ChatOutcome(kind, *at, letter=letter)
 
 
