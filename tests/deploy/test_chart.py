@@ -197,6 +197,7 @@ def test_lost_offsets_and_envelopes_are_values(helm: Helm) -> None:
     """A partition that lost records waits for a person by default; a worker without envelopes is told of none."""
     (pod,) = pod_specs(helm.render(sets=MINIMAL))
     assert environment(pod)["MODERATION_KAFKA__LOST_OFFSETS"] == "pause"
+    assert environment(pod)["MODERATION_KAFKA__UNREACHABLE_EXIT_S"] == "1800"
     assert "MODERATION_KAFKA__VALUE_FORMAT" not in environment(pod)
     (pod,) = pod_specs(helm.render(sets=(*MINIMAL, "kafka.lostOffsets=count", "kafka.valueFormat=debezium")))
     assert environment(pod)["MODERATION_KAFKA__LOST_OFFSETS"] == "count"

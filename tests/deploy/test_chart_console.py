@@ -134,6 +134,17 @@ def test_keys_and_the_secret_of_logins_are_files_in_a_folder(parts: dict[str, Ma
         assert Path(values[name]).parent == Path(mount["mountPath"])
 
 
+def test_the_page_offers_the_bundles_that_are_named(helm: Helm) -> None:
+    """Nothing of it is said where there is no page, or none is named."""
+    sets = ("console.pages.bundles={/bundle/toxicity,/bundle/community}", "console.pages.maxBundles=2")
+    values = environment(_pod(_parts(helm.render(sets=(*MINIMAL, *_ENABLED, *sets)))))
+    assert values["CONSOLE_PAGES__BUNDLES"] == "/bundle/toxicity,/bundle/community"
+    assert values["CONSOLE_PAGES__MAX_BUNDLES"] == "2"
+    for without in (("console.apiOnly=true", *sets), ()):
+        values = environment(_pod(_parts(helm.render(sets=(*MINIMAL, *_ENABLED, *without)))))
+        assert not [name for name in values if "PAGES" in name]
+
+
 def test_it_judges_as_the_workers_do(helm: Helm) -> None:
     """Bundle, policy and public key are those of the workers, from the same places."""
     sets = (

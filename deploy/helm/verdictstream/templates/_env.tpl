@@ -10,6 +10,7 @@
 - {name: MODERATION_KAFKA__CHANGES_TOPIC, value: {{ $kafka.changesTopic | quote }}}
 - {name: MODERATION_KAFKA__GROUP_ID, value: {{ $kafka.groupId | quote }}}
 - {name: MODERATION_KAFKA__LOST_OFFSETS, value: {{ $kafka.lostOffsets | quote }}}
+- {name: MODERATION_KAFKA__UNREACHABLE_EXIT_S, value: {{ $kafka.unreachableExitSeconds | quote }}}
 {{- if ne $kafka.valueFormat "json" }}
 - {name: MODERATION_KAFKA__VALUE_FORMAT, value: {{ $kafka.valueFormat | quote }}}
 {{- end }}

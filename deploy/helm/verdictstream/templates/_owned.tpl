@@ -33,6 +33,7 @@ KAFKA__SSL_CERTIFICATE_LOCATION: kafka.tls.clientCertificate
 KAFKA__SSL_KEY_LOCATION: kafka.tls.clientCertificate
 KAFKA__SSL_KEY_PASSWORD: kafka.tls.encryptedKey
 KAFKA__TRANSACTIONAL_ID: workload.kind StatefulSet
+KAFKA__UNREACHABLE_EXIT_S: kafka.unreachableExitSeconds
 KAFKA__VALUE_FORMAT: kafka.valueFormat
 KAFKA__VERDICT_TOPIC: kafka.verdictTopic
 MODEL__PATH: model.bundle
@@ -70,6 +71,8 @@ MODEL__PATH: model.bundle
 MODEL__POLICY_PATH: model.policy
 MODEL__PUBLIC_KEY_FILE: model.publicKey
 MODEL__TIMEOUT_S: model.timeoutSeconds
+PAGES__BUNDLES: console.pages.bundles
+PAGES__MAX_BUNDLES: console.pages.maxBundles
 {{- end -}}
 
 {{/* Refuse what is set twice. */}}
