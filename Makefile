@@ -9,7 +9,7 @@ BUNDLE ?=
 POLICY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
+.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -127,6 +127,7 @@ lock: setup  ## pin the requirements again, with hashes
 	$(subst pyproject.toml,,$(LOCK)) deploy/sbom/requirements.in -o deploy/sbom/requirements.lock
 
 # In an environment of its own: what it brings is nobody else's to import.
+.PHONY: sbom
 SBOM_VENV := .venv-sbom
 SBOM_OUT := work/sbom
 
