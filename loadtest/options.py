@@ -28,4 +28,11 @@ HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write a report 
 RepeatOption = Annotated[
     float, typer.Option("--repeat-ratio", min=0, max=1, help="Share of events that repeat an earlier chat unchanged.")
 ]
+WorkerCpusOption = Annotated[
+    str | None,
+    typer.Option("--worker-cpus", help="CPUs of what is measured, such as 0 or 0-1,4; with --other-cpus."),
+]
+OtherCpusOption = Annotated[
+    str | None, typer.Option("--other-cpus", help="CPUs of broker, Redis, generator and reader; none of the worker's.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same sequence of chats.")]

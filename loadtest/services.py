@@ -6,11 +6,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from loadtest.errors import LoadTestError
+from loadtest.placement import Placement
 from testkit.topics import Topics, fresh_topics
 
 _START_TIMEOUT_S: Final = 300.0
@@ -27,6 +28,8 @@ class Services:
     redis_url: str | None = field(repr=False)
     kafka_properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Further properties of every Kafka client, such as TLS and SASL."""
+    placement: Placement = field(default_factory=Placement)
+    """Where what is measured runs; given brokers stand where they stand."""
 
     def fresh_topics(self, *, n_partitions: int) -> AbstractContextManager[Topics]:
         """Create the topics of one measurement; they go when the block ends."""
@@ -37,15 +40,22 @@ class Services:
 
 @contextmanager
 def services(
-    bootstrap_servers: str | None, redis_url: str | None, kafka_properties: Mapping[str, str] | None = None
+    bootstrap_servers: str | None,
+    redis_url: str | None,
+    kafka_properties: Mapping[str, str] | None = None,
+    placement: Placement | None = None,
 ) -> Iterator[Services]:
     """Yield the given addresses, or those of a local stack where no brokers are given.
+
+    This process goes to the CPUs of the others; what it starts goes with it, but for what is measured.
 
     Raises:
         LoadTestError: the local stack does not start, or a Redis was given without brokers.
     """
+    placement = placement or Placement()
+    placement.take()
     if bootstrap_servers is not None:
-        yield Services(bootstrap_servers, redis_url, kafka_properties or {})
+        yield Services(bootstrap_servers, redis_url, kafka_properties or {}, placement)
         return
     if kafka_properties:
         raise LoadTestError("Kafka properties are given without --bootstrap-servers; expected both or neither")
@@ -53,7 +63,7 @@ def services(
         raise LoadTestError("--redis-url is given without --bootstrap-servers; expected both or neither")
     with tempfile.TemporaryDirectory(prefix="verdictstream-loadtest-") as folder:
         try:
-            yield _start(Path(folder))
+            yield replace(_start(Path(folder)), placement=placement)
         finally:
             _local_stack("down", Path(folder), _STOP_TIMEOUT_S)
 

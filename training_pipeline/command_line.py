@@ -86,6 +86,16 @@ def export(
     early_exits: Annotated[
         bool, typer.Option("--early-exits/--no-early-exits", help="Exits between the transformer's layers.")
     ] = True,
+    blend_weight: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of the first stage's logits beside the transformer's.", show_default="fitted"),
+    ] = None,
+    first_stage_precision: Annotated[
+        float, typer.Option(min=0.5, max=1, help="Share of right answers among those the first stage gives alone.")
+    ] = 0.96,
+    exit_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="A row leaves early from this probability of its category on.")
+    ] = 0.8,
     pieces: Annotated[
         bool, typer.Option("--pieces/--no-pieces", help="Read whole messages and chats, in pieces.")
     ] = True,
@@ -110,8 +120,10 @@ def export(
         encoder=_encoder(encoder),
         n_threads=threads or available_cpus(),
         scaling=scaling,
-        first_stage=FirstStageOptions() if first_stage else None,
-        early_exits=EarlyExitOptions() if early_exits else None,
+        first_stage=FirstStageOptions(exit_precision=first_stage_precision, blend_weight=blend_weight)
+        if first_stage
+        else None,
+        early_exits=EarlyExitOptions(confidence=exit_confidence) if early_exits else None,
         pieces=FEW_PIECES if pieces else None,
         languages=DEFAULT_LANGUAGES if pieces else None,
     )

@@ -17,9 +17,17 @@ from loadtest.compare.peer_environment import peer_python, versions
 from loadtest.compare.peer_run import PEERS, PeerSetup
 from loadtest.compare.quality import manifest_quality, measured_quality
 from loadtest.compare.reference_model import reference_model
-from loadtest.compare.tables import peer_rows, rate_rows, target_rows
+from loadtest.compare.tables import cost_rows, peer_rows, rate_rows, target_rows
 from loadtest.compare.targets import judged
-from loadtest.options import BootstrapOption, EventsOption, PartitionsOption, RedisOption
+from loadtest.options import (
+    BootstrapOption,
+    EventsOption,
+    OtherCpusOption,
+    PartitionsOption,
+    RedisOption,
+    WorkerCpusOption,
+)
+from loadtest.placement import Placement
 from loadtest.report import report
 from loadtest.services import services
 
@@ -34,7 +42,7 @@ class _Size:
     half_load_s: float
 
 
-_FULL: Final = _Size(5, 2_000, 40, 20_000, 200, 60.0)
+_FULL: Final = _Size(7, 2_000, 40, 20_000, 200, 60.0)
 _QUICK: Final = _Size(3, 800, 16, 10_000, 50, 20.0)
 
 _DEFAULT_BUNDLE: Final = Path(__file__).parents[2] / "model" / "bundles" / "default"
@@ -55,7 +63,7 @@ def compare(
         bool, typer.Option("--quick", help="Fewer pairs and chats: under ten minutes on two CPUs.")
     ] = False,
     pairs: Annotated[
-        int | None, typer.Option(min=1, help="Interleaved repetitions.", show_default="5; quick: 3")
+        int | None, typer.Option(min=1, help="Interleaved repetitions.", show_default="7; quick: 3")
     ] = None,
     chats: Annotated[int, typer.Option(min=1, help="Distinct chats, at most.")] = 2_000,
     judged_chats: Annotated[
@@ -90,9 +98,12 @@ def compare(
     partitions: PartitionsOption = 12,
     bootstrap_servers: BootstrapOption = None,
     redis_url: RedisOption = None,
+    worker_cpus: WorkerCpusOption = None,
+    other_cpus: OtherCpusOption = None,
 ) -> None:
     """Compare the worker with its limits, the reference path and peers: same chats, interleaved pairs."""
     size = _QUICK if quick else _FULL
+    placement = Placement.of(worker_cpus, other_cpus)
     plan = Plan(
         bundle=_chosen_bundle(bundle),
         n_pairs=pairs or size.n_pairs,
@@ -101,7 +112,7 @@ def compare(
         n_hit_events=hit_events or size.n_hit_events,
         n_lone=lone or size.n_lone,
         half_load_s=half_load_s or size.half_load_s,
-        n_threads=_chosen_threads(threads),
+        n_threads=threads or placement.n_worker_cpus,
         n_partitions=partitions,
         max_padded_tokens=max_padded_tokens,
         max_rows=max_rows,
@@ -116,7 +127,7 @@ def compare(
     )
     beside = _others(plan) if others else None
     facts = report.machine()
-    with services(bootstrap_servers, redis_url) as addresses:
+    with services(bootstrap_servers, redis_url, placement=placement) as addresses:
         result = PairedRuns(addresses, pool, plan, beside, say=_say).run()
     _print({**result, **quality, "machine": facts, "onnxruntime": version("onnxruntime")})
 
@@ -162,6 +173,7 @@ def _others(plan: Plan) -> Others:
 def _print(result: dict[str, Any]) -> None:
     report.print_table("worker against its targets", target_rows(result))
     report.print_table("rates", rate_rows(result))
+    report.print_table("where the worker's time goes, cache off", cost_rows(result))
     if result["peers"]:
         report.print_table("peers: the same bundle and chats on other stream processors", peer_rows(result))
     report.print_json_line({**result, "targets": judged(result)})

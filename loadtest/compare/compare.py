@@ -85,7 +85,9 @@ class PairedRuns:
     def run(self) -> dict[str, Any]:
         """Take all measurements and return them as the JSON line holds them, but for quality, targets and machine."""
         with tempfile.TemporaryDirectory(prefix="verdictstream-loadtest-") as folder:
-            sessions = Sessions(self.plan.bundle, Path(folder), n_threads=self.plan.n_threads)
+            sessions = Sessions(
+                self.plan.bundle, Path(folder), n_threads=self.plan.n_threads, placement=self.services.placement
+            )
             sessions.render(self._miss_events("render"), n_padded_chats=self.plan.n_padded_chats)
             self._fill_cache()
             for number in range(self.plan.n_pairs):
@@ -99,6 +101,7 @@ class PairedRuns:
             "n_judged_chats": len(self._miss_events("count")),
             "n_hit_events": self.plan.n_hit_events,
             "n_threads": self.plan.n_threads,
+            **self.services.placement.facts(),
         }
 
     @property

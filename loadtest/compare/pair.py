@@ -38,6 +38,7 @@ class Pair:
 
 
 RATIOS: Final = (
+    "cpu_vs_session",
     "worker_vs_session",
     "worker_vs_reference",
     "worker_vs_best_peer",
@@ -49,6 +50,15 @@ RATIOS: Final = (
 )
 
 _Figure = Callable[[Pair], float]
+
+
+def _worker_cpu_ms(pair: Pair) -> float:
+    return 1_000 * pair.misses.cpu_s / pair.misses.n_events
+
+
+def _session_cpu_ms(pair: Pair) -> float:
+    return 1_000 * float(pair.session["cpu_s"]) / int(pair.session["n_texts"])
+
 
 _FIGURES: Final[dict[str, _Figure]] = {
     "worker_vs_session": lambda pair: pair.misses.per_s / _per_s(pair.session),
@@ -62,8 +72,9 @@ _FIGURES: Final[dict[str, _Figure]] = {
     "own_padded_chats_per_s": lambda pair: _per_s(pair.own_padded),
     "hits_per_s": lambda pair: pair.hits.per_s,
     "bare_loop_per_s": lambda pair: pair.bare_loop.per_s,
-    "worker_cpu_ms_per_chat": lambda pair: 1_000 * pair.misses.cpu_s / pair.misses.n_events,
-    "session_cpu_ms_per_chat": lambda pair: 1_000 * pair.session["cpu_s"] / pair.session["n_texts"],
+    "cpu_vs_session": lambda pair: _session_cpu_ms(pair) / _worker_cpu_ms(pair),
+    "worker_cpu_ms_per_chat": _worker_cpu_ms,
+    "session_cpu_ms_per_chat": _session_cpu_ms,
     "hit_cpu_ms_per_event": lambda pair: 1_000 * pair.hits.cpu_s / pair.hits.n_events,
 }
 _REFERENCE_FIGURES: Final[dict[str, _Figure]] = {
@@ -97,6 +108,8 @@ def figures(pairs: Sequence[Pair], batching: Collection[str] = ()) -> dict[str, 
         "mean_tokens": round(transformer["n_tokens"] / transformer["n_texts"], 1),
         "first_stage_ratio": round(session["n_first_stage"] / session["n_texts"], 4),
         "n_pairs": len(pairs),
+        "cpu_ms_by_thread": _parts(pairs, lambda timed: timed.cpu_by_thread_s),
+        "stage_ms": _parts(pairs, lambda timed: timed.stage_s),
         "spread": spreads,
     }
 
@@ -109,6 +122,14 @@ def peer_figures(pairs: Sequence[Pair]) -> dict[str, dict[str, dict[str, float]]
             "worker_ratio": spread([pair.misses.per_s / pair.peers[name].per_s for pair in pairs]),
         }
         for name in pairs[0].peers
+    }
+
+
+def _parts(pairs: Sequence[Pair], of: Callable[[TimedRun], Mapping[str, float]]) -> dict[str, float]:
+    """Return the medians over the pairs of what each part took of the worker, milliseconds per chat."""
+    return {
+        name: round(median(1_000 * of(pair.misses)[name] / pair.misses.n_events for pair in pairs), 3)
+        for name in of(pairs[0].misses)
     }
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from loadtest.compare.timed_run import Collected, TimedRun, accounted, pass_through
 from loadtest.errors import LoadTestError
+from loadtest.placement import Placement
 from loadtest.services import Services
 from testkit.errors import HarnessError
 from testkit.reader import BackgroundReader
@@ -34,7 +35,9 @@ class Peer:
     distribution: str
     """What must be installed for it."""
     guarantee: str
-    """What it promises when it is killed and started again, as it is run here."""
+    """What it promises when it is killed and started again, as it is run here.
+
+    None has dead letters or a cache: a record that it cannot read ends it, an unchanged chat is judged again."""
     is_batched: bool = False
 
 
@@ -84,7 +87,7 @@ def time_peer(
     collected = Collected()
     with (
         services.fresh_topics(n_partitions=setup.n_partitions) as topics,
-        _running(peer, setup, topics) as check,
+        _running(peer, setup, topics, services.placement) as check,
         BackgroundReader(topics, collected.take) as reader,
     ):
         pass_through(topics, warm_up, reader, collected, check)
@@ -93,12 +96,12 @@ def time_peer(
 
 
 @contextmanager
-def _running(peer: Peer, setup: PeerSetup, topics: Topics) -> Iterator[Callable[[], None]]:
+def _running(peer: Peer, setup: PeerSetup, topics: Topics, placement: Placement) -> Iterator[Callable[[], None]]:
     """Run an application; yields a check that raises LoadTestError, with its last lines, where it has ended."""
     with tempfile.TemporaryDirectory(prefix="verdictstream-peer-") as name:
         folder = Path(name)
         log = folder / "log"
-        with log.open("wb") as output:
+        with log.open("wb") as output, placement.measured():
             process = subprocess.Popen(  # noqa: S603  our own command line
                 _command(peer, setup, topics, folder / "state"),
                 # The folder of the sources comes first, so that `loadtest`, `model` and `schemas` are these.

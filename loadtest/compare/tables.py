@@ -4,8 +4,14 @@ from typing import Any, Final
 
 from loadtest.compare.targets import TARGETS
 from loadtest.report.tables import Row
+from loadtest.run.thread_cpu import CLIENT, MAIN, OTHER
 
 _SHOWN_WHOLE: Final = 1_000
+_THREADS: Final = {
+    MAIN: "decoding, cache, verdicts, order",
+    CLIENT: "connections, checksums, compression",
+    OTHER: "tokenising, inference, commits",
+}
 
 
 def target_rows(result: dict[str, Any]) -> list[Row]:
@@ -53,6 +59,24 @@ def rate_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
+def cost_rows(result: dict[str, Any]) -> list[Row]:
+    """Return what a chat costs the worker, by thread in CPU time and by stage in time on the clock."""
+    cpu = [
+        (f"CPU, {kind}", f"{value:.3f} ms/chat", _THREADS.get(kind, ""))
+        for kind, value in result["cpu_ms_by_thread"].items()
+    ]
+    session = result["spread"]["session_cpu_ms_per_chat"]
+    stages = [
+        (f"in {stage}", f"{value:.3f} ms/chat", "on the clock, all lanes together")
+        for stage, value in result["stage_ms"].items()
+    ]
+    return [
+        *cpu,
+        ("CPU, the same classifier in process", f"{_range(session)} ms/chat", "what is left is the worker's"),
+        *stages,
+    ]
+
+
 def peer_rows(result: dict[str, Any]) -> list[Row]:
     """Return one row per peer: its rate, the worker's over it, what it guarantees."""
     rows = [
@@ -65,6 +89,7 @@ def peer_rows(result: dict[str, Any]) -> list[Row]:
     ]
     single = result["spread"]["worker_vs_best_single_peer"]
     rows.append(("worker_vs_best_single_peer", _range(single), "over the fastest that takes one record at a time"))
+    rows.append(("worker", "1", "exactly once, dead letters, cache of verdicts; no peer has the last two"))
     return [
         *rows,
         ("same category", f"{result['peer_agreement_ratio']:.2%}", "worker against the peer that differs most"),

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
@@ -45,6 +45,10 @@ class TimedRun:
     """Category code of each event, in the order of the events; empty where it was not looked at."""
     start_to_ready_s: float = 0.0
     peak_rss_mb: float = 0.0
+    cpu_by_thread_s: Mapping[str, float] = field(default_factory=dict)
+    """CPU seconds of the worker's threads by kind, see `loadtest.run.thread_cpu`; empty where none was watched."""
+    stage_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the clock that the worker spent in each stage, see `loadtest.run.worker_metrics`."""
 
     @property
     def per_s(self) -> float:
@@ -157,15 +161,17 @@ def time_worker(
     ):
         if warm_up:
             pass_through(topics, warm_up, reader, collected, worker.check)
-        before = worker.usage()
+        before, threads, counters = worker.usage(), worker.cpu_by_thread(), worker.counters()
         elapsed_s = pass_through(topics, events, reader, collected, worker.check)
-        usage = worker.usage()
+        usage, threads_after, counted = worker.usage(), worker.cpu_by_thread(), worker.counters().since(counters)
     timed = accounted(collected, topics, run_id, n_events=len(events), elapsed_s=elapsed_s)
     return replace(
         timed,
         cpu_s=usage.cpu_s - before.cpu_s,
         start_to_ready_s=worker.start_to_ready_s,
         peak_rss_mb=usage.peak_rss_mb,
+        cpu_by_thread_s={kind: threads_after[kind] - threads[kind] for kind in threads},
+        stage_s=counted.stage_s,
     )
 
 
@@ -215,8 +221,10 @@ def time_baseline_loop(
         command = [sys.executable, "-m", "loadtest", "bare-loop", "--n-events", str(len(warm_up) + len(events))]
         command += ["--bootstrap-servers", topics.bootstrap_servers, "--redis-url", services.redis_url]
         command += ["--events-topic", topics.events, "--verdict-topic", topics.verdicts]
+        with services.placement.measured():
+            started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  our own command line
         with (
-            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loop,  # noqa: S603  our own command line
+            started as loop,
             BackgroundReader(topics, collected.take) as reader,
         ):
             try:

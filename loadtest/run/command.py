@@ -15,12 +15,15 @@ from loadtest.options import (
     ConfigOption,
     EventsOption,
     HtmlOption,
+    OtherCpusOption,
     PartitionsOption,
     PropertyOption,
     RedisOption,
     RepeatOption,
     SeedOption,
+    WorkerCpusOption,
 )
+from loadtest.placement import Placement
 from loadtest.report import report
 from loadtest.report.report import machine
 from loadtest.report.tables import lone_rows
@@ -78,6 +81,8 @@ def run(
     redis_url: RedisOption = None,
     kafka_property: PropertyOption = None,
     kafka_config: ConfigOption = None,
+    worker_cpus: WorkerCpusOption = None,
+    other_cpus: OtherCpusOption = None,
 ) -> None:
     """Send chats on a schedule or one at a time; measure latency from the intended time to the committed verdict."""
     if html is not None and lone:
@@ -94,7 +99,12 @@ def run(
     facts = machine()
     with ExitStack() as stack:
         addresses = stack.enter_context(
-            services(bootstrap_servers, redis_url, read_properties(kafka_property or (), kafka_config))
+            services(
+                bootstrap_servers,
+                redis_url,
+                read_properties(kafka_property or (), kafka_config),
+                Placement.of(worker_cpus, other_cpus),
+            )
         )
         standing = bench(stack, addresses, pool, n_workers=workers, n_partitions=partitions)
         if lone:
@@ -102,7 +112,12 @@ def run(
         else:
             result = run_load(standing, Load(schedule, repeat_ratio, seed, recovered_ms))
     start_to_ready_s = round(max(worker.start_to_ready_s for worker in standing.workers), 2)
-    result |= {"start_to_ready_s": start_to_ready_s, "n_workers": workers, "machine": facts}
+    result |= {
+        "start_to_ready_s": start_to_ready_s,
+        "n_workers": workers,
+        "machine": facts,
+        **addresses.placement.facts(),
+    }
     report.print_table(
         "lone events" if lone else f"open-loop load: {schedule.kind}", (lone_rows if lone else load_rows)(result)
     )

@@ -19,6 +19,7 @@ import psutil
 
 from loadtest.errors import LoadTestError
 from loadtest.run.kafka_properties import worker_settings
+from loadtest.run.thread_cpu import cpu_by_thread
 from loadtest.run.worker_metrics import WorkerCounters
 from loadtest.services import Services
 from testkit.errors import HarnessError
@@ -76,6 +77,7 @@ class MeasuredWorker:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._port = _free_port()
+        self._placement = services.placement
         base = {**os.environ, **(settings or {})}
         self._environment = worker_environment(base, topics, services, http_port=self._port)
         if n_threads is not None:
@@ -90,7 +92,8 @@ class MeasuredWorker:
     def __enter__(self) -> Self:
         self._log = tempfile.NamedTemporaryFile(prefix="verdictstream-worker-", suffix=".log")
         started = time.perf_counter()
-        self._process = WorkerProcess(self._environment, Path(self._log.name))
+        with self._placement.measured():
+            self._process = WorkerProcess(self._environment, Path(self._log.name))
         self._observed = psutil.Process(self._process.pid)
         try:
             self._process.wait_ready(self._port)
@@ -137,6 +140,10 @@ class MeasuredWorker:
         rss_mb = self._rss_mb()
         cpu = self._observed.cpu_times()
         return Usage(rss_mb=rss_mb, peak_rss_mb=max(rss_mb, self._peak_rss_mb), cpu_s=cpu.user + cpu.system)
+
+    def cpu_by_thread(self) -> dict[str, float]:
+        """Return the CPU seconds of its threads by kind, see `thread_cpu`."""
+        return cpu_by_thread(self.pid)
 
     def counters(self) -> WorkerCounters:
         """Return what the worker says of itself, since it began."""

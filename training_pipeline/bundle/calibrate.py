@@ -129,6 +129,8 @@ class FirstAnswers:
     """float32 [n_chats, n_categories], calibrated."""
     are_final: NDArray[np.bool_]
     """bool [n_chats], whether it answers alone."""
+    blend_weight: float | None = None
+    """Of its logits beside the transformer's; None fits it."""
 
 
 def calibrate(
@@ -167,7 +169,9 @@ def calibrate(
     blend_weight = None
     if first is not None:
         fitting = fitting[~first.are_final[fitting]]
-        blend_weight = _fit_blend(logits[fitting], first.logits[fitting], labels[fitting])
+        blend_weight = first.blend_weight
+        if blend_weight is None:
+            blend_weight = _fit_blend(logits[fitting], first.logits[fitting], labels[fitting])
         logits = logits + np.float32(blend_weight) * first.logits
         served = None if served is None else served + np.float32(blend_weight) * first.logits
     nlls: dict[str, float] = {}

@@ -130,7 +130,13 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
         )
         if reason is not None:
             left_out["first_stage"] = reason
-    unseen = HeldOut.of(chats.take(held_out), tokenizer, policy, first_stage)
+    unseen = HeldOut.of(
+        chats.take(held_out),
+        tokenizer,
+        policy,
+        first_stage,
+        blend_weight=None if request.first_stage is None else request.first_stage.blend_weight,
+    )
     serving = Serving(config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
     logits = unseen.logits(model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     plain = PlainModel(model, logits, unseen.calibrated(logits, seed=config.seed, kind=request.scaling))

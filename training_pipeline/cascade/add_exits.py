@@ -66,7 +66,9 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=manifest.windowing.max_tokens)
     chats = usable_chats(read_labelled_chats(request.data, manifest.windowing, frozenset(), bundle.taxonomy))
     training, held_out = split_chats(chats, request.config)
-    unseen = HeldOut.of(chats.take(held_out), tokenizer, bundle.default_policy, bundle.first_stage)
+    unseen = HeldOut.of(
+        chats.take(held_out), tokenizer, bundle.default_policy, bundle.first_stage, blend_weight=_blend(bundle)
+    )
     logits = unseen.logits(bundle.model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     plain = PlainModel(bundle.model, logits, unseen.calibrated(logits, seed=request.config.seed, kind=request.scaling))
     check_calibration(bundle, plain.calibration.probabilities, request.bundle)
@@ -102,6 +104,11 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
         return metrics
 
     return write_bundle(request.out, contents, fields, calibration, measure)
+
+
+def _blend(bundle: Bundle) -> float | None:
+    """Return the weight that the bundle was exported with: it was given, or the fit gives it again."""
+    return None if bundle.manifest.first_stage is None else bundle.manifest.first_stage.blend_weight
 
 
 def check_calibration(bundle: Bundle, found: FloatArray, path: Path) -> None:

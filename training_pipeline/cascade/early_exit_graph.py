@@ -25,6 +25,9 @@ from training_pipeline.graph.onnx_graph import Graph
 _ATTENTION_MASK: Final = "attention_mask"
 _LAYER_MASK: Final = "mask.int32"
 _LOGITS: Final = "logits"
+_CONFIDENCE: Final = "exit.confidence"
+_NEVER: Final = 2.0
+"""A confidence that no probability reaches."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,30 @@ def with_exits(model: onnx.ModelProto, heads: Sequence[ExitHead], rule: ExitRule
     return changed
 
 
+def without_leaving(model: bytes) -> bytes:
+    """Return model.onnx with exits that no row takes: every row gets the logits of the last layer.
+
+    Args:
+        model: Contents of model.onnx, with exits or without.
+    """
+    return with_confidence(model, _NEVER)
+
+
+def with_confidence(model: bytes, confidence: float) -> bytes:
+    """Return model.onnx whose rows leave from another confidence on.
+
+    Args:
+        model: Contents of model.onnx, with exits or without.
+        confidence: Probability of the most probable category, at least.
+    """
+    changed = onnx.load_from_string(model)
+    for constant in changed.graph.initializer:
+        if constant.name == _CONFIDENCE:
+            limit = np.full(tuple(constant.dims), confidence, dtype=np.float32)
+            constant.CopyFrom(onnx.numpy_helper.from_array(limit, _CONFIDENCE))
+    return changed.SerializeToString(deterministic=True)
+
+
 def _cut(nodes: list[onnx.NodeProto], after: Sequence[str]) -> list[list[onnx.NodeProto]]:
     """Cut the nodes behind each of these outputs."""
     outputs = [node.output[0] for node in nodes]
@@ -180,7 +207,7 @@ class _Exits:
 
     def _rows_that_stay(self, graph: Graph, answer: str, site: str) -> str:
         """Emit the positions of the rows that are not sure enough, int64 [n_rows]."""
-        confidence = graph.constant("exit.confidence", np.array(self.rule.confidence, dtype=np.float32))
+        confidence = graph.constant(_CONFIDENCE, np.array(self.rule.confidence, dtype=np.float32))
         temperature = graph.constant("exit.temperature", np.array(self.rule.temperature, dtype=np.float32))
         cooled = graph.node("Div", [answer, temperature], f"{site}.cooled")
         probabilities = graph.node("Softmax", [cooled], f"{site}.probabilities", axis=-1)

@@ -56,6 +56,8 @@ class FirstStageOptions:
     """Share of right categories, out of fold, among the chats that it answers alone."""
     exit_margin: float = 0.05
     """It answers alone where the probability that a chat is banned is at most this, or at least 1 - this."""
+    blend_weight: float | None = None
+    """Of its logits beside the transformer's; None fits it by likelihood, which may cost accuracy."""
 
 
 def fit_first_stage(

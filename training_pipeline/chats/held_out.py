@@ -38,7 +38,12 @@ class HeldOut:
 
     @staticmethod
     def of(
-        chats: LabelledChats, tokenizer: ConversationTokenizer, policy: Policy, first_stage: FirstStage | None
+        chats: LabelledChats,
+        tokenizer: ConversationTokenizer,
+        policy: Policy,
+        first_stage: FirstStage | None,
+        *,
+        blend_weight: float | None = None,
     ) -> "HeldOut":
         """Return the chats, read and answered.
 
@@ -47,11 +52,12 @@ class HeldOut:
             tokenizer: The run's.
             policy: The bundle's default policy.
             first_stage: The bundle's, where it has one.
+            blend_weight: Of its logits beside the transformer's; None fits it.
         """
         rows, first = chats.encode(tokenizer), None
         if first_stage is not None:
             logits = first_stage.logits(rows)
-            first = FirstAnswers(logits, first_stage.answers(logits)[0])
+            first = FirstAnswers(logits, first_stage.answers(logits)[0], blend_weight)
         codes = chats.taxonomy.codes
         return HeldOut(rows, chats.labels, Groups(codes, banned_mask(policy.banned, codes)), first)
 

@@ -22,6 +22,7 @@ from schemas import Taxonomy, Turn
 from training_pipeline.bundle.calibrate import session_logits
 from training_pipeline.bundle.export import read_weights
 from training_pipeline.bundle.scaling_fit import fit_temperature
+from training_pipeline.cascade.early_exit_graph import without_leaving
 from training_pipeline.chats.data_record import DATA_NAME, read_recorded_chats
 from training_pipeline.chats.split import split_chats
 from training_pipeline.data.chat_rows import ChatRow
@@ -161,7 +162,9 @@ def _bundle_teacher(path: Path, taxonomy: Taxonomy, n_threads: int) -> NetworkTe
     _require_same(path, bundle.taxonomy, taxonomy)
     windowing = bundle.manifest.windowing
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=windowing.max_tokens)
-    session = OnnxSession(bundle.model, n_threads=n_threads, pad_id=tokenizer.pad_id, n_categories=len(taxonomy.codes))
+    # An exit answers for speed, with less than the whole network knows.
+    model = without_leaving(bundle.model)
+    session = OnnxSession(model, n_threads=n_threads, pad_id=tokenizer.pad_id, n_categories=len(taxonomy.codes))
     return NetworkTeacher(session, tokenizer, windowing, bundle.manifest.temperature, bundle.digest, None)
 
 

@@ -269,8 +269,12 @@ def export(
         encoder=encoder,
         n_threads=n_threads,
         scaling=stage.scaling,
-        first_stage=FirstStageOptions() if stage.first_stage else None,
-        early_exits=EarlyExitOptions() if stage.early_exits else None,
+        first_stage=(
+            FirstStageOptions(exit_precision=stage.first_stage_precision, blend_weight=stage.blend_weight)
+            if stage.first_stage
+            else None
+        ),
+        early_exits=EarlyExitOptions(confidence=stage.exit_confidence) if stage.early_exits else None,
         pieces=FEW_PIECES if stage.pieces else None,
         languages=DEFAULT_LANGUAGES if stage.pieces else None,
     )

@@ -155,6 +155,15 @@ class ExportStage(_Part):
     scaling: ScalingKind = ScalingKind.AUTO
     first_stage: bool = Field(default=True, description="Whether a first stage answers what is easy.")
     early_exits: bool = Field(default=True, description="Whether rows may leave between the transformer's layers.")
+    blend_weight: float | None = Field(
+        default=None, ge=0, le=1, description="Of the first stage's logits beside the transformer's; null fits it."
+    )
+    first_stage_precision: float = Field(
+        default=0.96, gt=0, le=1, description="Share of right answers among those that the first stage gives alone."
+    )
+    exit_confidence: float = Field(
+        default=0.8, gt=0, description="A row leaves early from this probability of its category on."
+    )
     pieces: bool = Field(default=True, description="Whether whole messages and chats are read, in pieces.")
 
 

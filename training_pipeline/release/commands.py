@@ -73,6 +73,51 @@ def add_exits(
     print_bundle(out, add(request))
 
 
+@app.command(name="retune-cascade")
+def retune_cascade(
+    *,
+    bundle: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Bundle without pieces.")],
+    data: RunChatsOption,
+    out: BundleOutOption,
+    version: VersionOption,
+    blend_weight: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of the first stage's logits.", show_default="as it is")
+    ] = None,
+    first_stage_from: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=2, help="Confidence from which the first stage answers alone; 2: never.", show_default="as it is"
+        ),
+    ] = None,
+    exit_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=2, help="Confidence from which a row leaves early; 2: never.", show_default="as it is"),
+    ] = None,
+    evaluation: EvaluationOption = None,
+    calibration_ratio: RatioOption = DEFAULTS["calibration_ratio"],
+    seed: SeedOption = DEFAULTS["seed"],
+    split_seed: SplitSeedOption = DEFAULTS["split_seed"],
+    threads: ThreadsOption = 0,
+) -> None:
+    """Let first stage and exits of a finished bundle answer more or less often, and calibrate it anew.
+
+    Exit codes: 0 done; 3 refused: other chats than the bundle was calibrated on, pieces, or nothing to change.
+    """
+    from training_pipeline.cascade.retune import Early, RetuneRequest, retune  # noqa: PLC0415
+
+    request = RetuneRequest(
+        bundle=bundle,
+        data=data,
+        config=TrainConfig(calibration_ratio=calibration_ratio, seed=seed, split_seed=split_seed),
+        out=out,
+        version=version,
+        early=Early(blend_weight, first_stage_from, exit_confidence),
+        evaluation=evaluation or (),
+        n_threads=threads or available_cpus(),
+    )
+    print_bundle(out, retune(request))
+
+
 @app.command(name="bundle-to-encoder")
 def bundle_to_encoder(
     *,

@@ -10,7 +10,7 @@ import pytest
 from loadtest.chats import SAMPLE_CHATS
 from loadtest.compare.pair import Pair, figures, peer_figures
 from loadtest.compare.quality import manifest_quality, measured_quality
-from loadtest.compare.tables import peer_rows, rate_rows, target_rows
+from loadtest.compare.tables import cost_rows, peer_rows, rate_rows, target_rows
 from loadtest.compare.targets import TARGETS, judged
 from loadtest.compare.timed_run import TimedRun
 from loadtest.errors import LoadTestError
@@ -42,7 +42,14 @@ REST: dict[str, Any] = {
 
 def _timed(per_s: float, categories: str = "ABCD", *, n_events: int = 4) -> TimedRun:
     return TimedRun(
-        n_events, n_events / per_s, cpu_s=0.1, categories=tuple(categories), start_to_ready_s=1.5, peak_rss_mb=200.0
+        n_events,
+        n_events / per_s,
+        cpu_s=0.1,
+        categories=tuple(categories),
+        start_to_ready_s=1.5,
+        peak_rss_mb=200.0,
+        cpu_by_thread_s={"main": 0.02, "kafka client": 0.01, "others": 0.07},
+        stage_s={"infer": 0.06, "decode": 0.004},
     )
 
 
@@ -94,11 +101,12 @@ def test_targets_are_met_or_missed_and_the_table_says_which() -> None:
     found = judged(result)
     assert {name: target["met"] for name, target in found.items()} == {
         "worker_vs_session": True,
+        "cpu_vs_session": False,
         "worker_vs_reference": True,
         "hits_vs_bare_loop": False,
-        "worker_vs_best_peer": False,
+        "worker_vs_best_peer": True,
         "hits_vs_misses": True,
-        "p99_half_load_ms": False,
+        "p99_half_load_ms": True,
         "lone_p99_ms": True,
         "worker_rss_mb": True,
         "start_to_ready_s": True,
@@ -127,7 +135,19 @@ def test_rates_and_peers_are_shown_with_their_range_and_guarantee() -> None:
         "37.5 (25 to 50) chats/s",
         "worker 3 (2 to 4) times; at least once; one 1.0",
     )
+    assert peer_rows(result)[2][2] == "exactly once, dead letters, cache of verdicts; no peer has the last two"
     assert ("hits_per_s", "2,000 (2,000 to 2,000)", "worker, all cached") in rate_rows(result)
+
+
+def test_what_a_chat_costs_is_shown_by_thread_and_by_stage() -> None:
+    """A ratio says that CPU is lost, and not where."""
+    result = {**figures([_pair(100), _pair(50)]), **REST, "peers": {}}
+    assert result["cpu_vs_session"] == 0.8
+    assert result["cpu_ms_by_thread"] == {"main": 5.0, "kafka client": 2.5, "others": 17.5}
+    rows = {name: shown for name, shown, _ in cost_rows(result)}
+    assert rows["CPU, kafka client"] == "2.500 ms/chat"
+    assert rows["in infer"] == "15.000 ms/chat"
+    assert rows["CPU, the same classifier in process"] == "20 (20 to 20) ms/chat"
 
 
 def test_quality_comes_from_the_manifest_with_the_digest_of_its_data(bundle_path: Path) -> None:

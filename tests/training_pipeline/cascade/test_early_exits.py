@@ -28,7 +28,7 @@ from training_pipeline.cascade.early_exit_fit import (
     fit_early_exits,
     layers_of,
 )
-from training_pipeline.cascade.early_exit_graph import ExitHead, ExitRule, with_exits
+from training_pipeline.cascade.early_exit_graph import ExitHead, ExitRule, with_exits, without_leaving
 from training_pipeline.command_line import app
 from training_pipeline.encoder.classifier import EncoderClassifier
 from training_pipeline.encoder.files import read_encoder_shape
@@ -97,6 +97,15 @@ def test_a_row_answers_the_same_alone_as_in_a_batch(model: bytes, rows: list[Tok
     exits = EarlyExits([_head()], ExitRule(0.7, ANY_SIDE, CHAT_13.codes))
     alone = np.concatenate([_answers(model, [row], exits) for row in rows])
     np.testing.assert_allclose(_answers(model, rows, exits), alone, atol=1e-4)
+
+
+def test_a_teacher_answers_with_its_last_layer(model: bytes, rows: list[TokenIds]) -> None:
+    """An exit gives what a few layers know; a student is to learn what all of them do."""
+    exits = EarlyExits([_head()], ExitRule(0.0, ANY_SIDE, CHAT_13.codes))
+    whole = without_leaving(exits.inside(model))
+    found = OnnxSession(whole, n_threads=1, pad_id=0, n_categories=13).logits(rows)
+    np.testing.assert_allclose(found, _plain(model, rows), atol=1e-5)
+    assert without_leaving(model) == onnx.load_from_string(model).SerializeToString(deterministic=True)
 
 
 @pytest.mark.parametrize(("confidence", "leave"), [(0.0, True), (1.1, False)])

@@ -178,6 +178,18 @@ def test_what_stands_in_calibration_json_is_what_both_stages_answer_together() -
     assert distance.max() < 1e-5
 
 
+def test_a_given_weight_is_taken_and_the_calibration_goes_by_it() -> None:
+    """Likelihood likes a weight that accuracy does not, so that whoever has compared bundles may name another."""
+    rng = np.random.default_rng(6)
+    logits = rng.normal(scale=3.0, size=(400, len(CHAT_13.codes))).astype(np.float32)
+    labels = rng.integers(0, 13, size=400)
+    first = FirstAnswers(rng.normal(size=logits.shape).astype(np.float32), np.zeros(400, dtype=np.bool_), 0.35)
+    calibration = calibrate(logits, labels, GROUPS, temperature_ratio=0.3, seed=7, first=first)
+    assert calibration.blend_weight == 0.35
+    served = calibration.scaling.probabilities(logits + np.float32(0.35) * first.logits)
+    assert np.abs(calibration.probabilities[:, None] - served).max(axis=2).min(axis=1).max() < 1e-5
+
+
 def test_a_first_stage_that_knows_nothing_is_not_blended_in() -> None:
     """The weight is chosen by likelihood, so noise gets none."""
     probabilities, labels = _answers(3_000, seed=8)
