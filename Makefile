@@ -157,6 +157,7 @@ lock: setup  ## pin the requirements again, with hashes
 	$(subst pyproject.toml,,$(LOCK)) deploy/sbom/requirements.in -o deploy/sbom/requirements.lock
 
 # In an environment of its own: what it brings is nobody else's to import.
+.PHONY: sbom
 SBOM_VENV := .venv-sbom
 SBOM_OUT := work/sbom
 

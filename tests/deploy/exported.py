@@ -1,9 +1,21 @@
-"""What a worker exports, read from worker/process/metrics.py itself."""
+"""What workers and console export, read from their own metrics."""
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from console.metrics import Metrics as ConsoleMetrics
 from worker.process.metrics import Metrics
 from worker.record import Record
+
+
+def console_metrics() -> dict[str, set[str]]:
+    """Return the same of the console, read from console/metrics.py."""
+    metrics = ConsoleMetrics()
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: set(metric._labelnames)
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+        for family in metric.describe()
+    }
 
 
 def exported_metrics() -> dict[str, set[str]]:

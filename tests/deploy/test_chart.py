@@ -193,6 +193,17 @@ def test_codec_and_forwarded_headers_reach_the_workers(helm: Helm) -> None:
     assert "MODERATION_KAFKA__FORWARD_HEADERS" not in environment(pod)
 
 
+def test_lost_offsets_and_envelopes_are_values(helm: Helm) -> None:
+    """A partition that lost records waits for a person by default; a worker without envelopes is told of none."""
+    (pod,) = pod_specs(helm.render(sets=MINIMAL))
+    assert environment(pod)["MODERATION_KAFKA__LOST_OFFSETS"] == "pause"
+    assert environment(pod)["MODERATION_KAFKA__UNREACHABLE_EXIT_S"] == "1800"
+    assert "MODERATION_KAFKA__VALUE_FORMAT" not in environment(pod)
+    (pod,) = pod_specs(helm.render(sets=(*MINIMAL, "kafka.lostOffsets=count", "kafka.valueFormat=debezium")))
+    assert environment(pod)["MODERATION_KAFKA__LOST_OFFSETS"] == "count"
+    assert environment(pod)["MODERATION_KAFKA__VALUE_FORMAT"] == "debezium"
+
+
 def test_a_replay_is_a_job_beside_the_workers(helm: Helm) -> None:
     """Other pods, other component: no budget, metrics or worker selector counts it in."""
     manifests = helm.render(EXAMPLES["static-members"], sets=("replay.args={--dry-run,--rate=50}",))

@@ -34,11 +34,12 @@ def test_nothing_of_it_is_there_by_default(helm: Helm) -> None:
 
 def test_deployment_service_policy_and_account_belong_together(parts: dict[str, Manifest]) -> None:
     """A selector that matches nothing protects nothing, in silence."""
-    assert set(parts) == {"Deployment", "Service", "NetworkPolicy", "ServiceAccount"}
+    assert set(parts) == {"Deployment", "Service", "NetworkPolicy", "ServiceAccount", "ServiceMonitor"}
     labels = parts["Deployment"]["spec"]["template"]["metadata"]["labels"]
     for selected in (
         parts["Deployment"]["spec"]["selector"]["matchLabels"],
         parts["Service"]["spec"]["selector"],
+        parts["ServiceMonitor"]["spec"]["selector"]["matchLabels"],
         parts["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
     ):
         assert selected.items() <= labels.items()
@@ -71,7 +72,9 @@ def test_it_holds_no_right_to_kafka_or_redis(helm: Helm, parts: dict[str, Manife
 def test_only_the_named_peers_may_ask(helm: Helm, parts: dict[str, Manifest]) -> None:
     """And nobody where none is named."""
     (ingress,) = parts["NetworkPolicy"]["spec"]["ingress"]
-    assert ingress["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]
+    named = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in ingress["from"]]
+    # The second is networkPolicy.metricsFrom: the example has its metrics scraped.
+    assert named == ["ingress-nginx", "monitoring"]
     assert [port["port"] for port in ingress["ports"]] == [8088]
     closed = _parts(helm.render(sets=(*MINIMAL, *_ENABLED)))
     assert closed["NetworkPolicy"]["spec"]["ingress"] == []
@@ -88,9 +91,38 @@ def test_the_console_accepts_its_environment(helm: Helm) -> None:
         "live-verdictstream-console.default",
         "live-verdictstream-console.default.svc",
         "live-verdictstream-console.default.svc.cluster.local",
+        "$(pod_ip)",
+        "[$(pod_ip)]",
         "moderation.example.com",
     }
     assert settings.http.public_url == "https://moderation.example.com"
+
+
+def test_prometheus_asks_each_pod_by_its_address_and_with_a_key(helm: Helm, parts: dict[str, Manifest]) -> None:
+    """The port answers nobody without one, and under no name that is not its own; IPv6 stands in brackets."""
+    (endpoint,) = parts["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["authorization"] == {"credentials": {"name": "console-metrics", "key": "metrics-key"}}
+    assert {rule["targetLabel"]: rule["replacement"] for rule in endpoint["relabelings"]} == {
+        "job": "verdictstream-console",
+        "release": "live",
+    }
+    values = environment(_pod(parts))
+    assert values["POD_IP"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+    assert list(values).index("POD_IP") < list(values).index("CONSOLE_HTTP__ALLOWED_HOSTS")
+    unscraped = _parts(helm.render(EXAMPLES["console"], sets=("console.metrics.enabled=false",)))
+    assert "POD_IP" not in str(unscraped)
+    assert "ServiceMonitor" not in unscraped
+
+
+@pytest.mark.parametrize("is_scraped", [True, False])
+def test_its_alerts_are_there_where_it_is_scraped(helm: Helm, is_scraped: bool) -> None:
+    """Under the job name that the relabelling gives."""
+    sets = ("prometheusRule.enabled=true", f"console.metrics.enabled={str(is_scraped).lower()}")
+    (rule,) = [m for m in helm.render(EXAMPLES["console"], sets=sets) if m["kind"] == "PrometheusRule"]
+    groups = {group["name"]: group["rules"] for group in rule["spec"]["groups"]}
+    assert ("verdictstream-console" in groups) is is_scraped
+    for alert in groups.get("verdictstream-console", []):
+        assert 'job="verdictstream-console", namespace="default", release="live"' in alert["expr"]
 
 
 def test_keys_and_the_secret_of_logins_are_files_in_a_folder(parts: dict[str, Manifest]) -> None:
@@ -100,6 +132,17 @@ def test_keys_and_the_secret_of_logins_are_files_in_a_folder(parts: dict[str, Ma
     assert "subPath" not in mount
     for name in ("CONSOLE_HTTP__KEYS_FILE", "CONSOLE_HTTP__SESSION_SECRET_FILE"):
         assert Path(values[name]).parent == Path(mount["mountPath"])
+
+
+def test_the_page_offers_the_bundles_that_are_named(helm: Helm) -> None:
+    """Nothing of it is said where there is no page, or none is named."""
+    sets = ("console.pages.bundles={/bundle/toxicity,/bundle/community}", "console.pages.maxBundles=2")
+    values = environment(_pod(_parts(helm.render(sets=(*MINIMAL, *_ENABLED, *sets)))))
+    assert values["CONSOLE_PAGES__BUNDLES"] == "/bundle/toxicity,/bundle/community"
+    assert values["CONSOLE_PAGES__MAX_BUNDLES"] == "2"
+    for without in (("console.apiOnly=true", *sets), ()):
+        values = environment(_pod(_parts(helm.render(sets=(*MINIMAL, *_ENABLED, *without)))))
+        assert not [name for name in values if "PAGES" in name]
 
 
 def test_it_judges_as_the_workers_do(helm: Helm) -> None:
@@ -136,6 +179,7 @@ def test_it_is_asked_for_its_health_and_given_time_to_end(parts: dict[str, Manif
     [
         pytest.param(("console.keysSecret=",), "without console.keysSecret", id="keys of nobody"),
         pytest.param(("console.image.repository=",), "without console.image.repository", id="no image"),
+        pytest.param(("console.metrics.enabled=true",), "without console.metrics.keySecret", id="metrics of nobody"),
         pytest.param(("console.replicas=2",), "a login at one would be none", id="two that know no login of the other"),
         pytest.param(("console.settings.HTTP__PORT=1",), "is set by the chart itself", id="a port of its own"),
         pytest.param(("console.allowedHosts={https://a}",), "/console/allowedHosts/0", id="an address for a name"),

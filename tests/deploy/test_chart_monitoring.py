@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, DEPLOY, EXAMPLES, MINIMAL, Helm, one
+from tests.deploy.chart import CHART, DEPLOY, EXAMPLES, MINIMAL, Helm, environment, one
 from tests.deploy.promql import KUBERNETES, selectors
 from worker.process.metrics import Metrics
 
@@ -20,7 +20,9 @@ def _rules(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _written() -> dict[str, dict[str, Any]]:
-    return _rules(yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text("utf-8")))
+    """Return the workers' alerts."""
+    content = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text("utf-8"))
+    return _rules({"groups": [group for group in content["groups"] if group["name"] == "verdictstream"]})
 
 
 def test_the_chart_carries_the_very_same_alerts_for_its_release(helm: Helm) -> None:
@@ -57,6 +59,25 @@ def test_what_is_scraped_has_the_labels_that_the_alerts_ask_for(helm: Helm) -> N
     rules = _rules(one(manifests, "PrometheusRule")["spec"])
     assert all('job="verdictstream"' not in rule["expr"] for rule in rules.values())
     assert 'job="moderation", namespace="default", release="live"' in rules["VerdictstreamAbsent"]["expr"]
+
+
+def test_nobody_is_told_that_nobody_looks_where_nobody_shall(helm: Helm) -> None:
+    """With a reload interval of 0 a look is old by design."""
+    looked, unlooked = (
+        _rules(one(helm.render(sets=(*MINIMAL, *_RULES, *sets)), "PrometheusRule")["spec"])
+        for sets in ((), ("model.reloadSeconds=0",))
+    )
+    assert looked.keys() - unlooked.keys() == {"VerdictstreamReloadOverdue"}
+
+
+def test_a_worker_that_ends_by_itself_waits_for_one_scrape_more(helm: Helm) -> None:
+    """Its last metrics say why. A Job is not scraped."""
+    sets = ("serviceMonitor.intervalSeconds=30", "replay.enabled=true", "replay.name=x")
+    manifests = helm.render(sets=(*MINIMAL, *sets))
+    worker = environment(one(manifests, "Deployment")["spec"]["template"]["spec"])
+    assert worker["MODERATION_HTTP__EXIT_LINGER_S"] == "30"
+    replay = environment(one(manifests, "Job")["spec"]["template"]["spec"])
+    assert "MODERATION_HTTP__EXIT_LINGER_S" not in replay
 
 
 @pytest.mark.parametrize(

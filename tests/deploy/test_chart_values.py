@@ -52,6 +52,8 @@ from worker.settings.source import read_settings
         ),
         pytest.param(("kafka.groupRemoteAssignor=range",), "set kafka.groupProtocol", id="an assignor of no use"),
         pytest.param(("kafka.groupProtocol=classical",), "/kafka/groupProtocol", id="a group protocol that is none"),
+        pytest.param(("kafka.lostOffsets=latest",), "/kafka/lostOffsets", id="a loss that nobody would see"),
+        pytest.param(("kafka.valueFormat=avro",), "/kafka/valueFormat", id="an envelope that nobody opens"),
         pytest.param(("kafka.compression=snappy",), "/kafka/compression", id="a codec that is not offered"),
         pytest.param(
             ("kafka.forwardHeaders={a b}",), "/kafka/forwardHeaders/0", id="a header's name with a space in it"

@@ -93,6 +93,9 @@
 {{- if and $console.enabled (not $console.keysSecret) -}}
 {{- fail "console.enabled is true without console.keysSecret; name the Secret that holds keys.toml (`python -m console key` makes entries)" -}}
 {{- end -}}
+{{- if and $console.enabled $console.metrics.enabled (not $console.metrics.keySecret) -}}
+{{- fail "console.metrics.enabled is true without console.metrics.keySecret; name the Secret whose key metrics-key holds an API key" -}}
+{{- end -}}
 {{- if and $console.enabled (gt (int $console.replicas) 1) (not $console.apiOnly) (not $console.sessionSecret) -}}
 {{- fail (printf "console.replicas is %v without console.sessionSecret: a login at one would be none at the others; set it and put session-secret into the Secret, or set console.apiOnly" $console.replicas) -}}
 {{- end -}}

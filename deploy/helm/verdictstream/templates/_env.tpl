@@ -9,6 +9,11 @@
 - {name: MODERATION_KAFKA__REPLAY_TOPIC, value: {{ $kafka.replayTopic | quote }}}
 - {name: MODERATION_KAFKA__CHANGES_TOPIC, value: {{ $kafka.changesTopic | quote }}}
 - {name: MODERATION_KAFKA__GROUP_ID, value: {{ $kafka.groupId | quote }}}
+- {name: MODERATION_KAFKA__LOST_OFFSETS, value: {{ $kafka.lostOffsets | quote }}}
+- {name: MODERATION_KAFKA__UNREACHABLE_EXIT_S, value: {{ $kafka.unreachableExitSeconds | quote }}}
+{{- if ne $kafka.valueFormat "json" }}
+- {name: MODERATION_KAFKA__VALUE_FORMAT, value: {{ $kafka.valueFormat | quote }}}
+{{- end }}
 - {name: MODERATION_KAFKA__DELIVERY, value: {{ $kafka.delivery | quote }}}
 - {name: MODERATION_KAFKA__GROUP_PROTOCOL, value: {{ $kafka.groupProtocol | quote }}}
 {{- with $kafka.groupRemoteAssignor }}
@@ -102,6 +107,10 @@
 {{- end }}
 - {name: MODERATION_HTTP__HOST, value: 0.0.0.0}
 - {name: MODERATION_HTTP__PORT, value: {{ ternary "8080" "0" (eq .component "worker") | quote }}}
+{{- if eq .component "worker" }}
+# One scrape more before a fatal exit, so that its cause is seen. SIGTERM ends it at once: no part of the grace.
+- {name: MODERATION_HTTP__EXIT_LINGER_S, value: {{ $.Values.serviceMonitor.intervalSeconds | quote }}}
+{{- end }}
 - {name: MODERATION_SHUTDOWN_GRACE_S, value: {{ $.Values.shutdown.workerGraceSeconds | quote }}}
 {{- range $name, $value := $.Values.settings }}
 - {name: MODERATION_{{ $name }}, value: {{ $value | quote }}}

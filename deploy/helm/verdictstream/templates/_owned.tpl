@@ -1,6 +1,7 @@
 {{/* Settings that the chart's own values set, by their names without MODERATION_ or CONSOLE_. Twice the same name in a
 pod's environment means that the last one counts, in silence; so `settings` and `extraEnv` may hold none of these. */}}
 {{- define "verdictstream.owned" -}}
+HTTP__EXIT_LINGER_S: serviceMonitor.intervalSeconds
 HTTP__HOST: "nothing: pods listen on all addresses"
 HTTP__PORT: "nothing: probes and metrics need 8080"
 KAFKA__BOOTSTRAP_SERVERS: kafka.bootstrapServers
@@ -15,6 +16,7 @@ KAFKA__GROUP_INSTANCE_ID: workload.kind StatefulSet
 KAFKA__GROUP_PROTOCOL: kafka.groupProtocol
 KAFKA__GROUP_REMOTE_ASSIGNOR: kafka.groupRemoteAssignor
 KAFKA__INPUT_TOPIC: kafka.inputTopic
+KAFKA__LOST_OFFSETS: kafka.lostOffsets
 KAFKA__OAUTH_CA_LOCATION: kafka.oauth.caSecret
 KAFKA__OAUTH_CLIENT_ID: kafka.sasl
 KAFKA__OAUTH_CLIENT_SECRET: kafka.sasl
@@ -31,6 +33,8 @@ KAFKA__SSL_CERTIFICATE_LOCATION: kafka.tls.clientCertificate
 KAFKA__SSL_KEY_LOCATION: kafka.tls.clientCertificate
 KAFKA__SSL_KEY_PASSWORD: kafka.tls.encryptedKey
 KAFKA__TRANSACTIONAL_ID: workload.kind StatefulSet
+KAFKA__UNREACHABLE_EXIT_S: kafka.unreachableExitSeconds
+KAFKA__VALUE_FORMAT: kafka.valueFormat
 KAFKA__VERDICT_TOPIC: kafka.verdictTopic
 MODEL__PATH: model.bundle
 MODEL__POLICY_PATH: model.policy
@@ -67,6 +71,8 @@ MODEL__PATH: model.bundle
 MODEL__POLICY_PATH: model.policy
 MODEL__PUBLIC_KEY_FILE: model.publicKey
 MODEL__TIMEOUT_S: model.timeoutSeconds
+PAGES__BUNDLES: console.pages.bundles
+PAGES__MAX_BUNDLES: console.pages.maxBundles
 {{- end -}}
 
 {{/* Refuse what is set twice. */}}
