@@ -91,6 +91,8 @@ def test_a_worker_stays_below_its_memory_limit_and_slows_down_with_its_quota(
     del proxied  # only for its services
     (port,) = free_ports(1)
     own = {"MODERATION_HTTP__PORT": str(port), "MODERATION_MODEL__N_THREADS": "0"}
+    # One intended time, lag or not, so that the limit of a batch says how fast the worker is.
+    own |= {"MODERATION_BATCH__THIN_S": "1", "MODERATION_BATCH__LAGGING_S": "1"}
     environment = child_environment(os.environ, settings | own)
     giant = next(bad for bad in bad_inputs() if bad.name == "1 MB of combining marks")
     events = list(short_events(sample_chats, 1_800, n_chats=300))
