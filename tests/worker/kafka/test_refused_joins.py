@@ -34,7 +34,7 @@ class RefusedClient(FaultyClient):
 
 def consumer_over(twin: TwinBroker, *codes: int) -> RecordConsumer:
     """Return a consumer whose joins are refused so."""
-    settings, metrics = KafkaSettings(bootstrap_servers="twin:0"), Metrics()
+    settings, metrics = KafkaSettings(bootstrap_servers="twin:1"), Metrics()
     twin.create_topics({settings.input_topic: 1})
     client = RefusedClient(twin.consumer(consumer_config(settings)), *codes)
     reachability = Reachability(exit_after_s=60.0, metrics=metrics, probe=lambda: None)

@@ -46,7 +46,7 @@ class Rig:
         self.now_s = 1_000.0
         self.broker, self.metrics, self.n_asked = twin, Metrics(), 0
         twin.create_topics({TOPIC: 2})
-        settings = KafkaSettings(bootstrap_servers="twin:0", input_topic=TOPIC)
+        settings = KafkaSettings(bootstrap_servers="twin:1", input_topic=TOPIC)
         self.client = Client(twin.consumer(consumer_config(settings) | {"enable.partition.eof": True}))
         self.consumer = RecordConsumer(
             self.client,  # type: ignore[arg-type]
