@@ -3,14 +3,14 @@
 A micro-batch begins as soon as the one before has ended, with what waits by then: nobody waits for a batch to fill.
 
 Invariants: the classifier is called by one thread; a request gets one answer or one problem, within its deadline; what
-would not be done in time is refused at once.
+would not be done in time is refused at once, and what is due already is not begun.
 """
 
 import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -30,6 +30,8 @@ Answer = Classification | RowFailed
 _SURE_SHARE: Final = 0.7
 """Of the deadline: what is expected later than this is refused. A wait is guessed from what others took, and a request
 that was admitted and then misses its deadline has cost the same as one that is answered."""
+_ANSWER_SHARE: Final = 0.95
+"""Of the deadline: an answer is there by then or a problem is, so that either is written and sent in time."""
 
 log = structlog.get_logger()
 
@@ -50,8 +52,8 @@ class Classifies(Protocol):
 class _Request(Waiting):
     """A request and the event loop that waits for its answers."""
 
-    def __init__(self, conversations: Sequence[Conversation]) -> None:
-        super().__init__(conversations)
+    def __init__(self, conversations: Sequence[Conversation], due_s: float) -> None:
+        super().__init__(conversations, due_s)
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[list[Answer]] = self.loop.create_future()
         self._answers: dict[int, Answer] = {}
@@ -75,15 +77,26 @@ class Judge:
         classifier: Warmed up; nobody else may call it.
         settings: Bounds of queue and micro-batches.
         metrics: Told of both.
+        clock: Seconds from any moment on.
     """
 
-    def __init__(self, classifier: Classifies, settings: QueueSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        classifier: Classifies,
+        settings: QueueSettings,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._clock = clock
         self._classifier = classifier
         self._settings = settings
         self._metrics = metrics
         self._waiting = WaitingRequests(settings.max_conversations)
         self._pace = Pace()
         self._is_busy = False
+        self._in_hand = (0, 0.0)
+        """Tokens of the micro-batch that is being classified, and when it began."""
         self._is_closed = False
         self._on_end: Callable[[], None] = lambda: None
         self.ended_by: str | None = None
@@ -131,17 +144,14 @@ class Judge:
         Raises:
             Problem: 429 where it would not be done in time, 503 at the end of the process, 504 at the deadline.
         """
-        request = _Request([Conversation.of(turns) for turns in conversations])
+        answer_s = _ANSWER_SHARE * within_s
+        request = _Request([Conversation.of(turns) for turns in conversations], self._clock() + answer_s)
         self._enter(request, within_s)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(answer_s):
                 return await request.done
         except TimeoutError:
-            raise Problem(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                "deadline_exceeded",
-                "no answer within the deadline; ask about fewer conversations at once, or allow more time",
-            ) from None
+            raise _late() from None
         finally:
             with self._arrived:
                 self._waiting.remove(request)
@@ -158,7 +168,11 @@ class Judge:
 
     def _check(self, n_tokens: int, within_s: float) -> float:
         """Return when so many tokens more would be done; raises where that is too late."""
-        expected_s = self._pace.expected_s(n_tokens=self._waiting.n_tokens + n_tokens, is_busy=self._is_busy)
+        n_in_hand, began_s = self._in_hand
+        expected_s = self._pace.expected_s(
+            n_tokens=self._waiting.n_tokens + n_tokens,
+            in_hand=(n_in_hand, self._clock() - began_s) if self._is_busy else None,
+        )
         # An idle classifier is asked whatever was learned: a slow moment must not refuse everybody for good.
         is_idle = not self._is_busy and not self._waiting
         if expected_s > _SURE_SHARE * within_s and not is_idle:
@@ -195,20 +209,25 @@ class Judge:
         """Wait for a micro-batch; an empty one says that the judge is closed."""
         with self._arrived:
             self._is_busy = False
-            self._arrived.wait_for(lambda: self._is_closed or len(self._waiting))
-            if self._is_closed:
-                return []
-            self._is_busy = True
-            tickets = self._waiting.take(self._settings.batch_conversations, self._settings.batch_tokens)
-            self._metrics.waiting.set(self._waiting.n_conversations)
-            return tickets
+            while not self._is_closed:
+                self._arrived.wait_for(lambda: self._is_closed or len(self._waiting))
+                # An event loop that is busy has not yet told these that their time is over.
+                _fail(self._waiting.remove_late(self._clock()), _late)
+                if tickets := self._waiting.take(self._settings.batch_conversations, self._settings.batch_tokens):
+                    self._is_busy = True
+                    n_tokens = sum(ticket.conversation.n_tokens for ticket in tickets)
+                    self._in_hand = (n_tokens, self._clock())
+                    self._metrics.waiting.set(self._waiting.n_conversations)
+                    return tickets
+            return []
 
     def _classify(self, tickets: Sequence[Ticket]) -> None:
-        started = time.perf_counter()
+        n_tokens, began_s = self._in_hand
         answers = self._answers([ticket.conversation.turns for ticket in tickets])
-        took_s = time.perf_counter() - started
+        ended_s = self._clock()
+        took_s = ended_s - began_s
         with self._arrived:
-            self._pace.learn(n_tokens=sum(ticket.conversation.n_tokens for ticket in tickets), took_s=took_s)
+            self._pace.learn(n_tokens=n_tokens, took_s=took_s)
         self._metrics.batch_conversations.observe(len(tickets))
         self._metrics.batch_seconds.observe(took_s)
         of_loop: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Answer]]] = {}
@@ -217,7 +236,13 @@ class Judge:
         for loop, answered in of_loop.items():
             # A loop that is closed has nobody who waits.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_deliver, answered)
+                loop.call_soon_threadsafe(self._deliver, answered, ended_s)
+
+    def _deliver(self, answered: Sequence[tuple[Ticket, Answer]], ended_s: float) -> None:
+        with self._arrived:
+            self._pace.learn_delivery(self._clock() - ended_s)
+        for ticket, answer in answered:
+            _request_of(ticket).answer(ticket.position, answer)
 
     def _answers(self, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
         try:
@@ -236,10 +261,7 @@ class Judge:
             self._is_closed = True
             left = self._waiting.clear()
             self._arrived.notify_all()
-        for request in {*left, *(ticket.request for ticket in in_hand)}:
-            if isinstance(request, _Request):
-                with suppress(RuntimeError):
-                    request.loop.call_soon_threadsafe(request.fail, _ending())
+        _fail({*left, *(ticket.request for ticket in in_hand)}, _ending)
 
 
 def _request_of(ticket: Ticket) -> _Request:
@@ -249,9 +271,21 @@ def _request_of(ticket: Ticket) -> _Request:
     return request
 
 
-def _deliver(answered: Sequence[tuple[Ticket, Answer]]) -> None:
-    for ticket, answer in answered:
-        _request_of(ticket).answer(ticket.position, answer)
+def _fail(requests: Iterable[Waiting], problem: Callable[[], Problem]) -> None:
+    """End the wait of requests from the classifier's thread."""
+    for request in requests:
+        if isinstance(request, _Request):
+            # A loop that is closed has nobody who waits.
+            with suppress(RuntimeError):
+                request.loop.call_soon_threadsafe(request.fail, problem())
+
+
+def _late() -> Problem:
+    return Problem(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "deadline_exceeded",
+        "no answer within the deadline; ask about fewer conversations at once, or allow more time",
+    )
 
 
 def _ending() -> Problem:

@@ -7,6 +7,7 @@ they are too many.
 Invariants: never more conversations wait than the bound; every conversation is taken once or its request was removed.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class Waiting:
     """The conversations of one request that were not taken yet."""
 
     conversations: Sequence[Conversation]
+    due_s: float = math.inf
+    """When it is of no use any more, by the clock of who waits."""
     n_taken: int = 0
     n_tokens: int = field(init=False)
     """Of those that were not taken."""
@@ -100,6 +103,13 @@ class WaitingRequests:
             del self._requests[request]
             self.n_conversations -= request.n_left
             self.n_tokens -= request.n_tokens
+
+    def remove_late(self, now_s: float) -> list[Waiting]:
+        """Forget what is left of requests that are due; return them."""
+        late = [request for request in self._requests if request.due_s <= now_s]
+        for request in late:
+            self.remove(request)
+        return late
 
     def take(self, max_conversations: int, max_tokens: int) -> list[Ticket]:
         """Return the next micro-batch, at least one conversation where any waits."""

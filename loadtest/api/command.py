@@ -21,7 +21,7 @@ from loadtest.options import EventsOption
 from loadtest.report import report
 
 CLIENTS: Final = (1, 8, 64)
-_BUNDLE: Final = Path(__file__).parents[2] / "model" / "bundles" / "default"
+DEFAULT_BUNDLE: Final = Path(__file__).parents[2] / "model" / "bundles" / "default"
 _BARE_LIMIT_S: Final = 600
 _OK: Final = "200"
 _CONSOLE: Final = "console"
@@ -30,7 +30,7 @@ _CONSOLE: Final = "console"
 def api(
     *,
     events: EventsOption = SAMPLE_CHATS,
-    bundle: Annotated[Path, typer.Option(help="Bundle folder.", show_default="the shipped bundle")] = _BUNDLE,
+    bundle: Annotated[Path, typer.Option(help="Bundle folder.", show_default="the shipped bundle")] = DEFAULT_BUNDLE,
     seconds: Annotated[float, typer.Option(min=0.5, help="Length of each run.")] = 10.0,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each server and number of clients.")] = 3,
     chats: Annotated[int, typer.Option(min=1, help="Distinct chats.")] = 500,
@@ -55,8 +55,8 @@ def api(
         folder = Path(name)
         (folder / "events.jsonl").write_bytes(b"\n".join(bodies))
         bare = [_bare_p50_ms(folder / "events.jsonl", bundle, n_threads) for _ in range(rounds)]
-        with running_console(bundle, folder, n_threads=n_threads) as url:
-            runs = _in_turn({_CONSOLE: url, **given}, bodies, seconds=seconds, rounds=rounds)
+        with running_console(bundle, folder, n_threads=n_threads) as console:
+            runs = _in_turn({_CONSOLE: console.url, **given}, bodies, seconds=seconds, rounds=rounds)
     result: dict[str, Any] = {"machine": facts, "bare_p50_ms": report.spread(bare), "servers": _summaries(runs)}
     _print(result)
     own = [one for one in result["servers"] if one["server"] == _CONSOLE]
