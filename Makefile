@@ -9,7 +9,7 @@ BUNDLE ?=
 POLICY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console demo console test test-unit test-serving test-console test-consumers train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
+.PHONY: help setup setup-training setup-console setup-browser demo console test test-unit test-serving test-console test-consumers train-smoke train-community train-toxicity train-default lint format lock diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,23 +30,30 @@ $(VENV)/.setup-training: $(VENV)/.setup requirements-training.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-training.lock
 	@touch $@
 
-setup-console: $(VENV)/.setup-console  ## adds the HTTP API, and the clients that it is tested with
+setup-console: $(VENV)/.setup-console  ## adds the HTTP API and its pages, and the clients that they are tested with
 
 $(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock
-	@echo "adding the console extra to $(VENV): FastAPI and clients, about 25 MB of downloads"
+	@echo "adding the console extra to $(VENV): FastAPI, clients and playwright, about 70 MB of downloads"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-console.lock
 	@touch $@
+
+# CHROMIUM= names another one. Elsewhere than on Debian and Ubuntu as root it is installed by hand.
+setup-browser:  ## Chromium for the tests of the pages, from the system's packages; nothing where there is one
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { \
+		echo "installing Debian's chromium: about 120 MB of downloads"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	} || { echo "error: no Chromium, and apt-get could not install it; install one and name it: CHROMIUM=/path/to/chromium" >&2; exit 1; }
 
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY))
 
-console: setup-console  ## the HTTP API with the shipped bundle; prints its address; no Kafka, no Redis
+console: setup-console  ## the HTTP API and the page to try it, with the shipped bundle; prints the address; no Kafka, no Redis
 	@$(PY) -m console serve
 
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
-test: setup setup-training setup-console  ## the whole test suite, real Kafka and Redis included
+test: setup setup-training setup-console setup-browser  ## the whole test suite, real Kafka and Redis included
 	@$(PYTEST)
 
 # In two processes, one for the worker's tests; each has its own summary.
@@ -62,7 +69,7 @@ test-unit: setup  ## what needs no service and no torch; a minute on two CPUs
 test-serving: setup  ## all that needs no torch
 	@$(PYTEST) -m "not training and not console and not consumers" --ignore=tests/training_pipeline --ignore=tests/console
 
-test-console: setup-console  ## the HTTP API
+test-console: setup-console setup-browser  ## the HTTP API, and its pages in a real Chromium
 	@$(PYTEST) tests/console
 
 test-consumers: setup setup-console  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26

@@ -25,8 +25,11 @@ from console.app import make_api
 from console.errors import SettingsError
 from console.judging.loading import load_policies
 from console.metrics import Metrics
+from console.pages import PAGES
 from console.port.keys import KEY_NAME, new_key, read_keys
-from console.server import load_service, serve
+from console.server import serve
+from console.service import load_service
+from console.settings.console import ConsoleSettings
 from console.settings.source import PREFIX, read_settings
 from model import BundleError, PolicyError, load_bundle
 
@@ -68,11 +71,17 @@ def serve_command(
     }
     settings = read_settings(os.environ, config, flags)
     logs.configure(settings.log.level)
-    cause = serve(settings, lambda address: typer.echo(f"listening on {address}"))
+    cause = serve(settings, lambda address: _announce(address, settings), () if settings.api_only else PAGES)
     if cause is not None:
         structlog.get_logger().error("console_fatal", error=cause, exit_code=EXIT_FATAL)
         # The threads that never ended would keep the interpreter from ending.
         os._exit(EXIT_FATAL)
+
+
+def _announce(address: str, settings: ConsoleSettings) -> None:
+    typer.echo(f"listening on {address}")
+    if not settings.api_only:
+        typer.echo(f"page to try it: {settings.http.public_url or address}/try")
 
 
 @app.command(name="check-config")

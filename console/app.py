@@ -1,6 +1,6 @@
 """Put the application together: the APIs, and around them what keeps the port safe."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -17,27 +17,29 @@ from console.port.guard import Guard
 from console.port.keys import Keys, limit_of
 from console.port.observe import Observe
 from console.port.problems import problem_response
+from console.port.sessions import Sessions
 from console.service import DEADLINE_HEADER, MODEL_HEADER, Service
 
-AddPages = Callable[[FastAPI, Service], None]
-"""Adds pages to the application; left out with `--api-only`."""
+AddPages = Callable[[FastAPI, Service, Sessions | None], None]
+"""Adds pages to the application, with the logins of a port with keys; left out with `--api-only`."""
 
 _HEADERS_OF_PAGES: Final = ["authorization", "content-type", "x-goog-api-key", "x-request-id", DEADLINE_HEADER]
 """What a page of an allowed origin may send."""
 _DESCRIPTION: Final = "Conversations in, calibrated verdicts out: the worker's classifier, asked directly."
 
 
-def make_api(service: Service, pages: Iterable[AddPages] = ()) -> FastAPI:
+def make_api(service: Service, pages: Iterable[AddPages] = (), sessions: Sessions | None = None) -> FastAPI:
     """Return the application without what keeps the port safe.
 
     Args:
         service: What answers.
         pages: What is served besides the API.
+        sessions: Logins of the pages.
     """
     # The pages that FastAPI would serve of the description load scripts from elsewhere.
     app = FastAPI(title="verdictstream", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None)
     for add_pages in pages:
-        add_pages(app, service)
+        add_pages(app, service, sessions)
     app.include_router(classify.router_of(service))
     app.include_router(moderations.router_of(service))
     app.include_router(perspective.router_of(service))
@@ -50,21 +52,25 @@ def make_api(service: Service, pages: Iterable[AddPages] = ()) -> FastAPI:
     return app
 
 
-def make_app(service: Service, keys: Keys | None, pages: Iterable[AddPages] = ()) -> ASGIApp:
+def make_app(
+    service: Service, keys: Keys | None, pages: Sequence[AddPages] = (), sessions: Sessions | None = None
+) -> ASGIApp:
     """Return the application as it is served.
 
     Args:
         service: What answers.
         keys: API keys; None where the port needs none.
         pages: What is served besides the API.
+        sessions: Logins of the pages, on a port with keys.
     """
     http = service.settings.http
     app: ASGIApp = Guard(
-        make_api(service, pages),
+        make_api(service, pages, sessions),
         host_names=http.host_names,
         origins=http.origins | (frozenset() if http.public_url is None else {http.public_url.lower()}),
         keys=keys,
         keyless_limit=limit_of(http.conversations_per_s),
+        sessions=sessions if pages else None,
     )
     if http.origins:
         # Around the guard: a browser asks for leave without a key.

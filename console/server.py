@@ -1,8 +1,9 @@
 """The process: load the bundle, listen, serve until a signal, end in order."""
 
+import gc
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,15 +12,11 @@ import uvicorn
 
 from console.app import AddPages, make_app
 from console.errors import SettingsError
-from console.judging.judge import Judge
-from console.judging.loading import load_classifier
-from console.judging.verdicts import VerdictWriter
 from console.metrics import Metrics
-from console.port.body import Bodies
 from console.port.keys import Keys
-from console.service import Service
+from console.port.sessions import Sessions, session_secret
+from console.service import load_service
 from console.settings.console import ConsoleSettings
-from model import Classifier, DecisionRule
 
 _KEEP_ALIVE_S: Final = 75
 _BACKLOG: Final = 1_024
@@ -48,7 +45,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Iterable[AddPages] = ()) -> str | None:
+def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Sequence[AddPages] = ()) -> str | None:
     """Serve until a signal.
 
     Order of the end: no new connection, the requests in hand, then the classifier's thread.
@@ -72,12 +69,13 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Ite
         if http.keys_file is None
         else Keys(http.keys_file, default_per_s=http.conversations_per_s, on_state=metrics.keys_outdated.set)
     )
+    sessions = None if keys is None else Sessions(keys, session_secret(http.session_secret_file))
     bound = _bound(http.host, http.port)
     with bound:
         service = load_service(settings, metrics)
         server = _Server(
             uvicorn.Config(
-                make_app(service, keys, pages),
+                make_app(service, keys, pages, sessions),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -90,41 +88,19 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Ite
             ),
             on_listening=lambda: announce(_address(bound, http.host)),
         )
+        # A look for cycles through all that was loaded stops the event loop for a tenth of a second, on a busy machine
+        # for longer than a client's deadline.
+        gc.collect()
+        gc.freeze()
         service.judge.start(on_end=lambda: setattr(server, "should_exit", True))
         log.info("console_started", model=service.bundle.ref.model_dump(), keys=keys is not None)
         try:
             server.run(sockets=[bound])
         finally:
             log.info("console_stopping")
-            service.judge.close()
+            service.close()
     log.info("console_stopped")
     return service.judge.ended_by
-
-
-def load_service(settings: ConsoleSettings, metrics: Metrics) -> Service:
-    """Load the bundle and put together what answers; the judge is not started.
-
-    Raises:
-        BundleError, PolicyError, SettingsError: a file is refused.
-    """
-    classifier, rules = load_classifier(settings.model)
-    return service_of(classifier, rules, settings, metrics)
-
-
-def service_of(
-    classifier: Classifier, rules: Sequence[DecisionRule], settings: ConsoleSettings, metrics: Metrics
-) -> Service:
-    """Put together what answers with a classifier; the judge is not started."""
-    bundle = classifier.bundle
-    metrics.show_model(bundle.ref, taxonomy=str(bundle.taxonomy.ref), is_calibrated=bundle.is_calibrated)
-    return Service(
-        bundle=bundle,
-        writer=VerdictWriter(bundle, rules),
-        judge=Judge(classifier, settings.queue, metrics),
-        bodies=Bodies(settings.http),
-        metrics=metrics,
-        settings=settings,
-    )
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,23 +1,25 @@
-"""What the routes of all three APIs share: ask the judge for a request, within its deadline and its caller's limit."""
+"""What routes and pages share: ask the judge for a request, within its deadline and its caller's limit."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, TypeVar
 
 from starlette.requests import Request
 
 from console.errors import Problem
-from console.judging.judge import Answer, Judge
+from console.judging.judge import Judge
+from console.judging.loading import load_classifier
+from console.judging.request import Answer
 from console.judging.verdicts import VerdictWriter
 from console.metrics import Metrics
 from console.port.body import Bodies
 from console.port.guard import caller_of
 from console.settings.console import ConsoleSettings
-from model import Bundle, Classification
+from model import Bundle, Classification, Classifier, DecisionRule
 from schemas import Turn
 
 DEADLINE_HEADER: Final = "x-deadline-ms"
@@ -37,6 +39,14 @@ class Service:
     bodies: Bodies
     metrics: Metrics
     settings: ConsoleSettings
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """Called by `close`, before the judge ends."""
+
+    def close(self) -> None:
+        """End what answers: a thread that is inside the model must not meet the end of the interpreter."""
+        for end in self.at_end:
+            end()
+        self.judge.close()
 
     @property
     def model_headers(self) -> dict[str, str]:
@@ -59,23 +69,36 @@ class Service:
         """Read a body, a large one in a thread: it takes up to half a second, in which others are to be answered."""
         return read(raw) if len(raw) < _LARGE_BODY_BYTES else await asyncio.to_thread(read, raw)
 
-    async def ask(self, request: Request, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
+    async def ask(
+        self, request: Request, conversations: Sequence[Sequence[Turn]], *, is_background: bool = False
+    ) -> list[Answer]:
         """Return one answer per conversation, in order, and count them against the caller's limit.
+
+        Args:
+            request: Whose deadline and caller count.
+            conversations: Turns with visible text.
+            is_background: Whether all other requests go first.
 
         Raises:
             Problem: the deadline passed, or the queue is full.
         """
         if not conversations:
             return []
-        within_s = max(0.0, self._deadline_s(request) - (time.perf_counter() - request.scope["state"]["started_s"]))
+        within_s = self.left_s(request)
         if (limit := caller_of(request.scope).limit) is not None:
             limit.spend(len(conversations))
-        request.scope["state"]["n_conversations"] = len(conversations)
-        answers = await self.judge.judge(conversations, within_s=within_s)
+        state = request.scope["state"]
+        state["n_conversations"] = state.get("n_conversations", 0) + len(conversations)
+        answers = await self.judge.judge(conversations, within_s=within_s, is_background=is_background)
         for answer in answers:
             decision = answer.judgement.decision.value if isinstance(answer, Classification) else "failed"
             self.metrics.conversations.labels(decision=decision).inc()
         return answers
+
+    def left_s(self, request: Request) -> float:
+        """Return the seconds that are left until a request's deadline."""
+        started_s: float = request.scope["state"]["started_s"]
+        return max(0.0, self._deadline_s(request) - (time.perf_counter() - started_s))
 
     def _deadline_s(self, request: Request) -> float:
         longest_s = self.settings.queue.deadline_s
@@ -90,3 +113,29 @@ class Service:
                 param=DEADLINE_HEADER,
             )
         return min(longest_s, int(text[:9]) / 1_000)
+
+
+def load_service(settings: ConsoleSettings, metrics: Metrics) -> Service:
+    """Load the bundle and put together what answers; the judge is not started.
+
+    Raises:
+        BundleError, PolicyError, SettingsError: a file is refused.
+    """
+    classifier, rules = load_classifier(settings.model)
+    return service_of(classifier, rules, settings, metrics)
+
+
+def service_of(
+    classifier: Classifier, rules: Sequence[DecisionRule], settings: ConsoleSettings, metrics: Metrics
+) -> Service:
+    """Put together what answers with a classifier; the judge is not started."""
+    bundle = classifier.bundle
+    metrics.show_model(bundle.ref, taxonomy=str(bundle.taxonomy.ref), is_calibrated=bundle.is_calibrated)
+    return Service(
+        bundle=bundle,
+        writer=VerdictWriter(bundle, rules),
+        judge=Judge(classifier, settings.queue, metrics),
+        bodies=Bodies(settings.http),
+        metrics=metrics,
+        settings=settings,
+    )

@@ -106,21 +106,30 @@ def render(turns: Sequence[Turn], windowing: Windowing) -> str:
     Returns:
         The text to tokenise; empty only for an empty list.
     """
+    lines = []
+    for i, span in shown_spans(turns, windowing).items():
+        role, text = turns[i]
+        line = _head_and_tail(text, span)
+        lines.append(f"{_MARKERS[role]}: {line}" if windowing.marks_roles else line)
+    return "\n".join(lines)
+
+
+def shown_spans(turns: Sequence[Turn], windowing: Windowing) -> dict[int, Span]:
+    """Return how much the window shows of each turn that stands in it, by position, oldest first.
+
+    Args:
+        turns: Turns with visible text, oldest first.
+        windowing: The rules of the bundle.
+    """
     kept = _window(turns, windowing.max_messages)
-    shown = dict.fromkeys(kept, windowing.user)
+    shown = {i: windowing.user if turns[i].role is Role.USER else windowing.other for i in kept}
     users = [i for i, turn in enumerate(turns) if turn.role is Role.USER]
     if users and users[-1] in shown:
         shown[users[-1]] = windowing.last_user
     if users and windowing.keeps_request:
         shown.setdefault(users[0], Span(head=windowing.user.head, tail=0))
         shown[_request(turns, users)] = windowing.last_user
-    lines = []
-    for i, span in sorted(shown.items()):
-        role, text = turns[i]
-        kept_span = span if role is Role.USER else windowing.other
-        line = _head_and_tail(text, kept_span)
-        lines.append(f"{_MARKERS[role]}: {line}" if windowing.marks_roles else line)
-    return "\n".join(lines)
+    return dict(sorted(shown.items()))
 
 
 def _window(turns: Sequence[Turn], n_messages: int) -> list[int]:

@@ -1,6 +1,7 @@
 """One classifier in a thread of its own, and the requests that wait for it.
 
 A micro-batch begins as soon as the one before has ended, with what waits by then: nobody waits for a batch to fill.
+What pages ask in the background is taken where nothing else waits, a few conversations at a time.
 
 Invariants: the classifier is called by one thread; a request gets one answer or one problem, within its deadline; what
 would not be done in time is refused at once, and what is due already is not begun.
@@ -10,7 +11,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -19,19 +20,20 @@ import structlog
 
 from console.errors import Problem
 from console.judging.pace import Pace
-from console.judging.waiting import Conversation, Ticket, Waiting, WaitingRequests
+from console.judging.request import Answer, JudgeRequest, ending, fail_from_thread, request_of, too_late
+from console.judging.waiting import Conversation, Ticket, WaitingRequests
 from console.metrics import Metrics
 from console.settings.console import QueueSettings
-from model import Classification, ClassifyStats, InferenceStalled, RowFailed
+from model import ClassifyStats, InferenceStalled, RowFailed
 from schemas import Turn
-
-Answer = Classification | RowFailed
 
 _SURE_SHARE: Final = 0.7
 """Of the deadline: what is expected later than this is refused. A wait is guessed from what others took, and a request
 that was admitted and then misses its deadline has cost the same as one that is answered."""
 _ANSWER_SHARE: Final = 0.95
 """Of the deadline: an answer is there by then or a problem is, so that either is written and sent in time."""
+_BACKGROUND_CONVERSATIONS: Final = 4
+"""Of a micro-batch of the background: a request that comes in the meantime waits for no more."""
 
 log = structlog.get_logger()
 
@@ -47,27 +49,6 @@ class Classifies(Protocol):
     def classify(self, conversations: Sequence[Sequence[Turn]]) -> tuple[list[Answer], ClassifyStats]:
         """Classify conversations."""
         ...
-
-
-class _Request(Waiting):
-    """A request and the event loop that waits for its answers."""
-
-    def __init__(self, conversations: Sequence[Conversation], due_s: float) -> None:
-        super().__init__(conversations, due_s)
-        self.loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[list[Answer]] = self.loop.create_future()
-        self._answers: dict[int, Answer] = {}
-
-    def answer(self, position: int, answer: Answer) -> None:
-        """Note an answer; the last one ends the wait."""
-        self._answers[position] = answer
-        if len(self._answers) == len(self.conversations) and not self.done.done():
-            self.done.set_result([self._answers[i] for i in range(len(self.conversations))])
-
-    def fail(self, problem: Problem) -> None:
-        """End the wait with a problem."""
-        if not self.done.done():
-            self.done.set_exception(problem)
 
 
 class Judge:
@@ -93,6 +74,7 @@ class Judge:
         self._settings = settings
         self._metrics = metrics
         self._waiting = WaitingRequests(settings.max_conversations)
+        self._background = WaitingRequests(settings.max_conversations)
         self._pace = Pace()
         self._is_busy = False
         self._in_hand = (0, 0.0)
@@ -131,39 +113,45 @@ class Judge:
         """
         with self._arrived:
             if self._is_closed:
-                raise _ending()
+                raise ending()
             self._check(0, within_s)
 
-    async def judge(self, conversations: Sequence[Sequence[Turn]], *, within_s: float) -> list[Answer]:
+    async def judge(
+        self, conversations: Sequence[Sequence[Turn]], *, within_s: float, is_background: bool = False
+    ) -> list[Answer]:
         """Return one answer per conversation, in order.
 
         Args:
             conversations: At least one; turns with visible text, none empty.
             within_s: The deadline from now.
+            is_background: Whether all other requests go first.
 
         Raises:
             Problem: 429 where it would not be done in time, 503 at the end of the process, 504 at the deadline.
         """
         answer_s = _ANSWER_SHARE * within_s
-        request = _Request([Conversation.of(turns) for turns in conversations], self._clock() + answer_s)
-        self._enter(request, within_s)
+        request = JudgeRequest([Conversation.of(turns) for turns in conversations], self._clock() + answer_s)
+        self._enter(request, within_s, is_background=is_background)
         try:
             async with asyncio.timeout(answer_s):
                 return await request.done
         except TimeoutError:
-            raise _late() from None
+            raise too_late() from None
         finally:
             with self._arrived:
                 self._waiting.remove(request)
+                self._background.remove(request)
 
-    def _enter(self, request: _Request, within_s: float) -> None:
+    def _enter(self, request: JudgeRequest, within_s: float, *, is_background: bool) -> None:
         with self._arrived:
             if self._is_closed:
-                raise _ending()
-            expected_s = self._check(request.n_tokens, within_s)
-            if not self._waiting.add(request):
+                raise ending()
+            queue = self._background if is_background else self._waiting
+            n_before = self._background.n_tokens if is_background else 0
+            expected_s = self._check(n_before + request.n_tokens, within_s)
+            if not queue.add(request):
                 raise self._overloaded(expected_s - within_s)
-            self._metrics.waiting.set(self._waiting.n_conversations)
+            self._metrics.waiting.set(self._n_waiting)
             self._arrived.notify()
 
     def _check(self, n_tokens: int, within_s: float) -> float:
@@ -174,7 +162,7 @@ class Judge:
             in_hand=(n_in_hand, self._clock() - began_s) if self._is_busy else None,
         )
         # An idle classifier is asked whatever was learned: a slow moment must not refuse everybody for good.
-        is_idle = not self._is_busy and not self._waiting
+        is_idle = not self._is_busy and not self._n_waiting
         if expected_s > _SURE_SHARE * within_s and not is_idle:
             raise self._overloaded(expected_s - _SURE_SHARE * within_s)
         return expected_s
@@ -184,9 +172,13 @@ class Judge:
         return Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
             "overloaded",
-            f"{self._waiting.n_conversations} conversations wait already; ask again after retry-after",
+            f"{self._n_waiting} conversations wait already; ask again after retry-after",
             retry_after_s=max(1, math.ceil(late_s)),
         )
+
+    @property
+    def _n_waiting(self) -> int:
+        return self._waiting.n_conversations + self._background.n_conversations
 
     def _run(self) -> None:
         ended_by: str | None = "the classifier failed unexpectedly; its traceback is on standard error"
@@ -210,16 +202,24 @@ class Judge:
         with self._arrived:
             self._is_busy = False
             while not self._is_closed:
-                self._arrived.wait_for(lambda: self._is_closed or len(self._waiting))
+                self._arrived.wait_for(lambda: self._is_closed or self._n_waiting)
                 # An event loop that is busy has not yet told these that their time is over.
-                _fail(self._waiting.remove_late(self._clock()), _late)
-                if tickets := self._waiting.take(self._settings.batch_conversations, self._settings.batch_tokens):
+                for queue in (self._waiting, self._background):
+                    fail_from_thread(queue.remove_late(self._clock()), too_late)
+                if tickets := self._taken():
                     self._is_busy = True
-                    n_tokens = sum(ticket.conversation.n_tokens for ticket in tickets)
-                    self._in_hand = (n_tokens, self._clock())
-                    self._metrics.waiting.set(self._waiting.n_conversations)
+                    self._in_hand = (sum(ticket.conversation.n_tokens for ticket in tickets), self._clock())
                     return tickets
             return []
+
+    def _taken(self) -> list[Ticket]:
+        most = self._settings.batch_conversations
+        queue, most = (
+            (self._waiting, most) if self._waiting else (self._background, min(most, _BACKGROUND_CONVERSATIONS))
+        )
+        tickets = queue.take(most, self._settings.batch_tokens)
+        self._metrics.waiting.set(self._n_waiting)
+        return tickets
 
     def _classify(self, tickets: Sequence[Ticket]) -> None:
         n_tokens, began_s = self._in_hand
@@ -232,7 +232,7 @@ class Judge:
         self._metrics.batch_seconds.observe(took_s)
         of_loop: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Answer]]] = {}
         for ticket, answer in zip(tickets, answers, strict=True):
-            of_loop.setdefault(_request_of(ticket).loop, []).append((ticket, answer))
+            of_loop.setdefault(request_of(ticket).loop, []).append((ticket, answer))
         for loop, answered in of_loop.items():
             # A loop that is closed has nobody who waits.
             with suppress(RuntimeError):
@@ -242,7 +242,7 @@ class Judge:
         with self._arrived:
             self._pace.learn_delivery(self._clock() - ended_s)
         for ticket, answer in answered:
-            _request_of(ticket).answer(ticket.position, answer)
+            request_of(ticket).answer(ticket.position, answer)
 
     def _answers(self, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
         try:
@@ -259,39 +259,6 @@ class Judge:
     def _end(self, in_hand: Sequence[Ticket] = ()) -> None:
         with self._arrived:
             self._is_closed = True
-            left = self._waiting.clear()
+            left = [*self._waiting.clear(), *self._background.clear()]
             self._arrived.notify_all()
-        _fail({*left, *(ticket.request for ticket in in_hand)}, _ending)
-
-
-def _request_of(ticket: Ticket) -> _Request:
-    request = ticket.request
-    if not isinstance(request, _Request):
-        raise TypeError(f"a {type(request).__name__} in the judge's queue; expected its own requests only")
-    return request
-
-
-def _fail(requests: Iterable[Waiting], problem: Callable[[], Problem]) -> None:
-    """End the wait of requests from the classifier's thread."""
-    for request in requests:
-        if isinstance(request, _Request):
-            # A loop that is closed has nobody who waits.
-            with suppress(RuntimeError):
-                request.loop.call_soon_threadsafe(request.fail, problem())
-
-
-def _late() -> Problem:
-    return Problem(
-        HTTPStatus.GATEWAY_TIMEOUT,
-        "deadline_exceeded",
-        "no answer within the deadline; ask about fewer conversations at once, or allow more time",
-    )
-
-
-def _ending() -> Problem:
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "stopping",
-        "this process is ending; ask again, and another one answers",
-        retry_after_s=1,
-    )
+        fail_from_thread({*left, *(ticket.request for ticket in in_hand)}, ending)

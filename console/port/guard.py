@@ -10,16 +10,20 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs
 
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.errors import Problem
 from console.port.keys import Caller, Keys
 from console.port.problems import is_google, problem_response
 from console.port.rate import RateLimit
+from console.port.sessions import COOKIE, LOGIN_PATH, Sessions, is_open, is_page
 
 PROBES: Final = frozenset({"/livez", "/readyz"})
 """Asked by orchestrators, under whatever name and without a key; they say nothing but whether all is well."""
 
+_READING: Final = frozenset({"GET", "HEAD"})
 _FOREIGN_SITES: Final = frozenset({"cross-site", "same-site"})
 
 
@@ -32,6 +36,7 @@ class Guard:
         origins: Foreign origins that may ask.
         keys: Keys of which one is needed; None asks for none.
         keyless_limit: Rate limit of a port without keys.
+        sessions: Logins of pages; None where none are served.
     """
 
     def __init__(
@@ -42,12 +47,14 @@ class Guard:
         origins: frozenset[str] = frozenset(),
         keys: Keys | None = None,
         keyless_limit: RateLimit | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._app = app
         self._host_names = host_names
         self._origins = origins
         self._keys = keys
         self._nobody = Caller("-", keyless_limit)
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through to what follows, or answer it."""
@@ -60,7 +67,7 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
                 return
-            await problem_response(problem, scope["path"])(scope, receive, send)
+            await self._refusal(problem, scope)(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
@@ -70,7 +77,7 @@ class Guard:
         host = headers.get("host", "")
         self._check_host(host)
         self._check_origin(headers, f"{_web(scope['scheme'])}://{host.lower()}")
-        caller = self._nobody if self._keys is None else self._with_key(self._keys, scope, headers)
+        caller = self._caller(scope, headers)
         scope.setdefault("state", {})["caller"] = caller
         if caller.limit is not None and (wait_s := caller.limit.wait_s()):
             raise Problem(
@@ -78,6 +85,33 @@ class Guard:
                 "rate_limit_exceeded",
                 "more conversations per second than this key may ask about; ask again after the seconds of retry-after",
                 retry_after_s=wait_s,
+            )
+        return caller
+
+    def _refusal(self, problem: Problem, scope: Scope) -> Response:
+        is_of_a_person = "text/html" in _headers(scope).get("accept", "") and scope.get("method") == "GET"
+        if problem.status is HTTPStatus.UNAUTHORIZED and is_of_a_person and self._is_page(scope):
+            return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
+        return problem_response(problem, scope["path"])
+
+    def _is_page(self, scope: Scope) -> bool:
+        return self._sessions is not None and is_page(scope["path"])
+
+    def _caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
+        if self._keys is None or (self._is_page(scope) and is_open(scope["path"])):
+            return self._nobody
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+        if self._sessions is None or cookie is None or not self._is_page(scope):
+            return self._with_key(self._keys, scope, headers)
+        caller = self._sessions.caller(cookie)
+        if caller is None:
+            return self._with_key(self._keys, scope, headers)
+        if scope.get("method") not in _READING and "origin" not in headers:
+            # The cookie is Strict; every browser that knows it names the origin of what is no reading.
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                "origin_not_allowed",
+                "a request with a login and without an Origin; expected one of this port's own page, or a key",
             )
         return caller
 

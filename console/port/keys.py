@@ -117,6 +117,15 @@ class Keys:
         self._look()
         return self._callers.get(hash_of(key))
 
+    def caller_named(self, is_it: Callable[[str], bool]) -> Caller | None:
+        """Return whose key it is by its hash; None where no key of the file is the one.
+
+        Args:
+            is_it: Told the hashes of the file, one by one.
+        """
+        self._look()
+        return next((caller for digest, caller in self._callers.items() if is_it(digest)), None)
+
     def _look(self) -> None:
         now_s = self._clock()
         if now_s - self._looked_s < _LOOK_EVERY_S:

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from console.metrics import Metrics
 from console.port.guard import PROBES
 
+STATIC_ROUTE: Final = "/static/{path:path}"
+"""Scripts and styles of the pages."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _HEADERS: Final = {
     "cache-control": "no-store",
@@ -65,8 +67,8 @@ class Observe:
         key = state["caller"].name if "caller" in state else "-"
         self._metrics.requests.labels(route=route, status=str(status), key=key).inc()
         self._metrics.seconds.labels(route=route).observe(took_s)
-        # Probes come every few seconds.
-        write = log.debug if route in PROBES else log.info
+        # Probes come every few seconds, files a dozen at once.
+        write = log.debug if route in PROBES or route == STATIC_ROUTE else log.info
         write(
             "request_done",
             request_id=request_id,

@@ -53,6 +53,22 @@ class QueueSettings(Section):
     )
 
 
+class PagesSettings(Section):
+    """The pages; `api_only` leaves them out."""
+
+    bundles: str = Field(
+        default="",
+        description="What the Try page offers besides the served bundle, by commas: bundle folders, registries, and "
+        "taxonomy files whose descriptions make a classifier.",
+    )
+    max_bundles: int = Field(default=3, ge=1, description="Of these in memory at once; each has a model of its own.")
+
+    @property
+    def bundle_paths(self) -> list[Path]:
+        """The paths of `bundles`."""
+        return [Path(part) for one in self.bundles.split(",") if (part := one.strip())]
+
+
 class LogSettings(Section):
     """JSON lines on standard error."""
 
@@ -77,5 +93,6 @@ class ConsoleSettings(BaseSettings):
     model: ModelSettings = ModelSettings()
     queue: QueueSettings = QueueSettings()
     codec: CodecLimits = CodecLimits()
+    pages: PagesSettings = PagesSettings()
     log: LogSettings = LogSettings()
     api_only: bool = Field(default=False, description="Serve the API and no pages.")

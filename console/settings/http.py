@@ -20,6 +20,11 @@ class HttpSettings(Section):
     keys_file: Path | None = Field(
         default=None, description="TOML file of hashed API keys; `python -m console key` makes an entry."
     )
+    session_secret_file: Path | None = Field(
+        default=None,
+        description="At least 32 random bytes that sign the pages' logins, the same for all processes behind one name; "
+        "unset: made anew at each start.",
+    )
     allowed_hosts: str = Field(
         default="",
         description="Names under which clients reach the port, separated by commas; * for any. On loopback its own "

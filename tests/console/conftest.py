@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,15 +10,16 @@ import pytest
 from console.judging.judge import Judge
 from console.judging.loading import load_classifier
 from console.metrics import Metrics
+from console.pages import PAGES
 from console.port.body import Bodies
 from console.port.keys import Keys
-from console.server import service_of
-from console.service import Service
-from console.settings.console import ConsoleSettings, QueueSettings
+from console.service import Service, service_of
+from console.settings.console import ConsoleSettings, PagesSettings, QueueSettings
 from console.settings.http import HttpSettings
 from model import Classification, Classifier, DecisionRule
 from schemas import Role, Turn
 from tests.console.gated_classifier import GatedClassifier
+from tests.console.process import Process, Start
 from tests.console.server import RunningConsole
 
 StartConsole = Callable[..., RunningConsole]
@@ -44,7 +46,7 @@ def service(loaded: tuple[Classifier, list[DecisionRule]]) -> Iterator[Service]:
     made = service_of(classifier, rules, ConsoleSettings(queue=QueueSettings(deadline_s=60)), Metrics())
     made.judge.start()
     yield made
-    made.judge.close()
+    made.close()
 
 
 @pytest.fixture
@@ -53,12 +55,18 @@ def start_console(service: Service) -> Iterator[StartConsole]:
     running: list[RunningConsole] = []
 
     def start(
-        *, keys: Keys | None = None, judge: Judge | None = None, queue: QueueSettings | None = None, **http: Any
+        *,
+        keys: Keys | None = None,
+        judge: Judge | None = None,
+        queue: QueueSettings | None = None,
+        pages: PagesSettings | None = None,
+        **http: Any,
     ) -> RunningConsole:
         port = HttpSettings(**http)
-        settings = service.settings.model_copy(update={"http": port, "queue": queue or service.settings.queue})
+        update = {"http": port, "queue": queue or service.settings.queue, "pages": pages or PagesSettings()}
+        settings = service.settings.model_copy(update=update)
         other = replace(service, settings=settings, bodies=Bodies(port), judge=judge or service.judge)
-        running.append(RunningConsole(other, keys))
+        running.append(RunningConsole(other, keys, () if pages is None else PAGES))
         return running[-1]
 
     yield start
@@ -80,3 +88,20 @@ def gated(classification: Classification) -> Iterator[GatedClassifier]:
     classifier = GatedClassifier(classification)
     yield classifier
     classifier.open()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts a console."""
+    started: list[Process] = []
+
+    def start_one(*arguments: str, **environment: str) -> Process:
+        folder = tmp_path / f"console-{len(started)}"
+        folder.mkdir()
+        started.append(Process(folder, *arguments, **environment))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.running.kill()
+        process.running.wait(30)

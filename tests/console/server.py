@@ -2,15 +2,16 @@
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
 import orjson
 import uvicorn
 
-from console.app import make_app
+from console.app import AddPages, make_app
 from console.port.keys import Keys
+from console.port.sessions import Sessions
 from console.service import Service
 from testkit.waiting import wait_until
 
@@ -40,14 +41,17 @@ class RunningConsole:
     Args:
         service: What answers.
         keys: API keys.
+        pages: What is served besides the API.
     """
 
-    def __init__(self, service: Service, keys: Keys | None = None) -> None:
+    def __init__(self, service: Service, keys: Keys | None = None, pages: Sequence[AddPages] = ()) -> None:
         self.service = service
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(make_app(service, keys), log_config=None, access_log=False, lifespan="off")
+        sessions = None if keys is None else Sessions(keys, b"the tests' secret")
+        app = make_app(service, keys, pages, sessions)
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from console.errors import Problem
-from console.judging.judge import Answer, Judge
+from console.judging.judge import Judge
+from console.judging.request import Answer
 from console.metrics import Metrics
 from console.settings.console import QueueSettings
 from model import Classification, RowFailed
@@ -85,6 +86,47 @@ def test_a_request_that_is_not_answered_in_time_gets_504_and_frees_its_place(
             await judge.judge(chats("too", "late"), within_s=0.01)
         assert (refused.value.status, refused.value.code) == (504, "deadline_exceeded")
         assert judge._waiting.n_conversations == 0
+        gated.open()
+        await first
+
+    asyncio.run(ask())
+    assert gated.batches == [["first"]]
+
+
+def test_what_is_asked_in_the_background_waits_for_all_requests(gated: GatedClassifier, make_judge: MakeJudge) -> None:
+    """A table of a page stands before nobody, and is taken a few texts at a time."""
+    judge = make_judge(max_conversations=256)
+
+    async def ask() -> list[list[Answer]]:
+        first = asyncio.create_task(judge.judge(chats("first"), within_s=60))
+        await entered(gated)
+        rows = [f"row {i}" for i in range(6)]
+        table = asyncio.create_task(judge.judge(chats(*rows), within_s=60, is_background=True))
+        await until(lambda: judge._background.n_conversations == 6)
+        # The table takes none of the places of requests.
+        requests = [asyncio.create_task(judge.judge(chats(*[name] * 128), within_s=60)) for name in "ab"]
+        await until(lambda: judge._waiting.n_conversations == 256)
+        gated.open()
+        return await asyncio.gather(first, table, *requests)
+
+    answers = asyncio.run(ask())
+    assert [len(of_one) for of_one in answers] == [1, 6, 128, 128]
+    assert gated.batches[-2:] == [["row 0", "row 1", "row 2", "row 3"], ["row 4", "row 5"]]
+    assert len(gated.batches) == 1 + 256 // 16 + 2
+
+
+def test_a_background_that_nobody_waits_for_any_more_frees_its_place(
+    gated: GatedClassifier, make_judge: MakeJudge
+) -> None:
+    """A page that was closed, or a table that was stopped."""
+    judge = make_judge()
+
+    async def ask() -> None:
+        first = asyncio.create_task(judge.judge(chats("first"), within_s=60))
+        await entered(gated)
+        with pytest.raises(Problem):
+            await judge.judge(chats("too", "late"), within_s=0.01, is_background=True)
+        assert judge._background.n_conversations == 0
         gated.open()
         await first
 

@@ -1,0 +1,95 @@
+"""What all pages share: templates under a strict content policy, static files, the login.
+
+Invariant: no page holds a script or a style of its own, and no script writes markup, so that text of a request is
+never executed. The policy makes the browser hold it, too.
+"""
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from console.errors import Problem
+from console.port.body import Bodies, parse_object
+from console.port.observe import STATIC_ROUTE
+from console.port.sessions import COOKIE, LASTS_S, LOGIN_PATH, Sessions
+from console.service import Service
+
+HOME: Final = "/try"
+LOGOUT_PATH: Final = "/login/out"
+CONTENT_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+_LOGIN_BYTES: Final = 4_000
+_HERE: Final = Path(__file__).parent
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("console.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+def page(template: str, **values: Any) -> HTMLResponse:
+    """Return a page.
+
+    Args:
+        template: Its file in templates/.
+        values: What the template names.
+    """
+    written = _TEMPLATES.get_template(template).render(**values)
+    return HTMLResponse(written, headers={"content-security-policy": CONTENT_POLICY})
+
+
+def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
+    """Add what all pages share."""
+    files = StaticFiles(directory=_HERE / "static")
+
+    # A route and no mount, so that logs and metrics name it.
+    @app.get(STATIC_ROUTE, include_in_schema=False)
+    async def static(path: str, request: Request) -> Response:
+        return await files.get_response(path, request.scope)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> Response:
+        return RedirectResponse(HOME)
+
+    @app.get(LOGIN_PATH, include_in_schema=False)
+    async def login_page() -> Response:
+        return RedirectResponse(HOME) if sessions is None else page("login.html", has_login=False)
+
+    if sessions is None:
+        return
+
+    # Whoever has no key yet may not fill the memory that is for bodies of those who have.
+    bounds = {"max_body_bytes": _LOGIN_BYTES, "max_held_bytes": 250 * _LOGIN_BYTES}
+    bodies = Bodies(service.settings.http.model_copy(update=bounds))
+
+    @app.post(LOGIN_PATH, include_in_schema=False)
+    async def login(request: Request) -> Response:
+        async with bodies.of(request) as raw:
+            key = parse_object(raw).get("key")
+        cookie = sessions.cookie(key) if isinstance(key, str) else None
+        if cookie is None:
+            raise Problem(
+                HTTPStatus.UNAUTHORIZED,
+                "invalid_api_key",
+                "this key is not known here; expected one of the keys file",
+            )
+        answer = Response(status_code=HTTPStatus.NO_CONTENT)
+        _set_cookie(answer, request, service, cookie, LASTS_S)
+        return answer
+
+    @app.post(LOGOUT_PATH, include_in_schema=False)
+    async def logout(request: Request) -> Response:
+        answer = Response(status_code=HTTPStatus.NO_CONTENT)
+        _set_cookie(answer, request, service, "", 0)
+        return answer
+
+
+def _set_cookie(answer: Response, request: Request, service: Service, value: str, lasts_s: int) -> None:
+    is_secure = request.url.scheme == "https" or (service.settings.http.public_url or "").startswith("https:")
+    answer.set_cookie(COOKIE, value, max_age=lasts_s, path="/", secure=is_secure, httponly=True, samesite="strict")

@@ -1,0 +1,99 @@
+"""A table of texts: read, judged with a progress bar, downloaded."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.console.pages.conftest import OpenPage
+from tests.console.server import RunningConsole
+
+ROWS = [
+    ("1", 'say "hi", please'),
+    ("2", "=HYPERLINK(1)"),
+    ("-3", "line one\nline two"),
+    ("@4", "+1 for the second option"),
+    ("5", ""),
+]
+
+
+def _choose(page: Page, content: bytes, name: str = "texts.csv") -> None:
+    page.set_input_files("#file", {"name": name, "mimeType": "text/csv", "buffer": content})
+
+
+def _written(separator: str = ",") -> bytes:
+    target = io.StringIO()
+    csv.writer(target, delimiter=separator).writerows([("id", "message"), *ROWS])
+    return target.getvalue().encode()
+
+
+@pytest.mark.parametrize(("separator", "mark"), [(",", b""), (";", b"\xef\xbb\xbf"), ("\t", b"")])
+def test_a_file_is_classified_and_downloaded(
+    open_page: OpenPage, try_console: RunningConsole, tmp_path: Path, separator: str, mark: bytes
+) -> None:
+    """Every column stays; a cell that a spreadsheet would run as a formula begins with an apostrophe."""
+    page = open_page(f"{try_console.url}/try")
+    _choose(page, mark + _written(separator))
+    expect(page.get_by_label("Text column").locator("option:checked")).to_have_text("message")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator("#done")).to_have_text("5 rows classified, 1 row refused")
+    assert page.locator("#progress").evaluate("(bar) => bar.value === bar.max")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV").click()
+    assert started.value.suggested_filename == "texts-verdicts.csv"
+    started.value.save_as(tmp_path / "out.csv")
+    raw = (tmp_path / "out.csv").read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
+    assert [row["id"] for row in rows] == ["1", "2", "-3", "'@4", "5"]
+    messages = [row["message"] for row in rows]
+    assert messages[1:4] == ["'=HYPERLINK(1)", "line one\nline two", "'+1 for the second option"]
+    for row, (_, text) in zip(rows[:-1], ROWS, strict=False):
+        verdict = try_console.post("/v1/classify", {"text": text}).json
+        assert row["category"] == verdict["category"]["code"]
+        assert row["decision"] == verdict["decision"]
+        assert float(row["banned_probability"]) == pytest.approx(verdict["banned_probability"], abs=2e-6)
+    assert rows[-1]["error"]
+    assert rows[-1]["category"] == ""
+
+
+def test_formulas_are_escaped_whatever_they_begin_with(open_page: OpenPage, try_console: RunningConsole) -> None:
+    """Numbers stay numbers."""
+    page = open_page(f"{try_console.url}/try")
+    cells = ["=1", "+a", "-a", "@a", "\ta", "\ra", "\uff1d1", "-1.5", "+2", "a=1", ""]
+    written = page.evaluate("async (cells) => (await import('/static/try/csv.js')).textOf([cells])", cells)
+    found = next(csv.reader(io.StringIO(written, newline="")))
+    assert found == ["'=1", "'+a", "'-a", "'@a", "'\ta", "'\ra", "'\uff1d1", "-1.5", "+2", "a=1", ""]
+
+
+def test_a_long_table_can_be_stopped_and_what_is_there_downloaded(
+    open_page: OpenPage, try_console: RunningConsole
+) -> None:
+    """Between two of its parts."""
+    page = open_page(f"{try_console.url}/try")
+    _choose(page, ("text\n" + "which phone should i buy\n" * 9_000).encode())
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator("#done")).to_contain_text("of 9,000 rows")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#done")).to_contain_text("stopped after")
+    expect(page.get_by_role("button", name="Download CSV")).to_be_enabled()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "The file holds no row."),
+        ("text\nna\u00efve".encode("latin-1"), "not in UTF-8"),
+        (b"text\n" + b"a\n" * 10_001, "at most 10,000"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_words(
+    open_page: OpenPage, try_console: RunningConsole, content: bytes, said: str
+) -> None:
+    """Before anything is asked."""
+    page = open_page(f"{try_console.url}/try")
+    _choose(page, content)
+    expect(page.locator("#table-said")).to_contain_text(said)
+    expect(page.locator("#rows")).to_be_hidden()
