@@ -30,7 +30,7 @@ from schemas import Turn
 _SURE_SHARE: Final = 0.7
 """Of the deadline: what is expected later than this is refused. A wait is guessed from what others took, and a request
 that was admitted and then misses its deadline has cost the same as one that is answered."""
-_ANSWER_SHARE: Final = 0.95
+_ANSWER_SHARE: Final = 0.9
 """Of the deadline: an answer is there by then or a problem is, so that either is written and sent in time."""
 _BACKGROUND_CONVERSATIONS: Final = 4
 """Of a micro-batch of the background: a request that comes in the meantime waits for no more."""

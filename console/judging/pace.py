@@ -10,16 +10,21 @@ is gone waits for nothing: so a slowdown is believed at once, and its end after 
 
 
 class Pace:
-    """Seconds per estimated token, and what answers wait for the event loop."""
+    """Seconds per estimated token and per micro-batch, and what answers wait for the event loop."""
 
     def __init__(self) -> None:
         self._token_s: float | None = None
+        self._batch_s = 0.0
         self._delivery_s = 0.0
 
     def learn(self, *, n_tokens: int, took_s: float) -> None:
         """Note what a micro-batch took."""
         token_s = took_s / max(1, n_tokens)
-        self._token_s = token_s if self._token_s is None else _moved(self._token_s, token_s)
+        if self._token_s is None:
+            self._token_s, self._batch_s = token_s, took_s
+            return
+        self._token_s = _moved(self._token_s, token_s)
+        self._batch_s = _moved(self._batch_s, took_s)
 
     def learn_delivery(self, took_s: float) -> None:
         """Note how long answers that were there waited for the event loop."""
@@ -29,7 +34,8 @@ class Pace:
         """Return when so many tokens will be answered; 0 before anything was classified.
 
         Args:
-            n_tokens: Of all that is done before, and of what is asked about.
+            n_tokens: Of all that is done before, and of what is asked about. It is answered with the last of its
+                micro-batch, in which there may be others that came later.
             in_hand: Tokens of the micro-batch that is being classified, and seconds since it began; None: there is
                 none. One that is late shows a slowdown before it ends.
         """
@@ -44,7 +50,7 @@ class Pace:
         token_s = max(self._token_s, _moved(self._token_s, so_far_s))
         # Of a late one nobody knows; it is taken to stay late for as long again.
         left_s = abs(n_in_hand * self._token_s - since_s)
-        return n_tokens * token_s + left_s + loop_s
+        return left_s + n_tokens * token_s + self._batch_s + loop_s
 
 
 def _moved(learned: float, newest: float) -> float:

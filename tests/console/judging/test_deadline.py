@@ -86,7 +86,7 @@ def test_who_waits_alone_past_the_deadline_is_not_classified_either(
 
 
 def test_a_problem_at_the_deadline_comes_before_it(judge: Judge, gated: GatedClassifier) -> None:
-    """So that it is written and sent in time: twenty times as early as the event loop is exact."""
+    """So that it is written and sent in time: a tenth of the deadline is left."""
 
     async def ask() -> tuple[Problem, float]:
         loop = asyncio.get_running_loop()
@@ -109,7 +109,7 @@ def test_a_problem_at_the_deadline_comes_before_it(judge: Judge, gated: GatedCla
 
     problem, set_for_s = asyncio.run(ask())
     assert problem.code == "deadline_exceeded"
-    assert set_for_s <= 0.95 * 0.4
+    assert set_for_s <= 0.9 * 0.4
 
 
 def test_nobody_is_admitted_on_a_pace_that_is_gone(judge: Judge, gated: GatedClassifier, clock: Clock) -> None:
