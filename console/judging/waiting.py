@@ -1,8 +1,8 @@
 """What waits for the classifier: requests in turns, within a bound.
 
-Requests are served in the order in which they came, a large one eight conversations at a turn, so that a request of 256
-does not stand before one of a single conversation. To serve all in small turns would make every one of them late where
-they are too many.
+Requests are served in the order in which they came, but for small ones: after eight conversations of a large request the
+oldest small one has its turn, so that a request of 256 does not stand before one of a single conversation. Large ones do
+not take turns with one another: that would make every one of them late where they are too many.
 
 Invariants: never more conversations wait than the bound; every conversation is taken once or its request was removed.
 """
@@ -19,7 +19,7 @@ _CHARACTERS_PER_TOKEN: Final = 4
 _TOKENS_PER_CONVERSATION: Final = 32
 """What the shortest one costs: a row's fixed part."""
 _TURN: Final = 8
-"""Conversations of a large request that are taken before the next request has its turn."""
+"""Conversations of a large request that are taken before the next small one, of so many at most, has its turn."""
 _MOST_TOKENS: Final = 2_048
 """Of longer conversations the model reads the ends only."""
 
@@ -125,8 +125,13 @@ class WaitingRequests:
             if not request.n_left:
                 del self._requests[request]
             elif request.n_taken % _TURN == 0:
-                self._requests.move_to_end(request)
+                self._let_a_small_one_pass()
         return tickets
+
+    def _let_a_small_one_pass(self) -> None:
+        small = next((one for one in self._requests if len(one.conversations) <= _TURN), None)
+        if small is not None:
+            self._requests.move_to_end(small, last=False)
 
     def _taken(self, request: Waiting, cost: int) -> Ticket:
         ticket = Ticket(request, request.n_taken)
