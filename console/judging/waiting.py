@@ -1,8 +1,8 @@
 """What waits for the classifier: requests in turns, within a bound.
 
-Requests are served in the order in which they came, but for small ones: after eight conversations of a large request the
-oldest small one has its turn, so that a request of 256 does not stand before one of a single conversation. Large ones do
-not take turns with one another: that would make every one of them late where they are too many.
+Requests are served in the order in which they came, but for small ones: after eight conversations of a large request
+the oldest small one has its turn, so that a request of 256 does not stand before one of a single conversation. Large
+ones take no turns with one another: that would make every one of them late where they are too many.
 
 Invariants: never more conversations wait than the bound; every conversation is taken once or its request was removed.
 """

@@ -100,7 +100,7 @@ def test_a_problem_at_the_deadline_comes_before_it(judge: Judge, gated: GatedCla
             set_for.append(when - loop.time())
             return call_at(when, *arguments, **named)  # type: ignore[arg-type]
 
-        loop.call_at = noted  # type: ignore[assignment,method-assign]
+        loop.call_at = noted  # type: ignore[method-assign]
         with pytest.raises(Problem) as refused:
             await judge.judge(chats("late"), within_s=0.4)
         gated.open()
