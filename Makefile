@@ -124,7 +124,7 @@ lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra signing --extra console --extra console-clients --constraint requirements-training.lock -o requirements-console.lock
 	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock
 	$(PEERS_LOCK) loadtest/peers/http_requirements.in -o loadtest/peers/http_requirements.lock
-	grep -hE '^onnxruntime==' requirements-training.lock | sed 's/ .$$//' | $(subst pyproject.toml,,$(LOCK)) --constraint - \
+	grep -hE '^onnxruntime==' requirements-training.lock | sed 's/ .$$//' | $(subst --universal,,$(subst pyproject.toml,,$(LOCK))) --constraint - \
 		loadtest/peers/infinity_requirements.in -o loadtest/peers/infinity_requirements.lock
 	$(subst pyproject.toml,,$(LOCK)) examples/consumers/python/requirements.in -o examples/consumers/python/requirements.lock
 
