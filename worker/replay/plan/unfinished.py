@@ -99,14 +99,18 @@ def unfinished_redrives(
 
 
 def _finished(stored: Iterable[StoredReplay]) -> dict[Partition, list[tuple[int, int]]]:
-    """Return the offsets of redrives at their end that took every letter between them."""
+    """Return the offsets of redrives at their end that took every letter between them.
+
+    Those that were deleted before they were read count: the redrive that asked for them has told of the loss.
+    """
     spans: dict[Partition, list[tuple[int, int]]] = {}
     for one in stored:
         request = one.plan.request
         is_picked = request.n_chats or request.reasons or request.since_ms is not None or request.until_ms is not None
         if request.redrive and one.notes is not None and not is_picked:
+            asked = {(span.topic, span.partition): (span.start, span.end) for span in request.spans}
             for span in one.plan.ranges:
-                spans.setdefault(span.place, []).append((span.start, span.end))
+                spans.setdefault(span.place, []).append(asked.get(span.place, (span.start - span.n_lost, span.end)))
     return {place: sorted(found) for place, found in spans.items()}
 
 
