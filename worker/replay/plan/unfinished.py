@@ -108,9 +108,11 @@ def _finished(stored: Iterable[StoredReplay]) -> dict[Partition, list[tuple[int,
         request = one.plan.request
         is_picked = request.n_chats or request.reasons or request.since_ms is not None or request.until_ms is not None
         if request.redrive and one.notes is not None and not is_picked:
-            asked = {(span.topic, span.partition): (span.start, span.end) for span in request.spans}
-            for span in one.plan.ranges:
-                spans.setdefault(span.place, []).append(asked.get(span.place, (span.start - span.n_lost, span.end)))
+            for taken in one.plan.ranges:
+                spans.setdefault(taken.place, []).append((taken.start - taken.n_lost, taken.end))
+            for asked in request.spans:
+                if asked.start is not None and asked.end is not None:
+                    spans.setdefault((asked.topic, asked.partition), []).append((asked.start, asked.end))
     return {place: sorted(found) for place, found in spans.items()}
 
 
