@@ -24,11 +24,11 @@ from worker.kafka.positions import Position, Positions
 from worker.kafka.publisher import GroupMember
 from worker.kafka.reachability import Reachability
 from worker.kafka.retry import Passing, Waiting, look_for, unheard
-from worker.kafka.seldom import Seldom
 from worker.kafka.start_offsets import start_offset
 from worker.kafka.uncommitted import Uncommitted
 from worker.kafka.unread import Unread
 from worker.process.metrics import Metrics
+from worker.process.seldom import Seldom
 from worker.record import Record
 from worker.settings.kafka import KafkaSettings
 
