@@ -375,6 +375,5 @@ class RecordConsumer:
 
     def _lost_at(self, place: Partition, start: int, *, low: int, high: int) -> None:
         self._lost.found(place, start=start, low=low, high=high)
-        if place in self._lost.paused:
-            # What was read of it before cannot be read again.
-            self._uncommitted.released([place])
+        # What was read of it before cannot be read again, or not all: what can be is tried anew.
+        self._uncommitted.released([place])

@@ -203,6 +203,21 @@ def test_retention_that_overtakes_a_reading_worker_is_counted_where_the_loss_is_
     consumer.close()
 
 
+@pytest.mark.parametrize("policy", ["pause", "count"])
+def test_a_batch_whose_records_retention_took_is_no_longer_to_be_committed(twin: TwinBroker, policy: str) -> None:
+    """Nothing comes to be committed in its place; the worker would not be ready until somebody writes."""
+    partition = Partition(twin)
+    partition.commit(0)
+    consumer = partition.consumer(lost_offsets=policy)
+    assert offsets_read(consumer, 4) == [0, 1, 2, 3]
+    consumer.committing({(partition.topic, 0): 4})
+    assert consumer.uncommitted_s > 0
+    partition.delete(before=10)
+    consumer.rewind()
+    assert consumer.uncommitted_s == 0
+    consumer.close()
+
+
 def test_retention_that_overtakes_a_reading_worker_ends_it_where_it_is_to_stop(twin: TwinBroker) -> None:
     """With the number of lost records, as at an assignment."""
     partition = Partition(twin)
