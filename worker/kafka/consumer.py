@@ -269,11 +269,15 @@ class RecordConsumer:
         return self._uncommitted.seconds
 
     def lag_records(self) -> int:
-        """Return the records that wait in all owned partitions, by what the client and the last look know."""
+        """Return the records that wait for this worker, by what the client and the last look know, and show the lag.
+
+        Those of paused partitions wait for a person: larger batches would not help them.
+        """
         total = 0
         for place in self._assigned:
             _, high = self.client.get_watermark_offsets(TopicPartition(*place), cached=True)
-            total += self._unread.lag(place, high)
+            lag = self._unread.lag(place, high)
+            total += 0 if place in self._lost.paused else lag
         return total
 
     def close(self) -> None:
