@@ -25,7 +25,10 @@ from schemas.errors import RecordRejected, RejectionReason
 _TEXT_COLUMNS: Final = ("messages", "query", "formatted_chat")
 _UNAVAILABLE: Final = "__debezium_unavailable_value"
 """Stands in a change for a large value that did not change and that the database did not log (Postgres: TOAST)."""
-_OPERATIONS: Final = frozenset({"c", "u", "r", "d", "t", "m"})
+# Tuples: what stands in a record may be a list or an object, of which a set cannot be asked.
+_WITH_A_ROW: Final = ("c", "u", "r")
+_OPERATIONS: Final = (*_WITH_A_ROW, "d", "t", "m")
+_DELETED: Final = (True, "true")
 
 
 class ValueFormat(StrEnum):
@@ -83,12 +86,12 @@ def _row_of(document: dict[str, object], limits: CodecLimits) -> dict[str, objec
     if not isinstance(change, dict):
         raise _rejected(f"payload of the change is {_kind(change)}; expected an object")
     if "op" not in change or "chat_id" in change:
-        return _columns(change, limits, is_deleted=change.get("__deleted") in {True, "true"})
+        return _columns(change, limits, is_deleted=change.get("__deleted") in _DELETED)
     operation = change["op"]
     if operation == "d":
         return _columns(_before(change.get("before"), limits), limits, is_deleted=True)
-    if operation not in {"c", "u", "r"}:
-        known = isinstance(operation, str) and operation in _OPERATIONS
+    if operation not in _WITH_A_ROW:
+        known = operation in _OPERATIONS
         raise _rejected(
             f"op of the change is {operation if known else 'unknown'}; expected c, u, r or d; leave out truncates and "
             "messages at the connector (skipped.operations): they erase no chat here"
@@ -123,8 +126,14 @@ def _columns(row: dict[str, object], limits: CodecLimits, *, is_deleted: bool = 
                 readable_chat_id(row),
             )
     messages = row.get("messages")
+    if not isinstance(messages, str):
+        return row
     # A JSON column travels as a text.
-    return {**row, "messages": parse_json(messages.encode(), limits)} if isinstance(messages, str) else row
+    try:
+        return {**row, "messages": parse_json(messages.encode(), limits)}
+    except RecordRejected as rejection:
+        rejection.chat_id = readable_chat_id(row)
+        raise
 
 
 def _object_of(value: object, name: str, limits: CodecLimits) -> dict[str, object]:

@@ -16,6 +16,8 @@ Key = tuple[str, ...]
 """Where a value stands: `("kafka", "group_id")` is `group_id` under `[kafka]`."""
 
 _LONGEST_NAME: Final = 64
+_MOST_LINES: Final = 500
+"""Lines of one statement that are looked through: the time is the square of their number."""
 _AT_LINE: Final = re.compile(r"\(at line (?P<line>\d+), column \d+\)$")
 """How `tomllib` ends a message, unless the fault is at the end of the file."""
 
@@ -141,6 +143,9 @@ def _lines(text: str) -> tuple[dict[Key, int], int]:
     found: dict[Key, int] = {}
     header, start = "", 0
     for end in range(1, len(lines) + 1):
+        if end - start > _MOST_LINES:
+            # What follows is shown without its line.
+            break
         statement = "\n".join(lines[start:end])
         is_header = statement.lstrip().startswith("[")
         try:

@@ -36,7 +36,7 @@ class BatchSize:
         Args:
             n_records: Records of the batch, > 0.
             duration_s: Time that the records took, from decoding to the last verdict, without any commit, seconds.
-            lag_records: Records that still wait, in all owned partitions.
+            lag_records: Records that still wait, but in paused partitions.
         """
         per_record = max(duration_s / n_records, 1e-6)
         self._seconds_per_record += _SMOOTHING * (per_record - self._seconds_per_record)

@@ -13,6 +13,7 @@ from typing import Final
 import redis
 
 from deploy.local.proxied_stack import ProxiedStack
+from loadtest.errors import LoadTestError
 from loadtest.soak.fault_fleet import FaultFleet
 from loadtest.soak.fault_schedule import FaultKind, PlannedFault, planned_faults
 from testkit.link_faults import HEALTHY, LinkFaults
@@ -67,12 +68,22 @@ class FaultInjector:
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Strike no more, take back what still holds, and raise what went wrong with it."""
+    def stop(self) -> None:
+        """Strike no more, and take back what still holds."""
         self._stopping.set()
         self._thread.join(_JOIN_S)
+
+    def close(self) -> None:
+        """Stop, and raise what went wrong with it.
+
+        Raises:
+            LoadTestError: a fault could not be taken back in time.
+        """
+        self.stop()
         if self.error is not None:
             raise self.error
+        if self._thread.is_alive():
+            raise LoadTestError(f"a fault was not taken back within {_JOIN_S:.0f} s; expected a stack that heals")
 
     def _now_s(self) -> float:
         return time.monotonic() - self._started_s

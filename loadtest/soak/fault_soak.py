@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,6 +44,7 @@ _QUIET_S: Final = 90.0
 _OWED_S: Final = 30.0
 """How long after the last fault Redis may still show an older verdict."""
 _LOOK_EVERY_S: Final = 0.25
+_NO_REASON: Final = "none"
 _BROKER_SETTINGS: Final = {"group.min.session.timeout.ms": "1000"}
 _READER: Final = {"reconnect.backoff.max.ms": 500, "log_level": 0}
 
@@ -161,6 +162,8 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
         sender = Sender(topics.bootstrap_servers, topics.events, _READER)
         stack.callback(sender.close)
         injector = FaultInjector(proxied, fleet, policy, plan.seed, told)
+        # Before the workers end: it starts those again that do.
+        stack.callback(injector.stop)
         watch = _RedisWatch(proxied.stack.redis_url, lambda: injector.redis_lost_data)
         stack.callback(watch.close)
         samples = _send(soak_events(pool, plan), plan, sender, ledger, fleet)
@@ -184,9 +187,8 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
             "n_out_of_order": ledger.n_out_of_order,
             "n_foreign": ledger.n_foreign,
             "broken": _broken(ledger, final),
-            "n_dead_letters": 0,
             "n_rejected": len(letters),
-            "rejections": dict(Counter(record.headers.get("reason", "none") for record in letters)),
+            "rejections": dict(Counter(record.headers.get("reason", _NO_REASON) for record in letters)),
             "n_went_back": watch.n_went_back,
             "n_redis_looks": watch.n_looks,
             "n_stale": n_stale,
@@ -199,6 +201,14 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
             "n_aborted": fleet.n_logged("batch_aborted"),
             **growth(samples),
         }
+
+
+def invariants_held(result: Mapping[str, Any]) -> bool:
+    """Say whether I1 to I6 held and every worker ended as it was told to."""
+    wrong = ("n_lost", "n_duplicated", "n_out_of_order", "broken", "n_went_back", "n_stale", "ended_by_themselves")
+    has_reasons = _NO_REASON not in result["rejections"]
+    was_looked_at = result["n_redis_looks"] > 0
+    return has_reasons and was_looked_at and not any(result[name] for name in wrong) and not any(result["exit_codes"])
 
 
 def _send(

@@ -162,7 +162,7 @@ def test_a_replay_takes_the_offsets_partitions_times_and_chats_that_are_asked_fo
         ended = replays.run(*arguments, replay_id=name)
         assert ended["n_verdicts"] == len(places), (name, ended)
         if name == "by-chat":
-            # An id that is cut wrongly selects nothing; that used to be seen nowhere.
+            # An id that is cut wrongly selects nothing, and nobody would see it.
             assert (ended["n_chats"], ended["n_chats_not_met"], ended["whole_range_read"]) == (3, 1, True)
         expected[name] = places
     found: dict[str, set[Place]] = {}

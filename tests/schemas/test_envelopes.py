@@ -1,6 +1,7 @@
 """Chat events inside of envelopes: taken off where the format says so, refused with what to do where it does not."""
 
 import base64
+import json
 from typing import Any
 
 import orjson
@@ -137,40 +138,52 @@ def test_what_is_inside_obeys_the_limits_too() -> None:
     assert found.reason is RejectionReason.TOO_LARGE
 
 
+NAMES = st.sampled_from(
+    [
+        "op",
+        "before",
+        "after",
+        "payload",
+        "schema",
+        "data",
+        "data_base64",
+        "specversion",
+        "chat_id",
+        "messages",
+        "__deleted",
+    ]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["d", "c", "{}", "[]"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "op",
-                    "before",
-                    "after",
-                    "payload",
-                    "schema",
-                    "data",
-                    "data_base64",
-                    "specversion",
-                    "chat_id",
-                    "messages",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=12,
 )
 
 
-@given(document=JSON, value_format=st.sampled_from(list(ValueFormat)), prefix=st.sampled_from([b"", FRAME, b"\0"]))
+@pytest.mark.parametrize("odd", [["d"], {"d": 1}])
+def test_a_list_or_an_object_where_a_word_belongs_is_a_rejection(odd: object) -> None:
+    """A worker that ends with an exception reads the same record again after its restart."""
+    assert rejection(change(op=odd), ValueFormat.DEBEZIUM).reason is RejectionReason.SCHEMA_ERROR
+    assert parse_event_in(orjson.dumps({**EVENT, "__deleted": odd}), LIMITS, ValueFormat.DEBEZIUM)["messages"]
+
+
+def test_a_row_whose_messages_are_no_json_still_names_its_chat() -> None:
+    """Its marker takes the verdict before it out of the cache, also where the record has no key."""
+    found = rejection(change(after={**EVENT, "messages": "{bad"}), ValueFormat.DEBEZIUM)
+    assert (found.reason, found.chat_id) == (RejectionReason.DECODE_ERROR, EVENT["chat_id"])
+
+
+@given(
+    document=st.dictionaries(NAMES, JSON, max_size=4) | JSON,
+    value_format=st.sampled_from(list(ValueFormat)),
+    prefix=st.sampled_from([b"", FRAME, b"\0"]),
+)
 def test_any_envelope_becomes_an_object_or_a_rejection(
     document: object, value_format: ValueFormat, prefix: bytes
 ) -> None:
     """Bad envelopes are data, never exceptions."""
     try:
-        found = parse_event_in(prefix + orjson.dumps(document), LIMITS, value_format)
+        found = parse_event_in(prefix + json.dumps(document).encode(), LIMITS, value_format)
     except RecordRejected:
         return
     assert isinstance(found, dict)

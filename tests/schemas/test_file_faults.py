@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.file_faults import meant, read_toml, shown_name
+from schemas.file_faults import meant, parse_toml, read_toml, shown_name
 
 _FILE = '''# comment
 top = 1
@@ -103,3 +103,13 @@ def test_a_name_is_shown_on_one_line_and_cut() -> None:
     """A key may be any text."""
     assert shown_name("a\nb") == "a\\nb"
     assert shown_name("x" * 100) == "x" * 64 + "…"
+
+
+@pytest.mark.timeout(20)
+def test_a_statement_of_thousands_of_lines_is_read_without_its_lines() -> None:
+    """The worker looks at its policy again and again; line by line, this one took half a minute of CPU."""
+    file = parse_toml(Path("policy.toml"), b"first = 1\nbanned = [\n" + b'"J",\n' * 3_000 + b"]\n")
+    assert len(file.values["banned"]) == 3_000
+    assert (file.place(("first",)), file.place(("banned",))) == ("policy.toml:1", "policy.toml")
+    with pytest.raises(ValueError, match=r"policy\.toml:2: not a readable TOML file"):
+        parse_toml(Path("policy.toml"), b'first = 1\ntext = """\n' + b"x\n" * 10_000)

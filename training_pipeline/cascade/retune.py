@@ -117,6 +117,8 @@ def retune(request: RetuneRequest) -> dict[str, Any]:
 
 def _check_parts(request: RetuneRequest, *, has_first_stage: bool, has_exits: bool) -> None:
     early = request.early
+    if early == Early():
+        raise ValueError("nothing is to change; expected another weight, or another confidence of first stage or exits")
     if (early.blend_weight is not None or early.first_stage_from is not None) and not has_first_stage:
         raise ValueError(f"{request.bundle}: has no first stage; expected one whose weight or confidence can change")
     if early.exit_confidence is not None and not has_exits:

@@ -29,6 +29,7 @@ from worker.process.lifecycle import (
     Lifecycle,
     exit_now,
 )
+from worker.process.masking import masked
 from worker.process.read_progress import ReadProgress
 from worker.record import Place
 from worker.settings.options import ConfigOption, parse_time
@@ -115,7 +116,7 @@ def explain(
         else:
             _show(chat_id, at, history, explanations, looks)
     except SettingsError as error:
-        typer.echo(f"error: settings: {error}", err=True)
+        typer.echo(f"error: settings: {masked(str(error))}", err=True)
         exit_now(EXIT_USAGE)
     except Fatal as error:
         log.error("explain_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)

@@ -30,8 +30,8 @@ _SAMPLED: Final = 50
 """Offsets at the start of each partition that are looked at before the chat's own is read."""
 _MOST_HASHED: Final = 20_000
 """Keys of a topic that are hashed; a key of 40 bytes takes some 5 µs."""
-_OTHER_FORMS: Final = (b"\0", b'"')
-"""What a key begins with that is framed or JSON, and not the bare chat id."""
+_OTHER_FORMS: Final = (b"\0", b'"', b"{")
+"""What a key begins with that is framed or JSON, and not the bare chat id (`schemas.chat_of_key`)."""
 
 
 class Stopped(Exception):  # noqa: N818  the name says what happened

@@ -24,11 +24,11 @@ from worker.kafka.positions import Position, Positions
 from worker.kafka.publisher import GroupMember
 from worker.kafka.reachability import Reachability
 from worker.kafka.retry import Passing, Waiting, look_for, unheard
-from worker.kafka.seldom import Seldom
 from worker.kafka.start_offsets import start_offset
 from worker.kafka.uncommitted import Uncommitted
 from worker.kafka.unread import Unread
 from worker.process.metrics import Metrics
+from worker.process.seldom import Seldom
 from worker.record import Record
 from worker.settings.kafka import KafkaSettings
 
@@ -269,11 +269,15 @@ class RecordConsumer:
         return self._uncommitted.seconds
 
     def lag_records(self) -> int:
-        """Return the records that wait in all owned partitions, by what the client and the last look know."""
+        """Return the records that wait for this worker, by what the client and the last look know, and show the lag.
+
+        Those of paused partitions wait for a person: larger batches would not help them.
+        """
         total = 0
         for place in self._assigned:
             _, high = self.client.get_watermark_offsets(TopicPartition(*place), cached=True)
-            total += self._unread.lag(place, high)
+            lag = self._unread.lag(place, high)
+            total += 0 if place in self._lost.paused else lag
         return total
 
     def close(self) -> None:
@@ -375,6 +379,5 @@ class RecordConsumer:
 
     def _lost_at(self, place: Partition, start: int, *, low: int, high: int) -> None:
         self._lost.found(place, start=start, low=low, high=high)
-        if place in self._lost.paused:
-            # What was read of it before cannot be read again.
-            self._uncommitted.released([place])
+        # What was read of it before cannot be read again, or not all: what can be is tried anew.
+        self._uncommitted.released([place])

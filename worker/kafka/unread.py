@@ -16,8 +16,8 @@ import structlog
 
 from worker.kafka.partition_ends import Answer, AskEnds, Ends
 from worker.kafka.partition_range import Partition
-from worker.kafka.seldom import Seldom
 from worker.process.metrics import Metrics
+from worker.process.seldom import Seldom
 
 log = structlog.get_logger()
 

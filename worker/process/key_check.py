@@ -14,6 +14,7 @@ from worker.record import Record
 
 log = structlog.get_logger()
 
+_TOLD_EVERY_S: Final = 600.0
 _REMEDIES: Final = {
     "missing": "send the chat_id as the key: without one a chat's records go to any partition and lose their order, "
     "and its tombstones and unreadable records leave its verdict in the cache",
@@ -34,7 +35,7 @@ class KeyCheck:
 
     def __init__(self, counter: Counter, seldom: Seldom | None = None) -> None:
         self._counter = counter
-        self._seldom = seldom or Seldom()
+        self._seldom = seldom or Seldom(_TOLD_EVERY_S)
 
     def __call__(self, record: Record, chat_id: str | None) -> None:
         """Take a record whose key is not just the text of its chat_id.
@@ -47,7 +48,7 @@ class KeyCheck:
         if problem is None:
             return
         self._counter.labels(problem=problem).inc()
-        if self._seldom.is_due(problem):
+        if self._seldom.due(problem):
             log.warning(
                 "record_key_unusable",
                 problem=problem,

@@ -9,9 +9,14 @@ from pathlib import PurePath
 from typing import Any, Final
 
 _MASK: Final = "***@"
-_WITH_SCHEME: Final = re.compile(r"(?<=://)[^\s\"'<>]*@")
+_LONGEST: Final = 1_024
+"""Longest credentials, characters: a token may have hundreds. Without an end the time would be the square of a word's
+length, and lines may quote words from outside."""
+_WITH_SCHEME: Final = re.compile(rf"(?<=://)[^\s\"'<>]{{0,{_LONGEST}}}@")
 """Up to the last @ of the word: a password that is not percent-encoded may hold slashes and more of them."""
-_WITHOUT_SCHEME: Final = re.compile(r"[^\s/@:,;=\"'<>()\[\]{}]*:(?!//)[^\s@\"'<>]+@(?=[\w\[])")
+_WITHOUT_SCHEME: Final = re.compile(
+    rf"(?:(?<![^\s/@:,;=\"'<>()\[\]{{}}])[^\s/@:,;=\"'<>()\[\]{{}}]+)?:(?!//)[^\s@\"'<>]{{1,{_LONGEST}}}@(?=[\w\[])"
+)
 """`user:password@` before what could be a host."""
 
 

@@ -1,5 +1,6 @@
 """The README's picture of the Try page: `python -m tests.console.pages.picture` writes it anew."""
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Final
@@ -41,5 +42,6 @@ def take(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.console.pages.picture", description=__doc__).parse_args()
     take(PICTURE)
     sys.stdout.write(f"{PICTURE}: {PICTURE.stat().st_size} bytes\n")

@@ -1,13 +1,14 @@
 """The load of a soak with faults, and what is read from its samples."""
 
 import itertools
+from typing import Any
 
 import orjson
 import pytest
 
 from loadtest.chats import SAMPLE_CHATS, ChatPool
 from loadtest.soak.fault_fleet import Sizes
-from loadtest.soak.fault_soak import FaultSoakPlan, growth, soak_events
+from loadtest.soak.fault_soak import FaultSoakPlan, growth, invariants_held, soak_events
 from testkit.records import InputRecord
 
 PLAN = FaultSoakPlan(duration_s=60, rate_per_s=10, n_chats=40, new_ratio=0.3, seed=3)
@@ -47,3 +48,38 @@ def test_growth_is_taken_after_a_tenth_of_the_run() -> None:
     assert found["rss_peak_mb"] == found["rss_end_mb"] == 199.0
     assert found["n_fds"] == [50, 50, 50]
     assert found["n_threads"] == [20, 20, 20]
+
+
+HELD: dict[str, Any] = {
+    "n_lost": 0,
+    "n_duplicated": 0,
+    "n_out_of_order": 0,
+    "broken": None,
+    "n_went_back": 0,
+    "n_redis_looks": 9,
+    "n_stale": 0,
+    "ended_by_themselves": [],
+    "exit_codes": [0, 0],
+    "rejections": {"decode_error": 3},
+}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"n_lost": 1},
+        {"n_duplicated": 1},
+        {"n_out_of_order": 1},
+        {"broken": "I4: readers disagree"},
+        {"n_went_back": 1},
+        {"n_redis_looks": 0},
+        {"n_stale": 1},
+        {"ended_by_themselves": ["exit code 1"]},
+        {"exit_codes": [0, 4]},
+        {"rejections": {"decode_error": 3, "none": 1}},
+    ],
+)
+def test_each_invariant_that_does_not_hold_ends_the_command_with_another_code(found: dict[str, Any]) -> None:
+    """I6 among them, and a Redis that nobody could look at."""
+    assert invariants_held(HELD)
+    assert not invariants_held(HELD | found)

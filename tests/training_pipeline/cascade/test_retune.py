@@ -92,6 +92,10 @@ def test_a_part_that_is_not_there_cannot_change(
             early_exits=None,
         )
     )
-    for early, said in ((Early(blend_weight=0.1), "has no first stage"), (Early(exit_confidence=0.9), "has no exits")):
+    for early, said in (
+        (Early(), "nothing is to change"),
+        (Early(blend_weight=0.1), "has no first stage"),
+        (Early(exit_confidence=0.9), "has no exits"),
+    ):
         with pytest.raises(ValueError, match=said):
             retune(_request(plain, labelled_files, tmp_path / "out", early))

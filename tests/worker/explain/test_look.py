@@ -83,6 +83,7 @@ def test_only_the_chats_partition_is_read_where_every_key_lies_where_it_should()
         (None, "without a key"),
         (b'"chat-2"', "no bare chat ids"),
         (b"\0\0\0\0\1chat-2", "no bare chat ids"),
+        (b'{"chat_id":"chat-2"}', "no bare chat ids"),
         (other_key(HOME), "in other partitions"),
     ],
 )

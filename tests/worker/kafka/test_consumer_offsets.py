@@ -203,6 +203,35 @@ def test_retention_that_overtakes_a_reading_worker_is_counted_where_the_loss_is_
     consumer.close()
 
 
+def test_what_waits_in_a_paused_partition_is_shown_and_makes_no_batch_larger(twin: TwinBroker) -> None:
+    """The others would be judged by the second in place of the tenth, for as long as nobody comes."""
+    partition = Partition(twin, n_partitions=2)
+    partition.commit(2)
+    partition.delete(before=7)
+    partition.write(3, partition=1)
+    consumer = partition.consumer()
+    assert offsets_read(consumer, 1) == [0]
+    assert consumer.lag_records() == 2
+    labels = {"topic": partition.topic, "partition": "0"}
+    assert partition.metrics.registry.get_sample_value("moderation_lag_records", labels) == 3
+    consumer.close()
+
+
+@pytest.mark.parametrize("policy", ["pause", "count"])
+def test_a_batch_whose_records_retention_took_is_no_longer_to_be_committed(twin: TwinBroker, policy: str) -> None:
+    """Nothing comes to be committed in its place; the worker would not be ready until somebody writes."""
+    partition = Partition(twin)
+    partition.commit(0)
+    consumer = partition.consumer(lost_offsets=policy)
+    assert offsets_read(consumer, 4) == [0, 1, 2, 3]
+    consumer.committing({(partition.topic, 0): 4})
+    assert consumer.uncommitted_s > 0
+    partition.delete(before=10)
+    consumer.rewind()
+    assert consumer.uncommitted_s == 0
+    consumer.close()
+
+
 def test_retention_that_overtakes_a_reading_worker_ends_it_where_it_is_to_stop(twin: TwinBroker) -> None:
     """With the number of lost records, as at an assignment."""
     partition = Partition(twin)

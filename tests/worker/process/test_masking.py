@@ -48,3 +48,11 @@ def test_every_form_of_an_address_is_known(text: str, shown: str) -> None:
 def test_what_holds_no_credentials_stays(text: str) -> None:
     """A place in a topic, a mail address, a time."""
     assert masked(text) == text
+
+
+@pytest.mark.timeout(45)
+@pytest.mark.parametrize("word", ["a:", "://", ":", "a"])
+def test_the_cost_of_a_word_from_outside_grows_with_its_length_and_not_with_its_square(word: str) -> None:
+    """Every log line is looked at; at the square, these take minutes and the limit ends them."""
+    text = word * 100_000 + " @ops"
+    assert masked(text) == text

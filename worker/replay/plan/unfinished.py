@@ -99,14 +99,20 @@ def unfinished_redrives(
 
 
 def _finished(stored: Iterable[StoredReplay]) -> dict[Partition, list[tuple[int, int]]]:
-    """Return the offsets of redrives at their end that took every letter between them."""
+    """Return the offsets of redrives at their end that took every letter between them.
+
+    Those that were deleted before they were read count: the redrive that asked for them has told of the loss.
+    """
     spans: dict[Partition, list[tuple[int, int]]] = {}
     for one in stored:
         request = one.plan.request
         is_picked = request.n_chats or request.reasons or request.since_ms is not None or request.until_ms is not None
         if request.redrive and one.notes is not None and not is_picked:
-            for span in one.plan.ranges:
-                spans.setdefault(span.place, []).append((span.start, span.end))
+            for taken in one.plan.ranges:
+                spans.setdefault(taken.place, []).append((taken.start - taken.n_lost, taken.end))
+            for asked in request.spans:
+                if asked.start is not None and asked.end is not None:
+                    spans.setdefault((asked.topic, asked.partition), []).append((asked.start, asked.end))
     return {place: sorted(found) for place, found in spans.items()}
 
 

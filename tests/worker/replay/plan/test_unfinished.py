@@ -81,6 +81,13 @@ def test_a_redrive_of_another_model_is_judged_anew_by_its_offsets_and_then_rests
     assert left_by(earlier, part, stored("rest", 8, 10, is_done=True, spans=(span,))) == []
 
 
+def test_letters_that_retention_took_before_they_were_judged_anew_are_not_named_for_ever() -> None:
+    """A redrive of their offsets finds none of them and says so (8); no later one could do more."""
+    earlier = stored("jan", 0, 10, model_digest="sha256:old")
+    span = Span(topic=TOPIC, partition=0, start=5, end=10)
+    assert left_by(earlier, stored("gone", 30, 30, is_done=True, spans=(span,))) == []
+
+
 @pytest.mark.parametrize(
     "other",
     [
