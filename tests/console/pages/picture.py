@@ -1,5 +1,6 @@
 """The README's picture of the Try page: `python -m tests.console.pages.picture` writes it anew."""
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,12 @@ def take(path: Path) -> None:
     service.close()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write docs/images/try.png anew, in a real Chromium."""
+    argparse.ArgumentParser(prog="python -m tests.console.pages.picture", description=main.__doc__).parse_args()
     take(PICTURE)
     sys.stdout.write(f"{PICTURE}: {PICTURE.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main()
