@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from console.settings.console import PagesSettings
+from tests.console.conftest import StartConsole
 from tests.console.pages.conftest import OpenPage
 from tests.console.server import RunningConsole
 
@@ -125,6 +127,15 @@ def test_a_part_that_was_late_is_asked_again_in_smaller_parts(open_page: OpenPag
     page.get_by_role("button", name="Classify").click()
     expect(page.locator("#done")).to_have_text("100 rows classified")
     assert sizes == [32, 32, 16, 8, 16, 32, 12]
+
+
+def test_a_text_that_no_request_takes_is_one_row_refused(open_page: OpenPage, start_console: StartConsole) -> None:
+    """And the rows beside it are classified, however small a request must be."""
+    console = start_console(pages=PagesSettings(), max_body_bytes=1_000)
+    page = open_page(f"{console.url}/try")
+    _choose(page, ("text\n" + "hello\n" * 300 + "a" * 2_000 + "\n" + "hello\n" * 10).encode())
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator("#done")).to_have_text("311 rows classified, 1 row refused")
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,14 @@ async function classify(ask, bundle) {
       try {
         answer = await ask("/try/table", { bundle, texts: some.map(text) }, { signal: mine.signal });
       } catch (error) {
-        // Other requests go first: what was not done by its deadline is asked again, in a smaller part.
-        if (error.status !== 504 || (late += 1) > MOST_LATE) throw error;
-        most = Math.max(1, Math.floor(most / 2));
-        continue;
+        // Other requests go first: what was not done by its deadline is asked again, in a smaller part; what is too large
+        // for one request, too, and alone it is refused as one row.
+        if (error.status === 413 && some.length === 1) answer = { rows: [{ error: error.message }] };
+        else {
+          if (![413, 504].includes(error.status) || (late += 1) > MOST_LATE) throw error;
+          most = Math.max(1, Math.floor(some.length / 2));
+          continue;
+        }
       }
       most = Math.min(PART_ROWS, most * 2);
       late = 0;
