@@ -157,6 +157,8 @@ lock: setup  ## pin the requirements again, with hashes
 		-o requirements-console-clients.lock
 	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock
 	$(PEERS_LOCK) loadtest/peers/http_requirements.in -o loadtest/peers/http_requirements.lock
+	grep -hE '^onnxruntime==' requirements-training.lock | sed 's/ .$$//' | $(subst --universal,,$(subst pyproject.toml,,$(LOCK))) --constraint - \
+		loadtest/peers/infinity_requirements.in -o loadtest/peers/infinity_requirements.lock
 	$(subst pyproject.toml,,$(LOCK)) examples/consumers/python/requirements.in -o examples/consumers/python/requirements.lock
 	$(subst pyproject.toml,,$(LOCK)) deploy/sbom/requirements.in -o deploy/sbom/requirements.lock
 

@@ -1,5 +1,6 @@
 """The process: load the bundle, listen, serve until a signal, end in order."""
 
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,10 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Seq
             ),
             on_listening=lambda: announce(_address(bound, http.host)),
         )
+        # A look for cycles through all that was loaded stops the event loop for a tenth of a second, on a busy machine
+        # for longer than a client's deadline.
+        gc.collect()
+        gc.freeze()
         service.judge.start(on_end=lambda: setattr(server, "should_exit", True))
         log.info("console_started", model=service.bundle.ref.model_dump(), keys=keys is not None)
         try:

@@ -11,8 +11,9 @@ from typing import Final, TypeVar
 from starlette.requests import Request
 
 from console.errors import Problem
-from console.judging.judge import Answer, Judge
+from console.judging.judge import Judge
 from console.judging.loading import load_classifier
+from console.judging.request import Answer
 from console.judging.verdicts import VerdictWriter
 from console.metrics import Metrics
 from console.port.body import Bodies

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from console.classify.documents import ClassifyAnswer, ClassifyRequest, Rejection
 from console.classify.reading import problem_of, read_request
 from console.judging.asked import Asked
-from console.judging.judge import Answer
+from console.judging.request import Answer
 from console.openapi import PROBLEMS, body_of
 from console.service import Service
 from model import RowFailed

@@ -4,7 +4,7 @@ A micro-batch begins as soon as the one before has ended, with what waits by the
 What pages ask in the background is taken where nothing else waits, a few conversations at a time.
 
 Invariants: the classifier is called by one thread; a request gets one answer or one problem, within its deadline; what
-would not be done in time is refused at once.
+would not be done in time is refused at once, and what is due already is not begun.
 """
 
 import asyncio
@@ -20,17 +20,18 @@ import structlog
 
 from console.errors import Problem
 from console.judging.pace import Pace
-from console.judging.waiting import Conversation, Ticket, Waiting, WaitingRequests
+from console.judging.request import Answer, JudgeRequest, ending, fail_from_thread, request_of, too_late
+from console.judging.waiting import Conversation, Ticket, WaitingRequests
 from console.metrics import Metrics
 from console.settings.console import QueueSettings
-from model import Classification, ClassifyStats, InferenceStalled, RowFailed
+from model import ClassifyStats, InferenceStalled, RowFailed
 from schemas import Turn
-
-Answer = Classification | RowFailed
 
 _SURE_SHARE: Final = 0.7
 """Of the deadline: what is expected later than this is refused. A wait is guessed from what others took, and a request
 that was admitted and then misses its deadline has cost the same as one that is answered."""
+_ANSWER_SHARE: Final = 0.9
+"""Of the deadline: an answer is there by then or a problem is, so that either is written and sent in time."""
 _BACKGROUND_CONVERSATIONS: Final = 4
 """Of a micro-batch of the background: a request that comes in the meantime waits for no more."""
 
@@ -50,27 +51,6 @@ class Classifies(Protocol):
         ...
 
 
-class _Request(Waiting):
-    """A request and the event loop that waits for its answers."""
-
-    def __init__(self, conversations: Sequence[Conversation]) -> None:
-        super().__init__(conversations)
-        self.loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[list[Answer]] = self.loop.create_future()
-        self._answers: dict[int, Answer] = {}
-
-    def answer(self, position: int, answer: Answer) -> None:
-        """Note an answer; the last one ends the wait."""
-        self._answers[position] = answer
-        if len(self._answers) == len(self.conversations) and not self.done.done():
-            self.done.set_result([self._answers[i] for i in range(len(self.conversations))])
-
-    def fail(self, problem: Problem) -> None:
-        """End the wait with a problem."""
-        if not self.done.done():
-            self.done.set_exception(problem)
-
-
 class Judge:
     """Classifies conversations for many requests at once.
 
@@ -78,9 +58,18 @@ class Judge:
         classifier: Warmed up; nobody else may call it.
         settings: Bounds of queue and micro-batches.
         metrics: Told of both.
+        clock: Seconds from any moment on.
     """
 
-    def __init__(self, classifier: Classifies, settings: QueueSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        classifier: Classifies,
+        settings: QueueSettings,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._clock = clock
         self._classifier = classifier
         self._settings = settings
         self._metrics = metrics
@@ -88,6 +77,8 @@ class Judge:
         self._background = WaitingRequests(settings.max_conversations)
         self._pace = Pace()
         self._is_busy = False
+        self._in_hand = (0, 0.0)
+        """Tokens of the micro-batch that is being classified, and when it began."""
         self._is_closed = False
         self._on_end: Callable[[], None] = lambda: None
         self.ended_by: str | None = None
@@ -122,7 +113,7 @@ class Judge:
         """
         with self._arrived:
             if self._is_closed:
-                raise _ending()
+                raise ending()
             self._check(0, within_s)
 
     async def judge(
@@ -138,26 +129,23 @@ class Judge:
         Raises:
             Problem: 429 where it would not be done in time, 503 at the end of the process, 504 at the deadline.
         """
-        request = _Request([Conversation.of(turns) for turns in conversations])
+        answer_s = _ANSWER_SHARE * within_s
+        request = JudgeRequest([Conversation.of(turns) for turns in conversations], self._clock() + answer_s)
         self._enter(request, within_s, is_background=is_background)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(answer_s):
                 return await request.done
         except TimeoutError:
-            raise Problem(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                "deadline_exceeded",
-                "no answer within the deadline; ask about fewer conversations at once, or allow more time",
-            ) from None
+            raise too_late() from None
         finally:
             with self._arrived:
                 self._waiting.remove(request)
                 self._background.remove(request)
 
-    def _enter(self, request: _Request, within_s: float, *, is_background: bool) -> None:
+    def _enter(self, request: JudgeRequest, within_s: float, *, is_background: bool) -> None:
         with self._arrived:
             if self._is_closed:
-                raise _ending()
+                raise ending()
             queue = self._background if is_background else self._waiting
             n_before = self._background.n_tokens if is_background else 0
             expected_s = self._check(n_before + request.n_tokens, within_s)
@@ -168,7 +156,11 @@ class Judge:
 
     def _check(self, n_tokens: int, within_s: float) -> float:
         """Return when so many tokens more would be done; raises where that is too late."""
-        expected_s = self._pace.expected_s(n_tokens=self._waiting.n_tokens + n_tokens, is_busy=self._is_busy)
+        n_in_hand, began_s = self._in_hand
+        expected_s = self._pace.expected_s(
+            n_tokens=self._waiting.n_tokens + n_tokens,
+            in_hand=(n_in_hand, self._clock() - began_s) if self._is_busy else None,
+        )
         # An idle classifier is asked whatever was learned: a slow moment must not refuse everybody for good.
         is_idle = not self._is_busy and not self._n_waiting
         if expected_s > _SURE_SHARE * within_s and not is_idle:
@@ -209,33 +201,48 @@ class Judge:
         """Wait for a micro-batch; an empty one says that the judge is closed."""
         with self._arrived:
             self._is_busy = False
-            self._arrived.wait_for(lambda: self._is_closed or self._n_waiting)
-            if self._is_closed:
-                return []
-            self._is_busy = True
-            most = self._settings.batch_conversations
-            queue, most = (
-                (self._waiting, most) if self._waiting else (self._background, min(most, _BACKGROUND_CONVERSATIONS))
-            )
-            tickets = queue.take(most, self._settings.batch_tokens)
-            self._metrics.waiting.set(self._n_waiting)
-            return tickets
+            while not self._is_closed:
+                self._arrived.wait_for(lambda: self._is_closed or self._n_waiting)
+                # An event loop that is busy has not yet told these that their time is over.
+                for queue in (self._waiting, self._background):
+                    fail_from_thread(queue.remove_late(self._clock()), too_late)
+                if tickets := self._taken():
+                    self._is_busy = True
+                    self._in_hand = (sum(ticket.conversation.n_tokens for ticket in tickets), self._clock())
+                    return tickets
+            return []
+
+    def _taken(self) -> list[Ticket]:
+        most = self._settings.batch_conversations
+        queue, most = (
+            (self._waiting, most) if self._waiting else (self._background, min(most, _BACKGROUND_CONVERSATIONS))
+        )
+        tickets = queue.take(most, self._settings.batch_tokens)
+        self._metrics.waiting.set(self._n_waiting)
+        return tickets
 
     def _classify(self, tickets: Sequence[Ticket]) -> None:
-        started = time.perf_counter()
+        n_tokens, began_s = self._in_hand
         answers = self._answers([ticket.conversation.turns for ticket in tickets])
-        took_s = time.perf_counter() - started
+        ended_s = self._clock()
+        took_s = ended_s - began_s
         with self._arrived:
-            self._pace.learn(n_tokens=sum(ticket.conversation.n_tokens for ticket in tickets), took_s=took_s)
+            self._pace.learn(n_tokens=n_tokens, took_s=took_s)
         self._metrics.batch_conversations.observe(len(tickets))
         self._metrics.batch_seconds.observe(took_s)
         of_loop: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Answer]]] = {}
         for ticket, answer in zip(tickets, answers, strict=True):
-            of_loop.setdefault(_request_of(ticket).loop, []).append((ticket, answer))
+            of_loop.setdefault(request_of(ticket).loop, []).append((ticket, answer))
         for loop, answered in of_loop.items():
             # A loop that is closed has nobody who waits.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_deliver, answered)
+                loop.call_soon_threadsafe(self._deliver, answered, ended_s)
+
+    def _deliver(self, answered: Sequence[tuple[Ticket, Answer]], ended_s: float) -> None:
+        with self._arrived:
+            self._pace.learn_delivery(self._clock() - ended_s)
+        for ticket, answer in answered:
+            request_of(ticket).answer(ticket.position, answer)
 
     def _answers(self, conversations: Sequence[Sequence[Turn]]) -> list[Answer]:
         try:
@@ -254,28 +261,4 @@ class Judge:
             self._is_closed = True
             left = [*self._waiting.clear(), *self._background.clear()]
             self._arrived.notify_all()
-        for request in {*left, *(ticket.request for ticket in in_hand)}:
-            if isinstance(request, _Request):
-                with suppress(RuntimeError):
-                    request.loop.call_soon_threadsafe(request.fail, _ending())
-
-
-def _request_of(ticket: Ticket) -> _Request:
-    request = ticket.request
-    if not isinstance(request, _Request):
-        raise TypeError(f"a {type(request).__name__} in the judge's queue; expected its own requests only")
-    return request
-
-
-def _deliver(answered: Sequence[tuple[Ticket, Answer]]) -> None:
-    for ticket, answer in answered:
-        _request_of(ticket).answer(ticket.position, answer)
-
-
-def _ending() -> Problem:
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "stopping",
-        "this process is ending; ask again, and another one answers",
-        retry_after_s=1,
-    )
+        fail_from_thread({*left, *(ticket.request for ticket in in_hand)}, ending)

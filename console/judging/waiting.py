@@ -1,12 +1,13 @@
 """What waits for the classifier: requests in turns, within a bound.
 
-Requests are served in the order in which they came, a large one eight conversations at a turn, so that a request of 256
-does not stand before one of a single conversation. To serve all in small turns would make every one of them late where
-they are too many.
+Requests are served in the order in which they came, but for small ones: after eight conversations of a large request
+the oldest small one has its turn, so that a request of 256 does not stand before one of a single conversation. Large
+ones take no turns with one another: that would make every one of them late where they are too many.
 
 Invariants: never more conversations wait than the bound; every conversation is taken once or its request was removed.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ _CHARACTERS_PER_TOKEN: Final = 4
 _TOKENS_PER_CONVERSATION: Final = 32
 """What the shortest one costs: a row's fixed part."""
 _TURN: Final = 8
-"""Conversations of a large request that are taken before the next request has its turn."""
+"""Conversations of a large request that are taken before the next small one, of so many at most, has its turn."""
 _MOST_TOKENS: Final = 2_048
 """Of longer conversations the model reads the ends only."""
 
@@ -43,6 +44,8 @@ class Waiting:
     """The conversations of one request that were not taken yet."""
 
     conversations: Sequence[Conversation]
+    due_s: float = math.inf
+    """When it is of no use any more, by the clock of who waits."""
     n_taken: int = 0
     n_tokens: int = field(init=False)
     """Of those that were not taken."""
@@ -101,6 +104,13 @@ class WaitingRequests:
             self.n_conversations -= request.n_left
             self.n_tokens -= request.n_tokens
 
+    def remove_late(self, now_s: float) -> list[Waiting]:
+        """Forget what is left of requests that are due; return them."""
+        late = [request for request in self._requests if request.due_s <= now_s]
+        for request in late:
+            self.remove(request)
+        return late
+
     def take(self, max_conversations: int, max_tokens: int) -> list[Ticket]:
         """Return the next micro-batch, at least one conversation where any waits."""
         tickets: list[Ticket] = []
@@ -115,8 +125,13 @@ class WaitingRequests:
             if not request.n_left:
                 del self._requests[request]
             elif request.n_taken % _TURN == 0:
-                self._requests.move_to_end(request)
+                self._let_a_small_one_pass()
         return tickets
+
+    def _let_a_small_one_pass(self) -> None:
+        small = next((one for one in self._requests if len(one.conversations) <= _TURN), None)
+        if small is not None:
+            self._requests.move_to_end(small, last=False)
 
     def _taken(self, request: Waiting, cost: int) -> Ticket:
         ticket = Ticket(request, request.n_taken)

@@ -7,7 +7,7 @@ means something else. Ours have a colon in their names, which none of OpenAI's h
 from collections.abc import Sequence
 from typing import Any, Final
 
-from console.judging.judge import Answer
+from console.judging.request import Answer
 from console.judging.verdicts import VerdictWriter
 from console.moderations.documents import OPENAI_NAMES
 from model import Classification

@@ -21,7 +21,7 @@ from loadtest.options import EventsOption
 from loadtest.report import report
 
 CLIENTS: Final = (1, 8, 64)
-_BUNDLE: Final = Path(__file__).parents[2] / "model" / "bundles" / "default"
+DEFAULT_BUNDLE: Final = Path(__file__).parents[2] / "model" / "bundles" / "default"
 _BARE_LIMIT_S: Final = 600
 _OK: Final = "200"
 _CONSOLE: Final = "console"
@@ -30,7 +30,7 @@ _CONSOLE: Final = "console"
 def api(
     *,
     events: EventsOption = SAMPLE_CHATS,
-    bundle: Annotated[Path, typer.Option(help="Bundle folder.", show_default="the shipped bundle")] = _BUNDLE,
+    bundle: Annotated[Path, typer.Option(help="Bundle folder.", show_default="the shipped bundle")] = DEFAULT_BUNDLE,
     seconds: Annotated[float, typer.Option(min=0.5, help="Length of each run.")] = 10.0,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each server and number of clients.")] = 3,
     chats: Annotated[int, typer.Option(min=1, help="Distinct chats.")] = 500,
@@ -45,18 +45,29 @@ def api(
             "with #NAME after its address, a list of one under that name.",
         ),
     ] = None,
+    bodies_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bodies-of",
+            metavar="NAME=FILE",
+            help="Requests of the server of that name, one a line, where it does not take chat events; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Ask /v1/classify from 1, 8 and 64 clients, servers in turn, and the bare classifier one chat at a time."""
     facts = report.machine()
     pool = ChatPool.read(events, new_run_id(), limit=chats)
     bodies = [pool.outgoing(number, number).value or b"" for number in range(len(pool))]
     given = dict(_named(text) for text in against or ())
+    own_bodies = dict(read_bodies_of(text, given) for text in bodies_of or ())
     with tempfile.TemporaryDirectory(prefix="loadtest-api-") as name:
         folder = Path(name)
         (folder / "events.jsonl").write_bytes(b"\n".join(bodies))
         bare = [_bare_p50_ms(folder / "events.jsonl", bundle, n_threads) for _ in range(rounds)]
-        with running_console(bundle, folder, n_threads=n_threads) as url:
-            runs = _in_turn({_CONSOLE: url, **given}, bodies, seconds=seconds, rounds=rounds)
+        with running_console(bundle, folder, n_threads=n_threads) as console:
+            servers = {_CONSOLE: console.url, **given}
+            asked = {name: own_bodies.get(name) or bodies_for(url, bodies) for name, url in servers.items()}
+            runs = _in_turn(servers, asked, seconds=seconds, rounds=rounds)
     result: dict[str, Any] = {"machine": facts, "bare_p50_ms": report.spread(bare), "servers": _summaries(runs)}
     _print(result)
     own = [one for one in result["servers"] if one["server"] == _CONSOLE]
@@ -77,6 +88,29 @@ def _named(text: str) -> tuple[str, str]:
     return name, url
 
 
+def read_bodies_of(text: str, servers: dict[str, str]) -> tuple[str, list[bytes]]:
+    """Return the name of a server and its own requests, from NAME=FILE.
+
+    Args:
+        text: As given to `--bodies-of`.
+        servers: Addresses of the servers that are measured, by name.
+
+    Raises:
+        typer.BadParameter: the server is not measured, or the file cannot be read or holds nothing.
+    """
+    name, _, path = text.partition("=")
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except OSError as error:
+        raise typer.BadParameter(f"{path!r}: cannot be read ({error.strerror})", param_hint="--bodies-of") from error
+    if name not in servers or not lines:
+        raise typer.BadParameter(
+            f"{text!r}: expected NAME=FILE, the name of a server of --against and a file with a request in each line",
+            param_hint="--bodies-of",
+        )
+    return name, lines
+
+
 def _bare_p50_ms(events: Path, bundle: Path, n_threads: int) -> float:
     arguments = ["-m", "loadtest.peers.one_by_one", "--events", str(events), "--bundle", str(bundle)]
     done = subprocess.run(  # noqa: S603  our own program
@@ -92,18 +126,16 @@ def _bare_p50_ms(events: Path, bundle: Path, n_threads: int) -> float:
 
 
 def _in_turn(
-    servers: dict[str, str], bodies: list[bytes], *, seconds: float, rounds: int
+    servers: dict[str, str], bodies: dict[str, list[bytes]], *, seconds: float, rounds: int
 ) -> dict[tuple[str, int], list[Answers]]:
     """Measure every server with every number of clients, again and again, so that a slow minute hits all of them."""
     runs: dict[tuple[str, int], list[Answers]] = {(name, n): [] for name in servers for n in CLIENTS}
-    for url in servers.values():
-        run_clients(url, bodies_for(url, bodies), n_clients=2, seconds=min(2.0, seconds))
+    for name, url in servers.items():
+        run_clients(url, bodies[name], n_clients=2, seconds=min(2.0, seconds))
     for _ in range(rounds):
         for n_clients in CLIENTS:
             for name, url in servers.items():
-                runs[name, n_clients].append(
-                    run_clients(url, bodies_for(url, bodies), n_clients=n_clients, seconds=seconds)
-                )
+                runs[name, n_clients].append(run_clients(url, bodies[name], n_clients=n_clients, seconds=seconds))
     return runs
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from console.judging.judge import Answer
+from console.judging.request import Answer
 from model import Classification, ClassifyStats, InferenceStalled
 from schemas import Turn
 

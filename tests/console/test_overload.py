@@ -1,13 +1,18 @@
 """64 clients at more than the capacity: what is admitted is answered, the rest is refused at once, nothing is left."""
 
 import asyncio
+import gc
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from console.judging.judge import Judge
 from console.metrics import Metrics
-from console.settings.console import QueueSettings
+from console.server import serve
+from console.settings.console import ConsoleSettings, QueueSettings
+from console.settings.http import HttpSettings
 from testkit.waiting import wait_until
 from tests.console.conftest import StartConsole
 from tests.console.gated_classifier import GatedClassifier
@@ -84,3 +89,22 @@ def test_a_client_that_leaves_is_not_waited_for(crowded: RunningConsole, gated: 
     asyncio.run(leave())
     gated.open()
     assert crowded.post("/v1/classify", {"text": "hello"}).status == 200
+
+
+def test_what_was_loaded_is_never_looked_through_for_cycles() -> None:
+    """That stops the event loop, and with it every request, for as long as a deadline on a busy machine."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    frozen: list[int] = []
+
+    def announced(_address: str) -> None:
+        frozen.append(gc.get_freeze_count())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        assert serve(ConsoleSettings(http=HttpSettings(port=0), api_only=True), announced) is None
+    finally:
+        gc.unfreeze()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    # The modules alone are more.
+    assert frozen[0] > 50_000

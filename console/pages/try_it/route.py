@@ -17,7 +17,7 @@ from console.classify.reading import problem_of
 from console.classify.size import oversize
 from console.errors import Problem
 from console.judging.asked import Asked, read_asked
-from console.judging.judge import Answer
+from console.judging.request import Answer
 from console.pages.frame import page
 from console.pages.try_it.documents import BundleOf, Bundles, Influence, Influences, Judged, Row, Rows
 from console.pages.try_it.influence import Part, messages_of, words_of

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from console.errors import Problem
-from console.judging.judge import Answer, Judge
+from console.judging.judge import Judge
+from console.judging.request import Answer
 from console.metrics import Metrics
 from console.settings.console import QueueSettings
 from model import Classification, RowFailed
@@ -196,7 +197,7 @@ def test_a_worn_out_classifier_ends_the_process_after_its_answers(
 ) -> None:
     """What is in hand is answered, what comes later is told to ask elsewhere."""
     ended: list[str | None] = []
-    judge = make_judge(on_end=lambda: ended.append(judge.ended_by))
+    judge: Judge = make_judge(on_end=lambda: ended.append(judge.ended_by))
     gated.is_worn_out = True
     gated.open()
     assert len(asyncio.run(judge.judge(chats("hello"), within_s=60))) == 1
@@ -214,7 +215,7 @@ def test_a_classifier_that_fails_unexpectedly_ends_the_process_and_leaves_nobody
 ) -> None:
     """Who waits is told to ask elsewhere, not left to the deadline."""
     ended: list[str | None] = []
-    judge = make_judge(on_end=lambda: ended.append(judge.ended_by), batch_conversations=1)
+    judge: Judge = make_judge(on_end=lambda: ended.append(judge.ended_by), batch_conversations=1)
     gated.fails_on = "first"
 
     async def ask() -> Sequence[object]:

@@ -21,6 +21,16 @@ def test_a_small_request_does_not_wait_behind_a_large_one() -> None:
     assert [ticket.request for ticket in waiting.take(11, 10_000)] == [large] * 8 + [small] + [large] * 2
 
 
+def test_large_requests_end_in_the_order_in_which_they_came_and_small_ones_pass_one_by_one() -> None:
+    """In turns with one another all large ones would end last, and an expected wait would be a promise to nobody."""
+    waiting = WaitingRequests(1_000)
+    first, second, small, smaller = request(*[10] * 24), request(*[10] * 24), request(*[10] * 8), request(10)
+    for one in (first, second, small, smaller):
+        waiting.add(one)
+    taken = [ticket.request for ticket in waiting.take(100, 10_000)]
+    assert taken == [first] * 8 + [small] * 8 + [first] * 8 + [smaller] + [first] * 8 + [second] * 24
+
+
 def test_small_requests_are_served_whole_in_the_order_in_which_they_came() -> None:
     """In turns of one each all of them would be late, where they are too many."""
     waiting = WaitingRequests(1_000)

@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from console.judging.judge import Answer, Judge
+from console.judging.judge import Judge
+from console.judging.request import Answer
 from console.metrics import Metrics
 from console.pages.try_it.influence import MAX_PARTS, messages_of, words_of
 from console.pages.try_it.reading import reading_of

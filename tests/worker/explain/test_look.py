@@ -81,8 +81,8 @@ def test_only_the_chats_partition_is_read_where_every_key_lies_where_it_should()
     ("key", "why"),
     [
         (None, "without a key"),
-        (b'"chat-1"', "no bare chat ids"),
-        (b"\0\0\0\0\1chat-1", "no bare chat ids"),
+        (b'"chat-2"', "no bare chat ids"),
+        (b"\0\0\0\0\1chat-2", "no bare chat ids"),
         (other_key(HOME), "in other partitions"),
     ],
 )
@@ -96,6 +96,14 @@ def test_a_topic_whose_records_may_lie_anywhere_is_read_whole(key: bytes | None,
     assert looks[1].whole_because is not None
     assert why in looks[1].whole_because
     assert why in looked_through(looks)[1]
+
+
+@pytest.mark.parametrize("key", [b'"chat-1"', b"\0\0\0\0\1chat-1"])
+def test_a_dead_letter_under_another_form_of_the_key_is_the_chats(key: bytes) -> None:
+    """Upstream's client decides on the form, and murmur2 puts it elsewhere."""
+    letter = letter_record(7, partition=ELSEWHERE, key=key)
+    history, _ = search(StandInTopics(letter))
+    assert [one.place for one in history.outcomes()] == [letter.place]
 
 
 def test_a_record_without_a_key_far_from_the_start_is_noticed_in_the_chats_partition() -> None:
