@@ -56,12 +56,13 @@ $(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock requirements-co
 		-r requirements-console-clients.lock
 	@touch $@
 
-# CHROMIUM= names another one, which is not installed for you. apt-get waits for another one of its kind, and it takes its
-# servers' silence for no fault: what counts is whether there is a Chromium in the end.
+# CHROMIUM= names another one, which is not installed for you. apt-get waits for another one of its kind. Its
+# update ends well without a network, and badly for a list that has nothing to do with this: what counts is whether there is a
+# Chromium in the end.
 setup-browser:  ## Chromium for the tests of the pages, by apt-get as root on Debian; nothing where there is one
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { \
 		[ -n "$$CHROMIUM" ] || { echo "installing Debian's chromium: about 120 MB of downloads"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 				-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 chromium >/dev/null; }; \
 		command -v "$${CHROMIUM:-chromium}" >/dev/null; \
 	} || { echo "error: found no program $${CHROMIUM:-chromium}; expected Chromium; apt-get installs it as root on Debian, from its package servers; else install one and name it: CHROMIUM=/path/to/chromium" >&2; exit 1; }
