@@ -26,8 +26,8 @@ help:  ## this list
 # python -m deploy.image_size: what the image adds to its base
 # python -m deploy.go_tools: helm and promtool in the versions that the tests use
 # python -m loadtest: load, comparisons, sizing, soak
+# python -m loadtest.peers.infinity_folder: a bundle as infinity-emb serves it, for the comparison over HTTP
 # python -m console: the HTTP API (make setup-console)
-# python -m tests.console.pages.picture: the picture of docs/console.md anew (make setup-browser)
 # python -m training_pipeline: labelled chats in, bundle out (make setup-training)
 # python -m training_pipeline.data: its data stages alone
 # python -m training_pipeline.synthesise: chats from a language model
