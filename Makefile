@@ -26,6 +26,7 @@ help:  ## this list
 # python -m deploy.image_size: what the image adds to its base
 # python -m deploy.go_tools: helm and promtool in the versions that the tests use
 # python -m loadtest: load, comparisons, sizing, soak
+# python -m loadtest.peers.infinity_folder: a bundle as infinity-emb serves it, for the comparison over HTTP
 # python -m console: the HTTP API (make setup-console)
 # python -m training_pipeline: labelled chats in, bundle out (make setup-training)
 # python -m training_pipeline.data: its data stages alone
@@ -55,12 +56,16 @@ $(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock requirements-co
 		-r requirements-console-clients.lock
 	@touch $@
 
-# CHROMIUM= names another one. Elsewhere than on Debian and Ubuntu as root it is installed by hand.
-setup-browser:  ## Chromium for the tests of the pages, from the system's packages; nothing where there is one
+# CHROMIUM= names another one, which is not installed for you. apt-get waits for another one of its kind. Its
+# update ends well without a network, and badly for a list that has nothing to do with this: what counts is whether there is a
+# Chromium in the end.
+setup-browser:  ## Chromium for the tests of the pages, by apt-get as root on Debian; nothing where there is one
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { \
-		echo "installing Debian's chromium: about 120 MB of downloads"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	} || { echo "error: no Chromium, and apt-get could not install it; install one and name it: CHROMIUM=/path/to/chromium" >&2; exit 1; }
+		[ -n "$$CHROMIUM" ] || { echo "installing Debian's chromium: about 120 MB of downloads"; \
+			apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+				-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 chromium >/dev/null; }; \
+		command -v "$${CHROMIUM:-chromium}" >/dev/null; \
+	} || { echo "error: found no program $${CHROMIUM:-chromium}; expected Chromium; apt-get installs it as root on Debian, from its package servers; else install one and name it: CHROMIUM=/path/to/chromium" >&2; exit 1; }
 
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml; JSON=file keeps the numbers)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY)) $(if $(JSON),--json-file $(JSON))

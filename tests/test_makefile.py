@@ -51,6 +51,43 @@ def test_training_the_default_bundle_asks_for_its_files_before_it_installs(make:
     assert "no-python" in make("train-default", *ready).stderr  # type: ignore[operator]
 
 
+_APT = """#!/bin/sh
+echo "$@" >> calls
+[ "$1" = install ] || exit 100
+{install}
+"""
+
+
+@pytest.mark.parametrize(
+    ("install", "chromium", "said"),
+    [
+        # `apt-get update` always fails here: a list of somebody else's is broken.
+        pytest.param("exit 100", "", "found no program chromium; expected Chromium; apt-get", id="no network"),
+        pytest.param("exit 0", "", "found no program chromium; expected Chromium; apt-get", id="a package of nothing"),
+        pytest.param(
+            "exit 0", "/none/chrome", "found no program /none/chrome; expected", id="another that is not there"
+        ),
+        pytest.param("cp bin/apt-get bin/chromium", "", "", id="installed"),
+        pytest.param("exit 100", "sh", "", id="another that is there"),
+    ],
+)
+def test_a_browser_that_cannot_be_installed_is_said_at_once(
+    make: object, tmp_path: Path, install: str, chromium: str, said: str
+) -> None:
+    """Not by the first of many tests, half an hour later; and who names another gets no package."""
+    (tmp_path / "bin").mkdir()
+    for name in ("make", "sh", "cp"):
+        program = shutil.which(name)
+        assert program is not None
+        (tmp_path / "bin" / name).symlink_to(program)
+    (tmp_path / "bin" / "apt-get").write_text(_APT.replace("{install}", install))
+    (tmp_path / "bin" / "apt-get").chmod(0o755)
+    done = make("setup-browser", f"PATH={tmp_path / 'bin'}", f"CHROMIUM={chromium}")  # type: ignore[operator]
+    assert said in done.stderr
+    assert (done.returncode != 0) == bool(said)
+    assert (tmp_path / "calls").exists() == (not chromium)
+
+
 def test_help_lists_every_target_and_every_command(make: object) -> None:
     """Who knows make alone finds `python -m worker explain`."""
     done = make("help")  # type: ignore[operator]

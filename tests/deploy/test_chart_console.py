@@ -34,18 +34,30 @@ def test_nothing_of_it_is_there_by_default(helm: Helm) -> None:
 
 def test_deployment_service_policy_and_account_belong_together(parts: dict[str, Manifest]) -> None:
     """A selector that matches nothing protects nothing, in silence."""
-    assert set(parts) == {"Deployment", "Service", "NetworkPolicy", "ServiceAccount", "ServiceMonitor"}
+    others = {"Service", "NetworkPolicy", "ServiceAccount", "ServiceMonitor", "PodDisruptionBudget"}
+    assert set(parts) == {"Deployment", *others}
     labels = parts["Deployment"]["spec"]["template"]["metadata"]["labels"]
     for selected in (
         parts["Deployment"]["spec"]["selector"]["matchLabels"],
         parts["Service"]["spec"]["selector"],
         parts["ServiceMonitor"]["spec"]["selector"]["matchLabels"],
         parts["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        parts["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
     ):
         assert selected.items() <= labels.items()
     (port,) = parts["Service"]["spec"]["ports"]
     assert port["targetPort"] in {named["name"] for named in _pod(parts)["containers"][0]["ports"]}
     assert _pod(parts)["serviceAccountName"] == parts["ServiceAccount"]["metadata"]["name"]
+
+
+def test_it_is_placed_and_drained_as_the_workers_are(helm: Helm) -> None:
+    """A class that is given to the release counts for all of it, and a drain takes one pod at a time."""
+    sets = ("priorityClassName=high", "podDisruptionBudget.maxUnavailable=2")
+    parts = _parts(helm.render(EXAMPLES["console"], sets=sets))
+    assert _pod(parts)["priorityClassName"] == "high"
+    assert parts["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 2
+    without = _parts(helm.render(EXAMPLES["console"], sets=("podDisruptionBudget.enabled=false",)))
+    assert "PodDisruptionBudget" not in without
 
 
 def test_it_holds_no_right_to_kafka_or_redis(helm: Helm, parts: dict[str, Manifest]) -> None:

@@ -68,6 +68,14 @@ from worker.settings.source import read_settings
             ("settings.KAFKA__GROUP_ID=mine",), "expected the chart's own value: kafka.groupId", id="a setting twice"
         ),
         pytest.param(
+            ("settings.MODEL__PUBLIC_KEY_FILE=/x",), "model.publicKey", id="a setting whose own name ends in _FILE"
+        ),
+        pytest.param(
+            ("extraEnv[0].name=MODERATION_MODEL__PUBLIC_KEY_FILE", "extraEnv[0].value=x"),
+            "model.publicKey",
+            id="the same as a variable",
+        ),
+        pytest.param(
             ("settings.KAFKA__CLIENT_RACK=a",), "kafka.clientRack or", id="a setting that the chart would set"
         ),
         pytest.param(

@@ -26,6 +26,10 @@ from model.tokenization import ConversationTokenizer
 from schemas import TaxonomyError, load_taxonomy
 
 SERVED: Final = "served"
+_MOST_WAITING: Final = 8
+"""Requests that wait for a bundle to be loaded. Each load takes seconds of a CPU, so that whoever asks for bundles in
+turns would keep one busy for as long as he asked, and for hours after."""
+_RETRY_S: Final = 2
 _SHIPPED: Final = Path(__file__).parent / "classifiers"
 
 log = structlog.get_logger()
@@ -67,6 +71,7 @@ class Shelf:
         self._settings = served.settings
         self._others: OrderedDict[str, Loaded] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
+        self._n_waiting = 0
         served.at_end.append(self._close)
 
     def names(self) -> list[str]:
@@ -77,39 +82,65 @@ class Shelf:
         """Return a bundle, which takes seconds where it was not asked for lately.
 
         Raises:
-            Problem: there is none of this name, or it is refused.
+            Problem: there is none of this name, it is refused, or too many wait for theirs.
         """
         if name == SERVED:
             return self._served
-        # A judge ends by itself where inferences never do; the bundle is loaded anew then.
-        async with self._one_at_a_time:
-            found = self._others.get(name)
-            if found is None or not found.service.judge.is_ready:
-                found = await asyncio.to_thread(self._load, name)
-                self._others[name] = found
-            self._others.move_to_end(name)
-            while len(self._others) > self._settings.pages.max_bundles:
-                _, oldest = self._others.popitem(last=False)
-                await asyncio.to_thread(oldest.service.close)
+        # Before the queue: who asks a bundle that is here does not wait until another's is.
+        if (found := self._ready(name)) is not None:
+            return found
+        if self._n_waiting == _MOST_WAITING:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "overloaded",
+                f"{self._n_waiting} others wait for a bundle to be loaded; ask again after retry-after",
+                retry_after_s=_RETRY_S,
+            )
+        self._n_waiting += 1
+        try:
+            async with self._one_at_a_time:
+                return self._ready(name) or await self._added(name)
+        finally:
+            self._n_waiting -= 1
+
+    def _ready(self, name: str) -> Loaded | None:
+        """Return a bundle that is here. A judge ends by itself where inferences never do: that one is not."""
+        found = self._others.get(name)
+        if found is None or not found.service.judge.is_ready:
+            return None
+        self._others.move_to_end(name)
         return found
+
+    async def _added(self, name: str) -> Loaded:
+        """Load a bundle; another goes first where there is no room."""
+        choice = await asyncio.to_thread(self._choice, name)
+        self._others.pop(name, None)
+        while len(self._others) >= self._settings.pages.max_bundles:
+            _, oldest = self._others.popitem(last=False)
+            await asyncio.to_thread(oldest.service.close)
+        self._others[name] = await asyncio.to_thread(self._load, choice)
+        return self._others[name]
 
     def _close(self) -> None:
         for other in self._others.values():
             other.service.close()
 
-    def _load(self, name: str) -> Loaded:
+    def _choice(self, name: str) -> Choice:
         choice = next((choice for choice in self._choices() if choice.name == name), None)
         if choice is None:
             raise Problem(HTTPStatus.NOT_FOUND, "unknown_bundle", "no such bundle; reload the page to see them")
+        return choice
+
+    def _load(self, choice: Choice) -> Loaded:
         try:
             service = choice.load()
         except (BundleError, PolicyError, TaxonomyError, ClassesRefused) as error:
-            log.warning("bundle_refused", bundle=name, error=str(error))
+            log.warning("bundle_refused", bundle=choice.name, error=str(error))
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "bundle_refused", "this bundle is refused; the log says why"
             ) from error
         service.judge.start()
-        log.info("bundle_loaded", bundle=name, model=service.bundle.ref.model_dump())
+        log.info("bundle_loaded", bundle=choice.name, model=service.bundle.ref.model_dump())
         return Loaded.of(service)
 
     def _choices(self) -> Iterator[Choice]:

@@ -41,7 +41,12 @@ def take(path: Path) -> None:
     service.close()
 
 
-if __name__ == "__main__":
-    argparse.ArgumentParser(prog="python -m tests.console.pages.picture", description=__doc__).parse_args()
+def main() -> None:
+    """Write docs/images/try.png anew, in a real Chromium."""
+    argparse.ArgumentParser(prog="python -m tests.console.pages.picture", description=main.__doc__).parse_args()
     take(PICTURE)
     sys.stdout.write(f"{PICTURE}: {PICTURE.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,10 @@ import io
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from console.settings.console import PagesSettings
+from tests.console.conftest import StartConsole
 from tests.console.pages.conftest import OpenPage
 from tests.console.server import RunningConsole
 
@@ -62,10 +64,36 @@ def test_a_file_is_classified_and_downloaded(
 def test_formulas_are_escaped_whatever_they_begin_with(open_page: OpenPage, try_console: RunningConsole) -> None:
     """Numbers stay numbers."""
     page = open_page(f"{try_console.url}/try")
-    cells = ["=1", "+a", "-a", "@a", "\ta", "\ra", "\uff1d1", "-1.5", "+2", "a=1", ""]
+    cells = ["=1", "+a", "-a", "@a", "\ta", "\ra", "\n=1", "\uff1d1", "-1.5", "+2", "a=1", ""]
     written = page.evaluate("async (cells) => (await import('/static/try/csv.js')).textOf([cells])", cells)
     found = next(csv.reader(io.StringIO(written, newline="")))
-    assert found == ["'=1", "'+a", "'-a", "'@a", "'\ta", "'\ra", "'\uff1d1", "-1.5", "+2", "a=1", ""]
+    assert found == ["'=1", "'+a", "'-a", "'@a", "'\ta", "'\ra", "'\n=1", "'\uff1d1", "-1.5", "+2", "a=1", ""]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_separator_begins_a_cell_inside_of_a_text(
+    open_page: OpenPage, try_console: RunningConsole, separator: str
+) -> None:
+    """A spreadsheet takes its own country's separator, whatever the file was written with."""
+    page = open_page(f"{try_console.url}/try")
+    cell = f"a{separator}=1"
+    written = page.evaluate("async (cell) => (await import('/static/try/csv.js')).textOf([[cell]])", cell)
+    assert next(csv.reader(io.StringIO(written, newline=""), delimiter=separator)) == [cell]
+
+
+def test_a_late_row_that_is_wider_keeps_its_cells(
+    open_page: OpenPage, try_console: RunningConsole, tmp_path: Path
+) -> None:
+    """What is not shown in the preview is not lost either."""
+    page = open_page(f"{try_console.url}/try")
+    _choose(page, ("text\n" + "hello\n" * 120 + "hello,late\n").encode())
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator("#done")).to_have_text("121 rows classified")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV").click()
+    started.value.save_as(tmp_path / "out.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text("utf-8-sig"))))
+    assert rows[-1]["column 2"] == "late"
 
 
 def test_a_long_table_can_be_stopped_and_what_is_there_downloaded(
@@ -81,12 +109,42 @@ def test_a_long_table_can_be_stopped_and_what_is_there_downloaded(
     expect(page.get_by_role("button", name="Download CSV")).to_be_enabled()
 
 
+def test_a_part_that_was_late_is_asked_again_in_smaller_parts(open_page: OpenPage, try_console: RunningConsole) -> None:
+    """Requests of the API go first, and a table of an hour must not end with their first rush."""
+    page = open_page(f"{try_console.url}/try")
+    sizes: list[int] = []
+    late = {"error": {"message": "late", "type": "server_error", "param": None, "code": "deadline_exceeded"}}
+
+    def answer(route: Route) -> None:
+        sizes.append(len(route.request.post_data_json["texts"]))
+        if len(sizes) in {2, 3}:
+            route.fulfill(status=504, json=late)
+        else:
+            route.continue_()
+
+    page.route("**/try/table", answer)
+    _choose(page, ("text\n" + "hello\n" * 100).encode())
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator("#done")).to_have_text("100 rows classified")
+    assert sizes == [32, 32, 16, 8, 16, 32, 12]
+
+
+def test_a_text_that_no_request_takes_is_one_row_refused(open_page: OpenPage, start_console: StartConsole) -> None:
+    """And the rows beside it are classified, however small a request must be."""
+    console = start_console(pages=PagesSettings(), max_body_bytes=1_000)
+    page = open_page(f"{console.url}/try")
+    _choose(page, ("text\n" + "hello\n" * 300 + "a" * 2_000 + "\n" + "hello\n" * 10).encode())
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator("#done")).to_have_text("311 rows classified, 1 row refused")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "The file holds no row."),
         ("text\nna\u00efve".encode("latin-1"), "not in UTF-8"),
         (b"text\n" + b"a\n" * 10_001, "at most 10,000"),
+        (b"text\n" + b"a," * 1_000 + b"a\n", "1,001 columns"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_words(

@@ -1,6 +1,6 @@
 // CSV as in RFC 4180, with commas, semicolons or tabs.
 
-const FORMULA = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/;
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const NUMBER = /^[-+]?\d+([.,]\d+)?$/;
 
 /** Returns the rows of a file. */
@@ -41,5 +41,6 @@ export function textOf(rows) {
 function written(value) {
   let cell = String(value ?? "");
   if (FORMULA.test(cell) && !NUMBER.test(cell)) cell = `'${cell}`;
-  return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+  // Also where another program's separators stand: one that guesses must not take the rest for a cell of its own.
+  return /[",;\t\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 }

@@ -5,7 +5,9 @@ import { rowsOf, textOf } from "./csv.js";
 
 const MOST_ROWS = 10_000;
 const MOST_BYTES = 50_000_000;
+const MOST_COLUMNS = 1_000;
 const PART_ROWS = 32;
+const MOST_LATE = 20;
 const PART_CHARACTERS = 500_000;
 const SHOWN_ROWS = 100;
 const SHOWN_CHARACTERS = 160;
@@ -45,7 +47,9 @@ async function open(chosen) {
     const rows = rowsOf(text);
     if (rows.length < 1) throw new Error("The file holds no row.");
     if (rows.length > MOST_ROWS + 1) throw new Error(`The file has ${rows.length.toLocaleString("en")} rows; at most ${MOST_ROWS.toLocaleString("en")} are judged here. For more, use the API or a topic.`);
-    file = { name: chosen.name, rows, answers: [] };
+    const width = rows.reduce((most, row) => Math.max(most, row.length), 0);
+    if (width > MOST_COLUMNS) throw new Error(`A row has ${width.toLocaleString("en")} columns; at most ${MOST_COLUMNS.toLocaleString("en")} are read. Is it the right file?`);
+    file = { name: chosen.name, rows, width, answers: [] };
     byId("headed").checked = rows.length > 1;
     byId("rows").hidden = false;
     show();
@@ -55,8 +59,7 @@ async function open(chosen) {
 }
 
 const body = () => (byId("headed").checked ? file.rows.slice(1) : file.rows);
-const width = () => Math.max(...file.rows.slice(0, SHOWN_ROWS).map((row) => row.length));
-const names = () => Array.from({ length: width() }, (_, i) => (byId("headed").checked && file.rows[0][i]) || `column ${i + 1}`);
+const names = () => Array.from({ length: file.width }, (_, i) => (byId("headed").checked && file.rows[0][i]) || `column ${i + 1}`);
 const text = (row) => (row[Number(byId("column").value)] ?? "").toWellFormed();
 
 function show() {
@@ -93,9 +96,9 @@ function progress(said) {
 }
 
 /** Rows of one request: not too many, and not too long together. */
-function part(rows, from) {
+function part(rows, from, most) {
   let to = from, length = 0;
-  while (to < rows.length && to - from < PART_ROWS && (to === from || length + text(rows[to]).length <= PART_CHARACTERS)) {
+  while (to < rows.length && to - from < most && (to === from || length + text(rows[to]).length <= PART_CHARACTERS)) {
     length += text(rows[to]).length;
     to += 1;
   }
@@ -110,10 +113,25 @@ async function classify(ask, bundle) {
   byId("start").disabled = true;
   byId("stop").disabled = false;
   const started = performance.now();
+  let most = PART_ROWS, late = 0;
   try {
     while (file.answers.length < rows.length) {
-      const some = part(rows, file.answers.length);
-      const answer = await ask("/try/table", { bundle, texts: some.map(text) }, { signal: mine.signal });
+      const some = part(rows, file.answers.length, most);
+      let answer;
+      try {
+        answer = await ask("/try/table", { bundle, texts: some.map(text) }, { signal: mine.signal });
+      } catch (error) {
+        // Other requests go first: what was not done by its deadline is asked again, in a smaller part; what is too large
+        // for one request, too, and alone it is refused as one row.
+        if (error.status === 413 && some.length === 1) answer = { rows: [{ error: error.message }] };
+        else {
+          if (![413, 504].includes(error.status) || (late += 1) > MOST_LATE) throw error;
+          most = Math.max(1, Math.floor(some.length / 2));
+          continue;
+        }
+      }
+      most = Math.min(PART_ROWS, most * 2);
+      late = 0;
       const first = file.answers.length;
       file.answers.push(...answer.rows);
       answer.rows.forEach((row, i) => byId("preview").children[first + i]?.replaceWith(line(some[i], row)));
@@ -133,8 +151,9 @@ async function classify(ask, bundle) {
 
 function download() {
   const added = (row) => [row.category, row.name, row.probability, row.decision, row.banned_probability, row.risk, row.error];
-  const rows = body().slice(0, file.answers.length).map((row, i) => [...names().map((_, at) => row[at]), ...added(file.answers[i])]);
-  const content = textOf([[...names(), ...ADDED], ...rows]);
+  const columns = names();
+  const rows = body().slice(0, file.answers.length).map((row, i) => [...columns.map((_, at) => row[at]), ...added(file.answers[i])]);
+  const content = textOf([[...columns, ...ADDED], ...rows]);
   const url = URL.createObjectURL(new Blob(["\ufeff", content], { type: "text/csv" }));
   make("a", { href: url, download: `${file.name.replace(/\.\w+$/, "")}-verdicts.csv` }).click();
   URL.revokeObjectURL(url);

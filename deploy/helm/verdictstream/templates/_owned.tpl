@@ -79,17 +79,18 @@ PAGES__MAX_BUNDLES: console.pages.maxBundles
 {{- define "verdictstream.checkOwned" -}}
 {{- $owned := include "verdictstream.owned" . | fromYaml -}}
 {{- range $name, $_ := .Values.settings -}}
-{{- with get $owned (trimSuffix "_FILE" $name) -}}
+{{- with get $owned $name | default (get $owned (trimSuffix "_FILE" $name)) -}}
 {{- fail (printf "settings.%s is set by the chart itself, and the last of two would count; expected the chart's own value: %s" $name .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
-{{- $name := .name | upper | trimPrefix "MODERATION_" | trimSuffix "_FILE" -}}
+{{- $full := .name | upper | trimPrefix "MODERATION_" -}}
+{{- $name := trimSuffix "_FILE" $full -}}
 {{- if hasPrefix "MODERATION_" (upper .name) -}}
-{{- with get $owned $name -}}
+{{- with get $owned $full | default (get $owned $name) -}}
 {{- fail (printf "extraEnv names MODERATION_%s, which the chart sets itself, and the last of two would count; expected the chart's own value: %s" $name .) -}}
 {{- end -}}
-{{- if hasKey $.Values.settings $name -}}
+{{- if or (hasKey $.Values.settings $name) (hasKey $.Values.settings $full) -}}
 {{- fail (printf "MODERATION_%s is in settings and in extraEnv; expected one of them" $name) -}}
 {{- end -}}
 {{- end -}}
