@@ -136,20 +136,15 @@ def test_values_of_8_megabytes_do_not_grow_the_worker(
     ledger.wait_complete()
     memory = psutil.Process(worker.pid)
     before = memory.memory_info().rss
-    keys = [cache_key(chat["chat_id"]) for chat in chats]
-
-    def are_large() -> bool:
-        # A connection more is a reconnect to the worker: it writes its newest values once more, over these.
-        small = [key for key in keys if cache.strlen(key) != 8 * MEGABYTE]
-        for key in small:
-            cache.set(key, b"x" * 8 * MEGABYTE)
-        return not small
-
-    wait_until(are_large, timeout_s=60, what=lambda: "the worker writes again and again", every_s=1.0)
+    for chat in chats:
+        cache.set(cache_key(chat["chat_id"]), b"x" * 8 * MEGABYTE)
     ledger.send(chats)
     ledger.wait_complete()
     assert memory.memory_info().rss - before < 30 * MEGABYTE
-    assert refusals(port) == {"too_large": 40}
+    # An idle worker writes its newest verdict anew, to notice a Redis that lost it: one may be good again.
+    refused = refusals(port)
+    assert refused.keys() == {"too_large"}
+    assert refused["too_large"] >= 39
     assert all(shown(cache, chat["chat_id"])["decision"] for chat in chats)
 
 
