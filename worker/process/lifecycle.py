@@ -51,8 +51,9 @@ class Lifecycle:
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.stopping.is_set():
             return
-        self.stopping.set()
+        # The watchdog first: setting an event may wait for ever where the interrupted code is inside its lock.
         self.must_end_in_time()
+        self.stopping.set()
         # Safe here: the way of a line takes no lock that the interrupted code may hold.
         log.info("stop_requested", signal=number)
 
