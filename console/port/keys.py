@@ -1,7 +1,7 @@
 """API keys: a file of their hashes, read again when it changes.
 
 Keys are random and long, so that a plain SHA-256 of one tells nothing about it; a key itself stands in no file. A new
-file that cannot be used leaves the last good one in force.
+file that cannot be used, an empty one among them, leaves the last good one in force; `keys = []` revokes all.
 """
 
 import hashlib
@@ -42,11 +42,11 @@ class KeyEntry(BaseModel):
 
 
 class KeyFileContent(BaseModel):
-    """The file: `[[keys]]` tables."""
+    """The file: `[[keys]]` tables, or `keys = []` where no key is good."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    keys: tuple[KeyEntry, ...] = Field(min_length=1)
+    keys: tuple[KeyEntry, ...]
 
     @model_validator(mode="after")
     def _hashes_differ(self) -> Self:
@@ -139,7 +139,12 @@ class Keys:
             self._take(read_keys(self._path))
         except SettingsError as error:
             self._on_state(1)
-            log.error("keys_refused", error=str(error))  # noqa: TRY400  (its text says it all)
+            log.error(  # noqa: TRY400  (the error's text says it all)
+                "keys_refused",
+                error=str(error),
+                still_good=sorted(entry.name for entry in self._entries.values()),
+                remedy="mend the file; to revoke every key, let it hold the line keys = [] and nothing else",
+            )
             return
         self._on_state(0)
         log.info("keys_taken_over", n_keys=len(self._entries))
@@ -164,7 +169,9 @@ def read_keys(path: Path) -> KeyFileContent:
     Raises:
         SettingsError: it cannot be read or is not understood. The text quotes nothing of the file.
     """
-    expected = "expected [[keys]] tables with name and sha256; `python -m console key NAME` makes one"
+    expected = (
+        "expected [[keys]] tables with name and sha256; `python -m console key NAME` makes one; keys = [] revokes all"
+    )
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

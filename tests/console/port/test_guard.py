@@ -149,3 +149,16 @@ def test_a_request_without_a_host_is_refused(console: RunningConsole) -> None:
     with socket.create_connection(("127.0.0.1", console.port)) as link:
         link.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         assert b" 403 " in link.recv(1_000)
+
+
+def test_an_explicit_empty_list_shuts_the_port(start_console: StartConsole, tmp_path: Path) -> None:
+    """While the process runs: a key that got out must not be good until somebody restarts it."""
+    now_s = {"now": 0.0}
+    write(tmp_path / "keys.toml", ("coral", KEY))
+    console = start_console(keys=Keys(tmp_path / "keys.toml", clock=lambda: now_s["now"]))
+    assert console.post("/v1/classify", HELLO, authorization=f"Bearer {KEY}").status == 200
+    (tmp_path / "keys.toml").write_text("keys = []\n")
+    now_s["now"] += 2
+    for path in ("/v1/classify", "/v1/moderations", "/metrics"):
+        assert console.post(path, HELLO, authorization=f"Bearer {KEY}").status == 401
+    assert console.post("/v1/classify", HELLO).status == 401

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from console.errors import SettingsError
 from console.port.keys import Keys, hash_of, new_key, read_keys
@@ -70,12 +71,37 @@ def test_a_bad_new_file_leaves_the_last_good_one_in_force(path: Path, bad: str |
     else:
         path.write_text(bad)
     clock.now_s += 2
-    assert keys.caller("k1") is not None
+    with capture_logs() as lines:
+        assert keys.caller("k1") is not None
     assert states == [1]
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["still_good"]) == ("keys_refused", "error", ["a"])
+    assert "keys = []" in line["remedy"]
     write(path, ("b", "k2"))
     clock.now_s += 2
     assert keys.caller("k1") is None
     assert states == [1, 0]
+
+
+def test_an_explicit_empty_list_revokes_every_key(path: Path) -> None:
+    """It is no accident, as an empty file may be."""
+    clock, states = Clock(), []
+    write(path, ("a", "k1"))
+    keys = Keys(path, on_state=states.append, clock=clock)
+    path.write_text("keys = []\n")
+    clock.now_s += 2
+    assert keys.caller("k1") is None
+    assert keys.caller_named(lambda _digest: True) is None
+    assert states == [0]
+    write(path, ("a", "k1"))
+    clock.now_s += 2
+    assert keys.caller("k1") is not None
+
+
+def test_a_port_may_start_with_every_key_revoked(path: Path) -> None:
+    """A restart must not need a key that opens."""
+    path.write_text("keys = []\n")
+    assert Keys(path).caller("k1") is None
 
 
 @pytest.mark.parametrize(
