@@ -6,7 +6,7 @@ from console.judging.verdicts import HttpVerdict
 from console.pages.try_it.examples import Example, examples_of
 from console.pages.try_it.reading import ReadingOf
 from console.service import Service
-from schemas import ModelRef, TaxonomyRef
+from schemas import ModelRef, RejectionReason, TaxonomyRef
 
 
 class Bundles(BaseModel):
@@ -91,6 +91,7 @@ class Row(BaseModel):
     decision: str = ""
     banned_probability: float | None = None
     risk: float | None = None
+    rejected: RejectionReason | None = Field(default=None, description="The API's code; None where there is a verdict.")
     error: str = ""
 
 

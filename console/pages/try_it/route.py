@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from console.classify.reading import problem_of
-from console.classify.size import oversize
+from console.classify.size import oversize, oversize_each
 from console.errors import Problem
 from console.judging.asked import Asked, read_asked
 from console.judging.request import Answer
@@ -85,10 +85,10 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
             texts = document.get("texts")
             if not isinstance(texts, list) or not 1 <= len(texts) <= MAX_ROWS:
                 raise _refused("texts", f"expected a list of 1 to {MAX_ROWS} texts")
-            asked = await service.read(raw, lambda _raw: [asking.text(text) for text in texts])
+            asked = await service.read(raw, lambda _raw: asking.texts(texts, raw))
             readable = [one for one in asked if isinstance(one, Asked)]
             answers = iter(await chosen.service.ask(request, [one.turns for one in readable], is_background=True))
-            rows = [_row(next(answers), chosen) if isinstance(one, Asked) else Row(error=one.error) for one in asked]
+            rows = [_row(next(answers), chosen) if isinstance(one, Asked) else _refused_row(one) for one in asked]
             return _json(Rows(rows=rows))
 
 
@@ -125,8 +125,12 @@ class _Asking:
         event = event_of({"chat_id": _CHAT, "messages": messages}, self._limits)
         return Asked.of(event), sum(len(turn.text) for turn in visible_turns(event))
 
-    def text(self, text: object) -> Asked | RecordRejected:
-        """Return what a text of a table asks."""
+    def texts(self, texts: list[object], raw: bytes) -> list[Asked | RecordRejected]:
+        """Return what the texts of a table ask, each within the bounds of a conversation of the API."""
+        sizes = oversize_each(texts, raw, self._limits)
+        return [size or self._text(text) for text, size in zip(texts, sizes, strict=True)]
+
+    def _text(self, text: object) -> Asked | RecordRejected:
         if not isinstance(text, str):
             return RecordRejected(RejectionReason.SCHEMA_ERROR, "expected a text")
         try:
@@ -183,7 +187,7 @@ def _influence(part: Part, base: Classification, without: Answer | None) -> Infl
 
 def _row(answer: Answer, chosen: Loaded) -> Row:
     if isinstance(answer, RowFailed):
-        return Row(error=answer.error)
+        return _refused_row(RecordRejected(RejectionReason.CLASSIFICATION_FAILED, answer.error))
     return Row(
         category=answer.category,
         name=chosen.service.bundle.taxonomy.names[answer.category],
@@ -192,6 +196,10 @@ def _row(answer: Answer, chosen: Loaded) -> Row:
         banned_probability=answer.judgement.banned_probability,
         risk=answer.judgement.banned_to_safe_risk,
     )
+
+
+def _refused_row(rejection: RecordRejected) -> Row:
+    return Row(rejected=rejection.reason, error=rejection.error)
 
 
 def _answered(answer: Answer) -> Classification:

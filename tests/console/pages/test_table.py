@@ -138,12 +138,39 @@ def test_a_text_that_no_request_takes_is_one_row_refused(open_page: OpenPage, st
     expect(page.locator("#done")).to_have_text("311 rows classified, 1 row refused")
 
 
+def test_a_text_beyond_the_apis_bound_is_one_row_refused(
+    open_page: OpenPage, try_console: RunningConsole, tmp_path: Path
+) -> None:
+    """With the API's code and words, on the page and in the file."""
+    long = "a" * 2_000_001
+    alone = try_console.post("/v1/classify", {"text": long})
+    assert (alone.status, alone.error["code"]) == (413, "too_large")
+    for texts in (["hello", long, "hello"], [long]):
+        answer = try_console.post("/try/table", {"texts": texts})
+        assert answer.status == 200
+        for text, row in zip(texts, answer.json["rows"], strict=True):
+            assert row["rejected"] == ("too_large" if text == long else None)
+            assert bool(row["decision"]) == (text != long)
+            assert ("CONSOLE_CODEC__MAX_EVENT_BYTES" in row["error"]) == (text == long)
+    page = open_page(f"{try_console.url}/try")
+    _choose(page, f"text\nhello\n{long}\nhello\n".encode())
+    page.get_by_role("button", name="Classify").click()
+    expect(page.locator("#done")).to_have_text("3 rows classified, 1 row refused")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV").click()
+    started.value.save_as(tmp_path / "out.csv")
+    limit = csv.field_size_limit(3_000_000)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text("utf-8-sig"))))
+    csv.field_size_limit(limit)
+    assert [row["rejected"] for row in rows] == ["", "too_large", ""]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "The file holds no row."),
         ("text\nna\u00efve".encode("latin-1"), "not in UTF-8"),
-        (b"text\n" + b"a\n" * 10_001, "at most 10,000"),
+        (b"text\n" + b"a\n" * 10_001, "has 10,001 rows below its first; at most 10,000"),
         (b"text\n" + b"a," * 1_000 + b"a\n", "1,001 columns"),
     ],
 )

@@ -12,7 +12,7 @@ const PART_CHARACTERS = 500_000;
 const SHOWN_ROWS = 100;
 const SHOWN_CHARACTERS = 160;
 const LIKELY = /^(text|message|content|comment|body|prompt|query|post)$/i;
-const ADDED = ["category", "category_name", "probability", "decision", "banned_probability", "banned_to_safe_risk", "error"];
+const ADDED = ["category", "category_name", "probability", "decision", "banned_probability", "banned_to_safe_risk", "rejected", "error"];
 
 let file = null;
 let running = null;
@@ -46,7 +46,7 @@ async function open(chosen) {
     }
     const rows = rowsOf(text);
     if (rows.length < 1) throw new Error("The file holds no row.");
-    if (rows.length > MOST_ROWS + 1) throw new Error(`The file has ${rows.length.toLocaleString("en")} rows; at most ${MOST_ROWS.toLocaleString("en")} are judged here. For more, use the API or a topic.`);
+    if (rows.length > MOST_ROWS + 1) throw new Error(`The file has ${count(rows.length - 1, "row")} below its first; at most ${MOST_ROWS.toLocaleString("en")} are judged here. For more, use the API or a topic.`);
     const width = rows.reduce((most, row) => Math.max(most, row.length), 0);
     if (width > MOST_COLUMNS) throw new Error(`A row has ${width.toLocaleString("en")} columns; at most ${MOST_COLUMNS.toLocaleString("en")} are read. Is it the right file?`);
     file = { name: chosen.name, rows, width, answers: [] };
@@ -123,7 +123,7 @@ async function classify(ask, bundle) {
       } catch (error) {
         // Other requests go first: what was not done by its deadline is asked again, in a smaller part; what is too large
         // for one request, too, and alone it is refused as one row.
-        if (error.status === 413 && some.length === 1) answer = { rows: [{ error: error.message }] };
+        if (error.status === 413 && some.length === 1) answer = { rows: [{ rejected: "too_large", error: error.message }] };
         else {
           if (![413, 504].includes(error.status) || (late += 1) > MOST_LATE) throw error;
           most = Math.max(1, Math.floor(some.length / 2));
@@ -150,7 +150,7 @@ async function classify(ask, bundle) {
 }
 
 function download() {
-  const added = (row) => [row.category, row.name, row.probability, row.decision, row.banned_probability, row.risk, row.error];
+  const added = (row) => [row.category, row.name, row.probability, row.decision, row.banned_probability, row.risk, row.rejected, row.error];
   const columns = names();
   const rows = body().slice(0, file.answers.length).map((row, i) => [...columns.map((_, at) => row[at]), ...added(file.answers[i])]);
   const content = textOf([[...columns, ...ADDED], ...rows]);
