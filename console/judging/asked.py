@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from console.judging.own_names import with_own_names
 from schemas import (
     ChatEvent,
     CodecLimits,
@@ -22,6 +23,9 @@ TEXT_FIELDS: Final = ("messages", "query", "formatted_chat")
 """A document that has one of these is an event."""
 _TEXT_CHAT: Final = "text-"
 """What precedes a text's fingerprint in the chat_id of a text that names none: the same text is the same chat."""
+
+_FOREIGN: Final = "; this is "
+"""Begins what an error says of another program's form."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,26 @@ def read_asked(value: object, limits: CodecLimits) -> Asked:
         )
     if "text" in value and not any(name in value for name in TEXT_FIELDS):
         return _of_text_object(value)
-    return Asked.of(event_of(value, limits))
+    try:
+        return Asked.of(read_event(value, limits))
+    except RecordRejected as rejection:
+        # Who misspelt `text` is told about an event's fields otherwise.
+        if not any(name in value for name in TEXT_FIELDS) and _FOREIGN not in rejection.error:
+            rejection.error += '; to ask about one text send {"text": "…"}'
+        raise
+
+
+def read_event(value: dict[str, Any], limits: CodecLimits) -> ChatEvent:
+    """Return the event that an object is.
+
+    Raises:
+        RecordRejected: it is none; a setting that the error names is the console's.
+    """
+    try:
+        return event_of(value, limits)
+    except RecordRejected as rejection:
+        rejection.error = with_own_names(rejection.error)
+        raise
 
 
 def _of_text_object(value: Mapping[str, Any]) -> Asked:
@@ -82,7 +105,7 @@ def _of_text_object(value: Mapping[str, Any]) -> Asked:
     try:
         # The event's own rules say what ids may be.
         ids = {"chat_id": _TEXT_CHAT if chat_id is None else chat_id, "event_id": value.get("event_id")}
-        head = event_of(ids, CodecLimits())
+        head = read_event(ids, CodecLimits())
         return Asked.of_text(text, chat_id=None if chat_id is None else head.chat_id, event_id=head.event_id)
     except RecordRejected as rejection:
         if chat_id is None:

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import structlog
 
 from console.errors import Problem
+from console.judging.own_names import with_own_names
 from console.judging.pace import Pace
 from console.judging.request import Answer, JudgeRequest, ending, fail_from_thread, request_of, too_late
 from console.judging.waiting import Conversation, Ticket, WaitingRequests
@@ -250,11 +251,11 @@ class Judge:
         except InferenceStalled as stalled:
             log.warning("inference_stalled", n_conversations=len(conversations), n_timeouts=stalled.n_timeouts)
             if len(conversations) == 1:
-                return [RowFailed(str(stalled))]
+                return [RowFailed(with_own_names(str(stalled)))]
             return [answer for one in conversations for answer in self._answers([one])]
         if stats.n_timeouts:
             log.warning("inference_timed_out", n_timeouts=stats.n_timeouts, n_abandoned=stats.n_abandoned)
-        return answers
+        return [RowFailed(with_own_names(one.error)) if isinstance(one, RowFailed) else one for one in answers]
 
     def _end(self, in_hand: Sequence[Ticket] = ()) -> None:
         with self._arrived:

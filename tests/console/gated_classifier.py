@@ -33,7 +33,7 @@ class GatedClassifier:
         self.entered.release()
         self._gate.wait()
         if self.stalls_on in texts:
-            raise InferenceStalled("too slow", n_timeouts=1, n_abandoned=0)
+            raise InferenceStalled("too slow; raise MODERATION_MODEL__TIMEOUT_S", n_timeouts=1, n_abandoned=0)
         if self.fails_on in texts:
             raise ZeroDivisionError
         return [self._answer for _ in conversations], ClassifyStats()

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from console.classify.reading import problem_of
 from console.classify.size import oversize, oversize_each
 from console.errors import Problem
-from console.judging.asked import Asked, read_asked
+from console.judging.asked import Asked, read_asked, read_event
 from console.judging.request import Answer
 from console.pages.frame import page
 from console.pages.try_it.documents import BundleOf, Bundles, Influence, Influences, Judged, Row, Rows
@@ -27,7 +27,7 @@ from console.port.body import parse_object
 from console.port.sessions import Sessions
 from console.service import Service
 from model import Classification, RowFailed
-from schemas import RecordRejected, RejectionReason, Turn, event_of, visible_turns
+from schemas import RecordRejected, RejectionReason, Turn, visible_turns
 
 MAX_ROWS: Final = 64
 _AT_ONCE: Final = 8
@@ -122,7 +122,7 @@ class _Asking:
             raise problem_of(rejection) from None
 
     def _read(self, messages: object) -> tuple[Asked, int]:
-        event = event_of({"chat_id": _CHAT, "messages": messages}, self._limits)
+        event = read_event({"chat_id": _CHAT, "messages": messages}, self._limits)
         return Asked.of(event), sum(len(turn.text) for turn in visible_turns(event))
 
     def texts(self, texts: list[object], raw: bytes) -> list[Asked | RecordRejected]:

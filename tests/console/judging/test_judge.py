@@ -190,6 +190,7 @@ def test_a_stalled_batch_is_tried_once_more_each_alone(gated: GatedClassifier, m
     gated.open()
     answers = asyncio.run(judge.judge(chats("quick", "slow", "fine"), within_s=60))
     assert [type(answer) for answer in answers] == [Classification, RowFailed, Classification]
+    assert str(answers[1]).endswith("raise CONSOLE_MODEL__TIMEOUT_S")
 
 
 def test_a_worn_out_classifier_ends_the_process_after_its_answers(

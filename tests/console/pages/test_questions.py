@@ -113,6 +113,15 @@ def test_a_row_of_a_table_that_cannot_be_judged_takes_no_other_with_it(try_conso
     assert [row["category"] for row in rows] == ["I", "", "", "H"]
 
 
+def test_too_many_messages_name_the_setting_of_the_console(try_console: RunningConsole) -> None:
+    """On the page and in the API."""
+    messages = HELLO * 10_001
+    for path in ("/try/judge", "/v1/classify"):
+        answer = try_console.post(path, {"chat_id": "c", "messages": messages})
+        assert (answer.status, answer.error["code"]) == (413, "too_large")
+        assert "(CONSOLE_CODEC__MAX_MESSAGES)" in answer.error["message"]
+
+
 class _SoonStuck(GatedClassifier):
     """Answers the first calls at once, and the others when it is let."""
 

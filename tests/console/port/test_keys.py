@@ -63,7 +63,8 @@ def test_a_rotation_needs_no_restart_and_keeps_the_limits_of_who_stays(path: Pat
 @pytest.mark.parametrize("bad", ["", "keys = 3", "[[keys]]\nname = 'a'\n", "not toml [", None])
 def test_a_bad_new_file_leaves_the_last_good_one_in_force(path: Path, bad: str | None) -> None:
     """Half a file must not lock everybody out; the metric says that it is so."""
-    clock, states = Clock(), []
+    clock = Clock()
+    states: list[float] = []
     write(path, ("a", "k1"))
     keys = Keys(path, on_state=states.append, clock=clock)
     if bad is None:
@@ -85,7 +86,8 @@ def test_a_bad_new_file_leaves_the_last_good_one_in_force(path: Path, bad: str |
 
 def test_an_explicit_empty_list_revokes_every_key(path: Path) -> None:
     """It is no accident, as an empty file may be."""
-    clock, states = Clock(), []
+    clock = Clock()
+    states: list[float] = []
     write(path, ("a", "k1"))
     keys = Keys(path, on_state=states.append, clock=clock)
     path.write_text("keys = []\n")
