@@ -81,7 +81,7 @@ def serve_command(
 def _announce(address: str, settings: ConsoleSettings) -> None:
     typer.echo(f"listening on {address}")
     if not settings.api_only:
-        typer.echo(f"page to try it: {settings.http.public_url or address}/try")
+        typer.echo(f"page to try it: {settings.http.address_to_ask(address)}/try")
 
 
 @app.command(name="check-config")

@@ -11,6 +11,8 @@ from console.settings.section import MAX_S, Section
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts under which a loopback port is asked for; a page of another site that was made to resolve to it is not."""
 
+_ALL_ADDRESSES: Final = ("0.0.0.0", "[::]")  # noqa: S104  (to be told from an address that a browser can ask)
+
 
 class HttpSettings(Section):
     """The port. Beyond loopback keys and host names are needed."""
@@ -67,6 +69,20 @@ class HttpSettings(Section):
     def host_names(self) -> frozenset[str]:
         """Names that a request's Host may have, in lower case, without a port; `*` for any."""
         return frozenset(_listed(self.allowed_hosts)) | (frozenset(LOOPBACK_NAMES) if self.is_loopback else frozenset())
+
+    def address_to_ask(self, listening: str) -> str:
+        """Return an address under which the port answers people.
+
+        Args:
+            listening: Where it listens, `http://HOST:PORT`.
+        """
+        if self.public_url is not None:
+            return self.public_url
+        host, _, port = listening.removeprefix("http://").rpartition(":")
+        if host in self.host_names or (host not in _ALL_ADDRESSES and "*" in self.host_names):
+            return listening
+        named = next((name for name in _listed(self.allowed_hosts) if name != "*"), "127.0.0.1")
+        return f"http://{named}:{port}"
 
     @property
     def origins(self) -> frozenset[str]:

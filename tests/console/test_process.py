@@ -1,5 +1,6 @@
 """`python -m console serve` as a process: address, keys, logs, signals and exit codes."""
 
+import re
 import signal
 import socket
 from http.client import HTTPConnection
@@ -46,3 +47,17 @@ def test_it_serves_without_kafka_and_redis_keeps_keys_out_of_its_log_and_ends_on
     assert "Traceback" not in log
     assert '"key": "coral"' in log
     assert '"event": "console_stopped"' in log
+
+
+def test_a_port_open_to_others_tells_an_address_that_answers(start: Start, tmp_path: Path) -> None:
+    """Not the 0.0.0.0 that it listens on."""
+    write(tmp_path / "keys.toml", ("coral", CANARY))
+    named = {"CONSOLE_HTTP__ALLOWED_HOSTS": "localhost", "CONSOLE_HTTP__KEYS_FILE": str(tmp_path / "keys.toml")}
+    process = start("--host", "0.0.0.0", **named)  # noqa: S104
+    port = process.port()
+    # Answered only once all of it is told.
+    assert ask(port, "GET", "/livez", Host=f"localhost:{port}")[0] == 200
+    told = re.search(r"^page to try it: http://(\S+)/try$", process.printed(), re.MULTILINE)
+    assert told is not None
+    assert told[1] == f"localhost:{port}"
+    assert ask(port, "GET", "/try", Host=told[1], accept="text/html")[0] == 303

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import SettingsError
+from console.settings.http import HttpSettings
 from console.settings.source import read_settings, setting_names
 
 
@@ -96,3 +97,25 @@ def test_a_fault_in_a_file_is_told_with_its_line(tmp_path: Path, content: str, c
     with pytest.raises(SettingsError) as caught:
         read_settings({}, config)
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "public_url", "listening", "address"),
+    [
+        ("127.0.0.1", "", None, "http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("::1", "", None, "http://[::1]:1", "http://[::1]:1"),
+        ("0.0.0.0", "a.example,b.example", None, "http://0.0.0.0:1", "http://a.example:1"),  # noqa: S104
+        ("0.0.0.0", "*, a.example", None, "http://0.0.0.0:1", "http://a.example:1"),  # noqa: S104
+        ("0.0.0.0", "*", None, "http://0.0.0.0:1", "http://127.0.0.1:1"),  # noqa: S104
+        ("::", "*", None, "http://[::]:1", "http://127.0.0.1:1"),
+        ("10.0.0.7", "*", None, "http://10.0.0.7:1", "http://10.0.0.7:1"),
+        ("10.0.0.7", "a.example", None, "http://10.0.0.7:1", "http://a.example:1"),
+        ("0.0.0.0", "a.example", "https://b.example", "http://0.0.0.0:1", "https://b.example"),  # noqa: S104
+    ],
+)
+def test_the_address_that_is_told_is_one_that_is_allowed(
+    host: str, allowed: str, public_url: str | None, listening: str, address: str
+) -> None:
+    """The port refuses requests to a name that is none of its own, 0.0.0.0 first."""
+    http = HttpSettings(host=host, allowed_hosts=allowed, public_url=public_url, keys_file=Path("keys.toml"))
+    assert http.address_to_ask(listening) == address
