@@ -4,7 +4,7 @@ Settings come from flags, CONSOLE_ environment variables and an optional TOML fi
 them all.
 
 Exit codes: 0 done, or stopped on request; 1 unexpected error, or (openapi --check) a difference; 2 wrong usage or
-settings; 3 the bundle or a policy is refused, or the model never ends.
+settings; 3 the bundle or a policy is refused, or (check-config) a bundle of the page, or the model never ends.
 """
 
 import os
@@ -26,6 +26,7 @@ from console.errors import SettingsError
 from console.judging.loading import load_policies
 from console.metrics import Metrics
 from console.pages import PAGES
+from console.pages.try_it.offered import check_offered, without_refused
 from console.port.keys import KEY_NAME, new_key, read_keys
 from console.server import serve
 from console.service import load_service
@@ -71,6 +72,7 @@ def serve_command(
     }
     settings = read_settings(os.environ, config, flags)
     logs.configure(settings.log.level)
+    settings = without_refused(settings)
     cause = serve(settings, lambda address: _announce(address, settings), () if settings.api_only else PAGES)
     if cause is not None:
         structlog.get_logger().error("console_fatal", error=cause, exit_code=EXIT_FATAL)
@@ -86,7 +88,7 @@ def _announce(address: str, settings: ConsoleSettings) -> None:
 
 @app.command(name="check-config")
 def check_config(*, config: ConfigOption = None) -> None:
-    """Check settings, keys, bundle and policies, and print all settings. Listens on nothing."""
+    """Check settings, keys, bundle, policies and the page's bundles, and print all settings. Listens on nothing."""
     settings = read_settings(os.environ, config)
     if settings.http.keys_file is not None:
         read_keys(settings.http.keys_file)
@@ -94,6 +96,7 @@ def check_config(*, config: ConfigOption = None) -> None:
     policies = load_policies(settings.model, bundle)
     for policy in policies:
         bundle.risk_curves(policy)
+    check_offered(settings)
     table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), Column("meaning", overflow="fold"))
     _add_rows(table, settings, PREFIX)
     Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)

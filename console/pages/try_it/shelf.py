@@ -17,13 +17,14 @@ import structlog
 
 from console.errors import Problem
 from console.metrics import Metrics
+from console.pages.try_it.offered import classifier_of, is_described
 from console.service import Service, load_service
 from console.settings.console import ConsoleSettings, ModelSettings
-from model import Bundle, BundleError, ClassesRefused, PolicyError, TextClassifier
+from model import Bundle, BundleError, ClassesRefused, PolicyError
 from model.bundle.registry import RegistryEntry, is_registry, read_registry
 from model.bundle.signature import verify
 from model.tokenization import ConversationTokenizer
-from schemas import TaxonomyError, load_taxonomy
+from schemas import TaxonomyError
 
 SERVED: Final = "served"
 _MOST_WAITING: Final = 8
@@ -159,7 +160,7 @@ class Shelf:
         if is_registry(model.path):
             yield from self._of_registry(model.path, without=self._served.service.bundle)
         for path in self._settings.pages.bundle_paths:
-            if path.suffix == ".toml":
+            if is_described(path):
                 yield path.stem, partial(self._described, path)
             elif is_registry(path):
                 yield from self._of_registry(path)
@@ -189,13 +190,7 @@ class Shelf:
         return service
 
     def _described(self, path: Path) -> Service:
-        taxonomy = load_taxonomy(path)
-        classifier = TextClassifier.from_descriptions(
-            {category.code: category.description for category in taxonomy.categories},
-            name=taxonomy.name,
-            version=taxonomy.version,
-            banned=taxonomy.banned,
-        )
+        classifier = classifier_of(path)
         with tempfile.TemporaryDirectory() as folder:
             return self._of_folder(classifier.save(Path(folder) / "bundle"), None)
 
