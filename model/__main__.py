@@ -63,7 +63,7 @@ def _classifier(bundle: Path, policy: Path | None, threads: int) -> Classifier:
     return Classifier(loaded, load_policy(policy, loaded), n_threads=threads or available_cpus())
 
 
-def _lines(source: str) -> Iterator[bytes]:
+def _lines(source: str) -> Iterator[tuple[int, bytes]]:
     try:
         yield from event_lines(_raw_lines(source))
     except NotJsonLines as found:
@@ -93,7 +93,7 @@ def classify(
         typer.Option(
             "--jsonl",
             help="File of ChatEvents, one JSON line each, or - for standard input. Prints one JSON line per event in "
-            'the same order; a rejected line prints {"rejected": reason, "line": n}.',
+            'the same order and skips blank lines; a rejected line prints {"rejected": reason, "line": n}.',
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table for TEXT.")] = False,
@@ -199,8 +199,8 @@ def render_window(
     """Print, per accepted event, one JSON line with the text that the classifier would read."""
     windowing = load_bundle(bundle).manifest.windowing
     rejected = RejectedLines()
-    for number, line in enumerate(_lines(jsonl), start=1):
-        rejected.n_lines = number
+    for number, line in _lines(jsonl):
+        rejected.n_lines += 1
         try:
             event, turns = decode_conversation(line, CodecLimits())
         except RecordRejected as rejection:

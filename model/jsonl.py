@@ -1,5 +1,6 @@
 """Classify a stream of JSON lines, one answer a line, in order."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,29 +24,34 @@ _CHUNK_LINES: Final = 512
 """Lines read before the first answer of a chunk: enough to sort rows by length, few enough to hold in memory."""
 
 
+_SETTING: Final = re.compile(r" \(MODERATION_\w+\)")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 class NotJsonLines(ValueError):  # noqa: N818  the name says what was found
-    """A file holds one JSON list, not a line for each event."""
+    """A file holds something else than a line for each event."""
 
 
-def event_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines without their ends, the first without the byte-order mark that some editors write.
+def event_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield number (from 1) and text of the lines that are not blank, without ends and an editor's byte-order mark.
 
     Raises:
-        NotJsonLines: the file is a list.
+        NotJsonLines: the file is a list, or nothing but blank lines.
     """
     is_begun = False
     for number, line in enumerate(lines, start=1):
         text = line.removeprefix(_BOM) if number == 1 else line
-        if not is_begun and text.strip():
+        if not text.strip():
+            continue
+        if not is_begun:
             is_begun = True
             if text.lstrip()[:1] == b"[":
                 raise NotJsonLines(
                     f"line {number} begins a JSON list; expected one event a line; write it with `jq -c '.[]'`"
                 )
-        yield text.rstrip(b"\r\n")
+        yield number, text.rstrip(b"\r\n")
+    if not is_begun:
+        raise NotJsonLines("found no event; expected at least one line")
 
 
 @dataclass
@@ -53,7 +59,7 @@ class RejectedLines:
     """Lines that got no judgement."""
 
     n_lines: int = 0
-    """All lines, judged or not."""
+    """All lines that are not blank, judged or not."""
     n_by_reason: Counter[str] = field(default_factory=Counter)
     first: dict[str, tuple[int, str]] = field(default_factory=dict)
     """By reason: the number of its first line and the error, which holds no text of the line."""
@@ -67,7 +73,8 @@ class RejectedLines:
         """Count one and return its answer."""
         reason = rejection.reason.value
         self.n_by_reason[reason] += 1
-        self.first.setdefault(reason, (number, rejection.error))
+        # The limits of a service can be set, those of these commands cannot.
+        self.first.setdefault(reason, (number, _SETTING.sub("", rejection.error)))
         return {"rejected": reason, "line": number}
 
     def __str__(self) -> str:
@@ -80,15 +87,17 @@ class RejectedLines:
         )
 
 
-def classify_lines(lines: Iterable[bytes], classifier: Classifier, rejected: RejectedLines) -> Iterator[dict[str, Any]]:
-    """Yield one JSON-ready answer per line: a judgement, or `{"rejected": reason, "line": n}` (n from 1).
+def classify_lines(
+    lines: Iterable[tuple[int, bytes]], classifier: Classifier, rejected: RejectedLines
+) -> Iterator[dict[str, Any]]:
+    """Yield one JSON-ready answer per line: a judgement, or `{"rejected": reason, "line": n}`.
 
     Args:
         lines: Events, see `event_lines`.
         classifier: Answers.
         rejected: Told of the lines without a judgement.
     """
-    numbered = enumerate(lines, start=1)
+    numbered = iter(lines)
     while chunk := list(islice(numbered, _CHUNK_LINES)):
         answers: dict[int, dict[str, Any]] = {}
         accepted: dict[int, tuple[ChatEvent, list[Turn]]] = {}

@@ -77,6 +77,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             probe=lambda: probe(settings.kafka),
         )
         topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings), waiting=probes.waiting)
+        reachability.seen()
         watchers = [watcher]
         on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
         follow_files(watchers, lifecycle, stack)

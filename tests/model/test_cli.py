@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from model import Bundle
-from schemas import CHAT_13
+from schemas import CHAT_13, CodecLimits
 from tests.command_line import Ended, run_main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def json_lines(output: bytes) -> list[dict[str, Any]]:
 def test_json_lines_are_answered_one_for_one_and_in_order(
     bundle_path: Path, sample_chats: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """The contract of design.md, section 3: other tools join the answers to the lines by position."""
+    """The contract of design.md, section 3: other tools join the answers to the events by position."""
     good = sample_chats[:5]
     lines = [orjson.dumps(chat) for chat in good]
     lines[2:2] = [b"not json", b"", orjson.dumps({"chat_id": "x", "messages": []})]
@@ -62,12 +62,12 @@ def test_json_lines_are_answered_one_for_one_and_in_order(
     answer = run("classify", "--jsonl", "-", "--bundle", bundle_path, stdin=data)
     assert answer.returncode == 0, answer.stderr
     found = json_lines(answer.stdout)
-    assert found[2:5] == [
+    assert found[2:4] == [
         {"rejected": "decode_error", "line": 3},
-        {"rejected": "decode_error", "line": 4},
+        # Line 4 is blank.
         {"rejected": "empty_conversation", "line": 5},
     ]
-    judged = found[:2] + found[5:]
+    judged = found[:2] + found[4:]
     assert [one["chat_id"] for one in judged] == [chat["chat_id"] for chat in good]
     for one in judged:
         assert one.keys() == {"chat_id", *JUDGEMENT}
@@ -107,6 +107,25 @@ def test_a_byte_order_mark_costs_no_line(bundle_path: Path, sample_chats: list[d
 
 
 @pytest.mark.parametrize("command", ["classify", "render"])
+@pytest.mark.parametrize("data", [b"", b"\n \r\n\n", b"\xef\xbb\xbf\n"])
+def test_a_file_without_an_event_is_wrong_usage(bundle_path: Path, command: str, data: bytes) -> None:
+    """An upstream step that wrote nothing looked like a success."""
+    answer = run(command, "--jsonl", "-", "--bundle", bundle_path, stdin=data)
+    assert answer.returncode == 2
+    assert b"found no event" in answer.stderr
+    assert answer.stdout == b""
+
+
+def test_a_line_over_a_limit_names_no_setting(bundle_path: Path) -> None:
+    """The worker's settings change nothing here."""
+    big = orjson.dumps({"chat_id": "x", "messages": [], "context": "x" * CodecLimits().max_event_bytes})
+    answer = run("classify", "--jsonl", "-", "--bundle", bundle_path, stdin=big)
+    assert answer.returncode == 3
+    assert b"expected at most" in answer.stderr
+    assert b"MODERATION_" not in answer.stderr
+
+
+@pytest.mark.parametrize("command", ["classify", "render"])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_a_json_list_is_refused_with_the_remedy(
     bundle_path: Path, sample_chats: list[dict[str, Any]], command: str, indent: int | None
@@ -123,7 +142,7 @@ def test_rejected_lines_are_told_and_end_with_3_where_they_are_all(
     bundle_path: Path, sample_chats: list[dict[str, Any]]
 ) -> None:
     """A file in another form looked like a file that was classified."""
-    bad = b'{"text":"hi"}\n{"text":"ho"}\n\n'
+    bad = b'{"text":"hi"}\n\n{"text":"ho"}\n?\n'
     answer = run("classify", "--jsonl", "-", "--bundle", bundle_path, stdin=bad)
     assert answer.returncode == 3
     assert (

@@ -35,7 +35,8 @@ def print_history(
     """Print every kept outcome, in the order of publication, each with what explains it."""
     when = "now" if at is None else f"at {at.isoformat()}"
     up_to = "" if at is None else f", published up to {at.isoformat()}"
-    console.print(Text(f"chat {printable(chat_id)}: {history.n_found} outcomes{up_to}", style="bold"))
+    found = "outcome" if history.n_found == 1 else "outcomes"
+    console.print(Text(f"chat {printable(chat_id)}: {history.n_found} {found}{up_to}", style="bold"))
     if history.n_left_out:
         console.print(Text(f"the {history.n_left_out} oldest are left out; --limit shows more"))
     for outcome in history.outcomes():

@@ -25,7 +25,7 @@ class Reachability:
 
     Args:
         exit_after_s: Longest time without a broker.
-        metrics: Where `kafka_up` is shown.
+        metrics: Where `kafka_up` is shown: 0 until a first sign of life.
         probe: Opens a new connection and asks a broker anything; raises KafkaException where none answers, with the
             refusal where the brokers refuse.
         clock: Monotonic seconds.
@@ -46,7 +46,7 @@ class Reachability:
         self._down_since: float | None = None
         self._last_probe = 0.0
         self._refusal: KafkaError | None = None
-        metrics.kafka_up.set(1)
+        self._is_shown_up = False
 
     @property
     def reachable(self) -> bool:
@@ -59,7 +59,7 @@ class Reachability:
             self._refusal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN and self._down_since is None:
             self._down_since = self._clock()
-            self._metrics.kafka_up.set(0)
+            self._show(is_up=False)
             log.warning("kafka_unreachable", exit_after_s=self._exit_after_s)
 
     def seen(self) -> None:
@@ -67,7 +67,13 @@ class Reachability:
         if self._down_since is not None:
             log.info("kafka_reachable", down_s=round(self._clock() - self._down_since, 1))
             self._down_since = None
-            self._metrics.kafka_up.set(1)
+        # Called for every record.
+        if not self._is_shown_up:
+            self._show(is_up=True)
+
+    def _show(self, *, is_up: bool) -> None:
+        self._is_shown_up = is_up
+        self._metrics.kafka_up.set(is_up)
 
     def check(self) -> None:
         """Probe while Kafka counts as down, or after a refusal.

@@ -27,14 +27,17 @@ class LibraryLog(logging.Handler):
         """Write one line of a library."""
         log: Any = structlog.get_logger()
         named = {} if record.name == self._event else {"logger": record.name}
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError, KeyError):
-            # A library whose arguments do not fit its text; `logging` would print a traceback instead.
-            message = str(record.msg)
         # Libraries have levels of their own between the usual ones, which structlog does not know.
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
-        log.log(level, self._event, message=message, exc_info=record.exc_info, **named)
+        log.log(level, self._event, message=message_of(record), exc_info=record.exc_info, **named)
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return the text of a record, without its arguments where they do not fit: `logging` would print a traceback."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        return str(record.msg)
 
 
 def take_over_standard_error() -> None:

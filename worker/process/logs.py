@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from worker.process.log_sources import LibraryLog, take_over_standard_error
 from worker.process.log_writer import LogWriter
 from worker.process.masking import masked_all
+from worker.process.repeated_lines import RepeatedLines
 
 _STANDARD_ERROR: Final = 2
 DRAIN_S: Final = 1.0
@@ -101,5 +102,12 @@ def librdkafka_logger() -> logging.Logger:
     """Return the logger to hand to the Kafka clients."""
     # Not registered with the root logger: it has this one way out.
     logger = logging.Logger("librdkafka", logging.WARNING)  # noqa: LOG001
+    logger.addFilter(_repeated_lines())
     logger.addHandler(LibraryLog("librdkafka"))
     return logger
+
+
+@cache
+def _repeated_lines() -> RepeatedLines:
+    """Return the one filter of all clients: a probe opens a new one every few seconds, and each tells the same."""
+    return RepeatedLines()

@@ -171,7 +171,8 @@ class KafkaSettings(KafkaConnection):
         default=1_800.0,
         gt=0,
         le=MAX_S,
-        description="Kafka out of reach for longer: exit non-zero. Until then it is waited for.",
+        description="No broker answers for longer: exit non-zero; until then it is waited for. A start that reaches "
+        "none at all exits after request_timeout_s.",
     )
     prefetch_max_bytes: int = Field(
         default=1_500_000,

@@ -115,6 +115,16 @@ def shown(*outcomes: ChatOutcome, judges: Judges) -> tuple[str, dict[str, Any]]:
     return screen.getvalue(), orjson.loads(orjson.dumps(told))
 
 
+@pytest.mark.parametrize(("n_outcomes", "said"), [(0, "0 outcomes"), (1, "1 outcome"), (2, "2 outcomes")])
+def test_the_number_of_outcomes_is_said_as_people_say_it(n_outcomes: int, said: str) -> None:
+    """Not "1 outcomes"."""
+    outcomes = [
+        ChatOutcome(OutcomeKind.TOMBSTONE, ("verdicts", 0, offset), 1_000 + offset) for offset in range(n_outcomes)
+    ]
+    text, _ = shown(*outcomes, judges=SHIPPED)
+    assert text.splitlines()[0] == f"chat {CHAT}: {said}"
+
+
 def test_a_person_is_told_the_sum_the_borders_and_what_was_missing(bundle: Bundle) -> None:
     """Which category's evidence it was, and whether a piece of the chat said it."""
     verdict = judged(bundle, {"J": 0.5, "F": 0.6})

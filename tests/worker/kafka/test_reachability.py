@@ -49,6 +49,17 @@ def test_a_broker_that_comes_back_is_noticed() -> None:
     assert broker.metrics.registry.get_sample_value("moderation_kafka_up") == pytest.approx(1)
 
 
+def test_up_is_shown_from_the_first_sign_of_life_on() -> None:
+    """A start that still waits for an answer has reached nobody; it does not count as an absence either."""
+    broker = Broker()
+    assert broker.metrics.registry.get_sample_value("moderation_kafka_up") == pytest.approx(0)
+    assert broker.reachability.reachable
+    broker.reachability.seen()
+    assert broker.metrics.registry.get_sample_value("moderation_kafka_up") == pytest.approx(1)
+    broker.reachability.on_error(DOWN)
+    assert broker.metrics.registry.get_sample_value("moderation_kafka_up") == pytest.approx(0)
+
+
 def test_too_long_without_a_broker_is_fatal_with_the_setting_that_says_how_long() -> None:
     """Law 4."""
     broker = Broker()

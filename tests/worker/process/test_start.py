@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,27 @@ def fatal_error(folder: Path) -> str:
     lines = [orjson.loads(line) for line in done.stderr.splitlines()]
     (error,) = [line["error"] for line in lines if line["event"] == "worker_fatal"]
     return str(error)
+
+
+@pytest.mark.parametrize("command", [["worker", "run"], ["worker", "explain", "chat"], ["deploy.kafka", "topics"]])
+def test_a_dead_port_leaves_few_lines_beside_the_one_that_says_what_to_do(
+    command: list[str],
+) -> None:
+    """The client library tells each attempt to connect: hundreds of lines, all alike but for their numbers."""
+    waited = NOWHERE | {"MODERATION_KAFKA__REQUEST_TIMEOUT_S": "3"}
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=REPOSITORY,
+        env=child_environment(os.environ, waited),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    told = [re.sub(r"\d+", "#", line) for line in (done.stderr + done.stdout).splitlines() if "librdkafka" in line]
+    assert len(told) == len(set(told)) <= 3, told
+    assert done.returncode != 0
+    assert "no answer within 3.0 s" in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("closed", [False, True])

@@ -130,6 +130,8 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
         metrics=metrics,
         probe=lambda: probe(settings.kafka),
     )
+    # The topics were checked before.
+    reachability.seen()
     kafka = _kafka_side(setup, plan, stack, extras, metrics=metrics, reachability=reachability, waiting=probes.waiting)
     probes.serving(readiness(settings, kafka.consumer, reachability, metrics))
     return WorkerLoop(
