@@ -8,27 +8,25 @@ come out again first.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from model.bundle.bundle import Bundle, load_bundle
+from model.bundle.bundle import load_bundle
 from model.bundle.manifest import CALIBRATION_NAME, MODEL_NAME, TOKENIZER_NAME
-from model.calibration import FloatArray
 from model.tokenization import ConversationTokenizer
 from training_pipeline.bundle.figures import bundle_figures
+from training_pipeline.bundle.finished import (
+    blend_weight_of,
+    calibrated_fields,
+    check_calibration,
+    kept_fields,
+    run_chats,
+)
 from training_pipeline.bundle.scaling_fit import ScalingKind
 from training_pipeline.bundle.served_model import PlainModel, Serving, served_model
 from training_pipeline.bundle.writer import first_stage_files, write_bundle
 from training_pipeline.cascade.early_exit_fit import EarlyExitOptions
 from training_pipeline.chats.held_out import HeldOut
-from training_pipeline.chats.labelled_chats import read_labelled_chats
-from training_pipeline.chats.split import split_chats
-from training_pipeline.chats.usable import usable_chats
 from training_pipeline.train.config import TrainConfig
-
-_TOLERANCE: Final = 1e-3
-"""Of a probability: what is stored is rounded, and processors differ in the last bits."""
 
 
 @dataclass(frozen=True)
@@ -64,34 +62,22 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
     if "early_exits" in manifest.metrics:
         raise ValueError(f"{request.bundle}: has exits already; expected a bundle without; export it again instead")
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=manifest.windowing.max_tokens)
-    chats = usable_chats(read_labelled_chats(request.data, manifest.windowing, frozenset(), bundle.taxonomy))
-    training, held_out = split_chats(chats, request.config)
+    training, held_out = run_chats(bundle, request.data, request.config)
     unseen = HeldOut.of(
-        chats.take(held_out), tokenizer, bundle.default_policy, bundle.first_stage, blend_weight=_blend(bundle)
+        held_out, tokenizer, bundle.default_policy, bundle.first_stage, blend_weight=blend_weight_of(bundle)
     )
     logits = unseen.logits(bundle.model, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     plain = PlainModel(bundle.model, logits, unseen.calibrated(logits, seed=request.config.seed, kind=request.scaling))
     check_calibration(bundle, plain.calibration.probabilities, request.bundle)
     serving = Serving(request.config.seed, request.scaling, tokenizer.pad_id, request.n_threads)
-    served = served_model(plain, chats.take(training).encode(tokenizer), unseen, request.options, serving)
+    served = served_model(plain, training.encode(tokenizer), unseen, request.options, serving)
     if served.exits is None:
         raise ValueError(f"{request.bundle}: its encoder is too small for an exit; expected at least two layers")
     calibration = served.calibration
     contents = {TOKENIZER_NAME: bundle.tokenizer_json.encode()}
     contents |= first_stage_files(bundle.first_stage)
     contents |= {MODEL_NAME: served.model, CALIBRATION_NAME: calibration.to_json()}
-    first = manifest.first_stage
-    fields: dict[str, Any] = {
-        "name": manifest.name,
-        "version": request.version,
-        "taxonomy": bundle.taxonomy,
-        "policy": bundle.default_policy,
-        "windowing": manifest.windowing,
-        "temperature": calibration.temperature,
-        "class_groups": calibration.class_groups,
-        "first_stage": first and first.model_copy(update={"blend_weight": calibration.blend_weight}),
-        "training_data": manifest.training_data,
-    }
+    fields = kept_fields(bundle, request.version, **calibrated_fields(calibration, manifest.first_stage))
 
     def measure(staging: Path) -> dict[str, Any]:
         metrics = bundle_figures(
@@ -104,31 +90,3 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
         return metrics
 
     return write_bundle(request.out, contents, fields, calibration, measure)
-
-
-def _blend(bundle: Bundle) -> float | None:
-    """Return the weight that the bundle was exported with: it was given, or the fit gives it again."""
-    return None if bundle.manifest.first_stage is None else bundle.manifest.first_stage.blend_weight
-
-
-def check_calibration(bundle: Bundle, found: FloatArray, path: Path) -> None:
-    """Refuse chats, or a seed, that give another calibration than the bundle has.
-
-    Args:
-        bundle: The bundle.
-        found: float32 [n_chats, n_categories], its probabilities of the chats that would carry the guarantee.
-        path: Where the bundle is.
-    """
-    expected = len(bundle.calibration_labels)
-    if len(found) != expected:
-        raise ValueError(
-            f"{len(found)} held-out chats would carry the guarantee; {path} has {expected}; expected the files "
-            "of its run, in their order, with its --seed, --split-seed and --calibration-ratio"
-        )
-    differs = np.abs(found - bundle.calibration_probabilities).max(axis=1) > _TOLERANCE
-    if differs.any():
-        raise ValueError(
-            f"{differs.sum()} of {expected} held-out chats get other probabilities than {CALIBRATION_NAME} of {path} "
-            "says; expected the chats that it was calibrated on: the files of its run, in their order, with its "
-            "--seed, --split-seed and --calibration-ratio"
-        )

@@ -7,6 +7,7 @@ no training: the weight of the first stage's logits, and from which confidence i
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,19 @@ from model.bundle.bundle import load_bundle
 from model.bundle.manifest import CALIBRATION_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.cascade.first_stage import FirstStage
 from model.tokenization import ConversationTokenizer
+from training_pipeline.bundle.calibrate import FirstAnswers
 from training_pipeline.bundle.figures import bundle_figures
+from training_pipeline.bundle.finished import (
+    blend_weight_of,
+    calibrated_fields,
+    check_calibration,
+    kept_fields,
+    run_chats,
+)
 from training_pipeline.bundle.scaling_fit import ScalingKind
 from training_pipeline.bundle.writer import first_stage_files, write_bundle
-from training_pipeline.cascade.add_exits import check_calibration
 from training_pipeline.cascade.early_exit_graph import with_confidence, without_leaving
 from training_pipeline.chats.held_out import HeldOut
-from training_pipeline.chats.labelled_chats import read_labelled_chats
-from training_pipeline.chats.split import split_chats
-from training_pipeline.chats.usable import usable_chats
 from training_pipeline.train.config import TrainConfig
 
 
@@ -71,39 +76,24 @@ def retune(request: RetuneRequest) -> dict[str, Any]:
         raise ValueError(f"{request.bundle}: has pieces; expected a bundle without; change it first, then add pieces")
     _check_parts(request, has_first_stage=bundle.first_stage is not None, has_exits="early_exits" in metrics)
     tokenizer = ConversationTokenizer(bundle.tokenizer_json, max_tokens=manifest.windowing.max_tokens)
-    chats = usable_chats(read_labelled_chats(request.data, manifest.windowing, frozenset(), bundle.taxonomy))
-    _, held_out = split_chats(chats, request.config)
-    kept = chats.take(held_out)
-    policy, seed, pad_id = bundle.default_policy, request.config.seed, tokenizer.pad_id
-
-    def logits_of(model: bytes) -> Any:
-        return before.logits(model, pad_id=pad_id, n_threads=request.n_threads)
-
-    before = HeldOut.of(kept, tokenizer, policy, bundle.first_stage, blend_weight=_blend(manifest.first_stage))
+    _, held_out = run_chats(bundle, request.data, request.config)
+    before = HeldOut.of(
+        held_out, tokenizer, bundle.default_policy, bundle.first_stage, blend_weight=blend_weight_of(bundle)
+    )
+    logits_of = partial(before.logits, pad_id=tokenizer.pad_id, n_threads=request.n_threads)
     plain, served = logits_of(without_leaving(bundle.model)), logits_of(bundle.model)
-    known = before.calibrated(plain, seed=seed, kind=request.scaling, served=served)
+    seed, kind = request.config.seed, request.scaling
+    known = before.calibrated(plain, seed=seed, kind=kind, served=served)
     check_calibration(bundle, known.probabilities, request.bundle)
 
-    first_stage = _changed(bundle.first_stage, early.first_stage_from)
-    weight = _blend(manifest.first_stage) if early.blend_weight is None else early.blend_weight
-    after = HeldOut.of(kept, tokenizer, policy, first_stage, blend_weight=weight)
-    model = bundle.model
+    model, first_stage = bundle.model, _changed(bundle.first_stage, early.first_stage_from)
     if early.exit_confidence is not None:
         model = with_confidence(bundle.model, early.exit_confidence)
         metrics["early_exits"] = {**metrics["early_exits"], "confidence": early.exit_confidence}
         served = logits_of(model)
-    calibration = after.calibrated(plain, seed=seed, kind=request.scaling, served=served)
-    fields: dict[str, Any] = {
-        "name": manifest.name,
-        "version": request.version,
-        "taxonomy": bundle.taxonomy,
-        "policy": policy,
-        "windowing": manifest.windowing,
-        "temperature": calibration.temperature,
-        "class_groups": calibration.class_groups,
-        "first_stage": first_stage and first_stage.fields.model_copy(update={"blend_weight": calibration.blend_weight}),
-        "training_data": manifest.training_data,
-    }
+    after = replace(before, first=_answers(before.first, first_stage, early.blend_weight))
+    calibration = after.calibrated(plain, seed=seed, kind=kind, served=served)
+    fields = kept_fields(bundle, request.version, **calibrated_fields(calibration, first_stage and first_stage.fields))
     contents = {MODEL_NAME: model, TOKENIZER_NAME: bundle.tokenizer_json.encode()}
     contents |= first_stage_files(first_stage) | {CALIBRATION_NAME: calibration.to_json()}
 
@@ -125,12 +115,18 @@ def _check_parts(request: RetuneRequest, *, has_first_stage: bool, has_exits: bo
         raise ValueError(f"{request.bundle}: has no exits; expected some whose confidence can change, see `add-exits`")
 
 
-def _blend(fields: Any) -> float | None:
-    return None if fields is None else fields.blend_weight
-
-
 def _changed(first_stage: FirstStage | None, answers_from: float | None) -> FirstStage | None:
     if first_stage is None or answers_from is None:
         return first_stage
     limit = None if answers_from > 1 else float(np.round(answers_from, 4))
     return replace(first_stage, fields=first_stage.fields.model_copy(update={"exit_from": limit}))
+
+
+def _answers(
+    before: FirstAnswers | None, first_stage: FirstStage | None, blend_weight: float | None
+) -> FirstAnswers | None:
+    """Return what the changed first stage says of the same chats: its logits are what they were."""
+    if before is None or first_stage is None:
+        return None
+    weight = before.blend_weight if blend_weight is None else blend_weight
+    return FirstAnswers(before.logits, first_stage.answers(before.logits)[0], weight)

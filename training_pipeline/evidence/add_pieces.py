@@ -17,12 +17,11 @@ from model.classifier import Classifier
 from model.evidence.pieces import FEW_PIECES, PieceRule
 from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.bundle.figures import bundle_figures
+from training_pipeline.bundle.finished import check_calibration, kept_fields, run_chats
 from training_pipeline.bundle.writer import first_stage_files, write_bundle
-from training_pipeline.cascade.add_exits import check_calibration
 from training_pipeline.chats.held_out import FITTING_RATIO
-from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
-from training_pipeline.chats.split import calibration_split, split_chats
-from training_pipeline.chats.usable import usable_chats
+from training_pipeline.chats.labelled_chats import LabelledChats
+from training_pipeline.chats.split import calibration_split
 from training_pipeline.evidence.fit import FittedEvidence, fit_evidence
 from training_pipeline.languages.files import DEFAULT_LANGUAGES, read_languages
 from training_pipeline.quality.evaluate import predict
@@ -68,8 +67,7 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
         raise ValueError(f"{request.bundle}: has pieces already; expected one without; export it again instead")
     if unknown := sorted(set(request.weights) - set(bundle.taxonomy.codes)):
         raise ValueError(f"--weight: {', '.join(unknown)}; expected categories of {', '.join(bundle.taxonomy.codes)}")
-    chats = usable_chats(read_labelled_chats(request.data, manifest.windowing, frozenset(), bundle.taxonomy))
-    held_out = chats.take(split_chats(chats, request.config)[1])
+    _, held_out = run_chats(bundle, request.data, request.config)
     _check_chats(bundle, held_out, request)
     fitted = fit_evidence(
         bundle,
@@ -82,18 +80,7 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
     calibration = with_evidence(_calibration_of(bundle), fitted)
     contents = {TOKENIZER_NAME: bundle.tokenizer_json.encode(), MODEL_NAME: bundle.model}
     contents |= first_stage_files(bundle.first_stage) | {CALIBRATION_NAME: calibration.to_json()}
-    fields: dict[str, Any] = {
-        "name": manifest.name,
-        "version": request.version,
-        "taxonomy": bundle.taxonomy,
-        "policy": bundle.default_policy,
-        "windowing": manifest.windowing,
-        "temperature": manifest.temperature,
-        "class_groups": manifest.class_groups,
-        "first_stage": manifest.first_stage,
-        "evidence": fitted.rule,
-        "training_data": manifest.training_data,
-    }
+    fields = kept_fields(bundle, request.version, evidence=fitted.rule)
     languages = with_languages(request.languages, contents, fields)
 
     def measure(staging: Path) -> dict[str, Any]:
