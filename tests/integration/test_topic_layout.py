@@ -8,8 +8,8 @@ from deploy.local import LocalStack
 from testkit.topics import Topics
 from tests.integration.conftest import StartWorker
 from tests.integration.ledger import LiveLedger
-from tests.integration.murmur2 import java_partition, murmur2
 from tests.integration.segments import batches
+from worker.kafka.murmur2 import murmur2, partition_of
 from worker.settings.kafka import Compression
 
 pytestmark = pytest.mark.services
@@ -35,7 +35,7 @@ def test_what_the_worker_writes_has_the_codec_that_is_set(
     ledger.wait_complete()
     ledger.assert_exactly_once()
     for record in ledger.read():
-        assert record.partition == java_partition(record.key or b"", n_partitions)
+        assert record.partition == partition_of(record.key or b"", n_partitions)
     for topic in (topics.verdicts, topics.dead_letters):
         assert {batch.codec for batch in batches(stack.data_dir, topic)} == {codec.value}
     assert len(ledger.dead_letters()) == 20

@@ -16,10 +16,11 @@ _WORD_BYTES: Final = 4
 
 def partition_of(key: bytes, n_partitions: int) -> int:
     """Return the partition in which a record with this key lies, of a topic that always had so many."""
-    return (_murmur2(key) & _BITS_31) % n_partitions
+    return (murmur2(key) & _BITS_31) % n_partitions
 
 
-def _murmur2(key: bytes) -> int:
+def murmur2(key: bytes) -> int:
+    """Return the hash as an unsigned number of 32 bits."""
     n_whole = len(key) - len(key) % _WORD_BYTES
     found = _SEED ^ len(key)
     for at in range(0, n_whole, _WORD_BYTES):

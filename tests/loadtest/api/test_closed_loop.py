@@ -1,16 +1,15 @@
 """Clients in a closed loop: counts, statuses and latencies of a server that does as it is told."""
 
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import ThreadingHTTPServer
 
 import pytest
 
 from loadtest.api.closed_loop import Answers, Connection, run_clients
 from loadtest.api.command import bodies_for
 from loadtest.errors import LoadTestError
+from tests.loadtest.api.scripted import ScriptedHandler, serving
 
 
 class Scripted(ThreadingHTTPServer):
@@ -24,35 +23,24 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(ScriptedHandler):
     server: Scripted
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+    def posted(self, body: bytes) -> None:
         self.server.bodies.append(body)
         self.server.paths.add(self.path)
         if body == b"0":
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.send_response(int(body))
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_: Any) -> None:
-        """Stay silent."""
+        self.answer(int(body), b"ok")
 
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
     """Return a running server."""
-    scripted = Scripted()
-    threading.Thread(target=scripted.serve_forever, daemon=True).start()
-    yield scripted
-    scripted.shutdown()
-    scripted.server_close()
+    with serving(Scripted()) as scripted:
+        yield scripted
 
 
 def test_every_status_is_counted_and_a_broken_connection_is_none(server: Scripted) -> None:

@@ -4,9 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from loadtest.api.overload import Outcome, Overload, ask_quietly, run_overload
 from loadtest.api.overload_command import overload_result, overload_rows
 from loadtest.exit_codes import EXIT_WRONG_ANSWERS
+from tests.loadtest.api.scripted import ScriptedHandler, serving
 
 PLAN = Overload(n_clients=4, n_chats=2, deadline_s=0.2, seconds=0.4)
 
@@ -42,37 +42,25 @@ class Scripted(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/v1/classify"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(ScriptedHandler):
     server: Scripted
 
-    def do_POST(self) -> None:
-        document = json.loads(self.rfile.read(int(self.headers["content-length"])))
+    def posted(self, body: bytes) -> None:
+        document = json.loads(body)
         self.server.deadlines.add(self.headers["x-deadline-ms"])
         made = [
             verdict(chat["chat_id"], self.server.probability, self.server.category)
             for chat in document.get("conversations", [document])
         ]
         body = json.dumps({"results": made} if "conversations" in document else made[0]).encode()
-        self.send_response(self.server.status)
-        for name, value in self.server.headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Stay silent."""
+        self.answer(self.server.status, body, self.server.headers)
 
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
     """Return a running server."""
-    scripted = Scripted()
-    threading.Thread(target=scripted.serve_forever, daemon=True).start()
-    yield scripted
-    scripted.shutdown()
-    scripted.server_close()
+    with serving(Scripted()) as scripted:
+        yield scripted
 
 
 def run(server: Scripted) -> Outcome:

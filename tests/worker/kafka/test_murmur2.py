@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.integration.murmur2 import java_partition
 from worker.kafka.murmur2 import partition_of
 
 
@@ -21,4 +20,3 @@ def test_a_key_has_the_partition_that_javas_producer_gives_it(key: bytes, signed
     """The hashes are those of Kafka's own tests (UtilsTest.testMurmur2); another one would look in the wrong place."""
     for n_partitions in (1, 3, 12, 1_000):
         assert partition_of(key, n_partitions) == (signed & 0x7FFFFFFF) % n_partitions
-        assert partition_of(key, n_partitions) == java_partition(key, n_partitions)
