@@ -15,6 +15,18 @@ from schemas.visible_text import Turn, conversation_turns
 RULES_VERSION: Final = "1"
 """Version of the rules outside the bundle by which a text becomes probabilities: which text is seen, how it is cut."""
 
+_LATER_FIELDS: Final = {
+    "unevaluated",
+    "languages",
+    "max_message_characters",
+    "hold_block_s",
+    "enforcement",
+    "requested_by",
+    "valid_from",
+    "valid_until",
+}
+"""Fields of a policy that its first digests did not know."""
+
 _DIGEST_BYTES = 16
 
 _TURN_HEADS = {role: role.value.encode() + b" %d\n" for role in Role}
@@ -71,10 +83,17 @@ def verdict_id(
 def policies_digest(policies: Iterable[Policy]) -> str:
     """Return the digest of a set of policies, `sha256:` and 64 hex digits, in whatever order they come."""
     documents = sorted(
-        (policy.name, orjson.dumps(policy.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)) for policy in policies
+        (policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies
     )
     digest = hashlib.sha256(b"\n".join([document for _, document in documents]))
     return f"sha256:{digest.hexdigest()}"
+
+
+def _said(policy: Policy) -> dict[str, object]:
+    """Return what a policy says, without what it could say and does not: a new field changes no digest."""
+    return policy.model_dump(mode="json", exclude=_LATER_FIELDS) | policy.model_dump(
+        mode="json", include=_LATER_FIELDS, exclude_defaults=True
+    )
 
 
 def _framed(*parts: str) -> bytes:

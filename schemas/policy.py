@@ -4,17 +4,25 @@ A policy is data, not training: the same bundle serves a stricter or a looser po
 """
 
 from enum import StrEnum
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
+    StringConstraints,
+    ValidationInfo,
     field_serializer,
+    field_validator,
+    model_validator,
 )
 
 from schemas.dotted_version import DottedVersion
 from schemas.taxonomy import CHAT_13, MAX_CATEGORIES, CategoryCode, Taxonomy, TaxonomyError, TaxonomyName
+
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+"""ISO 639, as verdicts name languages."""
 
 
 class UncalibratedLanguages(StrEnum):
@@ -25,6 +33,17 @@ class UncalibratedLanguages(StrEnum):
     BLOCK = "block"
     AS_IS = "as_is"
     """As if the guarantee spoke of them too."""
+
+
+class Enforcement(StrEnum):
+    """How firmly a category is banned; the words of AdCP Content Standards."""
+
+    MUST = "must"
+    """Such a chat is blocked where the model is sure, and never allowed beyond the accepted rate."""
+    SHOULD = "should"
+    """Such a chat gets `review`; never `block` for this category alone."""
+    MAY = "may"
+    """Named for the record; decides nothing."""
 
 
 class Policy(BaseModel):
@@ -59,6 +78,54 @@ class Policy(BaseModel):
         description="For chats in a language that the model was not calibrated on: `review` (at best), `block`, or "
         "`as_is`. Where a model tells no languages apart, nothing changes.",
     )
+
+    unevaluated: UncalibratedLanguages = Field(
+        default=UncalibratedLanguages.REVIEW,
+        description="For chats of which something else was not judged (images, files, text beyond the limits): "
+        "`review` (at best), `block`, or `as_is`.",
+    )
+    languages: frozenset[LanguageCode] | None = Field(
+        default=None,
+        description="Languages that the ad may stand beside, as verdicts name them; a chat in another one gets "
+        "`review` at best. Null: all; a chat of unknown language is not held against it.",
+    )
+    max_message_characters: int | None = Field(
+        default=None, gt=0, description="A chat with a longer message gets `review` at best. Null: no limit."
+    )
+    hold_block_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=31_536_000,
+        description="A chat that this policy blocked stays `review` at best for so long, seconds; 0: not at all.",
+    )
+    enforcement: dict[CategoryCode, Enforcement] = Field(
+        default_factory=dict, description="For banned categories that are not banned firmly; the others: `must`."
+    )
+    requested_by: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        description="The advertiser who asked for this policy, an opaque id. Null: the operator's own.",
+    )
+    valid_from: AwareDatetime | None = Field(default=None, description="Before it the policy blocks. Null: always.")
+    valid_until: AwareDatetime | None = Field(default=None, description="From it on it blocks. Null: without end.")
+
+    @field_validator("enforcement")
+    @classmethod
+    def _enforces_what_it_bans(cls, enforcement: dict[str, Enforcement], info: ValidationInfo) -> dict[str, Enforcement]:
+        if others := sorted(enforcement.keys() - info.data.get("banned", frozenset())):
+            raise ValueError(f"names categories that are not banned: {others}; expected some of `banned`; add them there")
+        return enforcement
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if self.valid_from is not None and self.valid_until is not None and self.valid_from >= self.valid_until:
+            raise ValueError("valid_until is not after valid_from; expected a later time; correct one of them")
+        return self
+
+    @field_serializer("languages", when_used="json")
+    def _languages_in_order(self, languages: frozenset[str] | None) -> list[str] | None:
+        return None if languages is None else sorted(languages)
 
     @field_serializer("banned", when_used="json")
     def _in_code_order(self, banned: frozenset[str]) -> list[str]:

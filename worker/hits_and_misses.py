@@ -1,7 +1,6 @@
 """Which rows the cache answers, and which the classifier must: pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 
 from model import Classification, RowFailed
 from schemas import RejectionReason, Verdict
@@ -17,8 +16,8 @@ def chat_ids(rows: Iterable[Row]) -> Iterator[str]:
     return (row.event.chat.chat_id for row in rows if row.event is not None)
 
 
-def fill_hits(rows: Iterable[Row], cached: Mapping[str, Verdict], builder: VerdictBuilder, now: datetime) -> list[str]:
-    """Give the rows the verdicts whose probabilities the cache holds of this very model, decided anew.
+def fill_hits(rows: Iterable[Row], cached: Mapping[str, Verdict], builder: VerdictBuilder) -> list[str]:
+    """Give the rows the cached verdicts on their very text by this very model, whose probabilities are then theirs.
 
     Returns:
         What was doubted of the cached verdicts that answer a row and are not believed, labels of the metric; `taxonomy`
@@ -31,30 +30,23 @@ def fill_hits(rows: Iterable[Row], cached: Mapping[str, Verdict], builder: Verdi
         if not builder.answers(verdict, event):
             if builder.is_of_another_taxonomy(verdict, event):
                 doubts.append("taxonomy")
-            continue
-        hit = builder.from_cache(event, verdict, now)
-        if isinstance(hit, str):
-            doubts.append(hit)
+        elif (doubt := builder.doubt(verdict)) is not None:
+            doubts.append(doubt)
         else:
-            row.verdict = hit
+            row.reading = verdict
     return doubts
 
 
 def misses_of(rows: Iterable[Row]) -> list[Miss]:
-    """Return the rows that have an event and no verdict."""
-    return [(row, row.event) for row in rows if row.event is not None and row.verdict is None]
+    """Return the rows that have an event and no reading."""
+    return [(row, row.event) for row in rows if row.event is not None and row.reading is None]
 
 
-def fill_misses(
-    misses: Iterable[Miss],
-    by_fingerprint: Mapping[str, Classification | RowFailed],
-    builder: VerdictBuilder,
-    now: datetime,
-) -> None:
-    """Give each miss the verdict on its text, or a rejection where the model failed on it."""
+def fill_misses(misses: Iterable[Miss], by_fingerprint: Mapping[str, Classification | RowFailed]) -> None:
+    """Give each miss what the classifier said of its text, or a rejection where the model failed on it."""
     for row, event in misses:
         result = by_fingerprint[event.fingerprint]
         if isinstance(result, Classification):
-            row.verdict = builder.fresh(event, result, now)
+            row.reading = result
         else:
             row.rejection = Rejection(RejectionReason.CLASSIFICATION_FAILED, result.error, event.chat.chat_id)

@@ -22,6 +22,7 @@ from worker.cache.entries import cache_entries
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
+from worker.decide import ContextSource, decide
 from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
 from worker.hits_and_misses import Miss, chat_ids, fill_hits, fill_misses, misses_of
@@ -61,6 +62,7 @@ class WorkerLoop:
         beat: Called once per turn of the loop, for liveness.
         on_committed: Called after each commit with the rows of the batch; must be quick.
         notes: Says beside each offset what the cache is owed; None where nobody reads it.
+        sources: What bears on decisions besides evidence and policies.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class WorkerLoop:
         on_committed: OnCommitted | None = None,
         notes: OwedNotes | None = None,
         value_format: ValueFormat = ValueFormat.JSON,
+        sources: Sequence[ContextSource] = (),
     ) -> None:
         self._consumer = consumer
         self._cache = cache
@@ -98,6 +101,7 @@ class WorkerLoop:
         self._beat = beat
         self._on_committed = on_committed
         self._notes = notes
+        self._sources = tuple(sources)
         self._n_aborts_in_row = 0
 
     def run(self) -> None:
@@ -133,6 +137,8 @@ class WorkerLoop:
         with self._stage("cache_get", len(rows)):
             self._fill_hits(rows, self._cache.get_many(chat_ids(rows)), predictor)
         self._classify(misses_of(rows), predictor, n_records=len(rows))
+        with self._stage("decide", len(rows)):
+            decide(rows, predictor.builder, self._sources, datetime.now(UTC))
         settle(rows, self._topics)
         # Without the wait for the commit before, which costs the same whatever it holds: slow brokers would shrink the
         # batches down to one record each, and those need most commits.
@@ -150,6 +156,8 @@ class WorkerLoop:
     def _commit(self, rows: list[Row], member: GroupMember, *, started: float) -> None:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
         messages = to_messages(rows, self._topics)
+        for source in self._sources:
+            messages += source.messages(rows)
         with self._stage("cache_put", len(rows)):
             self._cache.put_many(cache_entries(rows))
         begun = time.perf_counter()
@@ -157,7 +165,7 @@ class WorkerLoop:
         self._committed(rows, started=started, begun=begun)
 
     def _fill_hits(self, rows: list[Row], cached: Mapping[str, Verdict], predictor: Predictor) -> None:
-        for doubt in fill_hits(rows, cached, predictor.builder, datetime.now(UTC)):
+        for doubt in fill_hits(rows, cached, predictor.builder):
             self._metrics.cache_refused.labels(reason=doubt).inc()
 
     def _classify(self, misses: list[Miss], predictor: Predictor, *, n_records: int) -> None:
@@ -172,7 +180,7 @@ class WorkerLoop:
         self._metrics.observe_classification(stats, n_records)
         self._metrics.observe_reading(results)
         by_fingerprint = {event.fingerprint: result for event, result in zip(distinct, results, strict=True)}
-        fill_misses(misses, by_fingerprint, predictor.builder, datetime.now(UTC))
+        fill_misses(misses, by_fingerprint)
 
     def _alone_or_abort(
         self, stalled: InferenceStalled, events: list[Event]
@@ -240,6 +248,8 @@ class WorkerLoop:
         self._metrics.commit_duration_s.observe(ended - begun)
         self._metrics.record_stage_s.labels(stage="transaction").inc((ended - begun) * len(rows))
         self._metrics.observe_outcomes(rows)
+        for source in self._sources:
+            source.committed(rows)
         log.info(
             "batch_done",
             n_records=len(rows),
@@ -262,6 +272,8 @@ class WorkerLoop:
         )
         self._stopping.wait(min(_LONGEST_PAUSE_S, 0.05 * 2 ** min(self._n_aborts_in_row, 10)))
         self._consumer.rewind()
+        for source in self._sources:
+            source.rewound()
 
     @contextmanager
     def _stage(self, name: str, n_records: int) -> Iterator[None]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 
 from model import Bundle, BundleError, Classification, Classifier, available_cpus, load_bundle, load_policy
+from model.policies.policy_set import PolicySet
 from schemas import Policy, Role, Turn
 from worker.process.metrics import Metrics
 from worker.settings.model import ModelSettings
@@ -37,9 +38,8 @@ class Predictor:
     def of(cls, classifier: Classifier, *, replay_id: str | None = None) -> "Predictor":
         """Return the predictor of a classifier."""
         bundle = classifier.bundle
-        return cls(
-            classifier, VerdictBuilder(bundle.ref, classifier.policy, bundle.taxonomy, replay_id, classifier.rule)
-        )
+        policies = PolicySet([classifier.rule])
+        return cls(classifier, VerdictBuilder(bundle.ref, classifier.policy, bundle.taxonomy, replay_id, policies))
 
     @property
     def labels(self) -> tuple[str, str, str, str, str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from model import Classification
 from schemas import ChatEvent, RejectionReason, Source, Turn, Verdict
 
 Place = tuple[str, int, int]
@@ -94,6 +95,8 @@ class Row:
     event: Event | None = None
     """None where the record could not be decoded."""
     rejection: Rejection | None = None
+    reading: Classification | Verdict | None = None
+    """Where its probabilities come from: the classifier, or a cached verdict that is believed."""
     verdict: Verdict | None = None
     encoded: bytes | None = None
     """The verdict as JSON, once the outcome is settled."""

@@ -11,9 +11,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from model import Classification, DecisionRule
+from model import Classification
 from model.evidence.judging import Stage
 from model.evidence.rule import Unevaluated
+from model.policies.context import NO_CONTEXT, DecisionContext
+from model.policies.policy_set import Decided, PolicySet
 from schemas import (
     RULES_VERSION,
     DecidedBy,
@@ -39,6 +41,8 @@ _SUM_TOLERANCE: Final = 2e-4
 _STAGES: Final = frozenset(stage.value for stage in Stage)
 _REASONS: Final = frozenset(reason.value for reason in Unevaluated)
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
+_OF_CONTEXT: Final = frozenset({DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+"""What no policy says by itself."""
 _DECIDED: Final = ("decision", "banned_probability", "banned_to_safe_risk", "decided_by", "decisions", "policy")
 """What policies say of evidence."""
 
@@ -51,8 +55,9 @@ class VerdictBuilder:
     policy_in_use: Policy
     categories: Taxonomy
     replay_id: str | None = None
-    rule: DecisionRule | None = None
-    """Decides what is found in the cache; without it only this builder's own verdicts are believed."""
+    policies: PolicySet | None = None
+    """Decide on what is found in the cache and in whatever context; without them only this builder's own verdicts are
+    believed, and the classification's own judgement stands."""
 
     @cached_property
     def policy(self) -> PolicyRef:
@@ -67,13 +72,39 @@ class VerdictBuilder:
     @cached_property
     def policies_digest(self) -> str:
         """Digest of all policies that decide."""
-        return policies_digest([self.policy_in_use])
+        return policies_digest([self.policy_in_use]) if self.policies is None else self.policies.digest
 
-    def fresh(self, event: Event, classification: Classification, decided_at: datetime) -> Verdict:
+    def verdict(
+        self,
+        event: Event,
+        reading: Classification | Verdict,
+        decided_at: datetime,
+        context: DecisionContext = NO_CONTEXT,
+    ) -> Verdict:
+        """Return the verdict on an event.
+
+        Args:
+            event: What is judged.
+            reading: What the classifier said of it, or a cached verdict that answers it and is not doubted.
+            decided_at: The clock.
+            context: What bears on the decisions besides.
+        """
+        if isinstance(reading, Verdict):
+            return self._hit(event, reading, decided_at, context)
+        return self.fresh(event, reading, decided_at, context)
+
+    def fresh(
+        self,
+        event: Event,
+        classification: Classification,
+        decided_at: datetime,
+        context: DecisionContext = NO_CONTEXT,
+    ) -> Verdict:
         """Return the verdict on an event that was just classified."""
-        judgement, chat = classification.judgement, event.chat
+        chat, decided = event.chat, self._decided(classification, context)
+        judgement = decided.judgement
         return Verdict(
-            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint),
+            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint, context),
             chat_id=chat.chat_id,
             event_id=chat.event_id,
             source=event.record.source,
@@ -85,18 +116,32 @@ class VerdictBuilder:
             language=classification.language,
             stage=classification.stage,
             unevaluated=classification.unevaluated,
-            decisions=self._decisions(judgement.decision, judgement.decided_by),
+            decisions=decided.decisions,
             policy=self.policy,
             decision=judgement.decision,
             banned_probability=judgement.banned_probability,
             banned_to_safe_risk=judgement.banned_to_safe_risk,
             decided_by=judgement.decided_by,
             rules_version=RULES_VERSION,
+            override_revision=context.override_revision,
+            previous=context.previous,
             model=self.model,
             content_fingerprint=event.fingerprint,
             decided_at=decided_at,
             cache_hit=False,
             replay_id=self.replay_id,
+        )
+
+    def _decided(self, classification: Classification, context: DecisionContext) -> Decided:
+        judgement = classification.judgement
+        if self.policies is None:
+            return Decided(judgement, self._by_outcome[judgement.decision, judgement.decided_by])
+        return self.policies.decide(
+            classification.evidence,
+            category=classification.category,
+            unevaluated=classification.unevaluated,
+            context=context,
+            own=judgement,
         )
 
     def answers(self, cached: Verdict, event: Event) -> bool:
@@ -128,29 +173,44 @@ class VerdictBuilder:
             and cached.taxonomy == self.taxonomy
         )
 
-    def from_cache(self, event: Event, cached: Verdict, decided_at: datetime) -> Verdict | str:
-        """Return the verdict on an event whose text was classified before, or why what is cached is not believed.
+    def doubt(self, cached: Verdict) -> str | None:
+        """Return why a cached verdict that answers an event is not believed, a label of the metric; None: it is.
 
-        Args:
-            event: What is to be judged.
-            cached: A verdict that answers it.
-            decided_at: The clock.
-
-        Returns:
-            The verdict: decided anew, with this record as its source; or the name of what is doubted, a label of the
-            metric.
+        Probabilities, evidence and what was not evaluated are taken on trust: only the classifier could tell.
         """
-        # The very objects that this builder made: what is read from Redis never has them, nor what another policy
-        # decided, so there is nothing to decide anew.
-        is_own = cached.policy is self.policy and cached.model is self.model
-        said = cached if is_own else self._decided_anew(cached)
-        return said if isinstance(said, str) else self._dressed(event, said, decided_at)
+        if self._is_own(cached):
+            return None
+        doubt = next((name for name, holds in self._claims(cached) if not holds), None)
+        if doubt is not None or self.policies is None:
+            return doubt or "rule"
+        if cached.override_revision or cached.previous is not None:
+            # What people and earlier decisions gave is not known here any more. They are asked anew.
+            return None
+        if cached.verdict_id != self._verdict_id(cached.chat_id, cached.content_fingerprint, NO_CONTEXT):
+            # Other policies spoke.
+            return None
+        anew = self._anew(cached, NO_CONTEXT)
+        # Under the same id the same policies must have said the same.
+        is_doubted = any(getattr(cached, name) != getattr(anew, name) for name in _DECIDED)
+        return "decision" if is_doubted else None
+
+    def _is_own(self, cached: Verdict) -> bool:
+        """Say whether this builder made it: what is read from Redis never has these very objects."""
+        return cached.policy is self.policy and cached.model is self.model
+
+    def _hit(self, event: Event, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
+        # What this builder decided without a context it would decide again.
+        was_plain = cached.decided_by not in _OF_CONTEXT and not cached.override_revision and cached.previous is None
+        is_settled = context is NO_CONTEXT and was_plain and self._is_own(cached)
+        said = cached if is_settled else self._anew(cached, context)
+        return self._dressed(event, said, decided_at)
 
     def _dressed(self, event: Event, said: Verdict, decided_at: datetime) -> Verdict:
         chat = event.chat
         return _changed(
             said,
             {
+                "kind": VerdictKind.EVENT,
                 "event_id": chat.event_id,
                 "source": event.record.source,
                 "occurred_at": None if chat.occurred_at is None else carried_text(chat.occurred_at),
@@ -160,42 +220,35 @@ class VerdictBuilder:
             },
         )
 
-    def _decided_anew(self, cached: Verdict) -> Verdict | str:
-        """Return what another process left in the cache, decided by these policies; or the name of what is doubted.
-
-        Probabilities, evidence and what was not evaluated are taken on trust: only the classifier could tell.
-        """
-        doubt = next((name for name, holds in self._claims(cached) if not holds), None)
-        if doubt is not None or self.rule is None:
-            return doubt or "rule"
-        judgement = self.rule.judgement(cached.evidence, category=cached.category.code, unevaluated=cached.unevaluated)
-        own_id = self._verdict_id(cached.chat_id, cached.content_fingerprint)
-        anew = _changed(
+    def _anew(self, cached: Verdict, context: DecisionContext) -> Verdict:
+        """Return a cached verdict as these policies decide it in this context."""
+        if self.policies is None:
+            return cached
+        decided = self.policies.decide(
+            cached.evidence, category=cached.category.code, unevaluated=cached.unevaluated, context=context
+        )
+        judgement = decided.judgement
+        return _changed(
             cached,
             {
-                "verdict_id": own_id,
+                "verdict_id": self._verdict_id(cached.chat_id, cached.content_fingerprint, context),
                 "taxonomy": self.taxonomy,
-                "decisions": self._decisions(judgement.decision, judgement.decided_by),
+                "decisions": decided.decisions,
                 "policy": self.policy,
                 "decision": judgement.decision,
                 "banned_probability": judgement.banned_probability,
                 "banned_to_safe_risk": judgement.banned_to_safe_risk,
                 "decided_by": judgement.decided_by,
-                "override_revision": 0,
-                "previous": None,
+                "override_revision": context.override_revision,
+                "previous": context.previous,
                 "model": self.model,
             },
         )
-        # Under the same id the same policies must have said the same; under another id other policies spoke.
-        is_doubted = cached.verdict_id == own_id and any(
-            getattr(cached, name) != getattr(anew, name) for name in _DECIDED
-        )
-        return "decision" if is_doubted else anew
 
     def _claims(self, cached: Verdict) -> Iterator[tuple[str, bool]]:
         """Yield what a verdict claims of the model's answer and whether it can be so, the cheap ones first."""
         yield "model", (cached.model.name, cached.model.version) == (self.model.name, self.model.version)
-        yield "kind", cached.kind is VerdictKind.EVENT
+        yield "kind", cached.kind is VerdictKind.EVENT or cached.override_revision > 0
         probabilities, evidence, label = cached.probabilities, cached.evidence, cached.category
         # Their order too: verdicts promise that of the taxonomy.
         yield "probabilities", tuple(probabilities) == self.categories.codes == tuple(evidence)
@@ -207,9 +260,6 @@ class VerdictBuilder:
         is_known = cached.stage in _STAGES and _REASONS.issuperset(cached.unevaluated)
         yield "reading", is_known and len(cached.unevaluated) == len(set(cached.unevaluated))
         yield "reading", cached.language is None or _LANGUAGE.fullmatch(cached.language) is not None
-
-    def _decisions(self, decision: Decision, decided_by: DecidedBy) -> dict[str, PolicyDecision]:
-        return self._by_outcome[decision, decided_by]
 
     @cached_property
     def _by_outcome(self) -> dict[tuple[Decision, DecidedBy], dict[str, PolicyDecision]]:
@@ -223,13 +273,15 @@ class VerdictBuilder:
             for decided_by in DecidedBy
         }
 
-    def _verdict_id(self, chat_id: str, fingerprint: str) -> str:
+    def _verdict_id(self, chat_id: str, fingerprint: str, context: DecisionContext) -> str:
         return verdict_id(
             chat_id=chat_id,
             fingerprint=fingerprint,
             model_digest=self.model.digest,
             rules_version=RULES_VERSION,
             policies_digest=self.policies_digest,
+            previous=context.previous,
+            override_revision=context.override_revision,
         )
 
 

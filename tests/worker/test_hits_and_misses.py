@@ -35,8 +35,8 @@ def test_what_the_cache_answers_is_a_hit_and_the_rest_of_the_events_are_misses()
             event(2, messages=[{"role": "user", "content": "what it said before"}]), classification(), NOW
         ),
     }
-    assert fill_hits(rows, cached, BUILDER, NOW) == []
-    assert [row.verdict is not None and row.verdict.cache_hit for row in rows] == [True, False, False, False]
+    assert fill_hits(rows, cached, BUILDER) == []
+    assert [row.reading is not None for row in rows] == [True, False, False, False]
     assert [row for row, _ in misses_of(rows)] == [rows[2], rows[3]]
 
 
@@ -44,7 +44,7 @@ def test_a_cached_verdict_that_is_doubted_is_a_miss_and_says_why() -> None:
     """Without a rule only the builder's own objects are believed."""
     row = decoded(0)
     foreign = decode_verdict(encode_verdict(BUILDER.fresh(event(0), classification(), NOW)))
-    assert fill_hits([row], {"chat-0": foreign}, BUILDER, NOW) == ["rule"]
+    assert fill_hits([row], {"chat-0": foreign}, BUILDER) == ["rule"]
     assert misses_of([row]) == [(row, row.event)]
 
 
@@ -55,19 +55,19 @@ def test_a_cached_verdict_of_another_taxonomy_is_a_miss_that_is_told() -> None:
     judgement = Judgement(0.0, 1.0, Decision.ALLOW, DecidedBy.NOTHING_BANNED)
     foreign = other.fresh(event(0), Classification("cat", said, judgement, evidence=said), NOW)
     row = decoded(0)
-    assert fill_hits([row], {"chat-0": foreign}, BUILDER, NOW) == ["taxonomy"]
+    assert fill_hits([row], {"chat-0": foreign}, BUILDER) == ["taxonomy"]
     assert misses_of([row]) == [(row, row.event)]
     of_other_text = foreign.model_copy(update={"content_fingerprint": "0" * 32})
     of_other_model = BUILDER.fresh(event(0), classification(), NOW).model_copy(update={"model": other.model})
     for usual in (of_other_text, of_other_model):
-        assert fill_hits([row], {"chat-0": usual}, BUILDER, NOW) == []
+        assert fill_hits([row], {"chat-0": usual}, BUILDER) == []
 
 
-def test_a_miss_gets_the_verdict_on_its_text_or_a_rejection() -> None:
+def test_a_miss_gets_what_is_said_of_its_text_or_a_rejection() -> None:
     """The rejection names the chat, whose cached verdict it takes away."""
     rows = [decoded(0), decoded(1)]
     answers = {event(0).fingerprint: classification("J"), event(1).fingerprint: RowFailed("NaN")}
-    fill_misses(misses_of(rows), answers, BUILDER, NOW)
-    assert rows[0].verdict == BUILDER.fresh(event(0), classification("J"), NOW)
-    assert (rows[0].rejection, rows[1].verdict) == (None, None)
+    fill_misses(misses_of(rows), answers)
+    assert rows[0].reading == classification("J")
+    assert (rows[0].rejection, rows[1].reading) == (None, None)
     assert rows[1].rejection == Rejection(RejectionReason.CLASSIFICATION_FAILED, "NaN", "chat-1")

@@ -11,6 +11,8 @@ import pytest
 
 from model import DecisionRule
 from model.calibration import RiskCurves
+from model.policies.context import DecisionContext
+from model.policies.policy_set import PolicySet
 from schemas import (
     CHAT_13,
     CategoryLabel,
@@ -26,6 +28,7 @@ from schemas import (
 )
 from schemas.taxonomy import TaxonomyRef
 from tests.worker.payloads import MODEL, POLICY, builder, classification, event
+from worker.record import Event
 from worker.verdict_builder import VerdictBuilder
 
 BUILDER = builder()
@@ -36,6 +39,11 @@ EARLIER, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC
 def fresh(offset: int = 1, *, of: VerdictBuilder = BUILDER, **fields: Any) -> Verdict:
     """Return a fresh verdict on an event."""
     return of.fresh(event(offset, **fields), classification(), EARLIER)
+
+
+def from_cache(of: VerdictBuilder, asked: Event, cached: Verdict) -> Verdict | str:
+    """Return the verdict on an event that a cached one answers, or what is doubted of it."""
+    return of.doubt(cached) or of.verdict(asked, cached, NOW)
 
 
 def policy(**fields: Any) -> Policy:
@@ -84,7 +92,7 @@ def test_a_cached_verdict_is_dressed_as_the_answer_to_this_record() -> None:
     hi = [{"role": "user", "content": "hi"}]
     cached = fresh(1, chat_id="c", messages=hi, event_id="old", occurred_at="then")
     asked = event(7, chat_id="c", messages=hi, event_id="new", occurred_at=5)
-    answer = BUILDER.from_cache(asked, cached, NOW)
+    answer = from_cache(BUILDER, asked, cached)
     assert isinstance(answer, Verdict)
     assert answer == cached.model_copy(
         update={
@@ -131,7 +139,7 @@ def test_a_replay_is_marked() -> None:
     """Readers must tell a replay's verdicts from live ones."""
     replay = builder(replay_id="r1")
     assert fresh(1, of=replay).replay_id == "r1"
-    answer = replay.from_cache(event(1), fresh(1, of=replay).model_copy(update={"replay_id": "r0"}), NOW)
+    answer = from_cache(replay, event(1), fresh(1, of=replay).model_copy(update={"replay_id": "r0"}))
     assert isinstance(answer, Verdict)
     assert answer.replay_id == "r1"
 
@@ -142,7 +150,7 @@ CURVES = RiskCurves(np.linspace(0.3, 1.0, 400, dtype=np.float64), np.linspace(0.
 
 def strict(over: Policy = POLICY) -> VerdictBuilder:
     """Return a builder that can decide what it finds."""
-    return builder(policy_in_use=over, rule=DecisionRule(over, CURVES))
+    return builder(policy_in_use=over, policies=PolicySet([DecisionRule(over, CURVES)]))
 
 
 STRICT = strict()
@@ -158,8 +166,8 @@ def honest(found: Mapping[str, float] | None = None, *, of: VerdictBuilder = STR
     """
     answer = classification()
     said = dict(found or answer.evidence)
-    assert of.rule is not None
-    judged = of.rule.judgement(said, category=answer.category)
+    assert of.policies is not None
+    judged = of.policies.default.judgement(said, category=answer.category)
     made = of.fresh(event(1), replace(answer, evidence=said, judgement=judged), EARLIER)
     return decode_verdict(encode_verdict(made)).model_copy(update=fields)
 
@@ -167,7 +175,7 @@ def honest(found: Mapping[str, float] | None = None, *, of: VerdictBuilder = STR
 def hit(of: VerdictBuilder, cached: Verdict) -> Verdict | str:
     """Return what a builder makes of a cached verdict that answers."""
     assert of.answers(cached, event(1))
-    return of.from_cache(event(1), cached, NOW)
+    return from_cache(of, event(1), cached)
 
 
 def test_a_verdict_of_another_worker_is_believed() -> None:
@@ -269,8 +277,8 @@ def test_a_builder_believes_its_own_verdicts_and_what_it_has_checked_before() ->
     """The bytes that a process wrote itself are not checked again; without a rule nobody else's are believed."""
     dressed = hit(STRICT, honest())
     assert isinstance(dressed, Verdict)
-    unchecked = replace(STRICT, rule=None)
+    unchecked = replace(STRICT, policies=None)
     # The very object by which a builder knows its own verdicts.
     vars(unchecked).update(policy=dressed.policy)
-    assert unchecked.from_cache(event(1), dressed, NOW) == dressed
-    assert unchecked.from_cache(event(1), honest(), NOW) == "rule"
+    assert from_cache(unchecked, event(1), dressed) == dressed
+    assert from_cache(unchecked, event(1), honest()) == "rule"

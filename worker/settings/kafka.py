@@ -21,6 +21,17 @@ _MIN_S: Final = 0.01
 """Shortest time, seconds: a third of it, the pause between two heartbeats, is not 0 ms."""
 
 
+_OPTIONAL_TOPICS: Final = (
+    "policies_topic",
+    "state_topic",
+    "overrides_topic",
+    "reviews_topic",
+    "decisions_topic",
+    "feedback_topic",
+)
+"""Settings of topics that are off until they are named."""
+
+
 class Delivery(StrEnum):
     """What happens to a batch when the worker dies in the middle of it."""
 
@@ -86,6 +97,28 @@ class KafkaSettings(KafkaConnection):
     )
     shadow_topic: TopicName = Field(
         default="verdicts-shadow", description="Topic of a shadow bundle's Verdicts, where one is set."
+    )
+    policies_topic: TopicName | None = Field(
+        default=None, description="Compacted topic of each policy's thresholds, `verdict-policies`; unset: not written."
+    )
+    state_topic: TopicName | None = Field(
+        default=None,
+        description="Compacted topic of what was decided on each chat, `verdict-state`, with as many partitions as the "
+        "input topic; policies with hold_block_s need it. Unset: nothing is held.",
+    )
+    overrides_topic: TopicName | None = Field(
+        default=None, description="Compacted topic of people's decisions, `verdict-overrides`; unset: none count."
+    )
+    reviews_topic: TopicName | None = Field(
+        default=None,
+        description="Topic of the decisions that ask for a person, `verdict-reviews`; unset: not written.",
+    )
+    decisions_topic: TopicName | None = Field(
+        default=None,
+        description="Append-only topic of what people decided, `verdict-decisions`; written with an override.",
+    )
+    feedback_topic: TopicName | None = Field(
+        default=None, description="Topic of what callers report as wrong, `verdict-feedback`."
     )
     group_id: str = Field(default="verdictstream", min_length=1, max_length=_MAX_NAME, description="Consumer group.")
     delivery: Delivery = Field(default=Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once.")
@@ -208,6 +241,12 @@ class KafkaSettings(KafkaConnection):
                 f"shadow_topic is {self.shadow_topic!r}, one of {topics}; expected a topic of its own, or "
                 "verdicts that nobody promoted would reach the ad pipeline"
             )
+        opted = {name: getattr(self, name) for name in _OPTIONAL_TOPICS if getattr(self, name) is not None}
+        taken = [*topics, self.shadow_topic, self.replay_topic, self.changes_topic]
+        for name, topic in opted.items():
+            if topic in taken:
+                raise ValueError(f"{name} is {topic!r}, which another setting names; expected a topic of its own")
+            taken.append(topic)
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ The ranges are read for at most a stated time; what was not reached is extrapola
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+
 from typing import Any, Final
 
 from model import Classifier
@@ -84,7 +84,7 @@ def estimate(
     rows = decoder.decode(counted.sample)
     cached = cache.get_many(chat_ids(rows))
     light_s = (time.perf_counter() - started) / max(1, len(counted.sample))
-    fill_hits(rows, cached, builder, datetime.now(UTC))
+    fill_hits(rows, cached, builder)
     misses = misses_of(rows)
     timed = misses[:_CLASSIFIED]
     started = time.perf_counter()

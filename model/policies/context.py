@@ -1,0 +1,39 @@
+"""What bears on a decision besides the chat's evidence and the policies: earlier decisions, people, lists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas import Decision, PreviousDecision
+
+EVERY_POLICY: Final = "*"
+"""In place of a policy's name: all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionContext:
+    """What bears on the decisions on one event."""
+
+    previous: PreviousDecision | None = None
+    """The earlier decision because of which policies are held; None where none is."""
+    held: frozenset[str] = frozenset()
+    """Names of the policies whose earlier `block` still holds: `review` at best."""
+    said: Mapping[str, Decision] = field(default_factory=dict)
+    """What people decided, by name of the policy, or `EVERY_POLICY`; the policy's own name counts first."""
+    override_revision: int = 0
+    """Of the newest of what people decided; 0 where they said nothing."""
+    is_denied: bool = False
+    """Whether the chat is on a deny list."""
+    is_allowed: bool = False
+    """Whether the chat is on an allow list."""
+
+    def said_of(self, policy: str) -> Decision | None:
+        """Return what people decided for this policy, or an allow list did; None where nobody did."""
+        said = self.said.get(policy) or self.said.get(EVERY_POLICY)
+        if said is None and self.is_allowed:
+            return Decision.ALLOW
+        return said
+
+
+NO_CONTEXT: Final = DecisionContext()
+"""Nothing bears on the decision. Compared by identity: most events have this very object."""

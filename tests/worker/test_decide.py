@@ -1,0 +1,84 @@
+"""A batch is decided in input order: what was decided on a chat bears on its next event, in the same batch too."""
+
+from datetime import UTC, datetime
+
+from model.decision import Judgement
+from model.policies.context import DecisionContext
+from model.policies.policy_set import PolicySet
+from schemas import DecidedBy, Decision, PreviousDecision, RejectionReason, Verdict
+from tests.worker.payloads import builder, classification, event, record
+from tests.worker.test_verdict_builder import strict
+from worker.decide import ContextSource, decide
+from worker.record import Event, Rejection, Row
+from worker.verdict_builder import VerdictBuilder
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Remembering(ContextSource):
+    """Holds what was decided before on a chat."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, PreviousDecision] = {}
+
+    def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:
+        """Hold the default policy where the chat was seen."""
+        if (earlier := self.seen.get(event.chat.chat_id)) is None:
+            return context
+        return DecisionContext(previous=earlier, held=frozenset({builder.policy.name}))
+
+    def decided(self, event: Event, verdict: Verdict) -> None:
+        """Remember it."""
+        self.seen[event.chat.chat_id] = PreviousDecision(
+            decision=verdict.decision, offset=event.record.offset, decided_at=verdict.decided_at
+        )
+
+
+def row(offset: int, chat_id: str) -> Row:
+    """Return a row that was classified."""
+    one = event(offset, chat_id=chat_id)
+    return Row(one.record, one, reading=classification())
+
+
+def test_an_earlier_event_of_the_batch_bears_on_a_later_one_of_its_chat() -> None:
+    """The verdict names it, and has an id of its own."""
+    rows = [row(0, "a"), row(1, "b"), row(2, "a")]
+    decide(rows, strict(), [ContextSource(), Remembering()], NOW)
+    verdicts = [one.verdict for one in rows]
+    assert all(verdicts)
+    first, other, second = (one for one in verdicts if one is not None)
+    assert (first.decision, first.previous, other.previous) == (Decision.ALLOW, None, None)
+    assert (second.decision, second.decided_by) == (Decision.REVIEW, DecidedBy.HOLD)
+    assert second.previous == PreviousDecision(decision=Decision.ALLOW, offset=0, decided_at=NOW)
+    assert second.decisions["p"].decided_by is DecidedBy.HOLD
+    assert strict().fresh(event(2, chat_id="a"), classification(), NOW).verdict_id != second.verdict_id
+
+
+def test_what_was_decided_in_a_context_is_decided_anew_without_it() -> None:
+    """A hold that ended, a person's word that expired: the cached decision is not taken over."""
+    of = strict()
+    held = DecisionContext(held=frozenset({"p"}), previous=None, said={}, override_revision=3)
+    cached = of.fresh(event(0), classification(), NOW, held)
+    assert (cached.decision, cached.override_revision) == (Decision.REVIEW, 3)
+    again = of.verdict(event(0), cached, NOW)
+    assert (again.decision, again.decided_by, again.override_revision) == (Decision.ALLOW, DecidedBy.MODEL, 0)
+    assert again.verdict_id == of.fresh(event(0), classification(), NOW).verdict_id
+    denied = of.fresh(event(0), classification(), NOW, DecisionContext(is_denied=True))
+    assert (denied.decision, of.verdict(event(0), denied, NOW).decision) == (Decision.BLOCK, Decision.ALLOW)
+
+
+def test_a_row_without_a_reading_gets_no_verdict() -> None:
+    """It was rejected, or could not be decoded."""
+    rows = [Row(record(0), rejection=Rejection(RejectionReason.DECODE_ERROR, "found x; expected y"))]
+    decide(rows, builder(), [Remembering()], NOW)
+    assert rows[0].verdict is None
+
+
+def test_the_default_policys_own_judgement_is_not_taken_twice() -> None:
+    """What the classifier said under the default policy stands, risk included."""
+    of = strict()
+    assert isinstance(of.policies, PolicySet)
+    own = Judgement(0.123456, 0.5, Decision.REVIEW, DecidedBy.MODEL)
+    decided = of.policies.decide(classification().evidence, category="F", own=own)
+    assert decided.judgement is own
+    assert decided.decisions["p"].decision is Decision.REVIEW
