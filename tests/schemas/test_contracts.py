@@ -216,6 +216,7 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         "verdict-changes": ("send", "Verdict change"),
         "chat-events.dlq": ("send", "Dead letter"),
         "verdicts-shadow": ("send", "Verdict"),
+        "verdict-policies": ("send", "Policy table row"),
     }
 
 
