@@ -29,7 +29,9 @@ MAX_CATEGORIES: Final = 256
 MAX_DESCRIPTION_CHARACTERS: Final = 8_000
 SHIPPED_FOLDER: Final = Path(__file__).parent / "taxonomies"
 
-CategoryCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+CategoryCode = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 """Stands in verdicts, metrics, policies and training data."""
 
 TaxonomyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]

@@ -23,6 +23,7 @@ from rich.console import Console
 from model import BundleError, PolicyError
 from schemas import RejectionMarker
 from worker.app import run_worker
+from worker.cache.entries import MAX_VALUE_BYTES
 from worker.cache.show import cached_outcome, print_verdict, rejection_text
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.explain.command import explain
@@ -41,6 +42,7 @@ from worker.process.lifecycle import (
 from worker.process.masking import masked
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.project.command import project
+from worker.reload.verdict_size import refused_for_size
 from worker.replay.command import replay
 from worker.settings.listing import as_json as listed_as_json
 from worker.settings.listing import as_text as listed_as_text
@@ -119,11 +121,14 @@ def _bundle_in_use(settings: WorkerSettings) -> dict[str, Any]:
     live = Loaded.read(settings.model)
     shadow = shadow_model(settings)
     for loaded in (live, *([] if shadow is None else [Loaded.read(shadow)])):
-        loaded.bundle.risk_curves(loaded.policy)
+        loaded.policies  # noqa: B018  refuses what the bundle's calibration cannot speak for
+    if refused := {**refused_for_size(live, MAX_VALUE_BYTES), **live.folder.refused}:
+        raise PolicyError("\n".join(refused.values()))
     return {
         "ok": True,
         "model": f"{live.bundle.ref.name} {live.bundle.ref.version}",
         "policy": f"{live.policy.name} {live.policy.version}",
+        "policies": [f"{policy.name} {policy.version}" for policy in live.policies.policies],
         "taxonomy": str(live.bundle.taxonomy.ref),
         "calibrated": live.bundle.is_calibrated,
     }
@@ -146,6 +151,9 @@ def _print_checked(settings: WorkerSettings | None, checked: dict[str, Any], *, 
             "ok: {model} under policy {policy}, taxonomy {taxonomy}".format(**checked)
             + ("" if checked["calibrated"] else ", not calibrated")
         )
+        _, *others = checked["policies"]
+        if others:
+            typer.echo(f"and {len(others)} more policies: {', '.join(others)}")
 
 
 @app.command()

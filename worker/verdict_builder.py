@@ -64,6 +64,11 @@ class VerdictBuilder:
         """The policy as verdicts name it."""
         return PolicyRef(name=self.policy_in_use.name, version=self.policy_in_use.version)
 
+    @property
+    def deciding(self) -> tuple[Policy, ...]:
+        """All policies that decide, the default one first."""
+        return (self.policy_in_use,) if self.policies is None else self.policies.policies
+
     @cached_property
     def taxonomy(self) -> TaxonomyRef:
         """The taxonomy as verdicts name it."""
