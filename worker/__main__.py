@@ -4,11 +4,12 @@ Settings come from MODERATION_ environment variables and an optional TOML file (
 all.
 
 Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
-agreement than asked for; 2 wrong usage or settings; 3 fatal: Kafka, the bundle or the policy cannot be worked with,
-nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict, (explain)
-none on the topics; 6 (show, project) the cache does not answer; 7 (replay, project, explain) stopped before its end,
-run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8 (replay) at its end, but
-records were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
+agreement than asked for, or (policy simulate) nothing to compare; 2 wrong usage or settings; 3 fatal: Kafka, the bundle
+or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no
+cached verdict, (explain) none on the topics; 6 (show, project) the cache does not answer; 7 (replay, project, explain)
+stopped before its end, run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8
+(replay) at its end, but records were deleted before they were read; 9 (replay) at its end, but records and outcomes do
+not balance.
 """
 
 import json
@@ -52,6 +53,7 @@ from worker.settings.source import PREFIX, usable_settings
 from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_model
 from worker.shadow.command import shadow_report
+from worker.simulate.command import policy_commands
 
 app = typer.Typer(
     help=__doc__,
@@ -65,6 +67,7 @@ app.command()(replay)
 app.command()(project)
 app.command()(explain)
 app.command(name="shadow-report")(shadow_report)
+app.add_typer(policy_commands, name="policy")
 
 
 @app.command()
