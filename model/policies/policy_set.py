@@ -108,8 +108,8 @@ class PolicySet:
             category: Code of the most probable category.
             unevaluated: Why something of the chat says nothing; see `model.evidence.rule.Unevaluated`.
             language: What the user writes; None where that is not known.
-            longest_message: Characters of the user's longest message; None, as in verdicts that do not say it, counts as
-                too long wherever there is a limit.
+            longest_message: Characters of the user's longest message; None, where a verdict does not say it, counts as
+                too long under any limit.
             at: When it is decided; None: while all policies are in force.
             context: What else bears on the event.
             own: What the default policy's rule says of this evidence, where that is known already: its score and risk.
