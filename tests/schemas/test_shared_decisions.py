@@ -34,7 +34,7 @@ def test_shared_decisions_are_equal_where_they_say_the_same() -> None:
     shared = _shared()
     assert shared == _shared()
     assert shared == DECISIONS
-    assert not shared != DECISIONS
+    assert (shared != DECISIONS) is False
     turned = SharedDecisions([EncodedDecision.of(name, DECISIONS[name]) for name in reversed(NAMES)])
     assert (turned == shared, turned.json == shared.json) == (True, False)
     fewer = SharedDecisions([EncodedDecision.of(name, DECISIONS[name]) for name in NAMES[:2]])

@@ -124,6 +124,6 @@ def test_limits_never_make_a_decision_milder() -> None:
 
 
 def test_should_codes_are_named_by_the_policy() -> None:
-    """must and should are apart, and may counts nowhere."""
+    """Must and should are apart, and may counts nowhere."""
     one = rule(enforcement={"D": Enforcement.SHOULD, "J": Enforcement.MAY}).policy
     assert (one.must, one.should, one.counted) == ({"M"}, {"D"}, {"D", "M"})

@@ -201,7 +201,7 @@ def test_more_policies_than_fit_into_a_verdict_end_the_start(rig: Rig) -> None:
     for i in range(60):
         rig.write(f"p{i:02d}.json", name=f"policy-{i}")
     rig.watcher.look()
-    with pytest.raises(Fatal, match="under 63 policies a verdict may have .* expected at most 7,000"):
+    with pytest.raises(Fatal, match=r"under 63 policies a verdict may have .* expected at most 7,000"):
         limit_verdicts(rig.settings, rig.switch.take(), rig.watcher, _topics(12_000))
 
 
