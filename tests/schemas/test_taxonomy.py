@@ -139,7 +139,7 @@ CODE = "expected a letter or digit, then letters, digits, `_`, `.` or `-`, at mo
         ),
         (
             f'subjct = "x"\n{PETS}',
-            "unknown field 'subjct'; expected name, version, subject, rules, categories; did you mean subject?",
+            "unknown field 'subjct'; expected name, version, subject, rules, categories, floor; did you mean subject?",
         ),
         (PETS.replace('name = "pets"', 'name = "my pets"'), f"name is 'my pets'; {CODE}"),
         (PETS.replace('name = "pets"\n', ""), f"name is missing; {CODE}"),

@@ -23,6 +23,7 @@ CONTRACT_FIELDS = {
     "probabilities",
     "evidence",
     "language",
+    "longest_message",
     "stage",
     "unevaluated",
     "decisions",
