@@ -15,7 +15,7 @@ from schemas.codec import (
     validate_event,
     visible_turns,
 )
-from schemas.content import content_text, parts_left_out
+from schemas.content import content_text, holds_unread, parts_left_out
 from schemas.dead_letter import DeadLetter
 from schemas.envelopes import ValueFormat, parse_event_in
 from schemas.errors import RecordRejected, RejectionReason
@@ -112,6 +112,7 @@ __all__ = [
     "ends_of",
     "estimated_decoded_bytes",
     "event_of",
+    "holds_unread",
     "is_visible",
     "kept_turns",
     "load_taxonomy",
