@@ -128,7 +128,7 @@ def _file(verdicts: str | None) -> Path | None:
 
 def _floor(codes: str, settings: WorkerSettings | None) -> frozenset[str]:
     named = frozenset(code.strip() for code in codes.split(",") if code.strip())
-    return named if settings is None else named | settings.model.floor
+    return named if settings is None else named | settings.model.floor_codes
 
 
 def _of_topic(settings: WorkerSettings | None, topic: str | None, times: _Times, account: Account) -> _Verdicts:

@@ -1,7 +1,7 @@
 """The newest verdict of each chat, decided twice, in a file on disk: memory does not grow with the number of chats."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, Final, Self
 
@@ -41,7 +41,7 @@ class NewestCases:
             return
         self._database.execute(
             "INSERT OR REPLACE INTO cases VALUES (?, ?, ?)",
-            (case.chat_id, orjson.dumps([*outcome, verdict.override_revision]), orjson.dumps(case[1:])),
+            (case.chat_id, _dumped([*outcome, verdict.override_revision]), _dumped(case[1:])),
         )
 
     def __iter__(self) -> Iterator[Case]:
@@ -75,3 +75,8 @@ def _is_newer(new: Outcome, revision: int, stored: bytes) -> bool:
 
 def _said(fields: list[Any] | None) -> Said | None:
     return None if fields is None else Said(Decision(fields[0]), fields[1], fields[2])
+
+
+def _dumped(values: Sequence[object]) -> bytes:
+    # A named tuple is none of the types that orjson knows.
+    return orjson.dumps(values, default=list)
