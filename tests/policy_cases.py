@@ -183,7 +183,7 @@ def _summing_up(codes: Sequence[str], units: int, random: Random) -> Iterator[tu
     values[codes[-1]] = min(_UNIT, left)
     others = [code for code in CHAT_13.codes if code not in codes]
     rest = random.choice(others)
-    values[rest] = max(0, _UNIT - min(_UNIT, units))
+    values[rest] = _UNIT - min(_UNIT, max(0, units))
     evidence = {code: value / _UNIT for code, value in values.items()}
     yield evidence, rest
     yield evidence, random.choice(codes)

@@ -1,7 +1,7 @@
 """`python -m model thresholds`: the policy table of a bundle, for people and for programs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from model.bundle.bundle import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
 from model.bundle.policy_file import PolicyError, load_policy
-from model.policies.folder import policy_files
+from model.policies.folder import read_folder
 from model.policies.rules import policies_over
 from model.policies.table import policy_rows
 from schemas import Policy, UncalibratedLanguages
@@ -27,11 +27,13 @@ def thresholds(
         Path, typer.Option("--bundle", help="Bundle folder, or a registry.", show_default="the shipped bundle")
     ] = DEFAULT_BUNDLE_PATH,
     policy: Annotated[
-        list[Path] | None,
-        typer.Option("--policy", help="Policy file; repeat for several.", show_default="the bundle's default policy"),
+        Path | None,
+        typer.Option(
+            "--policy", exists=True, dir_okay=False, help="Policy file.", show_default="the bundle's default policy"
+        ),
     ] = None,
     policies: Annotated[
-        Path | None, typer.Option("--policies", exists=True, file_okay=False, help="Folder of policy files.")
+        Path | None, typer.Option("--policies", exists=True, file_okay=False, help="Folder of more policies.")
     ] = None,
     floor: Annotated[
         str, typer.Option("--floor", help="Codes, comma-separated, that no policy may allow, besides the taxonomy's.")
@@ -40,12 +42,13 @@ def thresholds(
 ) -> None:
     """Print by which scores policies allow and block over a bundle: all that decides, for whoever holds verdicts.
 
+    The default policy's row is the first, as in a worker with the same settings.
     With --json the lines are the records of topic `verdict-policies` (schemas/json/policy-table.v1.schema.json).
     """
     loaded = load_bundle(bundle)
-    files = [*(policy or []), *([] if policies is None else policy_files(policies))]
+    default = load_policy(policy, loaded)
     codes = frozenset(code.strip() for code in floor.split(",") if code.strip())
-    rules = policies_over(loaded, _policies(files, loaded), floor=codes)
+    rules = policies_over(loaded, [default, *_folder(policies, loaded, default)], floor=codes)
     rows = policy_rows(rules, loaded.ref, loaded.taxonomy)
     if as_json:
         for row in rows:
@@ -55,16 +58,18 @@ def thresholds(
     _print(rows, Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False))
 
 
-def _policies(files: Sequence[Path], bundle: Bundle) -> list[Policy]:
-    found = [load_policy(file, bundle) for file in files] or [bundle.default_policy]
-    by_name: dict[str, Path] = {}
-    for one, file in zip(found, files, strict=False):
-        if one.name in by_name:
-            raise PolicyError(
-                f"{file}: policy {one.name!r} is in {by_name[one.name]} too; expected each name once; rename one"
-            )
-        by_name[one.name] = file
-    return found
+def _folder(folder: Path | None, bundle: Bundle, default: Policy) -> Iterable[Policy]:
+    """Return the policies of a folder.
+
+    Raises:
+        PolicyError: one of its files is refused; names all that are.
+    """
+    if folder is None:
+        return ()
+    reading = read_folder(folder, bundle, default)
+    if reading.refused:
+        raise PolicyError("\n".join(reading.refused.values()))
+    return reading.policies.values()
 
 
 def _print(rows: Sequence[PolicyTableRow], console: Console) -> None:
@@ -90,7 +95,7 @@ def _print(rows: Sequence[PolicyTableRow], console: Console) -> None:
             escape(f"{row.policy.name} {row.policy.version}"),
             *(" ".join(codes) for codes in (row.must, row.should, row.may)),
             *_thresholds(row),
-            escape("; ".join(_besides(row))),
+            escape("\n".join(_besides(row))),
         )
     if first.floor is not None:
         table.add_section()

@@ -2,7 +2,7 @@
 
 Every verdict is decided anew from its evidence, under the new policy and, where one is named, under the old one; else
 what the verdict says counts as the old decision. What people, lists and holds decided no policy changes: such verdicts
-are set aside and counted.
+are set aside and counted. Policies are tried as if they were in force: a new one is often valid from tomorrow on.
 """
 
 from collections import Counter
@@ -76,7 +76,6 @@ def _judged(policies: PolicySet, verdict: Verdict) -> Judgement:
         unevaluated=verdict.unevaluated,
         language=verdict.language,
         longest_message=verdict.longest_message,
-        at=verdict.decided_at,
     ).judgement
 
 

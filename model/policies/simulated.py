@@ -20,19 +20,22 @@ class Risks:
     """Banned-to-safe risks of many verdicts."""
 
     n: int = 0
+    n_unknown: int = 0
     total: float = 0.0
     largest: float = 0.0
 
     def add(self, risk: float | None) -> None:
         """Count one; None where it is not known."""
-        if risk is not None:
-            self.n += 1
-            self.total += risk
-            self.largest = max(self.largest, risk)
+        if risk is None:
+            self.n_unknown += 1
+            return
+        self.n += 1
+        self.total += risk
+        self.largest = max(self.largest, risk)
 
     def line(self) -> dict[str, float] | None:
-        """Return mean and largest; None where none is known."""
-        if not self.n:
+        """Return mean and largest; None where one of them is not known."""
+        if self.n_unknown or not self.n:
             return None
         return {"mean": round(self.total / self.n, _DECIMALS), "largest": round(self.largest, _DECIMALS)}
 

@@ -4,9 +4,7 @@ from collections.abc import Collection
 
 from model.decision import DecisionRule
 from model.policies.policy_set import PolicySet
-from model.policies.thresholds import exact_thresholds
-from schemas import ModelRef, Policy, PolicyRef, Taxonomy
-from schemas.policy import Enforcement
+from schemas import ModelRef, PolicyRef, Taxonomy
 from schemas.policy_table import FloorThresholds, PolicyTableRow
 
 
@@ -23,17 +21,17 @@ def policy_rows(policies: PolicySet, model: ModelRef, taxonomy: Taxonomy) -> lis
 
 
 def _row(rule: DecisionRule, model: ModelRef, taxonomy: Taxonomy, floor: FloorThresholds | None) -> PolicyTableRow:
-    policy, thresholds = rule.policy, exact_thresholds(rule.policy, rule.curves)
-    allow_below, block_from = thresholds.on_the_wire
+    policy = rule.policy
+    allow_below, block_from = rule.thresholds.on_the_wire
     return PolicyTableRow(
         model=model,
         calibrated=rule.curves.is_calibrated,
         taxonomy=taxonomy.ref,
         policy=PolicyRef(name=policy.name, version=policy.version),
         requested_by=policy.requested_by,
-        must=_in_order(_banned(policy, Enforcement.MUST), taxonomy),
-        should=_in_order(_banned(policy, Enforcement.SHOULD), taxonomy),
-        may=_in_order(_banned(policy, Enforcement.MAY), taxonomy),
+        must=_in_order(policy.must, taxonomy),
+        should=_in_order(policy.should, taxonomy),
+        may=_in_order(policy.banned - policy.counted, taxonomy),
         evidence_decimals=rule.curves.decimals,
         allow_below=allow_below,
         block_from=block_from,
@@ -51,14 +49,10 @@ def _row(rule: DecisionRule, model: ModelRef, taxonomy: Taxonomy, floor: FloorTh
 
 
 def _floor(rule: DecisionRule, taxonomy: Taxonomy) -> FloorThresholds:
-    allow_below, block_from = exact_thresholds(rule.policy, rule.curves).on_the_wire
+    allow_below, block_from = rule.thresholds.on_the_wire
     return FloorThresholds(
-        codes=_in_order(rule.policy.banned, taxonomy), allow_below=allow_below, block_from=block_from
+        codes=_in_order(rule.policy.counted, taxonomy), allow_below=allow_below, block_from=block_from
     )
-
-
-def _banned(policy: Policy, how: Enforcement) -> set[str]:
-    return {code for code in policy.banned if policy.enforcement.get(code, Enforcement.MUST) is how}
 
 
 def _in_order(codes: Collection[str], taxonomy: Taxonomy) -> tuple[str, ...]:

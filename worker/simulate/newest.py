@@ -1,7 +1,7 @@
 """The newest verdict of each chat, decided twice, in a file on disk: memory does not grow with the number of chats."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, Final, Self
 
@@ -10,6 +10,7 @@ import orjson
 from model.policies.simulate import Case, Said
 from schemas import Decision, Verdict
 from worker.cache.outcome_order import Outcome, Versions, is_newer
+from worker.errors import Fatal
 from worker.simulate.verdicts import WrittenVerdict
 
 _CACHE_KIB: Final = 65_536
@@ -17,7 +18,11 @@ _CACHE_KIB: Final = 65_536
 
 
 class NewestCases:
-    """Takes cases in any order; the newest of each chat counts, by the rule of the verdict cache."""
+    """Takes cases in any order; the newest of each chat counts, by the rule of the verdict cache.
+
+    Raises:
+        Fatal: at its end, where the file could not be written or read.
+    """
 
     def __init__(self) -> None:
         # An empty name: a file of this connection alone, in the folder for temporary files, gone with it.
@@ -30,8 +35,13 @@ class NewestCases:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._database.close()
+        if isinstance(error, sqlite3.Error):
+            raise Fatal(
+                f"the temporary file of --newest: {error}; expected room for some 500 bytes a chat; name another "
+                "folder with SQLITE_TMPDIR, or leave --newest out"
+            ) from error
 
     def offer(self, case: Case, verdict: Verdict, written: WrittenVerdict) -> None:
         """Take the case of a verdict, unless there is a newer one of the chat."""
@@ -41,7 +51,7 @@ class NewestCases:
             return
         self._database.execute(
             "INSERT OR REPLACE INTO cases VALUES (?, ?, ?)",
-            (case.chat_id, orjson.dumps([*outcome, verdict.override_revision]), orjson.dumps(case[1:])),
+            (case.chat_id, _dumped([*outcome, verdict.override_revision]), _dumped(case[1:])),
         )
 
     def __iter__(self) -> Iterator[Case]:
@@ -75,3 +85,8 @@ def _is_newer(new: Outcome, revision: int, stored: bytes) -> bool:
 
 def _said(fields: list[Any] | None) -> Said | None:
     return None if fields is None else Said(Decision(fields[0]), fields[1], fields[2])
+
+
+def _dumped(values: Sequence[object]) -> bytes:
+    # A named tuple is none of the types that orjson knows.
+    return orjson.dumps(values, default=list)
