@@ -76,8 +76,11 @@ console: setup-console  ## the HTTP API and the page to try it, with the shipped
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
+# In two processes: the tests of tests/integration wait for brokers most of the time. Each has its own summary.
 test: setup setup-training setup-console setup-browser  ## the whole test suite, real Kafka and Redis included
-	@$(PYTEST)
+	@mkdir -p work; $(PYTEST) --ignore=tests/integration -p no:cacheprovider > work/test-others.txt 2>&1 & others=$$!; \
+	$(PYTEST) tests/integration; integration_failed=$$?; \
+	wait $$others; others_failed=$$?; cat work/test-others.txt; exit $$((integration_failed | others_failed))
 
 # In two processes, one for the worker's tests; each has its own summary.
 UNIT := $(PYTEST) -m unit --hypothesis-profile=quick -p no:cacheprovider
