@@ -166,7 +166,7 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
         stack.callback(injector.stop)
         watch = _RedisWatch(proxied.stack.redis_url, lambda: injector.redis_lost_data)
         stack.callback(watch.close)
-        samples = _send(soak_events(pool, plan), plan, sender, ledger, fleet, injector.check)
+        samples = _send(soak_events(pool, plan), plan, sender, ledger, fleet, check=injector.check)
         injector.close()
         proxied.heal()
         sender.flush()
@@ -217,6 +217,7 @@ def _send(
     sender: Sender,
     ledger: Ledger,
     fleet: FaultFleet,
+    *,
     check: Callable[[], None],
 ) -> list[tuple[float, Sizes]]:
     """Send at the rate until the time is over; return what the surviving worker took along the way.
