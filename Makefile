@@ -17,8 +17,8 @@ help:  ## this list
 	@echo; echo "Commands, after make setup; each has --help:"
 	@grep -hE '^# python -m .*:' $(MAKEFILE_LIST) | sed 's/^# python -m \([^:]*\): /  $(subst /,\/,$(PY)) -m \1\t/' | expand -t 60
 
-# python -m worker: run, explain, show, check-config, replay, project, shadow-report
-# python -m model: classify texts or chats without Kafka; describe and verify bundles
+# python -m worker: run, explain, show, check-config, replay, project, shadow-report, policy simulate
+# python -m model: classify texts or chats without Kafka; describe and verify bundles; thresholds of policies
 # python -m schemas: contracts and taxonomies
 # python -m deploy.local: a local Kafka and Redis: up, down, status
 # python -m deploy.demo: the demo, with options of its own

@@ -26,6 +26,7 @@ from model import (
 )
 from model.bundle.thresholds import calibration_size, thresholds_for
 from model.jsonl import NotJsonLines, RejectedLines, classify_lines, event_lines, judgement_fields
+from model.policies.command import thresholds
 from model.windowing import render
 from schemas import (
     CodecLimits,
@@ -49,6 +50,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(thresholds)
 
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Bundle folder.", show_default="the shipped bundle")]
 PolicyOption = Annotated[

@@ -27,7 +27,8 @@ from worker.predictor import Predictor
 from worker.process.lifecycle import EXIT_FATAL, Lifecycle
 from worker.process.metrics import Metrics
 from worker.process.probes import Probes
-from worker.reload.assembly import live_predictor, shadow_predictor
+from worker.reload.assembly import limit_verdicts, live_predictor, shadow_predictor
+from worker.reload.policy_table import policies_topics, publish_policies
 from worker.reload.watcher import ReloadWatcher
 from worker.settings.kafka import Delivery
 from worker.settings.model import ModelSettings
@@ -76,11 +77,14 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             metrics=metrics,
             probe=lambda: probe(settings.kafka),
         )
-        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings), waiting=probes.waiting)
+        optional = {**shadow_topics(settings), **policies_topics(settings.kafka)}
+        topics = check_topics(admin, settings.kafka, optional=optional, waiting=probes.waiting)
+        limit_verdicts(settings.model, switch.take(), watcher, topics)
         reachability.seen()
         watchers = [watcher]
         on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
         follow_files(watchers, lifecycle, stack)
+        publish_policies(settings.kafka, admin, switch.newest, metrics, stack)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
         client = open_group_consumer(
             settings.kafka,

@@ -14,7 +14,7 @@ from worker.errors import Fatal
 from worker.kafka.forwarded_headers import size_of
 from worker.record import Place, Record, Rejection, Row
 
-_HEADER_ROOM_BYTES = 5_000
+HEADER_ROOM_BYTES = 5_000
 """Room below a topic's limit for a dead letter's own headers (an error of up to 4,000 bytes, names, numbers), or for a
 verdict's key and the headers that it carries on."""
 
@@ -50,7 +50,7 @@ def settle(rows: Iterable[Row], topics: OutputTopics) -> None:
     Raises:
         Fatal: a row has no outcome or two; that is a bug that must not be committed.
     """
-    limit = topics.verdict_max_bytes - _HEADER_ROOM_BYTES
+    limit = topics.verdict_max_bytes - HEADER_ROOM_BYTES
     for row in rows:
         verdict = row.verdict
         if (verdict is None) == (row.rejection is None):
@@ -89,7 +89,7 @@ def _message(row: Row, topics: OutputTopics) -> OutgoingMessage:
 
 def _dead_letter(record: Record, rejection: Rejection, topics: OutputTopics) -> OutgoingMessage:
     value, key, source = record.value, record.key, record.source
-    taken = _HEADER_ROOM_BYTES + len(key or b"") + size_of(record.headers)
+    taken = HEADER_ROOM_BYTES + len(key or b"") + size_of(record.headers)
     room = max(0, topics.dead_letter_max_bytes - taken)
     truncated_from = record.origin.truncated_from_bytes if record.origin else None
     if value is not None and len(value) > room:

@@ -77,4 +77,4 @@ def _decision(classification: Classification | None, *, is_partial: bool) -> Dec
 
 
 def _decisions(writer: VerdictWriter, classification: Classification) -> dict[str, Any]:
-    return {name: said.model_dump(mode="json") for name, said in writer.decisions(classification).items()}
+    return {name: said.model_dump(mode="json") for name, said in writer.decisions(classification, datetime.now(UTC)).items()}

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from jsonschema import ValidationError as InvalidDocument
+from pydantic import ValidationError
 
 from schemas import (
     DEFAULT_POLICY,
@@ -30,6 +32,7 @@ from schemas import (
 )
 from schemas.contracts import CONTRACTS
 from schemas.dead_letter import Header
+from schemas.policy_table import decode_policy_row, encode_policy_row
 from tests.schemas.payloads import LIMITS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -161,3 +164,26 @@ def test_fingerprint_and_verdict_id_are_the_same_in_every_build() -> None:
         )
         == "748418a51ae36285b7a99cfc704cfeb9"
     )
+
+
+def test_a_policy_table_row_is_read_and_written_as_it_stands() -> None:
+    """Readers without our code hold such rows for as long as the topic does."""
+    raw = (GOLDEN / "policy_table.v1.json").read_bytes()
+    row = decode_policy_row(raw)
+    assert json.loads(encode_policy_row(row)) == json.loads(raw)
+    assert row.key == f"sha256:{'ab' * 32}/family/brand/3".encode()
+    assert (row.must, row.should, row.may, row.counted) == (("D", "M"), ("J",), ("I",), frozenset("DJM"))
+    _validator("policy-table.v1").validate(json.loads(raw))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"schema_version": 2}, {"allow_below": 1.1}, {"evidence_decimals": 4}, {"model": {"name": "m"}}, {"must": ["?"]}],
+)
+def test_what_is_no_policy_table_row_is_refused(change: dict[str, Any]) -> None:
+    """A reader of ours must not decide by it."""
+    document = _document("policy_table.v1.json") | change
+    with pytest.raises(ValidationError):
+        decode_policy_row(json.dumps(document).encode())
+    with pytest.raises(InvalidDocument):
+        _validator("policy-table.v1").validate(document)

@@ -150,6 +150,13 @@ class Metrics:
             "1 where the bundle in use was calibrated on labelled chats; 0: all its risks are 1.",
             "role",
         )
+        self.policy_info = gauge("policy_info", "1 for each policy in use, the default one too.", "name", "version")
+        self.policies_refused = gauge(
+            "policies_refused", "Files of the folder of policies that are refused now; what each held before stays."
+        )
+        self.policies_unpublished = gauge(
+            "policies_unpublished", "Rows of the policy table that Kafka has not acknowledged yet."
+        )
         self.shadow_model_info = gauge("shadow_model_info", "1 for the shadow bundle and its policy.", *predictor)
         self.reload_failed = gauge("reload_failed", "1 while the bundle or policy on disk is refused.", "role")
         self.reload_last_look_s = gauge(

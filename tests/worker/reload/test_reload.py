@@ -246,8 +246,8 @@ def test_files_that_move_while_they_are_read_are_no_fault_yet(rig: Rig, monkeypa
     model.write_bytes(whole[:1_000])
     load = rig.watcher._load
 
-    def load_while_it_is_written() -> str | None:
-        fault = load()
+    def load_while_it_is_written(*, is_same_bundle: bool) -> str | None:
+        fault = load(is_same_bundle=is_same_bundle)
         model.write_bytes(whole)
         return fault
 
@@ -295,12 +295,12 @@ def test_a_look_that_does_not_end_is_told_of_and_its_end_too(rig: Rig, monkeypat
     def hang(*_: object) -> Appearance:
         reached.set()
         assert hung.wait(30)
-        return ()
+        return Appearance((), ())
 
     watcher = ReloadWatcher(
         rig.watcher._settings,
         loaded=None,
-        seen=(),
+        seen=Appearance((), ()),
         offer=lambda _: None,
         metrics=rig.metrics,
         deadline_s=0.05,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import structlog
 from rich.console import Console
 
 from worker.batch_size import BatchSize
@@ -36,6 +37,8 @@ from worker.replay.run.replay_cache import ReplayCache
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.worker import WorkerSettings
 from worker.wiring import make_cache, make_publisher, readiness, serve_probes, show_certificate_ends
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
     """
     settings = replay_settings(live, choices)
     loaded = Loaded.read(settings.model)
-    request = build_request(live, settings, choices, loaded.bundle, loaded.policy)
+    for file_name, fault in loaded.folder.refused.items():
+        log.error("policy_refused", file=file_name, error=fault)
+    request = build_request(live, settings, choices, loaded.bundle, loaded.policies)
     admin = open_admin(settings.kafka)
     others = {settings.kafka.replay_topic: READ | WRITE}
     if request.changes_topic is not None:
