@@ -21,7 +21,7 @@ from schemas.envelopes import ValueFormat, parse_event_in
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import RULES_VERSION, content_fingerprint, policies_digest, turns_fingerprint, verdict_id
 from schemas.marker import RejectionMarker
-from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
+from schemas.policy import DEFAULT_POLICY, Enforcement, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
 from schemas.record_key import chat_of_key
 from schemas.shared_decisions import EncodedDecision, SharedDecisions
@@ -73,6 +73,7 @@ __all__ = [
     "DecidedBy",
     "Decision",
     "EncodedDecision",
+    "Enforcement",
     "Message",
     "ModelRef",
     "Policy",

@@ -87,9 +87,7 @@ def policies_digest(policies: Iterable[Policy], *, not_in_force: Collection[str]
         policies: All that decide, the floor's too.
         not_in_force: Names of those outside their validity, which decide otherwise then.
     """
-    documents = sorted(
-        (policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies
-    )
+    documents = sorted((policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies)
     outside = [b"not in force: " + orjson.dumps(sorted(not_in_force))] if not_in_force else []
     digest = hashlib.sha256(b"\n".join([*(document for _, document in documents), *outside]))
     return f"sha256:{digest.hexdigest()}"

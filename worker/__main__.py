@@ -29,6 +29,7 @@ from worker.cache.show import cached_outcome, print_verdict, rejection_text
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.explain.command import explain
 from worker.kafka.config import unused_settings
+from worker.policy_cost.command import policy_cost
 from worker.predictor import Loaded
 from worker.process import logs
 from worker.process.lifecycle import (
@@ -66,6 +67,7 @@ app = typer.Typer(
 app.command()(replay)
 app.command()(project)
 app.command()(explain)
+app.command(name="policy-cost")(policy_cost)
 app.command(name="shadow-report")(shadow_report)
 app.add_typer(policy_commands, name="policy")
 

@@ -171,7 +171,9 @@ class Loaded:
         Raises:
             BundleError: the bundle's calibration cannot speak for the default policy or for the floor.
         """
-        return policies_with(self.bundle, self.policy, self.folder.rules.values(), floor=self.floor)
+        # By name and not by file: how files are called changes no byte of a verdict.
+        others = sorted(self.folder.rules.values(), key=lambda rule: rule.policy.name)
+        return policies_with(self.bundle, self.policy, others, floor=self.floor)
 
 
 def build_predictor(loaded: Loaded, settings: ModelSettings, *, replay_id: str | None = None) -> Predictor:

@@ -121,7 +121,8 @@ class VerdictBuilder:
             longest_message=event.longest_message,
             stage=classification.stage,
             unevaluated=classification.unevaluated,
-            decisions=decided.decisions,
+            # One of them is validated here and the rest is put in below: validation would copy all of them.
+            decisions={self.policy.name: decided.decisions[self.policy.name]},
             policy=self.policy,
             decision=judgement.decision,
             banned_probability=judgement.banned_probability,
@@ -136,7 +137,7 @@ class VerdictBuilder:
             cache_hit=False,
             replay_id=self.replay_id,
         )
-        # Validation has made a copy of them; what all verdicts share is written once. Frozen for others only.
+        # Shared, so that they are written once. The model is frozen for others, not for its maker.
         vars(verdict)["decisions"] = decided.decisions
         return verdict
 

@@ -162,9 +162,7 @@ class ControlTopic(Generic[T]):
         self._client.close()
 
 
-def check_is_compacted(
-    admin: KafkaAdmin, topic: str, *, timeout_s: float, forgotten: str = "finished replays"
-) -> None:
+def check_is_compacted(admin: KafkaAdmin, topic: str, *, timeout_s: float, forgotten: str = "finished replays") -> None:
     """Check that a control topic keeps the last record of each key for good.
 
     Args:

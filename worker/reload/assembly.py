@@ -56,9 +56,9 @@ def limit_verdicts(settings: ModelSettings, predictor: Predictor, watcher: Reloa
     needed_bytes = largest_verdict_bytes(builder.model, builder.categories, builder.deciding)
     if needed_bytes > room_bytes:
         raise Fatal(
-            f"{settings.policies_dir}: under {len(builder.deciding)} policies a verdict may have {needed_bytes:,} bytes; "
-            f"expected at most {room_bytes:,}, which {topics.verdicts} and the cache take; use fewer policies or "
-            "shorter names, or raise the topic's max.message.bytes"
+            f"{settings.policies_dir}: under {len(builder.deciding)} policies a verdict may have {needed_bytes:,} "
+            f"bytes; expected at most {room_bytes:,}, which {topics.verdicts} and the cache take; use fewer policies "
+            "or shorter names, or raise the topic's max.message.bytes"
         )
     watcher.limit_verdicts(room_bytes)
 

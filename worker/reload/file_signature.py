@@ -13,6 +13,7 @@ from model.bundle.registry import POINTER_NAME, is_registry, served_bundle
 Seen = tuple[str, int, int, int, int, int] | tuple[str]
 """Path, device, inode, size, modification and change time in ns; the path alone where nothing can be seen."""
 
+
 class Appearance(NamedTuple):
     """Every file that matters, in a fixed order."""
 

@@ -84,9 +84,7 @@ def largest_verdict_bytes(model: ModelRef, taxonomy: Taxonomy, policies: Sequenc
     return len(encode_verdict(verdict))
 
 
-def refused_for_size(
-    loaded: Loaded, room_bytes: int, in_use: Collection[str] = ()
-) -> dict[str, str]:
+def refused_for_size(loaded: Loaded, room_bytes: int, in_use: Collection[str] = ()) -> dict[str, str]:
     """Return which files of the folder of policies hold more than fits into a verdict, by name, and what to say of it.
 
     Args:

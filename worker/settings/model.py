@@ -61,7 +61,7 @@ class ModelSettings(Section):
     def _floor_is_codes(cls, floor: str) -> str:
         for code in _codes(floor):
             if re.fullmatch(CODE_PATTERN, code) is None:
-                raise ValueError(f"{code[:64]!r} is no category code; expected codes of the taxonomy, comma-separated")
+                raise ValueError("holds what is no category code; expected codes of the taxonomy, comma-separated")
         return floor
 
     @property
