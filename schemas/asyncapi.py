@@ -122,6 +122,16 @@ def _channels() -> dict[str, Any]:
             "What a bundle that is on trial says of the same events, best effort and outside any transaction: some may "
             "be missing, some repeated. For comparison only: no ad may be placed or held back by them.",
         ),
+        "conversationStates": _channel(
+            "verdict-state",
+            "ConversationState",
+            "What holds a chat whose policy asks for it (`hold_block_s`): one record for each change, in the transaction of "
+            "the verdict that it follows from, in the partition with the number of the input record's. Compacted; a null "
+            "value forgets the chat. A worker reads a partition of it before its first batch of the input partition of "
+            "that number. Others may read it; only workers, and an erasure with null values, may write it.\n\n"
+            f"{READ_COMMITTED}",
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -184,6 +194,12 @@ def _operations() -> dict[str, Any]:
             "Verdict",
             "A worker with a shadow bundle writes its verdicts after the live ones are committed.",
         ),
+        "sendConversationStates": _operation(
+            "send",
+            "conversationStates",
+            "ConversationState",
+            "The worker writes what it must remember of a chat in the same transactions as its verdicts.",
+        ),
         "sendDeadLetters": _operation(
             "send",
             "deadLetters",
@@ -239,6 +255,13 @@ def _messages() -> dict[str, Any]:
             contentType="application/json",
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}VerdictChange"},
+        ),
+        "ConversationState": _message(
+            "Conversation state",
+            "The blocks that hold a chat, by policy, and the last decision on it; null where it is forgotten.",
+            chat_id,
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}ConversationState"},
         ),
         "DeadLetter": _message(
             "Dead letter",
