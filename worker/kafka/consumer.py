@@ -53,7 +53,7 @@ class AssignmentFollower(Protocol):
         """Take that these are this member's now, besides those that it has."""
 
     def released(self, partitions: Sequence[Partition], /) -> None:
-        """Take that these are somebody else's now; no commit is in flight."""
+        """Take that these are somebody else's now, some never told of before, perhaps; no commit is in flight."""
 
 
 class RecordConsumer:
