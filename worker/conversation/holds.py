@@ -86,6 +86,9 @@ def state_after(
         offset: Of its record.
         at_ms: When it happened.
     """
+    if state is None and all(said.decision is not Decision.BLOCK for said in verdict.decisions.values()):
+        # Most events.
+        return None
     known = {} if state is None else state.held
     held: dict[str, HeldBlock] = {}
     for name, policy in policies.items():
