@@ -7,12 +7,13 @@ nothing but texts, offsets and record timestamps.
 import random
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from deploy.local import LocalStack
 from schemas import DEFAULT_POLICY, Decision, Verdict
@@ -103,11 +104,13 @@ class Script:
                 record.value,
                 record.key,
                 timestamp=event.at_ms,
-                on_delivery=lambda _, message, event=event, record=record: self._sent(place_of(message), event, record),
+                on_delivery=partial(self._sent, event, record),
             )
         assert self._producer.flush(30) == 0
 
-    def _sent(self, place: Place, event: Said, record: InputRecord) -> None:
+    def _sent(self, event: Said, record: InputRecord, error: KafkaError | None, message: Message) -> None:
+        assert error is None, error
+        place = place_of(message)
         self._said[place] = event
         self._ledger.acknowledged(place, record)
 

@@ -72,6 +72,11 @@ def newest(blocks: Mapping[str, HeldBlock]) -> PreviousDecision:
     return PreviousDecision(decision=Decision.BLOCK, offset=block.offset, decided_at=block.decided_at)
 
 
+def blocks(verdict: Verdict) -> bool:
+    """Say whether any policy blocks."""
+    return any(said.decision is Decision.BLOCK for said in verdict.decisions.values())
+
+
 def state_after(
     state: ConversationState | None, verdict: Verdict, policies: Holding, *, offset: int, at_ms: int
 ) -> ConversationState | None:
@@ -86,9 +91,6 @@ def state_after(
         offset: Of its record.
         at_ms: When it happened.
     """
-    if state is None and all(said.decision is not Decision.BLOCK for said in verdict.decisions.values()):
-        # Most events.
-        return None
     known = {} if state is None else state.held
     held: dict[str, HeldBlock] = {}
     for name, policy in policies.items():

@@ -18,7 +18,7 @@ from model.policies.policy_set import PolicySet
 from schemas import Verdict, chat_of_key
 from schemas.conversation_state import ConversationState, decode_state, encode_state
 from worker.conversation.held_chats import Change, HeldChats, Kept
-from worker.conversation.holds import Holding, bearing, happened_ms, holding, milliseconds, newest, state_after
+from worker.conversation.holds import Holding, bearing, blocks, happened_ms, holding, milliseconds, newest, state_after
 from worker.decide import ContextSource
 from worker.kafka.partition_range import Partition
 from worker.outcome_encoding import OutgoingMessage
@@ -95,14 +95,15 @@ class Conversations(ContextSource):
             return context
         self._state = decode_state(encoded)
         at_ms = happened_ms(record, self._now())
-        blocks = bearing(self._state, self._holding, offset=record.offset, at_ms=at_ms)
-        if not blocks:
+        held = bearing(self._state, self._holding, offset=record.offset, at_ms=at_ms)
+        if not held:
             return context
-        return replace(context, previous=newest(blocks), held=context.held | blocks.keys())
+        return replace(context, previous=newest(held), held=context.held | held.keys())
 
     def decided(self, event: Event, verdict: Verdict) -> None:
         """Note what the decision leaves of the state."""
-        if not self._holding:
+        # Most events: nothing was, and nothing begins.
+        if not self._holding or (self._state is None and not blocks(verdict)):
             return
         record, chat_id = event.record, event.chat.chat_id
         at_ms = happened_ms(record, verdict.decided_at)

@@ -1,6 +1,7 @@
 """Which earlier block holds an event, and what is left of it afterwards: by the time of the records."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ HOLDING = {"p": policy(), "q": policy("q", hold_s=7_200.0)}
 
 def blocked(offset: int = 10, at_ms: int = T0_MS, *names: str) -> ConversationState:
     """Return the state after a block by some policies, by default `p`."""
-    said = dict.fromkeys(names or ("p",), Decision.BLOCK)
+    said: dict[str, Any] = dict.fromkeys(names or ("p",), Decision.BLOCK)
     state = state_after(None, verdict(offset, **said), HOLDING, offset=offset, at_ms=at_ms)
     assert state is not None
     return state
@@ -101,7 +102,7 @@ def test_what_a_person_or_a_list_blocks_begins_no_hold(by: DecidedBy) -> None:
 @pytest.mark.parametrize(
     "dates", [{"valid_from": T0 + timedelta(seconds=1)}, {"valid_until": T0}], ids=["not yet", "no longer"]
 )
-def test_a_block_outside_the_policys_dates_begins_no_hold(dates: dict[str, object]) -> None:
+def test_a_block_outside_the_policys_dates_begins_no_hold(dates: dict[str, Any]) -> None:
     """It blocks every chat then, and says nothing of this one."""
     over = {"p": policy(**dates)}
     by_dates = verdict(10, by=DecidedBy.ADVERTISER, p=Decision.BLOCK)

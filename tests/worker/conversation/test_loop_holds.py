@@ -98,7 +98,7 @@ def test_an_aborted_batch_leaves_no_hold(broker: Broker, in_doubt: bool) -> None
 
 def test_a_cached_verdict_is_decided_under_the_hold(broker: Broker) -> None:
     """The same text as before the block: its probabilities are known, its `allow` counts no more."""
-    same = {"chat_id": "a", "messages": [{"role": "user", "content": "good"}]}
+    same: dict[str, Any] = {"chat_id": "a", "messages": [{"role": "user", "content": "good"}]}
     first, again, later = (record(offset, **same)._replace(timestamp_ms=T0_MS + offset) for offset in (0, 2, 3))
     held = Holding(broker, [first], [says(1, "bad")], [again], [later], in_background=False)
     held.rig.loop.run()

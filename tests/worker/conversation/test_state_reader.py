@@ -60,7 +60,5 @@ def test_policies_that_hold_need_the_topic() -> None:
     unset, given = kafka_settings(), kafka_settings(state_topic="verdict-state")
     require_state_topic([policy(hold_s=0.0)], unset)
     require_state_topic([policy()], given)
-    with pytest.raises(
-        PolicyError, match=r"policy p, q, and kafka.state_topic is not set; .*STATE_TOPIC"
-    ):
+    with pytest.raises(PolicyError, match=r"policy p, q, and kafka.state_topic is not set; .*STATE_TOPIC"):
         require_state_topic([policy(), policy("r", hold_s=0.0), policy("q")], unset)
