@@ -7,6 +7,8 @@ nothing but texts, offsets and record timestamps.
 import random
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,8 +18,8 @@ import pytest
 from confluent_kafka import KafkaError, Message, Producer
 
 from deploy.local import LocalStack
-from schemas import DEFAULT_POLICY, Decision, Verdict
-from schemas.conversation_state import decode_state
+from schemas import DEFAULT_POLICY, Decision, PreviousDecision, Verdict
+from schemas.conversation_state import ConversationState, HeldBlock, decode_state, encode_state
 from testkit.reader import read_all
 from testkit.records import InputRecord, Place, place_of
 from testkit.sender import producer_config
@@ -26,7 +28,11 @@ from testkit.waiting import wait_until
 from tests.integration.conftest import Settings, StartWorker, both_group_protocols
 from tests.integration.ledger import READER, LiveLedger
 from tests.integration.outcomes import ALLOWED, BANNED
+from worker.conversation.state_reader import StateReader
+from worker.kafka.probe import open_admin
 from worker.process.lifecycle import EXIT_FATAL
+from worker.process.metrics import Metrics
+from worker.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.services
 
@@ -235,6 +241,35 @@ def test_a_tombstone_forgets_the_hold(ledger: LiveLedger, start_worker: StartWor
     ledger.wait_complete()
     newest = ledger.verdicts()[max(ledger.sent)]
     assert said(newest) == (Decision.ALLOW, None)
+
+
+def test_a_restore_waits_for_a_commit_that_is_not_to_be_seen_yet(
+    stack: LocalStack, ledger: LiveLedger, topics: Topics, state_topic: str
+) -> None:
+    """The last owner's offsets may be committed a moment before the marker reaches the state topic."""
+    ledger.send_raw([InputRecord(b"a", b"{}")], partition=0)
+    block = HeldBlock(offset=0, at_ms=1, until_ms=2, decided_at=datetime(2026, 1, 1, tzinfo=UTC))
+    last = PreviousDecision(decision=Decision.BLOCK, offset=0, decided_at=block.decided_at)
+    state = encode_state(ConversationState(last=last, held={"p": block}))
+    producer = Producer(producer_config(topics.bootstrap_servers) | {"transactional.id": state_topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(state_topic, state, b"a", 0)
+    assert producer.flush(30) == 0
+    told: list[str] = []
+    settings = KafkaSettings(
+        bootstrap_servers=stack.bootstrap_servers, input_topic=topics.events, group_id=topics.group_id
+    )
+    admin = open_admin(settings)
+    reader = StateReader(admin, settings, state_topic, metrics=Metrics(), waiting=told.append)
+    places = [(topics.events, partition) for partition in range(topics.n_partitions)]
+    with ThreadPoolExecutor(1) as thread:
+        restored = thread.submit(reader, places)
+        wait_until(lambda: len(told) > 10 or restored.done(), timeout_s=60, what=lambda: str(told))
+        producer.commit_transaction(30)
+        found = restored.result(60)
+    assert {place: list(chats) for place, chats in found.items() if chats} == {places[0]: ["a"]}
+    assert found.keys() == set(places)
 
 
 def test_workers_that_could_not_hold_are_refused(

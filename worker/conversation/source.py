@@ -175,6 +175,7 @@ class Conversations(ContextSource):
     def _restore(self, wanted: Partition) -> None:
         """Restore all partitions that were not read yet, so that each is not waited for on its own."""
         missing = (self._assigned | {wanted}) - self._restored
+        log.info("states_restoring", n_partitions=len(missing))
         started = time.perf_counter()
         states = self._read(missing)
         self._chats.restore(states)
