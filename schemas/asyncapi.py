@@ -128,6 +128,16 @@ def _channels() -> dict[str, Any]:
             POLICY_TABLE,
             topicConfiguration={"cleanup.policy": ["compact"]},
         ),
+        "conversationStates": _channel(
+            "verdict-state",
+            "ConversationState",
+            "What holds a chat whose policy asks for it (`hold_block_s`): one record for each change, in the transaction of "
+            "the verdict that it follows from, in the partition with the number of the input record's. Compacted; a null "
+            "value forgets the chat. A worker reads a partition of it before its first batch of the input partition of "
+            "that number. Others may read it; only workers, and an erasure with null values, may write it.\n\n"
+            f"{READ_COMMITTED}",
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -196,6 +206,12 @@ def _operations() -> dict[str, Any]:
             "PolicyTableRow",
             "A worker writes the rows of the policies that it decides by, at its start and when it takes up others.",
         ),
+        "sendConversationStates": _operation(
+            "send",
+            "conversationStates",
+            "ConversationState",
+            "The worker writes what it must remember of a chat in the same transactions as its verdicts.",
+        ),
         "sendDeadLetters": _operation(
             "send",
             "deadLetters",
@@ -258,6 +274,13 @@ def _messages() -> dict[str, Any]:
             {"type": "string", "description": "MODEL_DIGEST/POLICY_NAME/POLICY_VERSION, as UTF-8 text."},
             contentType="application/json",
             payload={"$ref": f"{_SCHEMAS}PolicyTableRow"},
+        ),
+        "ConversationState": _message(
+            "Conversation state",
+            "The blocks that hold a chat, by policy, and the last decision on it; null where it is forgotten.",
+            chat_id,
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}ConversationState"},
         ),
         "DeadLetter": _message(
             "Dead letter",

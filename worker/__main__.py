@@ -26,6 +26,7 @@ from schemas import RejectionMarker
 from worker.app import run_worker
 from worker.cache.entries import MAX_VALUE_BYTES
 from worker.cache.show import cached_outcome, print_verdict, rejection_text
+from worker.conversation.assembly import refuse_unheld
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.explain.command import explain
 from worker.kafka.config import unused_settings
@@ -124,6 +125,7 @@ def check_config(
 
 def _bundle_in_use(settings: WorkerSettings) -> dict[str, Any]:
     live = Loaded.read(settings.model)
+    refuse_unheld(settings.kafka, live)
     shadow = shadow_model(settings)
     for loaded in (live, *([] if shadow is None else [Loaded.read(shadow)])):
         loaded.policies  # noqa: B018  refuses what the bundle's calibration cannot speak for

@@ -11,6 +11,7 @@ from worker.batch_size import BatchSize
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
+from worker.conversation.assembly import conversations, refuse_unheld, state_uses
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
@@ -69,7 +70,7 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
 def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: Metrics, probes: Probes) -> None:
     with ExitStack() as stack:
         probes.waiting("loading the bundle")
-        switch, watcher = live_predictor(settings.model, metrics)
+        switch, watcher = live_predictor(settings.model, metrics, accepts=partial(refuse_unheld, settings.kafka))
         probes.waiting(f"connecting to Kafka at {settings.kafka.bootstrap_servers}")
         admin = open_admin(settings.kafka)
         reachability = Reachability(
@@ -78,7 +79,9 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             probe=lambda: probe(settings.kafka),
         )
         optional = {**shadow_topics(settings), **policies_topics(settings.kafka)}
-        topics = check_topics(admin, settings.kafka, optional=optional, waiting=probes.waiting)
+        topics = check_topics(
+            admin, settings.kafka, others=state_uses(settings.kafka), optional=optional, waiting=probes.waiting
+        )
         limit_verdicts(settings.model, switch.take(), watcher, topics)
         reachability.seen()
         watchers = [watcher]
@@ -104,6 +107,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             waiting=probes.waiting,
         )
         stack.callback(publisher.close)
+        sources = conversations(settings.kafka, admin, metrics, probes.waiting)
         consumer = RecordConsumer(
             client,
             settings.kafka,
@@ -114,6 +118,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             notes=notes,
             unread=Unread(metrics, unreadable_after_s=settings.kafka.unreadable_after_s, ask=ends_of(admin)),
             waiting=probes.waiting,
+            followers=sources,
         )
         stack.callback(consumer.close)
         stack.callback(commits.close)
@@ -134,6 +139,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
+            sources=sources,
         )
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:

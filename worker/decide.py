@@ -13,8 +13,8 @@ from worker.verdict_builder import VerdictBuilder
 class ContextSource:
     """One kind of thing that bears on decisions: earlier decisions, people, lists. The base knows of nothing.
 
-    All but `messages`, `committed` are called by the loop's thread; these two by the thread that commits, one batch at
-    a time, while the loop decides on the next one.
+    All but `messages` and `committed` are called by the loop's thread; these two by the thread that commits, one batch
+    at a time, while the loop decides on the next one.
     """
 
     def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:  # noqa: ARG002
@@ -23,6 +23,9 @@ class ContextSource:
 
     def decided(self, event: Event, verdict: Verdict) -> None:
         """Take note of a decision; the next event of the chat may be in the same batch. It is not committed yet."""
+
+    def passed(self, row: Row) -> None:
+        """Take note of a row that is not decided on: it was rejected, or asks that its chat be forgotten."""
 
     def messages(self, rows: Sequence[Row]) -> Iterable[OutgoingMessage]:  # noqa: ARG002
         """Return what is written in the transaction of these settled rows, besides their outcomes."""
@@ -49,6 +52,8 @@ def decide(
     for row in rows:
         event, reading = row.event, row.reading
         if event is None or reading is None:
+            for source in sources:
+                source.passed(row)
             continue
         context = NO_CONTEXT
         for source in sources:

@@ -40,6 +40,8 @@ class OutgoingMessage(NamedTuple):
     """The input record that it answers."""
     verdict: Verdict | None = None
     """What `value` says; None for a dead letter."""
+    partition: int | None = None
+    """Where it must lie; None: where its key belongs."""
 
 
 def settle(rows: Iterable[Row], topics: OutputTopics) -> None:

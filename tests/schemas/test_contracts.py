@@ -214,6 +214,7 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         "chat-events": ("receive", "Chat event"),
         "verdicts": ("send", "Verdict"),
         "verdict-changes": ("send", "Verdict change"),
+        "verdict-state": ("send", "Conversation state"),
         "chat-events.dlq": ("send", "Dead letter"),
         "verdicts-shadow": ("send", "Verdict"),
         "verdict-policies": ("send", "Policy table row"),

@@ -43,6 +43,8 @@ GroupMember = Any
 """The consumer's opaque group metadata: member id and generation, by which the broker fences a zombie."""
 
 _BACKPRESSURE_POLL_S: Final = 0.05
+_BY_KEY: Final = -1
+"""The client's number of no partition: its partitioner chooses one."""
 _INIT_PAUSE_S: Final = 0.5
 _RETURN_MARGIN_S: Final = 2.0
 """How long after its own time-out the client is still waited for."""
@@ -76,6 +78,7 @@ def _enqueue(producer: Producer, messages: Sequence[OutgoingMessage], on_deliver
                     message.topic,
                     value=message.value,
                     key=message.key,
+                    partition=_BY_KEY if message.partition is None else message.partition,
                     headers=[*message.headers] or None,
                     on_delivery=on_delivery,
                 )

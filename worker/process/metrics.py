@@ -106,6 +106,9 @@ class Metrics:
             "implausible_timestamps_total",
             "Records whose timestamp can be no time in ms, seconds say; they count as without one.",
         )
+        self.state_unreadable = counter(
+            "state_unreadable_total", "Records of the state topic that could not be read; their chats are not held."
+        )
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
         self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
         self.shadow_compared = counter(
@@ -141,6 +144,7 @@ class Metrics:
         self.cache_breaker_open = gauge("cache_breaker_open", "1 while Redis is left alone for these calls.", "op")
         self.cache_owed_writes = gauge("cache_owed_writes", "Chats whose newest outcome Redis has not taken.")
         self.cache_owed_oldest_s = gauge("cache_owed_oldest_seconds", "How long the oldest of them has been owed.")
+        self.held_chats = gauge("held_chats", "Chats with a block that holds, kept in memory.")
         self.kafka_up = gauge("kafka_up", "1 while a broker is reachable.")
         self.batch_limit_records = gauge("batch_limit_records", "Adaptive record limit of the next batch.")
         predictor = ("name", "version", "digest", "policy", "taxonomy")

@@ -134,6 +134,19 @@ def test_messages_and_offsets_commit_in_one_transaction(desk: Desk) -> None:
     ]
 
 
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_a_message_that_names_its_partition_lies_there(broker: Broker, exactly_once: bool) -> None:
+    """Whatever its key would say: whoever reads an input partition finds what was kept of it under the same number."""
+    desk, topic = Desk(broker), unique("verdict-state")
+    broker.create_topics({topic: 4})
+    messages = [OutgoingMessage(topic, b"k", b"%d" % n, [], (desk.events, n, 6), partition=n) for n in (3, 0, 2)]
+    publisher: TransactionalPublisher | AtLeastOncePublisher = (
+        desk.transactional(desk.producer()) if exactly_once else desk.at_least_once(desk.plain_producer())
+    )
+    publisher.commit(messages, {(desk.events, 0): 7}, desk.member)
+    assert sorted((m.partition(), m.value()) for m in read(broker, topic)) == [(0, b"0"), (2, b"2"), (3, b"3")]
+
+
 @pytest.mark.parametrize("step", ["send_offsets_to_transaction", "commit_transaction"])
 def test_a_client_that_does_not_return_is_left_behind_with_its_producer(twin_desk: Desk, step: str) -> None:
     """F8: the client's own time-out was seen not to fire; the worker would stand still for ever."""

@@ -296,6 +296,15 @@ def test_the_account_names_every_offset_of_the_range() -> None:
     }
 
 
+def test_the_account_says_that_nothing_was_held() -> None:
+    """A replay under a policy that holds gives other decisions than the live worker did."""
+    report = Report(state(), not_held=("family", "shop"))
+    assert report.line()["policies_not_held"] == ["family", "shop"]
+    text = " ".join(re.sub("<[^>]+>", "", render_html(report)).split())
+    assert "without the holds of policy family, shop" in text
+    assert "without the holds" not in render_html(Report(state()))
+
+
 def test_what_was_not_compared_is_not_said_to_be_new() -> None:
     """After a replay to another taxonomy every record has an older verdict, and none is compared."""
     page = render_html(Report(state(tally=Tally(Reading(8, 1, 0), Outcomes(8)))))
