@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from model.decision import DecisionRule, Judgement
 from model.policies.context import NO_CONTEXT, DecisionContext
@@ -17,6 +17,8 @@ class Decided(NamedTuple):
     """The default policy's, with its final decision."""
     decisions: dict[str, PolicyDecision]
     """By policy name, the default policy's among them. Shared between verdicts: never changed."""
+    model_decision: Decision | None = None
+    """What the default policy's own rule says, where something else decided; else None."""
 
 
 class PolicySet:
@@ -60,6 +62,7 @@ class PolicySet:
             floor = self.floor.judgement(evidence, category=category).decision
         decisions: list[tuple[str, str, Decision, DecidedBy]] = []
         first: Judgement | None = None
+        model_decision: Decision | None = None
         for rule in self.rules:
             policy = rule.policy
             if rule is self.default and own is not None:
@@ -69,13 +72,14 @@ class PolicySet:
             decision, decided_by = settled(judgement, policy.name, context, floor)
             if first is None:
                 first = judgement
+                model_decision = judgement.decision if decided_by in _OVER_THE_RULE else None
                 if (decision, decided_by) != (judgement.decision, judgement.decided_by):
                     first = Judgement(
                         judgement.banned_probability, judgement.banned_to_safe_risk, decision, decided_by
                     )
             decisions.append((policy.name, policy.version, decision, decided_by))
         assert first is not None  # noqa: S101  there is a default policy
-        return Decided(first, self._shared(decisions))
+        return Decided(first, self._shared(decisions), model_decision)
 
     def _shared(self, decisions: list[tuple[str, str, Decision, DecidedBy]]) -> dict[str, PolicyDecision]:
         """Return `decisions`, one object for each outcome: making one costs more than the rest of a hit."""
@@ -94,5 +98,7 @@ class PolicySet:
         return {}
 
 
+_OVER_THE_RULE: Final = frozenset({DecidedBy.FLOOR, DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+"""What decides in place of a policy's own rule."""
 _MAX_OUTCOMES = 4_096
 """Combinations that are kept: with many policies there are more than memory."""

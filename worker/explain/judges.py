@@ -17,6 +17,8 @@ from model.decision import DecisionRule
 from schemas import Policy, Taxonomy, Verdict, policies_digest, verdict_id
 from worker.explain.changes import Borders, borders_of
 
+_LISTED: Final = ("", "deny", "allow")
+"""A verdict does not name the list that its chat is on; its id is another one for each."""
 _REMEDY: Final = "name a bundle's folder, or a registry, with --bundle"
 
 
@@ -106,7 +108,7 @@ class Judges:
                 problems.append(str(error))
         named = [one for one in candidates if (one.name, one.version) == (wanted.name, wanted.version)]
         for policy in named:
-            if _id_under(policy, verdict) == verdict.verdict_id:
+            if verdict.verdict_id in {_id_under(policy, verdict, listed) for listed in _LISTED}:
                 return policy, True
         if named:
             return named[-1], False
@@ -115,7 +117,7 @@ class Judges:
         )
 
 
-def _id_under(policy: Policy, verdict: Verdict) -> str:
+def _id_under(policy: Policy, verdict: Verdict, listed: str) -> str:
     """Return the id that a verdict has where this policy alone decided."""
     return verdict_id(
         chat_id=verdict.chat_id,
@@ -125,4 +127,5 @@ def _id_under(policy: Policy, verdict: Verdict) -> str:
         policies_digest=policies_digest([policy]),
         previous=verdict.previous,
         override_revision=verdict.override_revision,
+        listed=listed,
     )
