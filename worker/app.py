@@ -22,7 +22,9 @@ from worker.kafka.probe import open_admin, probe
 from worker.kafka.reachability import Reachability
 from worker.kafka.topic_check import check_topics
 from worker.kafka.unread import Unread
+from worker.lists.watched import follow_lists
 from worker.loop import WorkerLoop
+from worker.overrides.assembly import override_topics, read_overrides
 from worker.predictor import Predictor
 from worker.process.lifecycle import EXIT_FATAL, Lifecycle
 from worker.process.metrics import Metrics
@@ -76,7 +78,13 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             metrics=metrics,
             probe=lambda: probe(settings.kafka),
         )
-        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings), waiting=probes.waiting)
+        topics = check_topics(
+            admin,
+            settings.kafka,
+            others=override_topics(settings),
+            optional=shadow_topics(settings),
+            waiting=probes.waiting,
+        )
         reachability.seen()
         watchers = [watcher]
         on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
@@ -90,6 +98,8 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         )
         cache = make_cache(settings, metrics, partial(high_watermark, admin))
         stack.callback(cache.close)
+        overrides = read_overrides(settings, admin, cache, metrics, stack)
+        lists = follow_lists(settings, metrics, stack)
         notes = OwedNotes(cache) if isinstance(cache, OwingCache) else None
         publisher = make_publisher(
             settings,
@@ -130,7 +140,11 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
+            sources=[source for source in (lists, overrides and overrides.source) if source is not None],
+            answers=None if overrides is None else overrides.source,
         )
+        if overrides is not None:
+            overrides.follower.start(consumer.owns)
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:
             loop.run()
