@@ -110,10 +110,10 @@ def read_lists(settings: ListSettings, path: Path) -> Lists:
             f"{path}: names users, and no field of an event is known that names one; expected MODERATION_LISTS__"
             "USER_FIELD; set it, or leave `users` out"
         )
-    if file.allow.users and not settings.user_field_is_issued:
+    if file.allow.users and settings.user_field_chosen_by != "platform":
         raise SettingsError(
             f"{path}: allow.users names users, who may choose what {settings.user_field} holds; expected ids that the "
-            "platform issues; set MODERATION_LISTS__USER_FIELD_IS_ISSUED=true where it does, or leave them out"
+            "platform issues; set MODERATION_LISTS__USER_FIELD_CHOSEN_BY=platform where it does, or leave them out"
         )
     return Lists(Matcher(**file.deny.model_dump()), Matcher(**file.allow.model_dump()))
 

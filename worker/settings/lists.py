@@ -1,7 +1,7 @@
 """Where the allow and deny lists are, and by which field of an event they know its user."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,10 +18,10 @@ class ListSettings(Section):
         description="Field of the event that names its user, dotted inside of objects (`context.user_id`), for the "
         "lists' `users`. Unset: lists name chats only.",
     )
-    user_field_is_issued: bool = Field(
-        default=False,
-        description="Whether the platform issues what user_field holds. A name that users choose must not allow: "
-        "only then may an allow list name users.",
+    user_field_chosen_by: Literal["user", "platform"] = Field(
+        default="user",
+        description="Who chooses what user_field holds: user, or platform, as with an id that it issues. Only what the "
+        "platform chooses may stand on an allow list.",
     )
     reload_interval_s: float = Field(
         default=5.0,
@@ -32,6 +32,6 @@ class ListSettings(Section):
 
     @model_validator(mode="after")
     def _an_issued_field_is_named(self) -> Self:
-        if self.user_field_is_issued and self.user_field is None:
-            raise ValueError("user_field_is_issued is set without user_field; expected the field's name; set both")
+        if self.user_field_chosen_by == "platform" and self.user_field is None:
+            raise ValueError("user_field_chosen_by is set without user_field; expected the field's name; set both")
         return self

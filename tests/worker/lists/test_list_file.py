@@ -9,7 +9,7 @@ from worker.lists.list_file import Lists, read_lists
 from worker.settings.lists import ListSettings
 
 PLAIN = ListSettings()
-ISSUED = ListSettings(user_field="context.user_id", user_field_is_issued=True)
+ISSUED = ListSettings(user_field="context.user_id", user_field_chosen_by="platform")
 CHOSEN = ListSettings(user_field="context.name")
 
 
@@ -89,5 +89,5 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 def test_a_users_field_that_is_issued_must_be_named() -> None:
     """Else the setting would look as if it did something."""
-    with pytest.raises(ValueError, match="user_field_is_issued is set without user_field"):
-        ListSettings(user_field_is_issued=True)
+    with pytest.raises(ValueError, match="user_field_chosen_by is set without user_field"):
+        ListSettings(user_field_chosen_by="platform")

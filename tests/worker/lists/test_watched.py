@@ -25,7 +25,7 @@ from worker.settings.lists import ListSettings
 from worker.settings.worker import WorkerSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SETTINGS = ListSettings(user_field="context.user_id", user_field_is_issued=True)
+SETTINGS = ListSettings(user_field="context.user_id", user_field_chosen_by="platform")
 Write = Callable[[str], None]
 
 

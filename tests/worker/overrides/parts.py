@@ -39,7 +39,7 @@ def allow(chat_id: str = "chat-7", **fields: Any) -> Override:
 def scanned(key: bytes | None, value: bytes | None, *, offset: int = 0, topic: str = "overrides") -> ScannedRecord:
     """Return a record as it lies on a topic."""
     return ScannedRecord(
-        Message(topic=topic, partition=0, offset=offset, key=key, value=value, timestamp=(1, 1_000 + offset))  # type: ignore[call-overload]
+        Message(topic=topic, partition=0, offset=offset, key=key, value=value, timestamp=(1, 1_000 + offset))
     )
 
 
