@@ -98,6 +98,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         )
         cache = make_cache(settings, metrics, partial(high_watermark, admin))
         stack.callback(cache.close)
+        probes.waiting("reading what people decided")
         overrides = read_overrides(settings, admin, cache, metrics, stack)
         lists = follow_lists(settings, metrics, stack)
         notes = OwedNotes(cache) if isinstance(cache, OwingCache) else None
