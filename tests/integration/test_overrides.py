@@ -180,7 +180,8 @@ def test_a_block_counts_for_the_whole_chat_and_every_decision_is_in_the_audit_lo
     ledger.send(chats(1, ALLOWED))
     ledger.wait_complete()
     assert cached(cache).decision is Decision.ALLOW
-    second = override("set", CHAT, "block", *ACTOR)
+    policy = cached(cache).policy.name
+    second = override("set", CHAT, "block", "--policy", policy, *ACTOR)
     assert second["revision"] > said["revision"]
     wait_for_answer(ledger, cache, second["revision"])
     ledger.send(chats(1, f"{ALLOWED}, please"))

@@ -4,8 +4,8 @@ Two bytes per offset of the range, so that a hundred million records take 200 MB
 decision. Categories are numbered as they are met: the topic may hold verdicts of several taxonomies, and of versions of
 one with other names. Of several verdicts on one record the last in the topic counts: that is the one its readers hold.
 
-A replay decides without people and holds. So what they decided is compared by the rule's own decision beside it, or each
-overruled chat would look like a change.
+A replay decides without people and holds. So what they decided is compared by the rule's own decision beside it, or
+each overruled chat would look like a change.
 """
 
 from array import array
