@@ -21,6 +21,7 @@ from schemas.envelopes import ValueFormat, parse_event_in
 from schemas.errors import RecordRejected, RejectionReason
 from schemas.identity import RULES_VERSION, content_fingerprint, policies_digest, turns_fingerprint, verdict_id
 from schemas.marker import RejectionMarker
+from schemas.override import Override, OverrideScope, decode_override, encode_override, override_key
 from schemas.policy import DEFAULT_POLICY, Enforcement, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
 from schemas.record_key import chat_of_key
@@ -49,6 +50,7 @@ from schemas.verdict import (
     category_label,
 )
 from schemas.verdict_change import Standing, VerdictChange
+from schemas.verdict_decision import DecisionAction, VerdictDecision, encode_verdict_decision
 from schemas.visible_text import (
     KEPT_END_CHARACTERS,
     Turn,
@@ -72,10 +74,13 @@ __all__ = [
     "DeadLetter",
     "DecidedBy",
     "Decision",
+    "DecisionAction",
     "EncodedDecision",
     "Enforcement",
     "Message",
     "ModelRef",
+    "Override",
+    "OverrideScope",
     "Policy",
     "PolicyDecision",
     "PolicyRef",
@@ -95,6 +100,7 @@ __all__ = [
     "ValueFormat",
     "Verdict",
     "VerdictChange",
+    "VerdictDecision",
     "VerdictKind",
     "carried_text",
     "category_label",
@@ -105,10 +111,13 @@ __all__ = [
     "decode_chat_event",
     "decode_conversation",
     "decode_marker",
+    "decode_override",
     "decode_verdict",
     "encode_marker",
+    "encode_override",
     "encode_verdict",
     "encode_verdict_change",
+    "encode_verdict_decision",
     "ends_of",
     "estimated_decoded_bytes",
     "event_of",
@@ -116,6 +125,7 @@ __all__ = [
     "kept_turns",
     "load_taxonomy",
     "longest_user_message",
+    "override_key",
     "parse_event",
     "parse_event_in",
     "parts_left_out",

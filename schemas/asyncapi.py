@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, POLICY_TABLE, READ_COMMITTED, VERSIONS
+from schemas.asyncapi_texts import (
+    CACHE,
+    HEADERS,
+    LAYOUT,
+    ORDER_AND_REPEATS,
+    OVERRIDES,
+    POLICY_TABLE,
+    READ_COMMITTED,
+    VERSIONS,
+)
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.contracts import CONTRACTS, ContractSchema, as_header_texts
 from schemas.dead_letter import DeadLetter
@@ -138,6 +147,20 @@ def _channels() -> dict[str, Any]:
             f"{READ_COMMITTED}",
             topicConfiguration={"cleanup.policy": ["compact"]},
         ),
+        "verdictOverrides": _channel(
+            "verdict-overrides",
+            "Override",
+            OVERRIDES,
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
+        "verdictDecisions": _channel(
+            "verdict-decisions",
+            "VerdictDecision",
+            "The audit log: one record for each decision of a person, set or taken back, in the transaction of the "
+            "override itself. Appended and kept for long; the chat is a keyed hash. Optional "
+            "(`kafka.decisions_topic`).",
+            topicConfiguration={"cleanup.policy": ["delete"]},
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -212,6 +235,18 @@ def _operations() -> dict[str, Any]:
             "ConversationState",
             "The worker writes what it must remember of a chat in the same transactions as its verdicts.",
         ),
+        "receiveOverrides": _operation(
+            "receive",
+            "verdictOverrides",
+            "Override",
+            "Every worker reads all of them at its start and follows them.",
+        ),
+        "sendVerdictDecisions": _operation(
+            "send",
+            "verdictDecisions",
+            "VerdictDecision",
+            "`worker override` writes them, never the worker itself.",
+        ),
         "sendDeadLetters": _operation(
             "send",
             "deadLetters",
@@ -281,6 +316,23 @@ def _messages() -> dict[str, Any]:
             chat_id,
             contentType="application/json",
             payload={"$ref": f"{_SCHEMAS}ConversationState"},
+        ),
+        "Override": _message(
+            "Override",
+            "What a person decided on a chat; no value: taken back.",
+            {
+                "type": "string",
+                "description": "JSON object with the members chat_id, policy and scope, in this order, without blanks.",
+            },
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Override"},
+        ),
+        "VerdictDecision": _message(
+            "Verdict decision",
+            "Who decided what, and when.",
+            {"type": "string", "description": "The chat's keyed hash, as in the value."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}VerdictDecision"},
         ),
         "DeadLetter": _message(
             "Dead letter",

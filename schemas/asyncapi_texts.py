@@ -15,7 +15,8 @@ ORDER_AND_REPEATS: Final = (
     "older: a replay (replay_id is not null) answers old events again.\n\n"
     "Repeats: (source.topic, source.partition, source.offset) names the input record. Under "
     "exactly-once delivery, the default, a live record has one verdict or one dead letter; under "
-    "at-least-once delivery, and by a replay, it can have several. verdict_id is the same "
+    "at-least-once delivery, and by a replay, it can have several. A person's decision comes as one more, of kind "
+    "`override`, which a crash may repeat. verdict_id is the same "
     "wherever the same content of the same chat is judged again under the same model, rules and policies, with the "
     "same `previous` and `override_revision`: by a redelivery, by a replay, or because upstream sent the same "
     "conversation twice. It then carries the same category and decisions, while event_id, occurred_at, source, "
@@ -57,4 +58,10 @@ POLICY_TABLE: Final = (
     "that are no longer in use stay, for the verdicts that still lie about; the newest row of a key counts. Take from "
     "the verdict's own `decisions` what no row tells: what `deny_list`, `override` and `hold` decided. A reader that "
     "lacks a verdict's row decides nothing: no ad."
+)
+OVERRIDES: Final = (
+    "Decisions of people, the newest for each chat, policy and scope; optional (`kafka.overrides_topic`). Written by "
+    "`worker override` or a console, by a user with a right of its own; workers only read. Partition: murmur2 of the "
+    "chat_id alone, as UTF-8, and not of the key, so that all of a chat lie in one. The number of partitions never "
+    "changes. A record without a value takes a decision back. Readers MUST set `isolation.level=read_committed`."
 )

@@ -23,7 +23,9 @@ from worker.kafka.probe import open_admin, probe
 from worker.kafka.reachability import Reachability
 from worker.kafka.topic_check import check_topics
 from worker.kafka.unread import Unread
+from worker.lists.watched import follow_lists
 from worker.loop import WorkerLoop
+from worker.overrides.assembly import override_topics, read_overrides
 from worker.predictor import Predictor
 from worker.process.lifecycle import EXIT_FATAL, Lifecycle
 from worker.process.metrics import Metrics
@@ -79,9 +81,8 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             probe=lambda: probe(settings.kafka),
         )
         optional = {**shadow_topics(settings), **policies_topics(settings.kafka)}
-        topics = check_topics(
-            admin, settings.kafka, others=state_uses(settings.kafka), optional=optional, waiting=probes.waiting
-        )
+        others = {**state_uses(settings.kafka), **override_topics(settings)}
+        topics = check_topics(admin, settings.kafka, others=others, optional=optional, waiting=probes.waiting)
         limit_verdicts(settings.model, switch.take(), watcher, topics)
         reachability.seen()
         watchers = [watcher]
@@ -97,6 +98,9 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         )
         cache = make_cache(settings, metrics, partial(high_watermark, admin))
         stack.callback(cache.close)
+        probes.waiting("reading what people decided")
+        overrides = read_overrides(settings, admin, cache, metrics, stack)
+        lists = follow_lists(settings, metrics, stack)
         notes = OwedNotes(cache) if isinstance(cache, OwingCache) else None
         publisher = make_publisher(
             settings,
@@ -139,8 +143,11 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
-            sources=sources,
+            sources=[*sources, *(one for one in (lists, overrides and overrides.source) if one is not None)],
+            answers=None if overrides is None else overrides.source,
         )
+        if overrides is not None:
+            overrides.follower.start(consumer.owns)
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:
             loop.run()

@@ -218,6 +218,8 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         "chat-events.dlq": ("send", "Dead letter"),
         "verdicts-shadow": ("send", "Verdict"),
         "verdict-policies": ("send", "Policy table row"),
+        "verdict-overrides": ("receive", "Override"),
+        "verdict-decisions": ("send", "Verdict decision"),
     }
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from model import DecisionRule
 from model.calibration import RiskCurves
-from model.policies.context import DecisionContext
 from model.policies.policy_set import PolicySet
 from schemas import (
     CHAT_13,

@@ -119,6 +119,10 @@ class RecordConsumer:
         """Whether the group has given this worker its share of the partitions, which may be none."""
         return self._joined
 
+    def owns(self, place: Partition) -> bool:
+        """Say whether a partition is this member's; may be asked in any thread."""
+        return place in self._assigned
+
     def poll_batch(self, *, max_records: int, max_bytes: int) -> list[Record]:
         """Wait briefly for a first record, then take what is there, at most `max_records` and about `max_bytes`.
 

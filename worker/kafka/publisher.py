@@ -58,7 +58,7 @@ class Publisher(Protocol):
     ) -> None:
         """Publish the messages and commit the offsets in the name of a group member.
 
-        Offsets without a note lose an older one.
+        Offsets without a note lose an older one. Without offsets nothing fences a member that the group has dropped.
 
         Raises:
             BatchAborted: nothing was committed, or it is unknown whether it was.
@@ -140,7 +140,8 @@ class TransactionalPublisher:
             self._producer.begin_transaction()
             _enqueue(self._producer, messages, None, deadline)
             self._published(time.monotonic() - self._begun_at, len(messages))
-            self._step(partial(self._producer.send_offsets_to_transaction, ends, member))
+            if ends:
+                self._step(partial(self._producer.send_offsets_to_transaction, ends, member))
         except KafkaException as error:
             raise self._undone(error, "filling the transaction") from error
         except BatchAborted:
@@ -282,7 +283,8 @@ class AtLeastOncePublisher:
             self._publish(messages)
             self._published(time.monotonic() - begun, len(messages))
             doing = "committing offsets"
-            self._commit_offsets(_ends(offsets, notes))
+            if offsets:
+                self._commit_offsets(_ends(offsets, notes))
         except KafkaException as error:
             cause = kafka_error(error)
             if is_fatal(cause) and not self._unknown_topic.may_pass(cause):

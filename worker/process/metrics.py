@@ -109,6 +109,13 @@ class Metrics:
         self.state_unreadable = counter(
             "state_unreadable_total", "Records of the state topic that could not be read; their chats are not held."
         )
+        self.overrides_refused = counter(
+            "overrides_refused_total", "Records of the overrides topic that count for nothing.", "reason"
+        )
+        self.override_verdicts = counter(
+            "override_verdicts_total", "Overrides that were to get a verdict of their own.", "result"
+        )
+        self.list_matches = counter("list_matches_total", "Events of chats on a list.", "list")
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
         self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
         self.shadow_compared = counter(
@@ -169,6 +176,17 @@ class Metrics:
         self.certificate_expiry_s = gauge(
             "certificate_expiry_timestamp_seconds", "When a certificate file that the settings name ends.", "file"
         )
+        self.overrides_in_force = gauge("overrides_in_force", "Decisions of people that have not expired.")
+        self.overrides_due = gauge("overrides_due", "Of those, how many wait for a verdict of their own here.")
+        self.overrides_lag_records = gauge("overrides_lag_records", "Offsets of the overrides topic that are unread.")
+        self.overrides_last_record_s = gauge(
+            "overrides_last_record_timestamp_seconds", "Timestamp of the newest record of the overrides topic; 0: none."
+        )
+        self.overrides_last_read_s = gauge(
+            "overrides_last_read_timestamp_seconds", "When the overrides topic was last looked at (wall clock)."
+        )
+        self.list_entries = gauge("list_entries", "Entries of the lists in use.", "list")
+        self.lists_failed = gauge("lists_failed", "1 while the file of lists on disk is refused.")
         self.shadow_queue_records = gauge("shadow_queue_records", "Chats that wait for the shadow.")
 
     def _histograms(self) -> None:

@@ -53,6 +53,8 @@ _LET_GO_S: Final = 1.0
 def _what(loaded: Loaded) -> tuple[str, str]:
     """Return what names a bundle under its policies: two digests."""
     return loaded.bundle.digest, loaded.policies.digest
+
+
 def accept_all(_: Loaded) -> None:
     """Refuse nothing."""
 

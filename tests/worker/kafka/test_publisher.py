@@ -418,6 +418,14 @@ def test_a_refused_topic_ends_the_process_in_this_mode_too(twin_desk: Desk) -> N
         desk.at_least_once(producer).commit(desk.messages, desk.offsets, desk.member)
 
 
+def test_messages_without_offsets_are_published_and_move_none(desk: Desk) -> None:
+    """A person's decision on a record that was read long ago."""
+    desk.transactional(desk.producer()).commit(desk.messages, {}, desk.member)
+    desk.at_least_once(desk.plain_producer()).commit(desk.messages, {}, desk.member)
+    assert len(read(desk._broker, desk.verdicts)) == 2
+    assert desk.committed() == {}
+
+
 def test_the_time_to_hand_messages_over_is_told_apart_from_the_commit(twin_desk: Desk) -> None:
     """So that a load test can say whether the producer or the transaction is slow."""
     desk, told = twin_desk, []
