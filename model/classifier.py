@@ -223,7 +223,14 @@ class Classifier:
             pieces[owner].append(answer)
         return [
             self._judging.classification(*of_chat)
-            for of_chat in zip(answers[:n_chats], pieces, reading.unevaluated, reading.languages, strict=True)
+            for of_chat in zip(
+                answers[:n_chats],
+                pieces,
+                reading.unevaluated,
+                reading.languages,
+                reading.longest_messages,
+                strict=True,
+            )
         ]
 
     def _answer_first(

@@ -24,6 +24,7 @@ from schemas.marker import RejectionMarker
 from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
 from schemas.record_key import chat_of_key
+from schemas.shared_decisions import EncodedDecision, SharedDecisions
 from schemas.taxonomy import (
     CHAT_13,
     Taxonomy,
@@ -48,7 +49,15 @@ from schemas.verdict import (
     category_label,
 )
 from schemas.verdict_change import Standing, VerdictChange
-from schemas.visible_text import KEPT_END_CHARACTERS, Turn, conversation_turns, ends_of, is_visible, kept_turns
+from schemas.visible_text import (
+    KEPT_END_CHARACTERS,
+    Turn,
+    conversation_turns,
+    ends_of,
+    is_visible,
+    kept_turns,
+    longest_user_message,
+)
 
 __all__ = [
     "CHAT_13",
@@ -63,6 +72,7 @@ __all__ = [
     "DeadLetter",
     "DecidedBy",
     "Decision",
+    "EncodedDecision",
     "Message",
     "ModelRef",
     "Policy",
@@ -73,6 +83,7 @@ __all__ = [
     "RejectionMarker",
     "RejectionReason",
     "Role",
+    "SharedDecisions",
     "Source",
     "Standing",
     "Taxonomy",
@@ -103,6 +114,7 @@ __all__ = [
     "is_visible",
     "kept_turns",
     "load_taxonomy",
+    "longest_user_message",
     "parse_event",
     "parse_event_in",
     "parts_left_out",

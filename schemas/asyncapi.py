@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, READ_COMMITTED, VERSIONS
+from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, POLICY_TABLE, READ_COMMITTED, VERSIONS
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.contracts import CONTRACTS, ContractSchema, as_header_texts
 from schemas.dead_letter import DeadLetter
@@ -122,6 +122,12 @@ def _channels() -> dict[str, Any]:
             "What a bundle that is on trial says of the same events, best effort and outside any transaction: some may "
             "be missing, some repeated. For comparison only: no ad may be placed or held back by them.",
         ),
+        "policyTable": _channel(
+            "verdict-policies",
+            "PolicyTableRow",
+            POLICY_TABLE,
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -184,6 +190,12 @@ def _operations() -> dict[str, Any]:
             "Verdict",
             "A worker with a shadow bundle writes its verdicts after the live ones are committed.",
         ),
+        "sendPolicyTable": _operation(
+            "send",
+            "policyTable",
+            "PolicyTableRow",
+            "A worker writes the rows of the policies that it decides by, at its start and when it takes up others.",
+        ),
         "sendDeadLetters": _operation(
             "send",
             "deadLetters",
@@ -239,6 +251,13 @@ def _messages() -> dict[str, Any]:
             contentType="application/json",
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}VerdictChange"},
+        ),
+        "PolicyTableRow": _message(
+            "Policy table row",
+            "All that decides under one policy of one bundle.",
+            {"type": "string", "description": "MODEL_DIGEST/POLICY_NAME/POLICY_VERSION, as UTF-8 text."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}PolicyTableRow"},
         ),
         "DeadLetter": _message(
             "Dead letter",

@@ -51,3 +51,10 @@ CACHE: Final = (
     "outcome renews that. A missing key never means `allow`. A value may end with the member `mac`, the workers' "
     "own check: ignore it. `redis.key_prefix` may have set another prefix than `verdict:`."
 )
+POLICY_TABLE: Final = (
+    "Compacted: one row for each bundle and policy, all that a reader needs to take the policy's decision on any "
+    "verdict of that bundle as the worker does. Off by default (`kafka.policies_topic`). Rows of bundles and policies "
+    "that are no longer in use stay, for the verdicts that still lie about; the newest row of a key counts. Take from "
+    "the verdict's own `decisions` what no row tells: what `deny_list`, `override` and `hold` decided. A reader that "
+    "lacks a verdict's row decides nothing: no ad."
+)

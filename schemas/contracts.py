@@ -19,6 +19,7 @@ from schemas.compatibility import Direction, breaking_changes
 from schemas.dead_letter import DeadLetter
 from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
 from schemas.policy import Policy
+from schemas.policy_table import POLICY_TABLE_SCHEMA_VERSION, PolicyTableRow
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
 from schemas.verdict_v1 import VERDICT_V1_SCHEMA_VERSION, VerdictV1
@@ -26,7 +27,7 @@ from schemas.verdict_v1 import VERDICT_V1_SCHEMA_VERSION, VerdictV1
 DEAD_LETTER_SCHEMA_VERSION: Final = 1
 POLICY_SCHEMA_VERSION: Final = 1
 RELEASED_FOLDER: Final = "released"
-UNRELEASED: Final[frozenset[str]] = frozenset()
+UNRELEASED: Final[frozenset[str]] = frozenset({"policy-table.v1.schema.json"})
 """File names of contracts that nobody relies on yet; every other contract has a baseline to be compared with."""
 
 _OF_NUMBERS: Final = frozenset({"minimum", "maximum", "format", "default"})
@@ -103,6 +104,7 @@ CONTRACTS: Final = (
     Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
     Contract("rejection-marker", MARKER_SCHEMA_VERSION, RejectionMarker, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
+    Contract("policy-table", POLICY_TABLE_SCHEMA_VERSION, PolicyTableRow, Direction.OUTPUT),
 )
 
 

@@ -1,7 +1,7 @@
 """Deterministic names: the fingerprint of a conversation, the digest of policies, the id of a verdict."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -80,12 +80,18 @@ def verdict_id(
     return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-2").hexdigest()
 
 
-def policies_digest(policies: Iterable[Policy]) -> str:
-    """Return the digest of a set of policies, `sha256:` and 64 hex digits, in whatever order they come."""
+def policies_digest(policies: Iterable[Policy], *, not_in_force: Collection[str] = ()) -> str:
+    """Return the digest of a set of policies, `sha256:` and 64 hex digits, in whatever order they come.
+
+    Args:
+        policies: All that decide, the floor's too.
+        not_in_force: Names of those outside their validity, which decide otherwise then.
+    """
     documents = sorted(
         (policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies
     )
-    digest = hashlib.sha256(b"\n".join([document for _, document in documents]))
+    outside = [b"not in force: " + orjson.dumps(sorted(not_in_force))] if not_in_force else []
+    digest = hashlib.sha256(b"\n".join([*(document for _, document in documents), *outside]))
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 
 from schemas.dotted_version import DottedVersion
 from schemas.taxonomy_faults import faults_of
@@ -73,6 +82,24 @@ class Taxonomy(BaseModel):
     subject: str = Field(default="", max_length=1_000, description="What of a conversation is classified.")
     rules: str = Field(default="", max_length=32_000, description="How annotators decide between categories.")
     categories: tuple[TaxonomyCategory, ...] = Field(min_length=MIN_CATEGORIES, max_length=MAX_CATEGORIES)
+    floor: frozenset[CategoryCode] = Field(
+        default=frozenset(), description="Codes of the categories that no policy may allow, one that bans nothing too."
+    )
+
+    @field_validator("floor")
+    @classmethod
+    def _floor_is_of_it(cls, floor: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        codes = {category.code for category in info.data.get("categories", ())}
+        if codes and (others := sorted(floor - codes)):
+            raise ValueError(f"names {others}, which are none of its categories; expected some of their codes")
+        if codes and codes == floor:
+            raise ValueError("names every category, so that no ad could ever be shown; leave at least one out")
+        return floor
+
+    @field_serializer("floor", when_used="json")
+    def _in_code_order(self, floor: frozenset[str]) -> list[str]:
+        """A set has another order in every process; a bundle's digest must not."""
+        return sorted(floor)
 
     @field_validator("categories")
     @classmethod

@@ -193,6 +193,9 @@ class Verdict(WireModel):
         "policy's score is the sum over its banned codes, at most 1, rounded to six decimals."
     )
     language: str | None = Field(default=None, description="What the user writes; null where the model does not tell.")
+    longest_message: int | None = Field(
+        default=None, ge=0, description="Characters of the user's longest message; null in verdicts of before."
+    )
     stage: str = Field(description="Which part of the model answered.")
     unevaluated: tuple[str, ...] = Field(
         default=(), description="Reasons why something of the conversation was not judged; empty: all of it was."

@@ -70,9 +70,8 @@ class VerdictBuilder:
         return self.categories.ref
 
     @cached_property
-    def policies_digest(self) -> str:
-        """Digest of all policies that decide."""
-        return policies_digest([self.policy_in_use]) if self.policies is None else self.policies.digest
+    def _own_digest(self) -> str:
+        return policies_digest([self.policy_in_use])
 
     def verdict(
         self,
@@ -101,10 +100,10 @@ class VerdictBuilder:
         context: DecisionContext = NO_CONTEXT,
     ) -> Verdict:
         """Return the verdict on an event that was just classified."""
-        chat, decided = event.chat, self._decided(classification, context)
+        chat, decided = event.chat, self._decided(event, classification, decided_at, context)
         judgement = decided.judgement
-        return Verdict(
-            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint, context),
+        verdict = Verdict(
+            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint, decided_at, context),
             chat_id=chat.chat_id,
             event_id=chat.event_id,
             source=event.record.source,
@@ -114,6 +113,7 @@ class VerdictBuilder:
             probabilities=classification.probabilities,
             evidence=classification.evidence,
             language=classification.language,
+            longest_message=event.longest_message,
             stage=classification.stage,
             unevaluated=classification.unevaluated,
             decisions=decided.decisions,
@@ -131,8 +131,13 @@ class VerdictBuilder:
             cache_hit=False,
             replay_id=self.replay_id,
         )
+        # Validation has made a copy of them; what all verdicts share is written once. Frozen for others only.
+        vars(verdict)["decisions"] = decided.decisions
+        return verdict
 
-    def _decided(self, classification: Classification, context: DecisionContext) -> Decided:
+    def _decided(
+        self, event: Event, classification: Classification, decided_at: datetime, context: DecisionContext
+    ) -> Decided:
         judgement = classification.judgement
         if self.policies is None:
             return Decided(judgement, self._by_outcome[judgement.decision, judgement.decided_by])
@@ -140,6 +145,9 @@ class VerdictBuilder:
             classification.evidence,
             category=classification.category,
             unevaluated=classification.unevaluated,
+            language=classification.language,
+            longest_message=event.longest_message,
+            at=decided_at,
             context=context,
             own=judgement,
         )
@@ -186,10 +194,11 @@ class VerdictBuilder:
         if cached.override_revision or cached.previous is not None:
             # What people and earlier decisions gave is not known here any more. They are asked anew.
             return None
-        if cached.verdict_id != self._verdict_id(cached.chat_id, cached.content_fingerprint, NO_CONTEXT):
+        decided_at = cached.decided_at
+        if cached.verdict_id != self._verdict_id(cached.chat_id, cached.content_fingerprint, decided_at, NO_CONTEXT):
             # Other policies spoke.
             return None
-        anew = self._anew(cached, NO_CONTEXT)
+        anew = self._anew(cached, decided_at, NO_CONTEXT)
         # Under the same id the same policies must have said the same.
         is_doubted = any(getattr(cached, name) != getattr(anew, name) for name in _DECIDED)
         return "decision" if is_doubted else None
@@ -201,9 +210,16 @@ class VerdictBuilder:
     def _hit(self, event: Event, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
         # What this builder decided without a context it would decide again.
         was_plain = cached.decided_by not in _OF_CONTEXT and not cached.override_revision and cached.previous is None
-        is_settled = context is NO_CONTEXT and was_plain and self._is_own(cached)
-        said = cached if is_settled else self._anew(cached, context)
-        return self._dressed(event, said, decided_at)
+        is_settled = context is NO_CONTEXT and was_plain and self._is_own(cached) and not self._is_time_bound
+        if is_settled:
+            return self._dressed(event, cached, decided_at)
+        # Of the event, since a verdict of before does not say it, and what another wrote need not be true.
+        read = _changed(cached, {"longest_message": event.longest_message})
+        return self._dressed(event, self._anew(read, decided_at, context), decided_at)
+
+    @cached_property
+    def _is_time_bound(self) -> bool:
+        return self.policies is not None and self.policies.is_time_bound
 
     def _dressed(self, event: Event, said: Verdict, decided_at: datetime) -> Verdict:
         chat = event.chat
@@ -220,18 +236,24 @@ class VerdictBuilder:
             },
         )
 
-    def _anew(self, cached: Verdict, context: DecisionContext) -> Verdict:
-        """Return a cached verdict as these policies decide it in this context."""
+    def _anew(self, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
+        """Return a cached verdict as these policies decide it at a time, in this context."""
         if self.policies is None:
             return cached
         decided = self.policies.decide(
-            cached.evidence, category=cached.category.code, unevaluated=cached.unevaluated, context=context
+            cached.evidence,
+            category=cached.category.code,
+            unevaluated=cached.unevaluated,
+            language=cached.language,
+            longest_message=cached.longest_message,
+            at=decided_at,
+            context=context,
         )
         judgement = decided.judgement
         return _changed(
             cached,
             {
-                "verdict_id": self._verdict_id(cached.chat_id, cached.content_fingerprint, context),
+                "verdict_id": self._verdict_id(cached.chat_id, cached.content_fingerprint, decided_at, context),
                 "taxonomy": self.taxonomy,
                 "decisions": decided.decisions,
                 "policy": self.policy,
@@ -273,13 +295,13 @@ class VerdictBuilder:
             for decided_by in DecidedBy
         }
 
-    def _verdict_id(self, chat_id: str, fingerprint: str, context: DecisionContext) -> str:
+    def _verdict_id(self, chat_id: str, fingerprint: str, decided_at: datetime, context: DecisionContext) -> str:
         return verdict_id(
             chat_id=chat_id,
             fingerprint=fingerprint,
             model_digest=self.model.digest,
             rules_version=RULES_VERSION,
-            policies_digest=self.policies_digest,
+            policies_digest=self._own_digest if self.policies is None else self.policies.digest_at(decided_at),
             previous=context.previous,
             override_revision=context.override_revision,
         )

@@ -8,9 +8,10 @@ import numpy as np
 
 from model.bundle.bundle import Bundle
 from model.calibration import FloatArray, ScoreArray
-from model.decision import DecisionRule, Judgement
+from model.decision import Judgement
 from model.errors import RowFailed
 from model.evidence.rule import Unevaluated, evidence_of, on_the_wire
+from model.policies.rules import rule_over
 from schemas import Policy
 
 
@@ -37,6 +38,8 @@ class Classification:
     stage: Stage = Stage.TRANSFORMER
     language: str | None = None
     """ISO 639-1 code of what the user writes, where it can be told and the bundle tells it."""
+    longest_message: int | None = None
+    """Characters of the user's longest message, as far as the classifier was given it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Judging:
     """
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
-        self.rule = DecisionRule(policy, bundle.risk_curves(policy))
+        self.rule = rule_over(bundle, policy)
         self._codes = bundle.taxonomy.codes
         rule = bundle.manifest.evidence
         self._weights: ScoreArray = np.zeros(len(self._codes)) if rule is None else rule.weight_row(self._codes)
@@ -68,6 +71,7 @@ class Judging:
         pieces: Sequence[Answer | RowFailed],
         unevaluated: tuple[Unevaluated, ...],
         language: str | None,
+        longest_message: int,
     ) -> Classification | RowFailed:
         """Return what is said of one conversation; a window that failed is the conversation's failure.
 
@@ -76,6 +80,7 @@ class Judging:
             pieces: What it says of the pieces.
             unevaluated: Why something of the conversation says nothing.
             language: What the user writes.
+            longest_message: Characters of the user's longest message.
         """
         if isinstance(window, RowFailed):
             return window
@@ -90,9 +95,12 @@ class Judging:
         return Classification(
             category=category,
             probabilities=dict(zip(self._codes, probabilities.tolist(), strict=True)),
-            judgement=self.rule.judgement(evidence, category=category, unevaluated=unevaluated),
+            judgement=self.rule.judgement(
+                evidence, category=category, unevaluated=unevaluated, language=language, longest_message=longest_message
+            ),
             evidence=evidence,
             unevaluated=unevaluated,
             stage=window.stage,
             language=language,
+            longest_message=longest_message,
         )
