@@ -122,6 +122,10 @@ def classify(
     policies: Annotated[
         Path | None, typer.Option("--policies", help="With --parquet: folder of further policies to decide by.")
     ] = None,
+    floor: Annotated[
+        list[str] | None,
+        typer.Option("--floor", metavar="CODE", help="With --parquet: a code that no policy may allow; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table for TEXT.")] = False,
     bundle: BundleOption = DEFAULT_BUNDLE_PATH,
     policy: PolicyOption = None,
@@ -135,8 +139,8 @@ def classify(
         raise typer.BadParameter("found none or several of TEXT, --jsonl and --parquet; expected exactly one of them")
     if (parquet is None) != (out is None):
         raise typer.BadParameter("found one of --parquet and --out; expected both or neither")
-    if parquet is None and (columns or policies):
-        raise typer.BadParameter("found --column or --policies without --parquet; expected them with it alone")
+    if parquet is None and (columns or policies or floor):
+        raise typer.BadParameter("found --column, --policies or --floor without --parquet; expected them with it alone")
     if parquet is not None and out is not None:
         _classify_parquet(
             parquet,
@@ -146,6 +150,7 @@ def classify(
             bundle=bundle,
             policy=policy,
             policies=policies,
+            floor=floor or [],
             n_threads=threads or available_cpus(),
         )
         return

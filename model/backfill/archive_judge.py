@@ -27,6 +27,7 @@ from schemas import (
     VerdictKind,
     carried_text,
     kept_turns,
+    longest_user_message,
     parse_event,
     turns_fingerprint,
     validate_event,
@@ -67,6 +68,8 @@ class _Event(NamedTuple):
     chat: ChatEvent
     turns: list[Turn]
     fingerprint: str
+    longest_message: int
+    """Characters of the user's longest message, whole."""
 
 
 class ArchiveJudge:
@@ -130,8 +133,8 @@ class ArchiveJudge:
             turns = visible_turns(chat)
         except RecordRejected as rejection:
             return rejection
-        # Of a very long conversation all turns count for the fingerprint, and some are read.
-        return _Event(chat, kept_turns(turns), turns_fingerprint(turns))
+        # Of a very long conversation all turns count for these two, and some are read.
+        return _Event(chat, kept_turns(turns), turns_fingerprint(turns), longest_user_message(turns))
 
     def _classified(self, conversations: Sequence[Sequence[Turn]]) -> list[Classification | RowFailed]:
         """Classify; where the model stalls, in halves, down to the conversation that stalls it alone."""
@@ -145,7 +148,13 @@ class ArchiveJudge:
 
     def _verdict(self, record: ArchivedRecord, event: _Event, said: Classification) -> Outcome:
         decided = self._policies.decide(
-            said.evidence, category=said.category, unevaluated=said.unevaluated, own=said.judgement
+            said.evidence,
+            category=said.category,
+            unevaluated=said.unevaluated,
+            language=said.language,
+            longest_message=event.longest_message,
+            at=self._decided_at,
+            own=said.judgement,
         )
         judgement = decided.judgement
         return {
@@ -156,7 +165,7 @@ class ArchiveJudge:
                 fingerprint=event.fingerprint,
                 model_digest=self._same["model"]["digest"],
                 rules_version=RULES_VERSION,
-                policies_digest=self._policies.digest,
+                policies_digest=self._policies.digest_at(self._decided_at),
             ),
             "chat_id": event.chat.chat_id,
             # One type for a whole column: a number as its digits.
@@ -166,6 +175,7 @@ class ArchiveJudge:
             "probabilities": said.probabilities,
             "evidence": said.evidence,
             "language": said.language,
+            "longest_message": event.longest_message,
             "stage": said.stage.value,
             "unevaluated": [reason.value for reason in said.unevaluated],
             "decisions": {

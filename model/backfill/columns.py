@@ -5,7 +5,7 @@ one column, `value`, has whole events as JSON. Both go through the codec as JSON
 those of the worker. Where `topic`, `partition` and `offset` are columns, the outcomes name their source.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -128,16 +128,15 @@ class Columns:
         """The columns that are read, each once."""
         return list(dict.fromkeys(self.by_field.values()))
 
-    def records(self, batch: pa.RecordBatch, file: str, rows: Sequence[int]) -> list[ArchivedRecord]:
+    def records(self, batch: pa.RecordBatch, places: Iterable[tuple[str, int]]) -> list[ArchivedRecord]:
         """Return the records of a batch.
 
         Args:
             batch: Has the columns.
-            file: Name of the file that they stand in.
-            rows: Their positions in it.
+            places: File and position in it of each row.
         """
         values, sources = self._values(batch), self._sources(batch)
-        return [ArchivedRecord(file, *one) for one in zip(rows, values, sources, strict=True)]
+        return [ArchivedRecord(*place, *one) for place, *one in zip(places, values, sources, strict=True)]
 
     def _values(self, batch: pa.RecordBatch) -> Iterator[bytes | RecordRejected | None]:
         if _VALUE in self.by_field:

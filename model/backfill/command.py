@@ -11,7 +11,7 @@ from model.backfill.archive_judge import ArchiveJudge
 from model.backfill.columns import parse_mapping
 from model.backfill.errors import BackfillRefused
 from model.backfill.output_folder import MANIFEST, Manifest
-from model.backfill.policies import policy_set
+from model.backfill.policies import policies_of, policy_set
 from model.backfill.run import Request, run
 from model.bundle.bundle import load_bundle
 from model.classifier import Classifier
@@ -26,6 +26,7 @@ def classify_parquet(
     bundle: Path,
     policy: Path | None,
     policies: Path | None,
+    floor: list[str],
     n_threads: int,
     say: Callable[[str], None],
 ) -> Manifest:
@@ -39,6 +40,7 @@ def classify_parquet(
         bundle: Bundle folder.
         policy: File of the default policy; None: the bundle's own.
         policies: Folder of further policies.
+        floor: Codes that the operator adds to the taxonomy's floor, as `model.floor` does.
         n_threads: Inference threads.
         say: Takes lines of progress.
 
@@ -46,7 +48,7 @@ def classify_parquet(
         BackfillRefused, BundleError, PolicyError: something of it is refused; the message says what to do.
     """
     loaded = load_bundle(bundle)
-    rules = policy_set(loaded, policy, policies)
+    rules = policy_set(loaded, policies_of(loaded, policy, policies), floor=frozenset(floor))
 
     def judge(decided_at: datetime) -> ArchiveJudge:
         return ArchiveJudge(Classifier(loaded, rules.default.policy, n_threads=n_threads), rules, decided_at)

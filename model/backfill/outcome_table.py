@@ -47,6 +47,7 @@ def outcome_schema() -> pa.Schema:
         "probabilities": by_category,
         "evidence": by_category,
         "language": text,
+        "longest_message": pa.int64(),
         "stage": text,
         "unevaluated": pa.list_(text),
         "decisions": pa.map_(text, decision),

@@ -1,33 +1,47 @@
-"""The policies that decide on an archive: the default policy, and those of a folder. A bad file refuses the run."""
+"""The policies that decide on an archive: the default policy, those of a folder, and the floor before all of them.
 
+A bad file refuses the run: what it would leave out, nobody would judge again after days.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from model.bundle.bundle import Bundle
 from model.bundle.policy_file import PolicyError, load_policy
-from model.decision import DecisionRule
 from model.policies.policy_set import PolicySet
+from model.policies.rules import policies_over
 from schemas import Policy
 
-_SUFFIXES = (".toml", ".json")
+_SUFFIXES: Final = (".toml", ".json")
 
 
-def policy_set(bundle: Bundle, policy: Path | None, folder: Path | None) -> PolicySet:
-    """Return the rules of a bundle's policies, the default policy's first.
+def policies_of(bundle: Bundle, policy: Path | None, folder: Path | None) -> list[Policy]:
+    """Return policies over a bundle, the default policy first.
 
     Args:
-        bundle: Whose curves they use.
+        bundle: What they are over.
         policy: File of the default policy; None: the bundle's own.
         folder: Further policies, a file each; None: there are none.
 
     Raises:
         PolicyError: a file is refused, two policies share a name, or the folder holds none.
-        BundleError: the bundle's calibration cannot speak for one of them.
     """
-    return rules_of(bundle, [load_policy(policy, bundle), *_of_folder(folder, bundle)])
+    return [load_policy(policy, bundle), *_of_folder(folder, bundle)]
 
 
-def rules_of(bundle: Bundle, policies: list[Policy]) -> PolicySet:
-    """Return the rules of policies over a bundle, the first one the default."""
+def policy_set(bundle: Bundle, policies: Sequence[Policy], *, floor: frozenset[str] = frozenset()) -> PolicySet:
+    """Return the rules of policies, behind the floor.
+
+    Args:
+        bundle: Its taxonomy's floor counts too.
+        policies: The default policy first.
+        floor: More codes that no policy may allow.
+
+    Raises:
+        PolicyError: two policies share a name.
+        BundleError: the bundle's calibration cannot speak for one of them, or the floor is over another taxonomy.
+    """
     names: set[str] = set()
     for policy in policies:
         if policy.name in names:
@@ -36,7 +50,7 @@ def rules_of(bundle: Bundle, policies: list[Policy]) -> PolicySet:
                 "included; rename one"
             )
         names.add(policy.name)
-    return PolicySet([DecisionRule(policy, bundle.risk_curves(policy)) for policy in policies])
+    return policies_over(bundle, policies, floor=floor)
 
 
 def _of_folder(folder: Path | None, bundle: Bundle) -> list[Policy]:

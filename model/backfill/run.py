@@ -102,4 +102,4 @@ def _columns(source: OpenInput, number: int, mapping: Mapping[str, str]) -> Colu
 
 def _records(part: Part, reader: RowReader, columns: Columns, name: str) -> Iterator[list[ArchivedRecord]]:
     for at, batch in reader.take(part.start, part.stop):
-        yield columns.records(batch, name, range(at, at + batch.num_rows))
+        yield columns.records(batch, [(name, at + i) for i in range(batch.num_rows)])
