@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from posixpath import commonpath, dirname
 from typing import Any, Final
 
 import orjson
@@ -77,7 +76,7 @@ def run_job(spark: SparkSession, job: Job) -> dict[str, Any]:
         columns=tuple(columns.by_field.items()),
         decided_at=datetime.now(UTC),
         n_threads=job.n_threads,
-        shared_folder=commonpath(list(map(dirname, table.inputFiles()))),
+        source=_path(spark, job.source).toUri().getPath(),
     )
     rows = _rows(table, columns)
     if job.n_tasks is not None:
@@ -128,14 +127,20 @@ def _counts(outcomes: DataFrame) -> dict[str, Any]:
 
 
 def _write(spark: SparkSession, address: str, content: bytes) -> None:
-    """Write a small file where the output is, through Hadoop's file system as Spark itself does."""
-    context = spark.sparkContext
-    path = context._jvm.org.apache.hadoop.fs.Path(address)  # type: ignore[union-attr]  # noqa: SLF001
-    stream = path.getFileSystem(context._jsc.hadoopConfiguration()).create(path, True)  # noqa: FBT003, SLF001  Java's
+    """Write a small file where the output is."""
+    path = _path(spark, address)
+    stream = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).create(path, True)  # noqa: FBT003, SLF001
     try:
         stream.write(bytearray(content))
     finally:
         stream.close()
+
+
+def _path(spark: SparkSession, address: str) -> Any:
+    """Return the Path of Hadoop's that Spark itself makes of an address: with scheme, host and all of its folders."""
+    context = spark.sparkContext
+    path = context._jvm.org.apache.hadoop.fs.Path(address)  # type: ignore[union-attr]  # noqa: SLF001
+    return path.getFileSystem(context._jsc.hadoopConfiguration()).makeQualified(path)  # noqa: SLF001
 
 
 def started(master: str | None, settings: Sequence[tuple[str, str]] = ()) -> SparkSession:

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pyspark import SparkFiles, TaskContext
@@ -17,6 +18,7 @@ from pyspark import SparkFiles, TaskContext
 from model import BundleError, Classifier, load_bundle
 from model.backfill.archive_judge import ArchiveJudge
 from model.backfill.columns import Columns
+from model.backfill.input_files import relative_name
 from model.backfill.outcome_table import outcome_batch
 from model.backfill.policies import policy_set
 from schemas import Policy
@@ -42,8 +44,8 @@ class Task:
     decided_at: datetime
     n_threads: int
     """Inference threads; 0: as many as a task has CPUs (`spark.task.cpus`)."""
-    shared_folder: str
-    """Address of the folder that all files share; names of files are told from there."""
+    source: str
+    """Path of the archive, without scheme and host; names of files are told from there."""
 
 
 def judge_batches(task: Task, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -58,7 +60,8 @@ def judge_batches(task: Task, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.
     """
     judge, columns = _judge(task), Columns(dict(task.columns))
     for batch in batches:
-        names = [name.removeprefix(task.shared_folder).lstrip("/") for name in batch.column(FILE).to_pylist()]
+        paths = [unquote(urlsplit(address).path) for address in batch.column(FILE).to_pylist()]
+        names = [relative_name(path, task.source) for path in paths]
         records = columns.records(batch, zip(names, batch.column(ROW).to_pylist(), strict=True))
         for outcomes in judge.outcomes(records):
             yield outcome_batch(outcomes)

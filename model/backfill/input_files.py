@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from posixpath import commonpath, dirname, relpath
+from posixpath import basename, relpath
 from typing import Any, Final
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ class InputFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    """Its path from the folder that all files share."""
+    """Its path from the input's folder; of a lone file its name."""
     n_bytes: int
     n_rows: int
     footer_digest: str
@@ -67,7 +67,7 @@ class OpenInput:
                     f"{where}: found no Parquet file; expected one, or a folder with files that end in "
                     f"{' or '.join(SUFFIXES)}"
                 )
-            names = relative_names(paths)
+            names = [relative_name(one, path) for one in paths]
             files = [_described(filesystem, one, name) for one, name in zip(paths, names, strict=True)]
         except (OSError, pa.ArrowException) as error:
             # Arrow's errors are OSErrors or ValueErrors of its own.
@@ -89,10 +89,9 @@ class OpenInput:
         return sum(file.n_rows for file in self.files)
 
 
-def relative_names(paths: Sequence[str]) -> list[str]:
-    """Return paths from the folder that all of them share; of a lone file its name."""
-    shared = commonpath([dirname(path) for path in paths])
-    return [relpath(path, shared) for path in paths]
+def relative_name(path: str, source: str) -> str:
+    """Return a file's path from the folder that was named as the input; its name where the file itself was named."""
+    return relpath(path, source) if path.startswith(f"{source.rstrip('/')}/") else basename(path)
 
 
 def _local(where: str) -> tuple[Any, str]:

@@ -8,7 +8,6 @@ import orjson
 import pyarrow as pa
 from pyarrow import parquet
 
-from model import Bundle, load_bundle
 from schemas import CHAT_13
 from tests.tiny_bundle import tiny_bundle
 
@@ -16,9 +15,9 @@ WORDS: Mapping[str, str] = {"poem": "D", "code": "C", "kill": "M", "letter": "B"
 """Category by word: each of them is in many of the sample chats."""
 
 
-def quick_bundle(folder: Path) -> Bundle:
-    """Write a bundle that judges thousands of chats a second, and return it."""
-    return load_bundle(tiny_bundle(folder, CHAT_13, WORDS))
+def quick_bundle(folder: Path) -> Path:
+    """Write a bundle that judges thousands of chats a second, and return its folder."""
+    return tiny_bundle(folder, CHAT_13, WORDS)
 
 
 def chat(number: int, text: str = "a poem", **fields: Any) -> dict[str, Any]:
