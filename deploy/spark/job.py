@@ -139,7 +139,7 @@ def _write(spark: SparkSession, address: str, content: bytes) -> None:
 def _path(spark: SparkSession, address: str) -> Any:
     """Return the Path of Hadoop's that Spark itself makes of an address: with scheme, host and all of its folders."""
     context = spark.sparkContext
-    path = context._jvm.org.apache.hadoop.fs.Path(address)  # type: ignore[union-attr]  # noqa: SLF001
+    path = context._jvm.org.apache.hadoop.fs.Path(address)  # noqa: SLF001
     return path.getFileSystem(context._jsc.hadoopConfiguration()).makeQualified(path)  # noqa: SLF001
 
 

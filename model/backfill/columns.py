@@ -136,7 +136,10 @@ class Columns:
             places: File and position in it of each row.
         """
         values, sources = self._values(batch), self._sources(batch)
-        return [ArchivedRecord(*place, *one) for place, *one in zip(places, values, sources, strict=True)]
+        return [
+            ArchivedRecord(file, row, value, source)
+            for (file, row), value, source in zip(places, values, sources, strict=True)
+        ]
 
     def _values(self, batch: pa.RecordBatch) -> Iterator[bytes | RecordRejected | None]:
         if _VALUE in self.by_field:
