@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, READ_COMMITTED, VERSIONS
+from schemas.asyncapi_texts import (
+    CACHE,
+    FEEDBACK,
+    HEADERS,
+    LAYOUT,
+    ORDER_AND_REPEATS,
+    READ_COMMITTED,
+    REVIEWS,
+    VERSIONS,
+)
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.contracts import CONTRACTS, ContractSchema, as_header_texts
 from schemas.dead_letter import DeadLetter
@@ -17,6 +26,7 @@ from schemas.verdict import VERDICT_SCHEMA_VERSION
 KAFKA_BINDING_VERSION: Final = "0.5.0"
 VERDICT_RETENTION_MS: Final = 8 * 86_400_000
 """As the project's own command creates the topic: a day longer than Redis keeps a verdict."""
+FEEDBACK_RETENTION_MS: Final = 30 * 86_400_000
 REDIS_TTL_S: Final = 7 * 86_400
 """The default; see `redis.ttl_s`."""
 PARTITIONER: Final = "murmur2"
@@ -122,6 +132,20 @@ def _channels() -> dict[str, Any]:
             "What a bundle that is on trial says of the same events, best effort and outside any transaction: some may "
             "be missing, some repeated. For comparison only: no ad may be placed or held back by them.",
         ),
+        "verdictReviews": _written(
+            _channel(
+                "verdict-reviews",
+                "Review",
+                REVIEWS,
+                topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS},
+            )
+        ),
+        "verdictFeedback": _channel(
+            "verdict-feedback",
+            "Feedback",
+            FEEDBACK,
+            topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": FEEDBACK_RETENTION_MS},
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -184,6 +208,18 @@ def _operations() -> dict[str, Any]:
             "Verdict",
             "A worker with a shadow bundle writes its verdicts after the live ones are committed.",
         ),
+        "sendReviews": _operation(
+            "send",
+            "verdictReviews",
+            "Review",
+            "The worker writes what asks for a person in the same transactions as the verdicts.",
+        ),
+        "receiveFeedback": _operation(
+            "receive",
+            "verdictFeedback",
+            "Feedback",
+            "The training pipeline reads reports and makes labelled chats of them.",
+        ),
         "sendDeadLetters": _operation(
             "send",
             "deadLetters",
@@ -239,6 +275,21 @@ def _messages() -> dict[str, Any]:
             contentType="application/json",
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}VerdictChange"},
+        ),
+        "Review": _message(
+            "Review",
+            "A verdict on which some policy asks for a person.",
+            chat_id,
+            contentType="application/json",
+            headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
+            payload={"$ref": f"{_SCHEMAS}Review"},
+        ),
+        "Feedback": _message(
+            "Feedback",
+            "A report that a verdict is wrong.",
+            {"type": "string", "description": "The verdict_id."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Feedback"},
         ),
         "DeadLetter": _message(
             "Dead letter",

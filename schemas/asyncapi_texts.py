@@ -51,3 +51,15 @@ CACHE: Final = (
     "outcome renews that. A missing key never means `allow`. A value may end with the member `mac`, the workers' "
     "own check: ignore it. `redis.key_prefix` may have set another prefix than `verdict:`."
 )
+REVIEWS: Final = (
+    "Where `kafka.reviews_topic` is set: one record for each verdict_id on which some policy says `review`, in the "
+    "transaction that holds the verdict. None where a cached verdict is repeated unchanged, by replays and shadows, or "
+    "where the bundle is not calibrated. Readers MUST set `isolation.level=read_committed` here too, and keep one "
+    "record of each verdict_id. A newer verdict of the chat makes its earlier reviews moot. It holds no chat text."
+)
+FEEDBACK: Final = (
+    "What callers and reviewers report as wrong, written by `worker feedback send` or by others; no worker reads it. "
+    "`python -m training_pipeline feedback` joins it with the events by `source` and makes labelled chats of it. What "
+    "matches no known verdict is dropped there, and counted. `note` may hold personal data: short retention, narrow "
+    "access."
+)

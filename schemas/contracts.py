@@ -17,8 +17,10 @@ from pydantic_core import core_schema
 from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.compatibility import Direction, breaking_changes
 from schemas.dead_letter import DeadLetter
+from schemas.feedback import FEEDBACK_SCHEMA_VERSION, Feedback
 from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
 from schemas.policy import Policy
+from schemas.review import REVIEW_SCHEMA_VERSION, Review
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
 from schemas.verdict_v1 import VERDICT_V1_SCHEMA_VERSION, VerdictV1
@@ -26,7 +28,7 @@ from schemas.verdict_v1 import VERDICT_V1_SCHEMA_VERSION, VerdictV1
 DEAD_LETTER_SCHEMA_VERSION: Final = 1
 POLICY_SCHEMA_VERSION: Final = 1
 RELEASED_FOLDER: Final = "released"
-UNRELEASED: Final[frozenset[str]] = frozenset()
+UNRELEASED: Final[frozenset[str]] = frozenset({"review.v1.schema.json", "feedback.v1.schema.json"})
 """File names of contracts that nobody relies on yet; every other contract has a baseline to be compared with."""
 
 _OF_NUMBERS: Final = frozenset({"minimum", "maximum", "format", "default"})
@@ -103,6 +105,8 @@ CONTRACTS: Final = (
     Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
     Contract("rejection-marker", MARKER_SCHEMA_VERSION, RejectionMarker, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
+    Contract("review", REVIEW_SCHEMA_VERSION, Review, Direction.OUTPUT),
+    Contract("feedback", FEEDBACK_SCHEMA_VERSION, Feedback, Direction.INPUT),
 )
 
 
