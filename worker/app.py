@@ -29,6 +29,7 @@ from worker.process.metrics import Metrics
 from worker.process.probes import Probes
 from worker.reload.assembly import live_predictor, shadow_predictor
 from worker.reload.watcher import ReloadWatcher
+from worker.reviews.assembly import review_sources, review_topics, with_reviews
 from worker.settings.kafka import Delivery
 from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
@@ -76,7 +77,14 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             metrics=metrics,
             probe=lambda: probe(settings.kafka),
         )
-        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings), waiting=probes.waiting)
+        topics = check_topics(
+            admin,
+            settings.kafka,
+            others=review_topics(settings.kafka),
+            optional=shadow_topics(settings),
+            waiting=probes.waiting,
+        )
+        topics = with_reviews(topics, admin, settings.kafka, probes.waiting)
         reachability.seen()
         watchers = [watcher]
         on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
@@ -130,6 +138,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
+            sources=review_sources(settings.kafka, metrics),
         )
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:

@@ -15,6 +15,7 @@ from worker.batch_size import BatchSize
 from worker.cache.entries import Entry
 from worker.cache.owed_notes import OwedNotes
 from worker.commit_pipeline import CommitPipeline
+from worker.decide import ContextSource
 from worker.errors import BatchAborted
 from worker.kafka.config import consumer_config, producer_config
 from worker.kafka.consumer import RecordConsumer
@@ -188,6 +189,7 @@ class Rig:
         in_background: Whether a commit runs beside the next batch.
         predictor: In place of one that gives every text the same answer.
         on_committed: Told of each commit.
+        sources: What bears on decisions besides evidence.
     """
 
     def __init__(
@@ -201,6 +203,7 @@ class Rig:
         in_background: bool = True,
         predictor: PredictorSource | None = None,
         on_committed: OnCommitted | None = None,
+        sources: Sequence[ContextSource] = (),
     ) -> None:
         self._broker = broker
         self.topics = replace(
@@ -247,6 +250,7 @@ class Rig:
             beat=lambda: None,
             on_committed=on_committed,
             notes=notes,
+            sources=sources,
         )
         while not self.consumer.joined:
             self.consumer.poll_batch(max_records=1, max_bytes=1)
