@@ -148,5 +148,5 @@ def feedback_demo(
     from training_pipeline.feedback.show import print_demo  # noqa: PLC0415
 
     figures = run_demo(out, DemoOptions(n_corrections=corrections, seed=seed, n_threads=threads))
-    print_demo(figures, Console(stderr=True))
+    print_demo(figures, Console(stderr=True, width=150))
     show.print_json(figures)

@@ -1,11 +1,13 @@
 """Show what 200 corrections do, on chats that ship: to the kind of chat that was corrected, and to all others.
 
-A head on the frozen encoder is fitted on a part of data/sample. It judges a part of data/border, whose chats sit near a
-border on purpose and which it has never seen the like of. Its wrong verdicts are reported with the chats' labels, as
+A head on the frozen encoder is fitted on a part of data/sample. It judges one half of data/border, whose chats sit near
+a border on purpose and which it has never seen the like of. Its wrong verdicts are reported with the chats' labels, as
 feedback; the reports go through the join like any others, and the head is fitted again with the rows that come of them.
-Both heads are measured on the other part of data/border, and on the other part of data/sample.
+Both heads are measured on the other half of data/border, and on the other part of data/sample. Then the halves change
+places, so that each chat of the kind is measured on once.
 
-Invariant: nothing that is measured on resembles anything that was learnt from (`split`), and no choice rests on it.
+Invariant: nothing that a head is measured on resembles anything that it learnt from (`split`), and no choice rests on
+it.
 """
 
 from collections.abc import Sequence
@@ -39,6 +41,7 @@ from training_pipeline.report.exact import CONFIDENCE, exact_interval
 from training_pipeline.report.paired import mcnemar_p_value
 
 TOPIC: Final = "chat-events"
+_HALVES: Final = ("one-half", "other-half")
 _RESEMBLANCE: Final = 0.6
 """Jaccard similarity from which two chats are on one side of a split, as by `split`'s default."""
 _REPORTED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,65 +68,131 @@ class _Part:
     """float32 [n_chats, n_dimensions]."""
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """Whether each verdict is right, before and after. bool [n_chats]."""
+
+    before: NDArray[np.bool_]
+    after: NDArray[np.bool_]
+
+    def beside(self, other: "_Outcome") -> "_Outcome":
+        """Return both, of different chats."""
+        return _Outcome(np.concatenate([self.before, other.before]), np.concatenate([self.after, other.after]))
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """Return how many are right, with exact intervals and the paired test."""
+        n, was, now = len(self.before), int(self.before.sum()), int(self.after.sum())
+        n_mended, n_broken = int((~self.before & self.after).sum()), int((self.before & ~self.after).sum())
+        return {
+            "measured_on": name,
+            "n": n,
+            "accuracy_before": exact_interval(Count(n=was, of=n)).model_dump(),
+            "accuracy_after": exact_interval(Count(n=now, of=n)).model_dump(),
+            "n_mended": n_mended,
+            "n_broken": n_broken,
+            "difference": _difference(n_mended, n_broken, n),
+            "p_value": round(mcnemar_p_value(n_broken, n_mended), 6),
+        }
+
+
 def run_demo(out: Path, options: DemoOptions) -> dict[str, Any]:
-    """Run all of it; writes splits, reports, events, rows and both bundles, and returns the figures.
+    """Run all of it; writes splits, reports, events, rows and bundles, and returns the figures.
 
     Raises:
-        DataError: the part that is reported on holds fewer wrong verdicts than corrections are asked for.
+        DataError: a half that is reported on holds fewer wrong verdicts than corrections are asked for.
     """
     paths = _split(out, options)
-    embedder = Embedder(shipped_encoder(), n_threads=options.n_threads)
-    base, pool, of_kind, elsewhere = (_part(paths[name], embedder) for name in ("base", "pool", "kind", "elsewhere"))
+    embed = _Vectors(out / "vectors.npz", n_threads=options.n_threads)
+    base, elsewhere, *halves = (_part(paths[name], embed) for name in ("base", "elsewhere", *_HALVES))
     before = fit_head_on(base.vectors, base.chats.labels, len(CHAT_13.codes))
-    wrong = np.flatnonzero(_predicted(before, pool) != pool.chats.labels)
-    if len(wrong) < options.n_corrections:
-        raise DataError(
-            f"{options.kind}: {len(wrong)} of {len(pool.chats)} verdicts are wrong; expected at least "
-            f"{options.n_corrections}; ask for fewer corrections"
-        )
-    rows = _through_feedback(pool, paths["pool"], wrong[: options.n_corrections], out)
-    corrected = _part(rows, embedder)
-    after = _fitted(base, corrected)
-    # Whether it matters which chats of the kind are labelled: the same number, right or wrong.
-    drawn = np.random.default_rng(options.seed).permutation(len(pool.chats))[: len(corrected.chats)]
-    control = _fitted(base, _Part(pool.chats.take(drawn), pool.vectors[drawn]))
     _write(out / "before", before, base.chats.labels)
-    _write(out / "after", after, np.concatenate([base.chats.labels, corrected.chats.labels]))
-    parts = {"the corrected kind": of_kind, "elsewhere": elsewhere}
+    counts, corrected, control = [], [], []
+    for name, pool, other in zip(_HALVES, halves, reversed(halves), strict=True):
+        folder = out / f"corrected-by-{name}"
+        wrong = np.flatnonzero(_predicted(before, pool) != pool.chats.labels)
+        if len(wrong) < options.n_corrections:
+            raise DataError(
+                f"{options.kind}: {len(wrong)} of {len(pool.chats)} verdicts are wrong; expected at least "
+                f"{options.n_corrections}; ask for fewer corrections"
+            )
+        rows = _part(_through_feedback(pool, paths[name], wrong[: options.n_corrections], folder), embed)
+        after = _fitted(base, rows)
+        _write(folder / "bundle", after, np.concatenate([base.chats.labels, rows.chats.labels]))
+        corrected.append((_outcome(before, after, other), _outcome(before, after, elsewhere)))
+        # Whether it matters which chats of the kind are labelled: as many, be their verdicts right or wrong.
+        drawn = np.random.default_rng(options.seed).permutation(len(pool.chats))[: len(rows.chats)]
+        any_after = _fitted(base, _Part(pool.chats.take(drawn), pool.vectors[drawn]))
+        control.append((_outcome(before, any_after, other), _outcome(before, any_after, elsewhere)))
+        counts.append(
+            {"n_verdicts": len(pool.chats), "n_wrong": len(wrong), "n_reports": options.n_corrections}
+            | {"n_rows": len(rows.chats)}
+        )
     return {
         "n_base": len(base.chats),
-        "n_reported_on": len(pool.chats),
-        "n_wrong": len(wrong),
-        "n_reports": options.n_corrections,
-        "n_rows": len(corrected.chats),
-        "measured": [_compared(name, before, after, part) for name, part in parts.items()],
-        "with_chats_drawn_at_random": [_compared(name, before, control, part) for name, part in parts.items()],
+        "reported": dict(zip(_HALVES, counts, strict=True)),
+        "corrections": _measured(corrected),
+        "as_many_at_random": _measured(control),
     }
+
+
+def _measured(outcomes: Sequence[tuple[_Outcome, _Outcome]]) -> list[dict[str, Any]]:
+    """Return the figures on the kind, both halves together, and elsewhere, for each bundle."""
+    (first, first_elsewhere), (second, second_elsewhere) = outcomes
+    return [
+        first.beside(second).figures("the corrected kind"),
+        first_elsewhere.figures("elsewhere, corrected by one half"),
+        second_elsewhere.figures("elsewhere, by the other"),
+    ]
 
 
 def _split(out: Path, options: DemoOptions) -> dict[str, Path]:
     """Split both files; a chat of the kind that resembles an ordinary one is left out."""
     ordinary, kind = out / "ordinary", out / "kind"
-    split([options.ordinary], ordinary, {"base": 0.7, "elsewhere": 0.3}, threshold=_RESEMBLANCE, seed=options.seed)
-    split(
-        [options.kind],
-        kind,
-        {"pool": 0.6, "kind": 0.4},
-        threshold=_RESEMBLANCE,
-        seed=options.seed,
-        excluded=[options.ordinary],
-    )
-    return {
-        "base": ordinary / "base.jsonl",
-        "elsewhere": ordinary / "elsewhere.jsonl",
-        "pool": kind / "pool.jsonl",
-        "kind": kind / "kind.jsonl",
-    }
+    ratios, halves = {"base": 0.7, "elsewhere": 0.3}, dict.fromkeys(_HALVES, 0.5)
+    split([options.ordinary], ordinary, ratios, threshold=_RESEMBLANCE, seed=options.seed)
+    excluded = [options.ordinary]
+    split([options.kind], kind, halves, threshold=_RESEMBLANCE, seed=options.seed, excluded=excluded)
+    return {name: ordinary / f"{name}.jsonl" for name in ratios} | {name: kind / f"{name}.jsonl" for name in halves}
 
 
-def _part(path: Path, embedder: Embedder) -> _Part:
+class _Vectors:
+    """Embeds chats, each text once: what was embedded is kept in a file.
+
+    Args:
+        path: The file.
+        n_threads: Inference threads.
+    """
+
+    def __init__(self, path: Path, *, n_threads: int) -> None:
+        encoder = shipped_encoder()
+        self._path = path
+        self._embedder = Embedder(encoder, n_threads=n_threads)
+        self._encoder = encoder.digest
+        self._known: dict[str, FloatArray] = {}
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as kept:
+                if str(kept["encoder"]) == self._encoder:
+                    self._known = dict(zip(kept["fingerprints"].tolist(), kept["vectors"], strict=True))
+
+    def __call__(self, chats: LabelledChats) -> FloatArray:
+        """Return unit vectors, float32 [n_chats, n_dimensions]."""
+        prints = [turns_fingerprint(turns) for turns in chats.conversations]
+        missing = {
+            fingerprint: turns
+            for fingerprint, turns in zip(prints, chats.conversations, strict=True)
+            if fingerprint not in self._known
+        }
+        if missing:
+            found = self._embedder.of_conversations(list(missing.values()))
+            self._known.update(zip(missing, found, strict=True))
+            names, vectors = list(self._known), np.stack(list(self._known.values()))
+            np.savez(self._path, encoder=self._encoder, fingerprints=names, vectors=vectors)
+        return np.stack([self._known[fingerprint] for fingerprint in prints])
+
+
+def _part(path: Path, embed: _Vectors) -> _Part:
     chats = read_labelled_chats([path], Windowing(), frozenset(), CHAT_13)
-    return _Part(chats, embedder.of_conversations(chats.conversations))
+    return _Part(chats, embed(chats))
 
 
 def _predicted(head: Head, part: _Part) -> NDArray[np.int64]:
@@ -137,6 +206,7 @@ def _fitted(base: _Part, more: _Part) -> Head:
 
 def _through_feedback(pool: _Part, path: Path, wrong: NDArray[np.int64], out: Path) -> Path:
     """Report verdicts as wrong, join the reports with their events, and return the rows."""
+    out.mkdir(parents=True, exist_ok=True)
     events, reports, rows = out / "events.jsonl", out / "reports.jsonl", out / "rows.jsonl"
     events.write_bytes(b"\n".join(_records(path)) + b"\n")
     reports.write_bytes(b"\n".join(encode_feedback(_report(pool.chats, i)) for i in wrong.tolist()) + b"\n")
@@ -175,21 +245,9 @@ def _write(folder: Path, head: Head, labels: NDArray[np.int64]) -> None:
     write_folder(folder, bundle_files(head, CHAT_13, labels), marker=MANIFEST_NAME)
 
 
-def _compared(name: str, before: Head, after: Head, part: _Part) -> dict[str, Any]:
-    """Return how many verdicts are right before and after, with exact intervals and the paired test."""
-    labels, n = part.chats.labels, len(part.chats)
-    was, now = (_predicted(head, part) == labels for head in (before, after))
-    n_mended, n_broken = int((~was & now).sum()), int((was & ~now).sum())
-    return {
-        "part": name,
-        "n": n,
-        "accuracy_before": exact_interval(Count(n=int(was.sum()), of=n)).model_dump(),
-        "accuracy_after": exact_interval(Count(n=int(now.sum()), of=n)).model_dump(),
-        "n_mended": n_mended,
-        "n_broken": n_broken,
-        "difference": _difference(n_mended, n_broken, n),
-        "p_value": round(mcnemar_p_value(n_broken, n_mended), 6),
-    }
+def _outcome(before: Head, after: Head, part: _Part) -> _Outcome:
+    labels = part.chats.labels
+    return _Outcome(_predicted(before, part) == labels, _predicted(after, part) == labels)
 
 
 def _difference(n_mended: int, n_broken: int, n: int) -> dict[str, float]:

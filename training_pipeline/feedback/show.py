@@ -9,17 +9,20 @@ from rich.table import Table
 
 def print_demo(figures: Mapping[str, Any], console: Console) -> None:
     """Print accuracies before and after with their exact 95 % intervals, and the paired test."""
-    table = Table(
-        title=f"{figures['n_rows']} rows of {figures['n_reports']} reports; {figures['n_wrong']} of "
-        f"{figures['n_reported_on']} verdicts were wrong"
-    )
+    for name, counts in figures["reported"].items():
+        console.print(
+            f"{name}: {counts['n_wrong']} of {counts['n_verdicts']} verdicts are wrong; {counts['n_reports']} reports, "
+            f"{counts['n_rows']} rows",
+            highlight=False,
+        )
+    table = Table(title="accuracy, with exact 95 % intervals")
     for name in ("learnt besides", "measured on", "chats", "before", "after", "difference", "mended, broken", "p"):
         table.add_column(name)
-    for learnt, measured in (("corrections", "measured"), ("as many at random", "with_chats_drawn_at_random")):
-        for row in figures[measured]:
+    for learnt, title in (("corrections", "corrections"), ("as_many_at_random", "as many at random")):
+        for row in figures[learnt]:
             shown = (_share(row[name]) for name in ("accuracy_before", "accuracy_after", "difference"))
             changed = f"{row['n_mended']}, {row['n_broken']}"
-            table.add_row(learnt, row["part"], str(row["n"]), *shown, changed, f"{row['p_value']:.4f}")
+            table.add_row(title, row["measured_on"], str(row["n"]), *shown, changed, f"{row['p_value']:.4f}")
     console.print(table)
 
 
