@@ -10,12 +10,14 @@ from pydantic.json_schema import models_json_schema
 
 from schemas.asyncapi_texts import (
     CACHE,
+    FEEDBACK,
     HEADERS,
     LAYOUT,
     ORDER_AND_REPEATS,
     OVERRIDES,
     POLICY_TABLE,
     READ_COMMITTED,
+    REVIEWS,
     VERSIONS,
 )
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
@@ -26,6 +28,7 @@ from schemas.verdict import VERDICT_SCHEMA_VERSION
 KAFKA_BINDING_VERSION: Final = "0.5.0"
 VERDICT_RETENTION_MS: Final = 8 * 86_400_000
 """As the project's own command creates the topic: a day longer than Redis keeps a verdict."""
+FEEDBACK_RETENTION_MS: Final = 30 * 86_400_000
 REDIS_TTL_S: Final = 7 * 86_400
 """The default; see `redis.ttl_s`."""
 PARTITIONER: Final = "murmur2"
@@ -161,6 +164,20 @@ def _channels() -> dict[str, Any]:
             "(`kafka.decisions_topic`).",
             topicConfiguration={"cleanup.policy": ["delete"]},
         ),
+        "verdictReviews": _written(
+            _channel(
+                "verdict-reviews",
+                "Review",
+                REVIEWS,
+                topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS},
+            )
+        ),
+        "verdictFeedback": _channel(
+            "verdict-feedback",
+            "Feedback",
+            FEEDBACK,
+            topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": FEEDBACK_RETENTION_MS},
+        ),
         "deadLetters": _channel(
             "chat-events.dlq",
             "DeadLetter",
@@ -246,6 +263,18 @@ def _operations() -> dict[str, Any]:
             "verdictDecisions",
             "VerdictDecision",
             "`worker override` writes them, never the worker itself.",
+        ),
+        "sendReviews": _operation(
+            "send",
+            "verdictReviews",
+            "Review",
+            "The worker writes what asks for a person in the same transactions as the verdicts.",
+        ),
+        "receiveFeedback": _operation(
+            "receive",
+            "verdictFeedback",
+            "Feedback",
+            "The training pipeline reads reports and makes labelled chats of them.",
         ),
         "sendDeadLetters": _operation(
             "send",
@@ -333,6 +362,21 @@ def _messages() -> dict[str, Any]:
             {"type": "string", "description": "The chat's keyed hash, as in the value."},
             contentType="application/json",
             payload={"$ref": f"{_SCHEMAS}VerdictDecision"},
+        ),
+        "Review": _message(
+            "Review",
+            "A verdict on which some policy asks for a person.",
+            chat_id,
+            contentType="application/json",
+            headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
+            payload={"$ref": f"{_SCHEMAS}Review"},
+        ),
+        "Feedback": _message(
+            "Feedback",
+            "A report that a verdict is wrong.",
+            {"type": "string", "description": "The verdict_id."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Feedback"},
         ),
         "DeadLetter": _message(
             "Dead letter",

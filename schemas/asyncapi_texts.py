@@ -65,3 +65,15 @@ OVERRIDES: Final = (
     "chat_id alone, as UTF-8, and not of the key, so that all of a chat lie in one. The number of partitions never "
     "changes. A record without a value takes a decision back. Readers MUST set `isolation.level=read_committed`."
 )
+REVIEWS: Final = (
+    "Where `kafka.reviews_topic` is set: one record for each verdict_id on which some policy says `review`, in the "
+    "transaction that holds the verdict. None where a cached verdict is repeated unchanged, by replays and shadows, or "
+    "where the bundle is not calibrated. Readers MUST set `isolation.level=read_committed` here too, and keep one "
+    "record of each verdict_id. A newer verdict of the chat makes its earlier reviews moot. It holds no chat text."
+)
+FEEDBACK: Final = (
+    "What callers and reviewers report as wrong, written by `worker feedback send` or by others; no worker reads it. "
+    "`python -m training_pipeline feedback` joins it with the events by `source` and makes labelled chats of it. What "
+    "matches no known verdict is dropped there, and counted. `note` may hold personal data: short retention, narrow "
+    "access."
+)

@@ -18,10 +18,12 @@ from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.compatibility import Direction, breaking_changes
 from schemas.conversation_state import CONVERSATION_STATE_SCHEMA_VERSION, ConversationState
 from schemas.dead_letter import DeadLetter
+from schemas.feedback import FEEDBACK_SCHEMA_VERSION, Feedback
 from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
 from schemas.override import OVERRIDE_SCHEMA_VERSION, Override
 from schemas.policy import Policy
 from schemas.policy_table import POLICY_TABLE_SCHEMA_VERSION, PolicyTableRow
+from schemas.review import REVIEW_SCHEMA_VERSION, Review
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
 from schemas.verdict_decision import VERDICT_DECISION_SCHEMA_VERSION, VerdictDecision
@@ -33,8 +35,10 @@ RELEASED_FOLDER: Final = "released"
 UNRELEASED: Final[frozenset[str]] = frozenset(
     {
         "conversation-state.v1.schema.json",
+        "feedback.v1.schema.json",
         "override.v1.schema.json",
         "policy-table.v1.schema.json",
+        "review.v1.schema.json",
         "verdict-decision.v1.schema.json",
     }
 )
@@ -118,6 +122,8 @@ CONTRACTS: Final = (
     Contract("verdict-decision", VERDICT_DECISION_SCHEMA_VERSION, VerdictDecision, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
     Contract("policy-table", POLICY_TABLE_SCHEMA_VERSION, PolicyTableRow, Direction.OUTPUT),
+    Contract("review", REVIEW_SCHEMA_VERSION, Review, Direction.OUTPUT),
+    Contract("feedback", FEEDBACK_SCHEMA_VERSION, Feedback, Direction.INPUT),
 )
 
 

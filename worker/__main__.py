@@ -6,10 +6,10 @@ all.
 Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
 agreement than asked for, or (policy simulate) nothing to compare; 2 wrong usage or settings; 3 fatal: Kafka, the
 bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the grace time; 5
-(show) no cached verdict, (explain) none on the topics, (override) none of the chat, or nothing to take back; 6 (show,
-project) the cache does not answer; 7 (replay, project, explain) stopped before its end, run it again, a replay with
-the same id; also a redrive while an earlier one is unfinished; 8 (replay) at its end, but records were deleted before
-they were read; 9 (replay) at its end, but records and outcomes do not balance.
+(show) no cached verdict, (explain) none on the topics, (override) none of the chat, or nothing to take back, (feedback)
+no such verdict; 6 (show, project, feedback) the cache does not answer; 7 (replay, project, explain) stopped before its
+end, run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8 (replay) at its end,
+but records were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
 """
 
 import json
@@ -29,6 +29,7 @@ from worker.cache.show import cached_outcome, print_verdict, rejection_text
 from worker.conversation.assembly import refuse_unheld
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.explain.command import explain
+from worker.feedback.command import app as feedback_app
 from worker.kafka.config import unused_settings
 from worker.lists.list_file import read_lists
 from worker.overrides.command import app as override
@@ -74,6 +75,7 @@ app.command(name="policy-cost")(policy_cost)
 app.command(name="shadow-report")(shadow_report)
 app.add_typer(policy_commands, name="policy")
 app.add_typer(override, name="override")
+app.add_typer(feedback_app, name="feedback")
 
 
 @app.command()

@@ -33,6 +33,7 @@ from worker.process.probes import Probes
 from worker.reload.assembly import limit_verdicts, live_predictor, shadow_predictor
 from worker.reload.policy_table import policies_topics, publish_policies
 from worker.reload.watcher import ReloadWatcher
+from worker.reviews.assembly import review_sources, review_topics, with_reviews
 from worker.settings.kafka import Delivery
 from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
@@ -81,8 +82,9 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             probe=lambda: probe(settings.kafka),
         )
         optional = {**shadow_topics(settings), **policies_topics(settings.kafka)}
-        others = {**state_uses(settings.kafka), **override_topics(settings)}
+        others = {**state_uses(settings.kafka), **override_topics(settings), **review_topics(settings.kafka)}
         topics = check_topics(admin, settings.kafka, others=others, optional=optional, waiting=probes.waiting)
+        topics = with_reviews(topics, admin, settings.kafka, probes.waiting)
         limit_verdicts(settings.model, switch.take(), watcher, topics)
         reachability.seen()
         watchers = [watcher]
@@ -143,7 +145,11 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
-            sources=[*sources, *(one for one in (lists, overrides and overrides.source) if one is not None)],
+            sources=[
+                *sources,
+                *(one for one in (lists, overrides and overrides.source) if one is not None),
+                *review_sources(settings.kafka, metrics),
+            ],
             answers=None if overrides is None else overrides.source,
         )
         if overrides is not None:

@@ -220,6 +220,8 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         "verdict-policies": ("send", "Policy table row"),
         "verdict-overrides": ("receive", "Override"),
         "verdict-decisions": ("send", "Verdict decision"),
+        "verdict-reviews": ("send", "Review"),
+        "verdict-feedback": ("receive", "Feedback"),
     }
 
 

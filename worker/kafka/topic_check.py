@@ -93,6 +93,15 @@ def check_topics(
     )
 
 
+def max_message_bytes(admin: AdminClient, topic: str, settings: KafkaSettings, waiting: Waiting = unheard) -> int:
+    """Return how large a message a topic accepts, bytes; what Kafka assumes where this user may not ask.
+
+    Raises:
+        Fatal: Kafka does not answer.
+    """
+    return _limits(admin, topic, settings, waiting).max_message_bytes
+
+
 def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings, waiting: Waiting) -> list[str]:
     """Return what keeps topics from being used so."""
     # A worker may start while the broker that must answer is lost and its place not taken yet.

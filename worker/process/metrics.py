@@ -55,6 +55,7 @@ class Metrics:
             "verdicts_total", "Committed verdicts; category: its code.", "category", "decision", "cache_hit"
         )
         self.rejections = counter("rejections_total", "Committed dead letters.", "reason")
+        self.reviews = counter("reviews_total", "Committed records that ask for a person, by verdict.", "category")
         self.cache_lookups = counter("cache_lookups_total", "Events looked up in the cache.", "result")
         self.cache_writes = counter(
             "cache_writes_total",
