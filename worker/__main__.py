@@ -6,9 +6,10 @@ all.
 Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
 agreement than asked for; 2 wrong usage or settings; 3 fatal: Kafka, the bundle or the policy cannot be worked with,
 nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict, (explain)
-none on the topics; 6 (show, project) the cache does not answer; 7 (replay, project, explain) stopped before its end,
-run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8 (replay) at its end, but
-records were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
+none on the topics; 6 (show, project, erase) the cache does not answer; 7 (replay, project, explain, erase) stopped
+before its end, run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8 (replay)
+at its end, but records were deleted before they were read; 9 (replay) at its end, but records and outcomes do not
+balance.
 """
 
 import json
@@ -24,6 +25,7 @@ from model import BundleError, PolicyError
 from schemas import RejectionMarker
 from worker.app import run_worker
 from worker.cache.show import cached_outcome, print_verdict, rejection_text
+from worker.erase.command import erase
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.explain.command import explain
 from worker.kafka.config import unused_settings
@@ -62,6 +64,7 @@ app = typer.Typer(
 app.command()(replay)
 app.command()(project)
 app.command()(explain)
+app.command()(erase)
 app.command(name="shadow-report")(shadow_report)
 
 

@@ -11,6 +11,8 @@ from worker.batch_size import BatchSize
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
+from worker.decide import ContextSource
+from worker.erase.source import ErasureSource
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
@@ -130,6 +132,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
+            sources=_sources(settings),
         )
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:
@@ -137,6 +140,14 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         finally:
             lifecycle.must_end_in_time()
             log.info("worker_stopping")
+
+
+def _sources(settings: WorkerSettings) -> list[ContextSource]:
+    """Return what bears on decisions besides evidence and policies, and what is written beside the outcomes."""
+    sources: list[ContextSource] = []
+    if settings.kafka.erasures_topic is not None:
+        sources.append(ErasureSource(settings.kafka.erasures_topic, settings.erasure.hash_keys[0]))
+    return sources
 
 
 def _follow_shadow(

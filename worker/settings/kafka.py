@@ -28,6 +28,7 @@ _OPTIONAL_TOPICS: Final = (
     "reviews_topic",
     "decisions_topic",
     "feedback_topic",
+    "erasures_topic",
 )
 """Settings of topics that are off until they are named."""
 
@@ -119,6 +120,11 @@ class KafkaSettings(KafkaConnection):
     )
     feedback_topic: TopicName | None = Field(
         default=None, description="Topic of what callers report as wrong, `verdict-feedback`."
+    )
+    erasures_topic: TopicName | None = Field(
+        default=None,
+        description="Compacted topic of keyed hashes of erased chats, `verdict-erasures`; needs erasure.hash_key. "
+        "Unset: training learns on from what is kept of an erased chat.",
     )
     group_id: str = Field(default="verdictstream", min_length=1, max_length=_MAX_NAME, description="Consumer group.")
     delivery: Delivery = Field(default=Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once.")
