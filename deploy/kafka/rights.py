@@ -34,6 +34,7 @@ class Right(BaseModel):
         pattern: How names are compared.
         operations: What may be done.
         optional: What is lost without it; None where nothing works without it.
+        only_with: Setting of the topic without which nobody needs it; None: always.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +44,7 @@ class Right(BaseModel):
     pattern: Literal["literal", "prefixed"] = "literal"
     operations: tuple[Operation, ...]
     optional: str | None = None
+    only_with: str | None = None
 
     def single(self) -> Iterable["Right"]:
         """Yield the right for each operation apart."""
@@ -75,8 +77,9 @@ def rights_by_role(settings: KafkaSettings, *, reader_group: str = "ad-pipeline"
 
 
 def _is_in_use(right: Right, names: Mapping[str, object]) -> bool:
-    """Say whether everything that the name of a right stands for is set."""
-    return all(names[field] is not None for _, field, _, _ in Formatter().parse(right.name) if field)
+    """Say whether all is set that a right is about."""
+    fields = [field for _, field, _, _ in Formatter().parse(right.name) if field]
+    return all(names[field] is not None for field in [*fields, right.only_with] if field)
 
 
 def bindings(rights: Iterable[Right], principal: str) -> list[AclBinding]:

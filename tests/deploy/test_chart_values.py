@@ -126,6 +126,10 @@ from worker.settings.source import read_settings
         pytest.param(("kafka.decisionsTopic=d",), "without erasure.existingSecret", id="a log of hashes without a key"),
         pytest.param(("kafka.stateTopic=a b",), "/kafka/stateTopic", id="a topic with a blank in its name"),
         pytest.param(("model.policies.a=x", "model.policiesConfigMap=b"), "expected one of them", id="policies twice"),
+        pytest.param(("overrides.signingSecret=s",), "without kafka.overridesTopic", id="a key that signs nothing"),
+        pytest.param(("lists.userField=user",), "without lists.file", id="a field for no list"),
+        pytest.param(("lists.file=x", "lists.userFieldIsIssued=true"), "name the field", id="issued names of no field"),
+        pytest.param(("model.floor={a b}",), "/model/floor/0", id="a code with a blank"),
         pytest.param(("model.policies.a=",), "/model/policies", id="a policy without a line"),
         pytest.param(
             ("settings.KAFKA__STATE_TOPIC=s",), "expected the chart's own value: kafka.stateTopic", id="a topic twice"
@@ -220,3 +224,22 @@ def test_the_key_of_chats_hashes_reaches_the_pods_as_a_file(helm: Helm, tmp_path
     files = {"MODERATION_ERASURE__HASH_KEY_FILE": str(key), "MODERATION_REDIS__URL_FILE": str(url)}
     settings = read_settings({**given, **files}, None)
     assert (settings.kafka.erasures_topic, settings.erasure.hash_keys) == ("e", (b"k" * 32,))
+
+
+def test_signing_key_lists_and_floor_reach_the_pods(helm: Helm) -> None:
+    """The key as a file; a change of the lists restarts nobody."""
+    sets = (*MINIMAL, "kafka.overridesTopic=o", "overrides.signingSecret=signing", "model.floor={M,J}")
+    lists = ("lists.file=deny", "lists.userField=context.user", "lists.userFieldIsIssued=true")
+    manifests = helm.render(sets=(*sets, *lists))
+    (pod,) = pod_specs(manifests)
+    given = environment(pod)
+    assert given["MODERATION_OVERRIDES__SIGNING_KEY_FILE"] == "/etc/verdictstream/overrides/signing-key"
+    assert {"name": "overrides", "secret": {"secretName": "signing", "defaultMode": 0o440}} in pod["volumes"]
+    assert given["MODERATION_MODEL__FLOOR"] == "M,J"
+    assert given["MODERATION_LISTS__PATH"] == "/etc/verdictstream/lists/lists.toml"
+    assert given["MODERATION_LISTS__USER_FIELD"] == "context.user"
+    assert given["MODERATION_LISTS__USER_FIELD_IS_ISSUED"] == "true"
+    (found,) = [m for m in manifests if m["metadata"]["name"].endswith("-lists")]
+    assert found["data"] == {"lists.toml": "deny"}
+    changed = one(helm.render(sets=(*sets, "lists.file=other", *lists[1:])), "Deployment")
+    assert changed["spec"]["template"] == one(manifests, "Deployment")["spec"]["template"]

@@ -49,6 +49,15 @@
 {{- fail (printf "kafka.%s is set without erasure.existingSecret; name the Secret whose key hash-key makes the hash that stands for a chat" $name) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.overrides.signingSecret (not .Values.kafka.overridesTopic) -}}
+{{- fail "overrides.signingSecret is set without kafka.overridesTopic, where nobody signs anything; set the topic, or remove the secret" -}}
+{{- end -}}
+{{- if and .Values.lists.userField (not .Values.lists.file) -}}
+{{- fail "lists.userField is set without lists.file; expected both; set the file, or remove the field" -}}
+{{- end -}}
+{{- if and .Values.lists.userFieldIsIssued (not .Values.lists.userField) -}}
+{{- fail "lists.userFieldIsIssued is true without lists.userField; name the field" -}}
+{{- end -}}
 {{- if and .Values.model.policies .Values.model.policiesConfigMap -}}
 {{- fail "model.policies and model.policiesConfigMap are both set; expected one of them" -}}
 {{- end -}}

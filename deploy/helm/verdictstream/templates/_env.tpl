@@ -122,6 +122,19 @@
 {{- if include "verdictstream.policiesConfigMap" $ }}
 - {name: MODERATION_MODEL__POLICIES_DIR, value: /etc/verdictstream/policies}
 {{- end }}
+{{- with $.Values.model.floor }}
+- {name: MODERATION_MODEL__FLOOR, value: {{ join "," . | quote }}}
+{{- end }}
+{{- if $.Values.overrides.signingSecret }}
+- {name: MODERATION_OVERRIDES__SIGNING_KEY_FILE, value: /etc/verdictstream/overrides/signing-key}
+{{- end }}
+{{- if $.Values.lists.file }}
+- {name: MODERATION_LISTS__PATH, value: /etc/verdictstream/lists/lists.toml}
+{{- with $.Values.lists.userField }}
+- {name: MODERATION_LISTS__USER_FIELD, value: {{ . | quote }}}
+- {name: MODERATION_LISTS__USER_FIELD_IS_ISSUED, value: {{ $.Values.lists.userFieldIsIssued | quote }}}
+{{- end }}
+{{- end }}
 {{- if $.Values.erasure.existingSecret }}
 - {name: MODERATION_ERASURE__HASH_KEY_FILE, value: /etc/verdictstream/erasure/hash-key}
 {{- end }}

@@ -44,12 +44,17 @@ KAFKA__TRANSACTIONAL_ID: workload.kind StatefulSet
 KAFKA__UNREACHABLE_EXIT_S: kafka.unreachableExitSeconds
 KAFKA__VALUE_FORMAT: kafka.valueFormat
 KAFKA__VERDICT_TOPIC: kafka.verdictTopic
+LISTS__PATH: lists.file
+LISTS__USER_FIELD: lists.userField
+LISTS__USER_FIELD_IS_ISSUED: lists.userFieldIsIssued
+MODEL__FLOOR: model.floor
 MODEL__PATH: model.bundle
 MODEL__POLICIES_DIR: model.policies or model.policiesConfigMap
 MODEL__POLICY_PATH: model.policy
 MODEL__PUBLIC_KEY_FILE: model.publicKey
 MODEL__RELOAD_INTERVAL_S: model.reloadSeconds
 MODEL__TIMEOUT_S: model.timeoutSeconds
+OVERRIDES__SIGNING_KEY: overrides.signingSecret
 REDIS__KEY_PREFIX: redis.keyPrefix
 REDIS__ON_REJECTED: redis.onRejected
 REDIS__PASSWORD: redis.credentials

@@ -130,6 +130,12 @@ seccompProfile: {type: RuntimeDefault}
 {{- if .Values.erasure.existingSecret }}
 - {name: erasure, mountPath: /etc/verdictstream/erasure, readOnly: true}
 {{- end }}
+{{- if .Values.overrides.signingSecret }}
+- {name: overrides, mountPath: /etc/verdictstream/overrides, readOnly: true}
+{{- end }}
+{{- if .Values.lists.file }}
+- {name: lists, mountPath: /etc/verdictstream/lists, readOnly: true}
+{{- end }}
 {{- if include "verdictstream.policiesConfigMap" . }}
 - {name: policies, mountPath: /etc/verdictstream/policies, readOnly: true}
 {{- end }}
@@ -171,6 +177,14 @@ seccompProfile: {type: RuntimeDefault}
 {{- with .Values.redis.tlsSecret }}
 - name: redis-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .Values.overrides.signingSecret }}
+- name: overrides
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- if .Values.lists.file }}
+- name: lists
+  configMap: {name: {{ include "verdictstream.fullname" . }}-lists}
 {{- end }}
 {{- with .Values.erasure.existingSecret }}
 - name: erasure
