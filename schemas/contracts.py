@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.compatibility import Direction, breaking_changes
 from schemas.dead_letter import DeadLetter
+from schemas.erasure import ERASURE_SCHEMA_VERSION, Erasure
 from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
 from schemas.policy import Policy
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
@@ -26,7 +27,7 @@ from schemas.verdict_v1 import VERDICT_V1_SCHEMA_VERSION, VerdictV1
 DEAD_LETTER_SCHEMA_VERSION: Final = 1
 POLICY_SCHEMA_VERSION: Final = 1
 RELEASED_FOLDER: Final = "released"
-UNRELEASED: Final[frozenset[str]] = frozenset()
+UNRELEASED: Final[frozenset[str]] = frozenset({"erasure.v1.schema.json"})
 """File names of contracts that nobody relies on yet; every other contract has a baseline to be compared with."""
 
 _OF_NUMBERS: Final = frozenset({"minimum", "maximum", "format", "default"})
@@ -102,6 +103,7 @@ CONTRACTS: Final = (
     Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),
     Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
     Contract("rejection-marker", MARKER_SCHEMA_VERSION, RejectionMarker, Direction.OUTPUT),
+    Contract("erasure", ERASURE_SCHEMA_VERSION, Erasure, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
 )
 

@@ -113,6 +113,17 @@ def test_the_topic_of_replays_is_compacted() -> None:
     assert (replays.partitions, replays.config) == (1, {"cleanup.policy": "compact"})
 
 
+def test_the_asyncapi_document_describes_every_topic_as_it_is_made() -> None:
+    """But for that of the replays, which is theirs alone."""
+    channels = [one for one in asyncapi_document()["channels"].values() if "kafka" in one.get("bindings", {})]
+    described = {one["address"]: one["bindings"]["kafka"].get("topicConfiguration", {}) for one in channels}
+    made = {topic.name: topic.config for topic in topics_of(ALL_ON) if topic.setting != "replay_topic"}
+    assert described.keys() == made.keys()
+    for name, configuration in described.items():
+        for key, value in configuration.items():
+            assert made[name][key] == (",".join(value) if isinstance(value, list) else str(value)), (name, key)
+
+
 def test_verdicts_are_kept_for_longer_than_redis_keeps_them_and_are_never_compacted() -> None:
     """Compaction keeps the last verdict of a chat, and after a replay that is an old one."""
     (verdicts,) = [topic for topic in topics_of(SETTINGS) if topic.setting == "verdict_topic"]
