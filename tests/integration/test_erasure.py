@@ -200,7 +200,7 @@ def test_an_erased_chat_is_in_no_store_once_compaction_and_retention_have_run(  
         1,
         account["redis"] | {"n_found": 1, "n_marked": 1, "problem": None},
     )
-    assert orjson.loads(cache.get(cache_key(chat)) or b"")["rejected"] == "tombstone"  # type: ignore[arg-type]
+    assert orjson.loads(cache.get(cache_key(chat)) or b"")["rejected"] == "tombstone"
     ledger.wait_seen(len(ledger.sent))
     wait_until(lambda: len(ledger.dead_letters()) == 4, timeout_s=60, what=worker.tail)
     _assert_listed(stores, chat)

@@ -29,7 +29,8 @@ OFF = [name for name, field in KafkaSettings.model_fields.items() if name.endswi
 def needed(role: str) -> list[Right]:
     """Return each single right without which a role does not work, with placeholders for names."""
     named = [name for name in KafkaSettings.model_fields if name.endswith(("_topic", "_id")) and name not in OFF]
-    settings = KafkaSettings.model_construct(**{name: f"{{{name}}}" for name in named})
+    placeholders: dict[str, Any] = {name: f"{{{name}}}" for name in named}
+    settings = KafkaSettings.model_construct(**placeholders)
     return [one for right in rights_by_role(settings)[role] if right.optional is None for one in right.single()]
 
 
