@@ -97,6 +97,14 @@ def _channels() -> dict[str, Any]:
             "One record per state of a conversation, written by upstream. The whole conversation "
             "is judged each time. Unknown fields are ignored.",
         ),
+        "verdictErasures": _channel(
+            "verdict-erasures",
+            "Erasure",
+            "The chats that were erased, each by a keyed hash of its id: what is kept of them elsewhere is used no "
+            "more. Written by `worker erase`, and by the worker in the transaction of a tombstone. Optional "
+            "(`kafka.erasures_topic`).",
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
         "verdicts": _written(
             _channel(
                 "verdicts",
@@ -121,14 +129,6 @@ def _channels() -> dict[str, Any]:
             "Verdict",
             "What a bundle that is on trial says of the same events, best effort and outside any transaction: some may "
             "be missing, some repeated. For comparison only: no ad may be placed or held back by them.",
-        ),
-        "verdictErasures": _channel(
-            "verdict-erasures",
-            "Erasure",
-            "The chats that were erased, each by a keyed hash of its id: what is kept of them elsewhere is used no "
-            "more. Written by `worker erase`, and by the worker in the transaction of a tombstone. Optional "
-            "(`kafka.erasures_topic`).",
-            topicConfiguration={"cleanup.policy": ["compact"]},
         ),
         "deadLetters": _channel(
             "chat-events.dlq",
@@ -159,6 +159,12 @@ def _operations() -> dict[str, Any]:
             "chatEvents",
             "ChatEvent",
             "The worker reads chat events.",
+        ),
+        "sendErasures": _operation(
+            "send",
+            "verdictErasures",
+            "Erasure",
+            "The worker lists the chat of each tombstone that it reads.",
         ),
         "sendVerdicts": _operation(
             "send",
@@ -191,12 +197,6 @@ def _operations() -> dict[str, Any]:
             "shadowVerdicts",
             "Verdict",
             "A worker with a shadow bundle writes its verdicts after the live ones are committed.",
-        ),
-        "sendErasures": _operation(
-            "send",
-            "verdictErasures",
-            "Erasure",
-            "The worker lists the chat of each tombstone that it reads.",
         ),
         "sendDeadLetters": _operation(
             "send",
@@ -232,6 +232,13 @@ def _messages() -> dict[str, Any]:
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}ChatEvent"},
         ),
+        "Erasure": _message(
+            "Erasure",
+            "A chat is to be forgotten.",
+            {"type": "string", "description": "The chat's keyed hash, as in the value."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Erasure"},
+        ),
         "Verdict": _message(
             "Verdict",
             "Category, evidence, calibrated risk and decisions for one chat event.",
@@ -253,13 +260,6 @@ def _messages() -> dict[str, Any]:
             contentType="application/json",
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}VerdictChange"},
-        ),
-        "Erasure": _message(
-            "Erasure",
-            "A chat is to be forgotten.",
-            {"type": "string", "description": "The chat's keyed hash, as in the value."},
-            contentType="application/json",
-            payload={"$ref": f"{_SCHEMAS}Erasure"},
         ),
         "DeadLetter": _message(
             "Dead letter",

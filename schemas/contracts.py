@@ -98,12 +98,12 @@ class Contract:
 
 CONTRACTS: Final = (
     Contract("chat-event", EVENT_SCHEMA_VERSION, ChatEvent, Direction.INPUT),
+    Contract("erasure", ERASURE_SCHEMA_VERSION, Erasure, Direction.OUTPUT),
     Contract("verdict", VERDICT_SCHEMA_VERSION, Verdict, Direction.OUTPUT),
     Contract("verdict", VERDICT_V1_SCHEMA_VERSION, VerdictV1, Direction.OUTPUT, is_legacy=True),
     Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),
     Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
     Contract("rejection-marker", MARKER_SCHEMA_VERSION, RejectionMarker, Direction.OUTPUT),
-    Contract("erasure", ERASURE_SCHEMA_VERSION, Erasure, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
 )
 

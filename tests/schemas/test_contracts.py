@@ -212,9 +212,9 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         described[channel["address"]] = (operation["action"], resolved["title"])
     assert described == {
         "chat-events": ("receive", "Chat event"),
+        "verdict-erasures": ("send", "Erasure"),
         "verdicts": ("send", "Verdict"),
         "verdict-changes": ("send", "Verdict change"),
-        "verdict-erasures": ("send", "Erasure"),
         "chat-events.dlq": ("send", "Dead letter"),
         "verdicts-shadow": ("send", "Verdict"),
     }
