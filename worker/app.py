@@ -11,8 +11,7 @@ from worker.batch_size import BatchSize
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
-from worker.decide import ContextSource
-from worker.erase.source import ErasureSource
+from worker.erase.source import erasure_sources, erasure_topics
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
@@ -78,7 +77,13 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             metrics=metrics,
             probe=lambda: probe(settings.kafka),
         )
-        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings), waiting=probes.waiting)
+        topics = check_topics(
+            admin,
+            settings.kafka,
+            others=erasure_topics(settings.kafka),
+            optional=shadow_topics(settings),
+            waiting=probes.waiting,
+        )
         reachability.seen()
         watchers = [watcher]
         on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
@@ -132,7 +137,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
-            sources=_sources(settings),
+            sources=erasure_sources(settings),
         )
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:
@@ -140,14 +145,6 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         finally:
             lifecycle.must_end_in_time()
             log.info("worker_stopping")
-
-
-def _sources(settings: WorkerSettings) -> list[ContextSource]:
-    """Return what bears on decisions besides evidence and policies, and what is written beside the outcomes."""
-    sources: list[ContextSource] = []
-    if settings.kafka.erasures_topic is not None:
-        sources.append(ErasureSource(settings.kafka.erasures_topic, settings.erasure.hash_keys[0]))
-    return sources
 
 
 def _follow_shadow(

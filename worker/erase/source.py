@@ -5,8 +5,22 @@ from datetime import UTC, datetime
 
 from schemas.erasure import Erasure, chat_hash, encode_erasure
 from worker.decide import ContextSource
+from worker.kafka.topic_check import WRITE, Uses
 from worker.outcome_encoding import OutgoingMessage
 from worker.record import Row, erased_chat
+from worker.settings.kafka import KafkaSettings
+from worker.settings.worker import WorkerSettings
+
+
+def erasure_topics(settings: KafkaSettings) -> Uses:
+    """Return what a worker does with the list of erased chats, where the settings name one."""
+    return {} if settings.erasures_topic is None else {settings.erasures_topic: WRITE}
+
+
+def erasure_sources(settings: WorkerSettings) -> list[ContextSource]:
+    """Return what writes the list of erased chats, where the settings name one."""
+    topic = settings.kafka.erasures_topic
+    return [] if topic is None else [ErasureSource(topic, settings.erasure.hash_keys[0])]
 
 
 class ErasureSource(ContextSource):
