@@ -111,7 +111,7 @@ class Eraser:
             for store in stores:
                 one = StoreAccount(store)
                 if store.topic in missing:
-                    one.missing = "not there"
+                    one.missing = "not there, or not shown to this user"
                 else:
                     one.cleanup = cleanup_of(self._admin, store.topic, timeout_s=self._timeout_s)
                 self._account.stores.append(one)
