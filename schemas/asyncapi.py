@@ -109,6 +109,14 @@ def _channels() -> dict[str, Any]:
             "One record per state of a conversation, written by upstream. The whole conversation "
             "is judged each time. Unknown fields are ignored.",
         ),
+        "verdictErasures": _channel(
+            "verdict-erasures",
+            "Erasure",
+            "The chats that were erased, each by a keyed hash of its id: what is kept of them elsewhere is used no "
+            "more. Written by `worker erase`, and by the worker in the transaction of a tombstone. Optional "
+            "(`kafka.erasures_topic`).",
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
         "verdicts": _written(
             _channel(
                 "verdicts",
@@ -207,6 +215,12 @@ def _operations() -> dict[str, Any]:
             "chatEvents",
             "ChatEvent",
             "The worker reads chat events.",
+        ),
+        "sendErasures": _operation(
+            "send",
+            "verdictErasures",
+            "Erasure",
+            "The worker lists the chat of each tombstone that it reads.",
         ),
         "sendVerdicts": _operation(
             "send",
@@ -309,6 +323,13 @@ def _messages() -> dict[str, Any]:
             contentType="application/json",
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}ChatEvent"},
+        ),
+        "Erasure": _message(
+            "Erasure",
+            "A chat is to be forgotten.",
+            {"type": "string", "description": "The chat's keyed hash, as in the value."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Erasure"},
         ),
         "Verdict": _message(
             "Verdict",

@@ -18,6 +18,7 @@ from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.compatibility import Direction, breaking_changes
 from schemas.conversation_state import CONVERSATION_STATE_SCHEMA_VERSION, ConversationState
 from schemas.dead_letter import DeadLetter
+from schemas.erasure import ERASURE_SCHEMA_VERSION, Erasure
 from schemas.feedback import FEEDBACK_SCHEMA_VERSION, Feedback
 from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
 from schemas.override import OVERRIDE_SCHEMA_VERSION, Override
@@ -35,6 +36,7 @@ RELEASED_FOLDER: Final = "released"
 UNRELEASED: Final[frozenset[str]] = frozenset(
     {
         "conversation-state.v1.schema.json",
+        "erasure.v1.schema.json",
         "feedback.v1.schema.json",
         "override.v1.schema.json",
         "policy-table.v1.schema.json",
@@ -112,6 +114,7 @@ class Contract:
 
 CONTRACTS: Final = (
     Contract("chat-event", EVENT_SCHEMA_VERSION, ChatEvent, Direction.INPUT),
+    Contract("erasure", ERASURE_SCHEMA_VERSION, Erasure, Direction.OUTPUT),
     Contract("verdict", VERDICT_SCHEMA_VERSION, Verdict, Direction.OUTPUT),
     Contract("verdict", VERDICT_V1_SCHEMA_VERSION, VerdictV1, Direction.OUTPUT, is_legacy=True),
     Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),

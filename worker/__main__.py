@@ -7,9 +7,10 @@ Exit codes: 0 done, or stopped on request with everything committed; 1 unexpecte
 agreement than asked for, or (policy simulate) nothing to compare; 2 wrong usage or settings; 3 fatal: Kafka, the
 bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the grace time; 5
 (show) no cached verdict, (explain) none on the topics, (override) none of the chat, or nothing to take back, (feedback)
-no such verdict; 6 (show, project, feedback) the cache does not answer; 7 (replay, project, explain) stopped before its
-end, run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8 (replay) at its end,
-but records were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
+no such verdict; 6 (show, project, feedback, erase) the cache does not answer; 7 (replay, project, explain, erase)
+stopped before its end, run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8
+(replay) at its end, but records were deleted before they were read; 9 (replay) at its end, but records and outcomes do
+not balance.
 """
 
 import json
@@ -27,6 +28,7 @@ from worker.app import run_worker
 from worker.cache.entries import MAX_VALUE_BYTES
 from worker.cache.show import cached_outcome, print_verdict, rejection_text
 from worker.conversation.assembly import refuse_unheld
+from worker.erase.command import erase
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.explain.command import explain
 from worker.feedback.command import app as feedback_app
@@ -72,6 +74,7 @@ app.command()(replay)
 app.command()(project)
 app.command()(explain)
 app.command(name="policy-cost")(policy_cost)
+app.command()(erase)
 app.command(name="shadow-report")(shadow_report)
 app.add_typer(policy_commands, name="policy")
 app.add_typer(override, name="override")

@@ -12,6 +12,7 @@ from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
 from worker.conversation.assembly import conversations, refuse_unheld, state_uses
+from worker.erase.source import erasure_sources, erasure_topics
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
@@ -82,7 +83,12 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             probe=lambda: probe(settings.kafka),
         )
         optional = {**shadow_topics(settings), **policies_topics(settings.kafka)}
-        others = {**state_uses(settings.kafka), **override_topics(settings), **review_topics(settings.kafka)}
+        others = {
+            **state_uses(settings.kafka),
+            **override_topics(settings),
+            **review_topics(settings.kafka),
+            **erasure_topics(settings.kafka),
+        }
         topics = check_topics(admin, settings.kafka, others=others, optional=optional, waiting=probes.waiting)
         topics = with_reviews(topics, admin, settings.kafka, probes.waiting)
         limit_verdicts(settings.model, switch.take(), watcher, topics)
@@ -149,6 +155,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
                 *sources,
                 *(one for one in (lists, overrides and overrides.source) if one is not None),
                 *review_sources(settings.kafka, metrics),
+                *erasure_sources(settings),
             ],
             answers=None if overrides is None else overrides.source,
         )

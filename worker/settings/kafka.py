@@ -116,7 +116,8 @@ class KafkaSettings(KafkaConnection):
     )
     decisions_topic: TopicName | None = Field(
         default=None,
-        description="Append-only topic of what people decided, `verdict-decisions`; written with an override.",
+        description="Append-only topic of what people decided, `verdict-decisions`; written with an override. Needs "
+        "erasure.hash_key.",
     )
     feedback_topic: TopicName | None = Field(
         default=None, description="Topic of what callers report as wrong, `verdict-feedback`."
