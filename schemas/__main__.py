@@ -1,4 +1,4 @@
-"""`python -m schemas`: write the contracts, check them for drift and for breaking changes; check taxonomies."""
+"""`python -m schemas`: write, check and register the contracts; check taxonomies."""
 
 import difflib
 from pathlib import Path
@@ -12,6 +12,7 @@ from rich.table import Table
 from schemas import taxonomy_commands
 from schemas.asyncapi import asyncapi_document
 from schemas.contracts import RELEASED_FOLDER, UNRELEASED, release_problems, render, rendered_schemas, without_baseline
+from schemas.registry.command import register
 
 ASYNCAPI_FILE: Final = "asyncapi.json"
 DEFAULT_FOLDER: Final = Path(__file__).parent / "json"
@@ -25,6 +26,7 @@ app = typer.Typer(
     help="The contracts: JSON Schema files and the AsyncAPI document, generated from the models; taxonomies.",
 )
 app.add_typer(taxonomy_commands.app, name="taxonomy")
+app.command()(register)
 _out = Console()
 _err = Console(stderr=True)
 
