@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from schemas.dead_letter import Header
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict, wire_time
+
+Header = tuple[str, bytes]
 
 EVENT_TYPE: Final = f"verdictstream.verdict.v{VERDICT_SCHEMA_VERSION}"
 DATA_SCHEMA: Final = f"urn:verdictstream:verdict:{VERDICT_SCHEMA_VERSION}"

@@ -104,7 +104,7 @@ class RegistryServer:
         direction = _DIRECTIONS.get(self.levels.get(subject, "BACKWARD"))
         if direction is None or not self.subjects.get(subject):
             return []
-        return breaking_changes(json.loads(self.subjects[subject][-1]), json.loads(text), direction)
+        return [*breaking_changes(json.loads(self.subjects[subject][-1]), json.loads(text), direction)]
 
 
 def _handler(server: RegistryServer) -> type[BaseHTTPRequestHandler]:

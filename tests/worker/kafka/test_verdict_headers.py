@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from schemas import encode_verdict
 from schemas.verdict_headers import VerdictHeaders
-from tests.worker.kafka.test_forwarded_headers import kafka_settings
-from tests.worker.payloads import TOPICS, record
+from tests.worker.payloads import TOPICS, kafka_settings, record
 from tests.worker.test_outcome_encoding import REJECTION, settled, size, verdict
 from worker.outcome_encoding import OutputTopics
 from worker.record import Row
