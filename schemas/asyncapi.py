@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, READ_COMMITTED, VERSIONS
+from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, OWN_HEADERS, READ_COMMITTED, VERSIONS
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.contracts import CONTRACTS, ContractSchema, as_header_texts
 from schemas.dead_letter import DeadLetter
@@ -101,7 +101,7 @@ def _channels() -> dict[str, Any]:
             _channel(
                 "verdicts",
                 "Verdict",
-                f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n{LAYOUT}\n\n{HEADERS}\n\n{VERSIONS}\n\n"
+                f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n{LAYOUT}\n\n{HEADERS}\n\n{OWN_HEADERS}\n\n{VERSIONS}\n\n"
                 "Ignore fields that you do not know; refuse a schema_version that you do not know. "
                 "A verdict holds no chat text.",
                 topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS},

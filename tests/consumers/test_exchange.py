@@ -151,7 +151,7 @@ def bid_requests(verdicts: Path) -> list[dict[str, Any]]:
         for line in said(verdicts, form, None)
         if line["bid"]
     ]
-    return [{"id": "1", "imp": [{"id": "1", "native": {"request": "{}"}}], **one} for one in shown]
+    return [{"id": "1", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "at": 1, **one} for one in shown]
 
 
 def test_what_is_printed_is_openrtb(verdicts_file: Path) -> None:
