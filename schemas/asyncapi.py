@@ -15,6 +15,7 @@ from schemas.asyncapi_texts import (
     LAYOUT,
     ORDER_AND_REPEATS,
     OVERRIDES,
+    OWN_HEADERS,
     POLICY_TABLE,
     READ_COMMITTED,
     REVIEWS,
@@ -121,7 +122,7 @@ def _channels() -> dict[str, Any]:
             _channel(
                 "verdicts",
                 "Verdict",
-                f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n{LAYOUT}\n\n{HEADERS}\n\n{VERSIONS}\n\n"
+                f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n{LAYOUT}\n\n{HEADERS}\n\n{OWN_HEADERS}\n\n{VERSIONS}\n\n"
                 "Ignore fields that you do not know; refuse a schema_version that you do not know. "
                 "A verdict holds no chat text.",
                 topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS},
@@ -151,9 +152,9 @@ def _channels() -> dict[str, Any]:
         "conversationStates": _channel(
             "verdict-state",
             "ConversationState",
-            "What holds a chat whose policy asks for it (`hold_block_s`): one record for each change, in the transaction of "
-            "the verdict that it follows from, in the partition with the number of the input record's. Compacted; a null "
-            "value forgets the chat. A worker reads a partition of it before its first batch of the input partition of "
+            "What holds a chat whose policy asks for it (`hold_block_s`): one record for each change, in the transaction "
+            "of the verdict that it follows from, in the partition with the number of the input record's. Compacted; a "
+            "null value forgets the chat. A worker reads a partition of it before its first batch of the input partition of "
             "that number. Others may read it; only workers, and an erasure with null values, may write it.\n\n"
             f"{READ_COMMITTED}",
             topicConfiguration={"cleanup.policy": ["compact"]},

@@ -45,6 +45,11 @@ HEADERS: Final = (
     "by replays too: the last of several of one name, never a null, at most 16 headers and 3,000 bytes with their "
     "names; what does not fit is left out whole."
 )
+OWN_HEADERS: Final = (
+    "Where `kafka.cloudevents_source` is set, verdicts carry the attributes of a CloudEvent 1.0 in binary mode "
+    "(ce_specversion, ce_type, ce_dataschema, ce_id, ce_source, ce_subject, ce_time, content-type). Where "
+    "`kafka.verdict_schema_guid` is set, __value_schema_id holds a byte 1 and the 16 bytes of the schema's GUID."
+)
 CACHE: Final = (
     "Written by the worker, read by ad servers with GET or MGET. The value is the chat's newest verdict, as on "
     "topic `verdicts`, or an object with `rejected` and without `decision` where the chat's newest record was rejected "

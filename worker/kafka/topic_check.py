@@ -90,6 +90,7 @@ def check_topics(
         dead_letters=settings.dead_letter_topic,
         verdict_max_bytes=limits[settings.verdict_topic],
         dead_letter_max_bytes=limits[settings.dead_letter_topic],
+        verdict_headers=settings.verdict_headers,
     )
 
 
