@@ -69,6 +69,7 @@ def verdict_id(
     policies_digest: str,
     previous: PreviousDecision | None = None,
     override_revision: int = 0,
+    listed: str = "",
 ) -> str:
     """Return the verdict's id, 32 hex digits: a function of all that its decisions depend on.
 
@@ -79,12 +80,15 @@ def verdict_id(
         rules_version: See `RULES_VERSION`.
         policies_digest: See `policies_digest`.
         previous: The earlier decision that bears on this one.
-        override_revision: 0 for an event's own verdict.
+        override_revision: 0 where no person decided.
+        listed: `deny` or `allow` where the chat is on such a list, else empty.
     """
     named = _framed(chat_id, fingerprint) + _often_framed(model_digest, rules_version, policies_digest)
     if previous is not None or override_revision:
         earlier = ("",) if previous is None else (previous.decision, previous.offset, wire_time(previous.decided_at))
         named += _framed(str(override_revision), *map(str, earlier))
+    if listed:
+        named += _framed("listed", listed)
     return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-2").hexdigest()
 
 

@@ -28,7 +28,7 @@ from schemas import (
     validate_event,
     visible_turns,
 )
-from worker.record import Event, Record, Rejection, Row
+from worker.record import Event, Record, Rejection, Row, erased_chat
 
 KEPT_BYTES: Final = 16_000_000
 """Estimated size of the texts that are kept, all together: some 2,500 chats of 1.6 kB."""
@@ -96,7 +96,11 @@ class Decoder:
             event = self._event(record)
         except RecordRejected as found:
             self._on_key(record, found.chat_id)
-            return Row(record, rejection=Rejection(found.reason, found.error, found.chat_id, erases=found.erases))
+            row = Row(record, rejection=Rejection(found.reason, found.error, found.chat_id, erases=found.erases))
+            if (chat_id := erased_chat(row)) is not None:
+                # Its texts would stay until others take their place.
+                self._forget(chat_id)
+            return row
         if record.key != event.chat.chat_id.encode():
             self._on_key(record, event.chat.chat_id)
         return Row(record, event)

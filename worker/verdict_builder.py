@@ -131,6 +131,8 @@ class VerdictBuilder:
             rules_version=RULES_VERSION,
             override_revision=context.override_revision,
             previous=context.previous,
+            model_decision=decided.model_decision,
+            actor=_actor(decided, context),
             model=self.model,
             content_fingerprint=event.fingerprint,
             decided_at=decided_at,
@@ -157,6 +159,12 @@ class VerdictBuilder:
             context=context,
             own=judgement,
         )
+
+    def override(
+        self, event: Event, reading: Classification | Verdict, decided_at: datetime, context: DecisionContext
+    ) -> Verdict:
+        """Return the verdict by which a person's decision reaches an event that was judged before; see `verdict`."""
+        return _changed(self.verdict(event, reading, decided_at, context), {"kind": VerdictKind.OVERRIDE})
 
     def answers(self, cached: Verdict, event: Event) -> bool:
         """Say whether a cached verdict has the probabilities of this event: same chat and text, model and rules.
@@ -215,8 +223,7 @@ class VerdictBuilder:
 
     def _hit(self, event: Event, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
         # What this builder decided without a context it would decide again.
-        was_plain = cached.decided_by not in _OF_CONTEXT and not cached.override_revision and cached.previous is None
-        is_settled = context is NO_CONTEXT and was_plain and self._is_own(cached) and not self._is_time_bound
+        is_settled = context is NO_CONTEXT and _was_plain(cached) and self._is_own(cached) and not self._is_time_bound
         if is_settled:
             return self._dressed(event, cached, decided_at)
         # Of the event, since a verdict of before does not say it, and what another wrote need not be true.
@@ -269,6 +276,8 @@ class VerdictBuilder:
                 "decided_by": judgement.decided_by,
                 "override_revision": context.override_revision,
                 "previous": context.previous,
+                "model_decision": decided.model_decision,
+                "actor": _actor(decided, context),
                 "model": self.model,
             },
         )
@@ -310,6 +319,7 @@ class VerdictBuilder:
             policies_digest=self._own_digest if self.policies is None else self.policies.digest_at(decided_at),
             previous=context.previous,
             override_revision=context.override_revision,
+            listed=context.listed,
         )
 
 
@@ -318,6 +328,22 @@ def _unevaluated(event: Event, classification: Classification) -> tuple[Unevalua
     if event.holds_unread:
         return (*classification.unevaluated, Unevaluated.CONTENT)
     return classification.unevaluated
+
+
+def _was_plain(cached: Verdict) -> bool:
+    """Say whether a verdict was decided without a context."""
+    if cached.override_revision or cached.previous is not None:
+        return False
+    # A list is named by none of its fields, and may have decided for other policies than the default one alone.
+    return all(one.decided_by not in _OF_CONTEXT for one in cached.decisions.values())
+
+
+def _actor(decided: Decided, context: DecisionContext) -> str | None:
+    """Return who decided an override that counts, None where none does."""
+    if context.actor is None:
+        return None
+    counts = any(one.decided_by is DecidedBy.OVERRIDE for one in decided.decisions.values())
+    return context.actor if counts else None
 
 
 def _changed(verdict: Verdict, values: dict[str, object]) -> Verdict:

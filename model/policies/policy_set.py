@@ -10,12 +10,15 @@ from model.decision import SEVERITY, DecisionRule, Judgement, Word
 from model.policies.context import NO_CONTEXT, DecisionContext
 from model.policies.precedence import settled
 from model.policies.thresholds import WIRE_UNITS, wire_units
-from schemas import Decision, EncodedDecision, Policy, PolicyDecision, SharedDecisions, policies_digest
+from schemas import DecidedBy, Decision, EncodedDecision, Policy, PolicyDecision, SharedDecisions, policies_digest
 
 _MAX_KEPT_DECISIONS: Final = 65_536
 """Decisions of policies in the combinations that are kept, some 200 bytes each: with many policies there are more
 combinations than memory."""
 _MAX_KEPT_LIMITS: Final = 1_024
+
+_OVER_THE_RULE: Final = frozenset({DecidedBy.FLOOR, DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+"""What decides in place of a policy's own rule."""
 
 _Limits = tuple[Word | None, ...]
 """For each policy the best that is left of a chat, None where that is anything."""
@@ -28,6 +31,8 @@ class Decided(NamedTuple):
     """The default policy's, with its final decision."""
     decisions: dict[str, PolicyDecision]
     """By policy name, the default policy's among them. Shared between verdicts: never changed."""
+    model_decision: Decision | None = None
+    """What the default policy's own rule says, where something else decided; else None."""
 
 
 class PolicySet:
@@ -129,12 +134,14 @@ class PolicySet:
             ]
         floor = Decision.ALLOW if self.floor is None else self.floor.by_evidence(units, category)
         outside = self._outside_at(at) if at is not None and self._changes else frozenset[str]()
+        own_decision = words[0].decision
         if context is not NO_CONTEXT or outside or floor is not Decision.ALLOW:
             words = [
                 settled(word, name, context, floor, is_in_force=name not in outside)
                 for word, name in zip(words, self._names, strict=True)
             ]
-        return Decided(self._judgement(words[0], evidence, own), self._shared(tuple(words)))
+        model_decision = own_decision if words[0].decided_by in _OVER_THE_RULE else None
+        return Decided(self._judgement(words[0], evidence, own), self._shared(tuple(words)), model_decision)
 
     def _by_evidence(self, units: Mapping[str, int], category: str) -> list[Word]:
         """Return what each policy says of the evidence: `DecisionRule.by_evidence`, with each sum taken once."""

@@ -31,6 +31,7 @@ from schemas import (
     verdict_id,
 )
 from schemas.contracts import CONTRACTS
+from schemas.conversation_state import decode_state, encode_state
 from schemas.dead_letter import Header
 from schemas.policy_table import decode_policy_row, encode_policy_row
 from tests.schemas.payloads import LIMITS
@@ -132,6 +133,13 @@ def test_the_golden_verdict_change_is_read_and_written_back_unchanged() -> None:
     raw = (GOLDEN / "verdict_change.v2.json").read_bytes()
     assert json.loads(encode_verdict_change(VerdictChange.model_validate_json(raw))) == json.loads(raw)
     _validator("verdict-change.v2").validate(_document("verdict_change.v2.json"))
+
+
+def test_the_golden_conversation_state_is_read_and_written_back_unchanged() -> None:
+    """A worker of the next release must go on with the holds of this one."""
+    raw = (GOLDEN / "conversation_state.v1.json").read_bytes()
+    assert json.loads(encode_state(decode_state(raw))) == json.loads(raw)
+    _validator("conversation-state.v1").validate(_document("conversation_state.v1.json"))
 
 
 def test_the_golden_dead_letter_headers_are_read_and_written_back_unchanged() -> None:

@@ -232,3 +232,13 @@ def test_a_tombstone_and_a_deleted_row_erase_and_a_broken_record_does_not() -> N
     assert [row.rejection is not None and row.rejection.erases for row in rows] == [True, True, False]
     left = [(entry.chat_id, entry.rejected) for entry in cache_entries(rows)]
     assert left == [("chat-1", TOMBSTONE), ("c", TOMBSTONE), ("key", "decode_error")]
+
+
+def test_the_texts_of_an_erased_chat_do_not_stay_in_memory() -> None:
+    """They are kept for the chat's next event, until others take their place: for an erased chat that is too long."""
+    decoder = Decoder(LIMITS)
+    first, again = events_of(decoder, [record(1, chat_id="chat-1"), record(1, chat_id="chat-1")])
+    assert again.turns is first.turns
+    later = events_of(decoder, [tombstone(2), record(1, chat_id="chat-1")])
+    assert later[0].turns == first.turns
+    assert later[0].turns is not first.turns

@@ -20,6 +20,8 @@ from model.policies.rules import policies_over, policies_with, rule_over
 from schemas import Policy, Taxonomy, Verdict, verdict_id
 from worker.explain.changes import Borders, borders_of
 
+_LISTED: Final = ("", "deny", "allow")
+"""A verdict does not name the list that its chat is on; its id is another one for each."""
 _REMEDY: Final = "name a bundle's folder, or a registry, with --bundle"
 
 
@@ -129,20 +131,25 @@ class Judges:
         )
 
     def _ids_under(self, policy: Policy, verdict: Verdict, bundle: Bundle) -> Iterator[str]:
-        """Yield the ids that a verdict has where this is the default policy: alone, with the floor, with the others."""
+        """Yield the ids that a verdict has where this is the default policy, on each list."""
+        for policies in self._sets_under(policy, bundle):
+            yield from (_id_of(verdict, policies, listed) for listed in _LISTED)
+
+    def _sets_under(self, policy: Policy, bundle: Bundle) -> Iterator[PolicySet]:
+        """Yield what decides where this is the default policy: it alone, with the floor, with the others."""
         try:
-            yield _id_of(verdict, PolicySet([rule_over(bundle, policy)]))
-            yield _id_of(verdict, policies_over(bundle, [policy], floor=self._floor))
+            yield PolicySet([rule_over(bundle, policy)])
+            yield policies_over(bundle, [policy], floor=self._floor)
             if self._folder is not None:
                 others = read_folder(self._folder, bundle, policy).rules.values()
-                yield _id_of(verdict, policies_with(bundle, policy, others, floor=self._floor))
+                yield policies_with(bundle, policy, others, floor=self._floor)
         except (BundleError, PolicyError):
             # What cannot be read proves nothing.
             return
 
 
-def _id_of(verdict: Verdict, policies: PolicySet) -> str:
-    """Return the id that a verdict has where these policies decided."""
+def _id_of(verdict: Verdict, policies: PolicySet, listed: str) -> str:
+    """Return the id that a verdict has where these policies decided and its chat is on this list."""
     return verdict_id(
         chat_id=verdict.chat_id,
         fingerprint=verdict.content_fingerprint,
@@ -151,4 +158,5 @@ def _id_of(verdict: Verdict, policies: PolicySet) -> str:
         policies_digest=policies.digest_at(verdict.decided_at),
         previous=verdict.previous,
         override_revision=verdict.override_revision,
+        listed=listed,
     )

@@ -116,8 +116,12 @@ def _verdict_rows(explanation: Explained) -> Iterator[Row]:
         earlier = verdict.previous
         yield "previous", f"{earlier.decision.value} on offset {earlier.offset}, {earlier.decided_at.isoformat()}"
     if verdict.kind.value != "event":
-        yield "kind", f"{verdict.kind.value}, revision {verdict.override_revision}"
-    yield "decided by", verdict.decided_by.value
+        yield "kind", f"{verdict.kind.value}: the record was judged before"
+    if verdict.override_revision:
+        actor = "" if verdict.actor is None else f", by {verdict.actor}"
+        yield "override", f"revision {verdict.override_revision}{actor}"
+    of_model = "" if verdict.model_decision is None else f"; the policy's own rule says {verdict.model_decision.value}"
+    yield "decided by", verdict.decided_by.value + of_model
     for name, other in verdict.decisions.items():
         if name != verdict.policy.name:
             yield "also", f"{name} {other.version}: {other.decision.value} ({other.decided_by.value})"

@@ -9,20 +9,28 @@ from worker.process.metrics import Metrics
 from worker.reload.file_signature import appearance
 from worker.reload.switch import PredictorSwitch, shown_in
 from worker.reload.verdict_size import largest_verdict_bytes, room_for_a_verdict
-from worker.reload.watcher import Inbox, ReloadWatcher
+from worker.reload.watcher import Accepts, Inbox, ReloadWatcher, accept_all
 from worker.settings.model import ModelSettings
 
 
-def live_predictor(settings: ModelSettings, metrics: Metrics) -> tuple[PredictorSwitch[Predictor], ReloadWatcher]:
+def live_predictor(
+    settings: ModelSettings, metrics: Metrics, *, accepts: Accepts = accept_all
+) -> tuple[PredictorSwitch[Predictor], ReloadWatcher]:
     """Return a switch that holds the predictor of these settings, and its watcher, not yet started.
 
     Nothing else keeps the predictor, so that its memory is free once another has taken over.
+
+    Args:
+        settings: Paths and inference settings.
+        metrics: Where outcomes are counted.
+        accepts: Refuses what the rest of the settings cannot serve, now and at each reload.
 
     Raises:
         BundleError, PolicyError: the bundle or the policy is refused.
     """
     seen = appearance(settings.path, settings.policy_path, settings.policies_dir)
     loaded = Loaded.read(settings)
+    accepts(loaded)
     predictor = build_predictor(loaded, settings)
     metrics.model_info.labels(*predictor.labels).set(1)
     show_calibration(predictor, metrics, "live")
@@ -39,6 +47,7 @@ def live_predictor(settings: ModelSettings, metrics: Metrics) -> tuple[Predictor
         newest=switch.newest,
         metrics=metrics,
         inbox=inbox,
+        accepts=accepts,
     )
 
 

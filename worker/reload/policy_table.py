@@ -114,7 +114,10 @@ def publish_policies(
     if topic is None:
         return
     check_is_compacted(
-        admin, topic, timeout_s=settings.request_timeout_s, forgotten="the thresholds of policies that stay as they are"
+        admin,
+        topic,
+        timeout_s=settings.request_timeout_s,
+        lost="the thresholds of policies that stay as they are are forgotten",
     )
     producer = BestEffortProducer(open_best_effort_producer(settings))
     stack.callback(producer.close)

@@ -25,7 +25,7 @@ from schemas import (
 from schemas.chat_event import MAX_CARRIED_CHARACTERS, MAX_CHAT_ID_CHARACTERS
 from schemas.verdict import INT64_MAX
 from worker.cache.entries import MAX_VALUE_BYTES
-from worker.outcome_encoding import HEADER_ROOM_BYTES, OutputTopics
+from worker.outcome_encoding import OutputTopics
 from worker.predictor import Loaded
 
 _WIDEST: Final = "\x01"
@@ -39,7 +39,7 @@ _VALUE: Final = 0.123456
 
 def room_for_a_verdict(topics: OutputTopics) -> int:
     """Return the bytes that a verdict may have: what its topic takes, and what the cache does."""
-    return min(topics.verdict_max_bytes - HEADER_ROOM_BYTES, MAX_VALUE_BYTES)
+    return min(topics.verdict_room_bytes, MAX_VALUE_BYTES)
 
 
 def largest_verdict_bytes(model: ModelRef, taxonomy: Taxonomy, policies: Sequence[Policy]) -> int:

@@ -31,6 +31,9 @@ Role = Literal["live", "shadow"]
 OUTCOMES: Final = ("swapped", "unchanged", "refused", "overdue")
 """Of a look at files that have changed, as `moderation_reload_total` counts them."""
 
+Accepts = Callable[[Loaded], None]
+"""Raises BundleError or PolicyError where what was read must not be taken into use."""
+
 Wish = str | Predictor
 """`look`, `stop`, or a predictor that nobody needs any more."""
 Inbox = queue.SimpleQueue[Wish]
@@ -52,6 +55,10 @@ def _what(loaded: Loaded) -> tuple[str, str]:
     return loaded.bundle.digest, loaded.policies.digest
 
 
+def accept_all(_: Loaded) -> None:
+    """Refuse nothing."""
+
+
 class ReloadWatcher:
     """Looks after one predictor in a thread of its own.
 
@@ -66,6 +73,7 @@ class ReloadWatcher:
         niceness: Of the thread and of the sessions' threads that it builds, 0..19.
         inbox: What wakes the thread; whoever swaps predictors puts the old one here, to be dropped outside the loop.
         deadline_s: Longest time of a look before it is told of.
+        accepts: Refuses what the rest of the settings cannot serve.
     """
 
     def __init__(
@@ -81,7 +89,9 @@ class ReloadWatcher:
         niceness: int = 0,
         inbox: Inbox | None = None,
         deadline_s: float = DEADLINE_S,
+        accepts: Accepts = accept_all,
     ) -> None:
+        self._accepts = accepts
         self._settings = settings
         self._seen = seen
         self._in_use = _what(loaded) if loaded is not None else None
@@ -196,6 +206,7 @@ class ReloadWatcher:
                 self._metrics.reloads.labels(self._role, "unchanged").inc()
                 return None
             self._refuse_same_name(loaded)
+            self._accepts(loaded)
             if (stuck := self._stuck.get(loaded.bundle.digest)) is not None:
                 return stuck
             if newest is not None and newest.builder.model.digest == loaded.bundle.digest:

@@ -19,6 +19,7 @@ from worker.kafka.publisher import TransactionalPublisher
 from worker.kafka.reachability import Reachability
 from worker.kafka.retry import Waiting
 from worker.kafka.topic_check import READ, WRITE, check_topics
+from worker.lists.watched import follow_lists
 from worker.loop import WorkerLoop
 from worker.outcome_encoding import OutputTopics
 from worker.predictor import Loaded, build_predictor, show_calibration
@@ -130,6 +131,7 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
     show_calibration(predictor, metrics, "live")
     cache = make_cache(settings, metrics)
     stack.callback(cache.close)
+    lists = follow_lists(settings, metrics, stack)
     reachability = Reachability(
         exit_after_s=settings.kafka.unreachable_exit_s,
         metrics=metrics,
@@ -153,6 +155,8 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
         metrics=metrics,
         stopping=lifecycle.stopping,
         beat=_beat(setup, plan, stack, extras, kafka.progress),
+        # A replay of a chat on a deny list would bring its `allow` back. What people decided wins in Redis without it.
+        sources=[] if lists is None else [lists],
     )
 
 
