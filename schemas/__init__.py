@@ -130,11 +130,8 @@ __all__ = [
     "ends_of",
     "estimated_decoded_bytes",
     "event_of",
-<<<<<<< HEAD
-    "holds_unread",
-=======
     "feedback_on",
->>>>>>> integ
+    "holds_unread",
     "is_visible",
     "kept_turns",
     "load_taxonomy",
