@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from model.policies.precedence import SEVERITY
+from model.decision import SEVERITY
 from schemas import Decision, Override, OverrideScope
 
 

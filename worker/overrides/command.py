@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from model.decision import SEVERITY
 from model.policies.context import EVERY_POLICY
-from model.policies.precedence import SEVERITY
 from schemas import Decision, Override, OverrideScope, Verdict
 from schemas.override import ALLOW_LASTS
 from worker.errors import SettingsError
