@@ -104,9 +104,13 @@ def test_the_optional_fields_of_a_chat_event_are_kept() -> None:
     assert event.messages[0].created_at == 1767322984000
 
 
+LATER = {"longest_message": None, "actor": None, "model_decision": None}
+"""Fields that the first verdicts of version 2 did not have."""
+
+
 @pytest.mark.parametrize(
     ("name", "version", "later"),
-    [("verdict.v1", "v1", {}), ("verdict.v2", "v2", {"longest_message": None}), ("verdict.v2_with_lengths", "v2", {})],
+    [("verdict.v1", "v1", {}), ("verdict.v2", "v2", LATER), ("verdict.v2_overridden", "v2", {})],
 )
 def test_a_golden_verdict_is_read_and_written_back_unchanged(name: str, version: str, later: dict[str, None]) -> None:
     """The cache and the topic hold verdicts that an earlier build wrote; what came later is null in them."""

@@ -35,6 +35,8 @@ CONTRACT_FIELDS = {
     "rules_version",
     "override_revision",
     "previous",
+    "actor",
+    "model_decision",
     "model",
     "content_fingerprint",
     "decided_at",
