@@ -10,19 +10,20 @@ POLICY ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console setup-browser demo console test test-unit test-serving test-console test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
+.PHONY: help setup setup-training setup-console setup-spark setup-browser demo console test test-unit test-serving test-console test-spark test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 	@echo; echo "Commands, after make setup; each has --help:"
 	@grep -hE '^# python -m .*:' $(MAKEFILE_LIST) | sed 's/^# python -m \([^:]*\): /  $(subst /,\/,$(PY)) -m \1\t/' | expand -t 60
 
-# python -m worker: run, explain, show, check-config, replay, project, shadow-report
-# python -m model: classify texts or chats without Kafka; describe and verify bundles
+# python -m worker: run, explain, show, check-config, replay, project, shadow-report, policy simulate
+# python -m model: classify texts or chats without Kafka; describe and verify bundles; thresholds of policies
 # python -m schemas: contracts and taxonomies
 # python -m deploy.local: a local Kafka and Redis: up, down, status
 # python -m deploy.demo: the demo, with options of its own
 # python -m deploy.kafka: topics and least rights on a cluster
+# python -m deploy.spark: archives in Parquet, judged by Spark (make setup-spark)
 # python -m deploy.image_size: what the image adds to its base
 # python -m deploy.go_tools: helm and promtool in the versions that the tests use
 # python -m loadtest: load, comparisons, sizing, soak
@@ -56,6 +57,13 @@ $(VENV)/.setup-console: $(VENV)/.setup requirements-console.lock requirements-co
 		-r requirements-console-clients.lock
 	@touch $@
 
+setup-spark: $(VENV)/.setup-spark  ## adds Spark, for archives on many machines and for its tests; needs Java 17
+
+$(VENV)/.setup-spark: $(VENV)/.setup requirements-spark.lock
+	@echo "adding the spark extra to $(VENV): pyspark, about 460 MB of downloads, 500 MB on disk"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	@touch $@
+
 # CHROMIUM= names another one, which is not installed for you. apt-get waits for another one of its kind. Its
 # update ends well without a network, and badly for a list that has nothing to do with this: what counts is whether there is a
 # Chromium in the end.
@@ -76,13 +84,16 @@ console: setup-console  ## the HTTP API and the page to try it, with the shipped
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
-test: setup setup-training setup-console setup-browser  ## the whole test suite, real Kafka and Redis included
-	@$(PYTEST)
+# In two processes: the tests of tests/integration wait for brokers most of the time. Each has its own summary.
+test: setup setup-training setup-console setup-spark setup-browser  ## the whole test suite, real Kafka and Redis included
+	@mkdir -p work; $(PYTEST) --ignore=tests/integration -p no:cacheprovider > work/test-others.txt 2>&1 & others=$$!; \
+	$(PYTEST) tests/integration; integration_failed=$$?; \
+	wait $$others; others_failed=$$?; cat work/test-others.txt; exit $$((integration_failed | others_failed))
 
 # In two processes, one for the worker's tests; each has its own summary.
 UNIT := $(PYTEST) -m unit --hypothesis-profile=quick -p no:cacheprovider
 WORKER_TESTS := tests/worker tests/broker_twin
-OTHER_FOLDERS := $(addprefix --ignore=,$(WORKER_TESTS) $(addprefix tests/,integration consumers console training_pipeline))
+OTHER_FOLDERS := $(addprefix --ignore=,$(WORKER_TESTS) $(addprefix tests/,integration consumers console training_pipeline deploy/spark))
 
 test-unit: setup  ## what needs no service and no torch; a minute on two CPUs
 	@mkdir -p work; $(UNIT) $(WORKER_TESTS) > work/unit-worker.txt 2>&1 & worker=$$!; \
@@ -90,10 +101,14 @@ test-unit: setup  ## what needs no service and no torch; a minute on two CPUs
 	wait $$worker; worker_failed=$$?; cat work/unit-worker.txt; exit $$((other_failed | worker_failed))
 
 test-serving: setup  ## all that needs no torch
-	@$(PYTEST) -m "not training and not console and not consumers" --ignore=tests/training_pipeline --ignore=tests/console
+	@$(PYTEST) -m "not training and not console and not spark and not consumers" \
+		--ignore=tests/training_pipeline --ignore=tests/console --ignore=tests/deploy/spark
 
 test-console: setup-console setup-browser  ## the HTTP API, and its pages in a real Chromium
 	@$(PYTEST) tests/console
+
+test-spark: setup-spark  ## the Spark job, with two executors on this machine; needs Java 17
+	@$(PYTEST) tests/deploy/spark
 
 test-consumers: setup setup-console  ## the programs in examples/, built and run; needs Java 17, Maven, Node 20, Go 1.26
 	@$(PYTEST) -m consumers tests/consumers
@@ -146,14 +161,16 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 PEERS_LOCK = grep -hE '^(numpy|onnx|onnxruntime|orjson|jiter|tokenizers)==' requirements-training.lock | sed 's/ .$$//' | \
 	$(subst pyproject.toml,,$(LOCK)) --constraint -
 
-# What only the worker imports: the console's image has no client of Kafka or Redis.
-NOT_IN_CONSOLE := $(addprefix --no-emit-package ,confluent-kafka hiredis pybreaker redis)
+# What only the worker imports: the console's image and executors of Spark have no client of Kafka or Redis.
+NOT_WITHOUT_KAFKA := $(addprefix --no-emit-package ,confluent-kafka hiredis pybreaker redis)
 
 lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra signing -o requirements-serving.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
-	$(LOCK) --extra signing --extra console --constraint requirements-training.lock $(NOT_IN_CONSOLE) -o requirements-console.lock
+	$(LOCK) --extra signing --extra console --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-console.lock
+	$(LOCK) --extra parquet --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-parquet.lock
+	$(LOCK) --extra spark --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-spark.lock
 	$(LOCK) --extra console-clients --constraint requirements-training.lock --constraint requirements-console.lock \
 		-o requirements-console-clients.lock
 	$(PEERS_LOCK) loadtest/peers/requirements.in -o loadtest/peers/requirements.lock

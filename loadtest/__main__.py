@@ -18,6 +18,7 @@ import typer
 
 from loadtest.api.command import api
 from loadtest.api.overload_command import api_overload
+from loadtest.backfill.command import backfill
 from loadtest.capacity.fleet_simulation import Fleet
 from loadtest.capacity.plan import Sizing, Traffic, make_plan, read_profile
 from loadtest.chats import SAMPLE_CHATS, ChatPool, new_run_id
@@ -52,6 +53,7 @@ app.command()(run)
 app.command()(sweep)
 app.command()(soak)
 app.command()(hostile)
+app.command()(backfill)
 app.command()(api)
 app.command(name="api-overload")(api_overload)
 app.command(name="scale-demo")(scale_demo)

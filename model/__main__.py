@@ -1,12 +1,13 @@
 """Command line of the model folder: classify texts, describe and verify a bundle.
 
-Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the bundle, the policy or every line of the input is refused.
+Exit codes: 0 done; 1 unexpected error; 2 wrong usage, or a missing extra; 3 the bundle, a policy, the input or the
+output is refused, or every line or row of the input; 130 interrupted.
 """
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -24,8 +25,11 @@ from model import (
     load_bundle,
     load_policy,
 )
+from model.backfill.errors import BackfillRefused
 from model.bundle.thresholds import calibration_size, thresholds_for
 from model.jsonl import NotJsonLines, RejectedLines, classify_lines, event_lines, judgement_fields
+from model.openrtb_command import openrtb
+from model.policies.command import thresholds
 from model.windowing import render
 from schemas import (
     CodecLimits,
@@ -39,7 +43,10 @@ from schemas import (
     is_visible,
 )
 
+EXIT_USAGE: Final = 2
 EXIT_REFUSED: Final = 3
+_ROWS_PER_PART: Final = 20_000
+"""A run that is killed loses the part in hand: a minute or two of work."""
 _PIPE_COLUMNS: Final = 120
 
 app = typer.Typer(
@@ -49,6 +56,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(thresholds)
 
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Bundle folder.", show_default="the shipped bundle")]
 PolicyOption = Annotated[
@@ -96,14 +105,59 @@ def classify(
             'the same order and skips blank lines; a rejected line prints {"rejected": reason, "line": n}.',
         ),
     ] = None,
+    parquet: Annotated[
+        str | None,
+        typer.Option(
+            "--parquet",
+            help="Parquet file, folder of them, or address such as s3://bucket/folder: chat events in columns, or as "
+            "JSON in the column `value`. Writes Parquet to --out; the same command goes on where one was stopped.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="With --parquet: a folder of this run alone.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="FIELD=COLUMN", help="With --parquet: where a field is called otherwise; repeatable."
+        ),
+    ] = None,
+    rows_per_part: Annotated[
+        int, typer.Option(min=1, help="With --parquet: rows of one output file, at most.")
+    ] = _ROWS_PER_PART,
+    policies: Annotated[
+        Path | None, typer.Option("--policies", help="With --parquet: folder of further policies to decide by.")
+    ] = None,
+    floor: Annotated[
+        list[str] | None,
+        typer.Option("--floor", metavar="CODE", help="With --parquet: a code that no policy may allow; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table for TEXT.")] = False,
     bundle: BundleOption = DEFAULT_BUNDLE_PATH,
     policy: PolicyOption = None,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Classify texts or a file of chat events; prints a table for texts, JSON lines for --jsonl."""
-    if (jsonl is None) == (not text):
-        raise typer.BadParameter("found neither or both of TEXT and --jsonl; expected exactly one of them")
+    """Classify texts, or a file of chat events.
+
+    Prints a table for texts, JSON lines for --jsonl, and the account of the run for --parquet.
+    """
+    if sum([bool(text), jsonl is not None, parquet is not None]) != 1:
+        raise typer.BadParameter("found none or several of TEXT, --jsonl and --parquet; expected exactly one of them")
+    if (parquet is None) != (out is None):
+        raise typer.BadParameter("found one of --parquet and --out; expected both or neither")
+    if parquet is None and (columns or policies or floor):
+        raise typer.BadParameter("found --column, --policies or --floor without --parquet; expected them with it alone")
+    if parquet is not None and out is not None:
+        _classify_parquet(
+            parquet,
+            out,
+            columns=columns or [],
+            rows_per_part=rows_per_part,
+            bundle=bundle,
+            policy=policy,
+            policies=policies,
+            floor=floor or [],
+            n_threads=threads or available_cpus(),
+        )
+        return
     if jsonl is not None:
         rejected = RejectedLines()
         for answer in classify_lines(_lines(jsonl), _classifier(bundle, policy, threads), rejected):
@@ -112,6 +166,23 @@ def classify(
         _tell_rejected(rejected)
         return
     _classify_texts(text or [], bundle, policy, threads, as_json=as_json)
+
+
+def _classify_parquet(source: str, out: Path, **options: Any) -> None:
+    """Judge an archive; name the extra where it is missing."""
+    try:
+        from model.backfill.command import classify_parquet, print_account  # noqa: PLC0415  needs pyarrow
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        typer.echo(
+            "error: pyarrow is not installed; expected the parquet extra; run `make setup`, or install "
+            "requirements-parquet.lock where there is no make",
+            err=True,
+        )
+        raise typer.Exit(EXIT_USAGE) from None
+    manifest = classify_parquet(source, out, say=lambda line: typer.echo(line, err=True), **options)
+    print_account(manifest, out)
 
 
 def _classify_texts(texts: list[str], bundle: Path, policy: Path | None, threads: int, *, as_json: bool) -> None:
@@ -266,11 +337,14 @@ def verify(
     typer.echo(f"ok: {loaded.manifest.name} {loaded.manifest.version} {loaded.digest}")
 
 
+app.command()(openrtb)
+
+
 def main() -> None:
     """Run the command line and turn errors into exit codes."""
     try:
         app()
-    except (BundleError, PolicyError) as error:
+    except (BundleError, PolicyError, BackfillRefused) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(EXIT_REFUSED)
 

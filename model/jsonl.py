@@ -28,6 +28,11 @@ _SETTING: Final = re.compile(r" \(MODERATION_\w+\)")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
+def without_setting(error: str) -> str:
+    """Return an error without the name of a setting: the limits of a service can be set, those of commands cannot."""
+    return _SETTING.sub("", error)
+
+
 class NotJsonLines(ValueError):  # noqa: N818  the name says what was found
     """A file holds something else than a line for each event."""
 
@@ -73,8 +78,7 @@ class RejectedLines:
         """Count one and return its answer."""
         reason = rejection.reason.value
         self.n_by_reason[reason] += 1
-        # The limits of a service can be set, those of these commands cannot.
-        self.first.setdefault(reason, (number, _SETTING.sub("", rejection.error)))
+        self.first.setdefault(reason, (number, without_setting(rejection.error)))
         return {"rejected": reason, "line": number}
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ from schemas.foreign_bytes import remedy_for_bytes, remedy_for_value
 from schemas.foreign_forms import remedy
 from schemas.marker import RejectionMarker
 from schemas.record_cost import n_values
+from schemas.shared_decisions import SharedDecisions
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VerdictChange
 from schemas.verdict_v1 import VerdictV1
@@ -269,10 +270,18 @@ def encode_verdict(verdict: Verdict) -> bytes:
         return _VERDICT_ADAPTER.dump_json(verdict)
     try:
         # A third of pydantic's time; the fields hold what validation made of them, in the order of the model.
-        return orjson.dumps(vars(verdict), default=vars, option=orjson.OPT_UTC_Z)
+        return orjson.dumps(_with_written_decisions(verdict), default=vars, option=orjson.OPT_UTC_Z)
     except orjson.JSONEncodeError:
         # An event_id beyond 64 bits, which upstream may send and orjson does not write.
         return _VERDICT_ADAPTER.dump_json(verdict)
+
+
+def _with_written_decisions(verdict: Verdict) -> dict[str, object]:
+    """Return a verdict's fields, its decisions as they were written once for all verdicts that share them."""
+    decisions = verdict.decisions
+    if isinstance(decisions, SharedDecisions):
+        return {**vars(verdict), "decisions": orjson.Fragment(decisions.json)}
+    return vars(verdict)
 
 
 def encode_marker(marker: RejectionMarker) -> bytes:

@@ -1,7 +1,7 @@
 """Deterministic names: the fingerprint of a conversation, the digest of policies, the id of a verdict."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -61,6 +61,7 @@ def verdict_id(
     policies_digest: str,
     previous: PreviousDecision | None = None,
     override_revision: int = 0,
+    listed: str = "",
 ) -> str:
     """Return the verdict's id, 32 hex digits: a function of all that its decisions depend on.
 
@@ -71,21 +72,28 @@ def verdict_id(
         rules_version: See `RULES_VERSION`.
         policies_digest: See `policies_digest`.
         previous: The earlier decision that bears on this one.
-        override_revision: 0 for an event's own verdict.
+        override_revision: 0 where no person decided.
+        listed: `deny` or `allow` where the chat is on such a list, else empty.
     """
     named = _framed(chat_id, fingerprint) + _often_framed(model_digest, rules_version, policies_digest)
     if previous is not None or override_revision:
         earlier = ("",) if previous is None else (previous.decision, previous.offset, wire_time(previous.decided_at))
         named += _framed(str(override_revision), *map(str, earlier))
+    if listed:
+        named += _framed("listed", listed)
     return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-2").hexdigest()
 
 
-def policies_digest(policies: Iterable[Policy]) -> str:
-    """Return the digest of a set of policies, `sha256:` and 64 hex digits, in whatever order they come."""
-    documents = sorted(
-        (policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies
-    )
-    digest = hashlib.sha256(b"\n".join([document for _, document in documents]))
+def policies_digest(policies: Iterable[Policy], *, not_in_force: Collection[str] = ()) -> str:
+    """Return the digest of a set of policies, `sha256:` and 64 hex digits, in whatever order they come.
+
+    Args:
+        policies: All that decide, the floor's too.
+        not_in_force: Names of those outside their validity, which decide otherwise then.
+    """
+    documents = sorted((policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies)
+    outside = [b"not in force: " + orjson.dumps(sorted(not_in_force))] if not_in_force else []
+    digest = hashlib.sha256(b"\n".join([*(document for _, document in documents), *outside]))
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     ValidationInfo,
     field_serializer,
@@ -23,6 +24,12 @@ from schemas.taxonomy import CHAT_13, MAX_CATEGORIES, CategoryCode, Taxonomy, Ta
 
 LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 """ISO 639, as verdicts name languages."""
+
+LanguageCodes = Annotated[
+    frozenset[LanguageCode],
+    # On the set and not on the field, which would then be written where it says nothing, too: a digest would change.
+    PlainSerializer(sorted, return_type=list[str], when_used="json"),
+]
 
 
 class UncalibratedLanguages(StrEnum):
@@ -84,7 +91,7 @@ class Policy(BaseModel):
         description="For chats of which something else was not judged (images, files, text beyond the limits): "
         "`review` (at best), `block`, or `as_is`.",
     )
-    languages: frozenset[LanguageCode] | None = Field(
+    languages: LanguageCodes | None = Field(
         default=None,
         description="Languages that the ad may stand beside, as verdicts name them; a chat in another one gets "
         "`review` at best. Null: all; a chat of unknown language is not held against it.",
@@ -112,9 +119,13 @@ class Policy(BaseModel):
 
     @field_validator("enforcement")
     @classmethod
-    def _enforces_what_it_bans(cls, enforcement: dict[str, Enforcement], info: ValidationInfo) -> dict[str, Enforcement]:
+    def _enforces_what_it_bans(
+        cls, enforcement: dict[str, Enforcement], info: ValidationInfo
+    ) -> dict[str, Enforcement]:
         if others := sorted(enforcement.keys() - info.data.get("banned", frozenset())):
-            raise ValueError(f"names categories that are not banned: {others}; expected some of `banned`; add them there")
+            raise ValueError(
+                f"names categories that are not banned: {others}; expected some of `banned`; add them there"
+            )
         return enforcement
 
     @model_validator(mode="after")
@@ -122,10 +133,6 @@ class Policy(BaseModel):
         if self.valid_from is not None and self.valid_until is not None and self.valid_from >= self.valid_until:
             raise ValueError("valid_until is not after valid_from; expected a later time; correct one of them")
         return self
-
-    @field_serializer("languages", when_used="json")
-    def _languages_in_order(self, languages: frozenset[str] | None) -> list[str] | None:
-        return None if languages is None else sorted(languages)
 
     @field_serializer("banned", when_used="json")
     def _in_code_order(self, banned: frozenset[str]) -> list[str]:
@@ -143,6 +150,24 @@ class Policy(BaseModel):
             max_banned_to_safe_rate=0.05,
             max_safe_to_banned_rate=0.02,
         )
+
+    @property
+    def must(self) -> frozenset[str]:
+        """Codes that are banned firmly: they count for `block` and against `allow`."""
+        return self.banned.difference(self.enforcement) | self._enforced(Enforcement.MUST)
+
+    @property
+    def should(self) -> frozenset[str]:
+        """Codes that count against `allow` only."""
+        return self._enforced(Enforcement.SHOULD)
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """Codes whose evidence is the policy's score: all that it bans but `may`."""
+        return self.must | self.should
+
+    def _enforced(self, firmness: Enforcement) -> frozenset[str]:
+        return frozenset(code for code, found in self.enforcement.items() if found is firmness)
 
     def require(self, taxonomy: Taxonomy) -> None:
         """Raise TaxonomyError unless this is a policy over that taxonomy.

@@ -62,6 +62,10 @@ class Decision(StrEnum):
     BLOCK = "block"
 
 
+_MODEL_DECISION: Final = {"type": ["string", "null"], "enum": [*(decision.value for decision in Decision), None]}
+"""Written out where it stands, since it may be null."""
+
+
 class VerdictKind(StrEnum):
     """What a verdict answers."""
 
@@ -193,6 +197,9 @@ class Verdict(WireModel):
         "policy's score is the sum over its banned codes, at most 1, rounded to six decimals."
     )
     language: str | None = Field(default=None, description="What the user writes; null where the model does not tell.")
+    longest_message: int | None = Field(
+        default=None, ge=0, description="Characters of the user's longest message; null in verdicts of before."
+    )
     stage: str = Field(description="Which part of the model answered.")
     unevaluated: tuple[str, ...] = Field(
         default=(), description="Reasons why something of the conversation was not judged; empty: all of it was."
@@ -214,10 +221,20 @@ class Verdict(WireModel):
     rules_version: str = Field(
         min_length=1, description="Version of the rules outside the model by which a text becomes probabilities."
     )
-    override_revision: int = Field(
-        default=0, ge=0, description="0 for an event's own verdict; on one source the higher revision counts."
+    override_revision: Int64 = Field(
+        default=0, ge=0, description="0 where no person decided; on one source the higher revision counts."
     )
     previous: PreviousDecision | None = None
+    model_decision: Annotated[Decision | None, WithJsonSchema(_MODEL_DECISION)] = Field(
+        default=None,
+        description="What the default policy's own rule says, where `decided_by` is override, deny_list, hold or "
+        "floor; else null.",
+    )
+    actor: str | None = Field(
+        default=None,
+        max_length=128,
+        description="Who decided the override of `override_revision`, an opaque id; null where none decided.",
+    )
     model: ModelRef
     content_fingerprint: str = Field(description="Digest of the conversation's roles and texts.")
     decided_at: WireTime

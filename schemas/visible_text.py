@@ -63,6 +63,11 @@ def conversation_turns(event: ChatEvent) -> list[Turn]:
     return []
 
 
+def longest_user_message(turns: Iterable[Turn]) -> int:
+    """Return the characters of the user's longest message; 0 where there is none."""
+    return max((len(turn.text) for turn in turns if turn.role is Role.USER), default=0)
+
+
 def kept_turns(turns: list[Turn]) -> list[Turn]:
     """Return what is kept in memory of a conversation, oldest first; an ordinary one is returned as it is.
 

@@ -1,4 +1,4 @@
-"""The kind of every test: `unit`, `services`, `training`, `console` or `chaos`.
+"""The kind of every test: `unit`, `services`, `training`, `console`, `spark` or `chaos`.
 
 The nearest line of `KINDS_BY_PATH` gives it. Fixtures that start a service make it `services`. A marker set by hand
 adds to both. A test without a kind stops the collection, and so does a `unit` test that is something else as well.
@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-KINDS: Final = frozenset({"unit", "services", "training", "console", "chaos"})
+KINDS: Final = frozenset({"unit", "services", "training", "console", "spark", "chaos"})
 
 KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
     path: frozenset(kinds.split())
@@ -24,6 +24,7 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
         "deploy/go_tools": "services",
         "deploy/local/test_cli.py": "services",
         "deploy/local/test_owner_death.py": "chaos",
+        "deploy/spark": "spark",
         "integration": "services",
         "integration/test_broker_cluster.py": "chaos",
         "integration/test_broker_faults.py": "chaos",

@@ -19,6 +19,7 @@ from schemas import (
     ValueFormat,
     estimated_decoded_bytes,
     kept_turns,
+    longest_user_message,
     parse_event,
     parse_event_in,
     parts_left_out,
@@ -53,6 +54,7 @@ class _Said(NamedTuple):
     """Its text fields as they were parsed."""
     turns: list[Turn]
     fingerprint: str
+    longest_message: int
     left_out: Counter[str] | None
     """Parts of its messages that are no text, by kind."""
     n_bytes: int
@@ -118,11 +120,12 @@ class Decoder:
             chat = validate_event(document)
             said = self._read(chat, parsed, record.value or b"")
         self._count_left_out(document, chat, said)
-        return Event(record, chat, said.turns, said.fingerprint)
+        return Event(record, chat, said.turns, said.fingerprint, said.longest_message)
 
     def _read(self, chat: ChatEvent, parsed: list[object], raw: bytes) -> _Said:
         turns = visible_turns(chat)
         fingerprint = turns_fingerprint(turns)
+        longest_message = longest_user_message(turns)
         if len(raw) > _LEAST_TO_LEAVE_OUT_BYTES:
             turns = kept_turns(turns)
         # A list of messages takes ten times what their turns take. The model is frozen for others, not for its maker.
@@ -130,7 +133,7 @@ class Decoder:
         # An envelope may hold the messages as a text, with its quotes escaped, or encoded.
         may_have_parts = self._value_format is not ValueFormat.JSON or _TYPE_KEY in raw
         left_out = parts_left_out(parsed[0]) if may_have_parts else None
-        said = _Said(parsed, turns, fingerprint, left_out, estimated_decoded_bytes(raw))
+        said = _Said(parsed, turns, fingerprint, longest_message, left_out, estimated_decoded_bytes(raw))
         self._keep(chat.chat_id, said, len(raw))
         return said
 

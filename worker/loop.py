@@ -22,7 +22,7 @@ from worker.cache.entries import cache_entries
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
-from worker.decide import ContextSource, decide
+from worker.decide import Answers, ContextSource, decide, decide_again
 from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
 from worker.hits_and_misses import Miss, chat_ids, fill_hits, fill_misses, misses_of
@@ -63,6 +63,7 @@ class WorkerLoop:
         on_committed: Called after each commit with the rows of the batch; must be quick.
         notes: Says beside each offset what the cache is owed; None where nobody reads it.
         sources: What bears on decisions besides evidence and policies.
+        answers: Tells which events are to be decided on again; None where people decide nothing.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class WorkerLoop:
         notes: OwedNotes | None = None,
         value_format: ValueFormat = ValueFormat.JSON,
         sources: Sequence[ContextSource] = (),
+        answers: Answers | None = None,
     ) -> None:
         self._consumer = consumer
         self._cache = cache
@@ -102,6 +104,7 @@ class WorkerLoop:
         self._on_committed = on_committed
         self._notes = notes
         self._sources = tuple(sources)
+        self._answers = answers
         self._n_aborts_in_row = 0
 
     def run(self) -> None:
@@ -127,6 +130,8 @@ class WorkerLoop:
         self._commits.check()
         # After the poll, which may have waited long, and without records too: an idle worker drops the old model.
         predictor = self._predictor()
+        if self._answers is not None:
+            self._decide_again(self._answers, predictor)
         if not records:
             self._renew_notes()
             return
@@ -163,6 +168,29 @@ class WorkerLoop:
         begun = time.perf_counter()
         self._publish(messages, next_offsets(row.record for row in rows), member)
         self._committed(rows, started=started, begun=begun)
+
+    def _decide_again(self, answers: Answers, predictor: Predictor) -> None:
+        """Publish what people decided on events that were judged before; no offset moves with it."""
+        if not (rows := answers.take(self._consumer.owns)):
+            return
+        # The cache shows then what became of all records read so far, but for those in hand, which come after this.
+        self._commits.wait(meanwhile=self._consumer.look)
+        cached = self._cache.get_many(chat_ids(rows))
+        answers.compare(rows, cached)
+        self._fill_hits(rows, cached, predictor)
+        self._classify(misses_of(rows), predictor, n_records=len(rows))
+        decided = decide_again(rows, predictor.builder, self._sources, datetime.now(UTC))
+        settle(decided, self._topics)
+        member = self._consumer.group_member()
+        self._commits.submit(lambda: self._commit_again(answers, rows, member))
+
+    def _commit_again(self, answers: Answers, rows: list[Row], member: GroupMember) -> None:
+        """Cache and publish what was decided again."""
+        settled = [row for row in rows if row.encoded is not None]
+        if settled:
+            self._cache.put_many(cache_entries(settled))
+            self._publish(to_messages(settled, self._topics), {}, member)
+        answers.answered(rows)
 
     def _fill_hits(self, rows: list[Row], cached: Mapping[str, Verdict], predictor: Predictor) -> None:
         for doubt in fill_hits(rows, cached, predictor.builder):

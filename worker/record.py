@@ -70,6 +70,8 @@ class Event:
     """Without its messages: `turns` is what is kept of them."""
     turns: list[Turn]
     fingerprint: str
+    longest_message: int
+    """Characters of the user's longest message, whole."""
 
 
 @dataclass(frozen=True, slots=True)

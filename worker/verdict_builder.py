@@ -64,15 +64,19 @@ class VerdictBuilder:
         """The policy as verdicts name it."""
         return PolicyRef(name=self.policy_in_use.name, version=self.policy_in_use.version)
 
+    @property
+    def deciding(self) -> tuple[Policy, ...]:
+        """All policies that decide, the default one first."""
+        return (self.policy_in_use,) if self.policies is None else self.policies.policies
+
     @cached_property
     def taxonomy(self) -> TaxonomyRef:
         """The taxonomy as verdicts name it."""
         return self.categories.ref
 
     @cached_property
-    def policies_digest(self) -> str:
-        """Digest of all policies that decide."""
-        return policies_digest([self.policy_in_use]) if self.policies is None else self.policies.digest
+    def _own_digest(self) -> str:
+        return policies_digest([self.policy_in_use])
 
     def verdict(
         self,
@@ -101,10 +105,10 @@ class VerdictBuilder:
         context: DecisionContext = NO_CONTEXT,
     ) -> Verdict:
         """Return the verdict on an event that was just classified."""
-        chat, decided = event.chat, self._decided(classification, context)
+        chat, decided = event.chat, self._decided(event, classification, decided_at, context)
         judgement = decided.judgement
-        return Verdict(
-            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint, context),
+        verdict = Verdict(
+            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint, decided_at, context),
             chat_id=chat.chat_id,
             event_id=chat.event_id,
             source=event.record.source,
@@ -114,9 +118,11 @@ class VerdictBuilder:
             probabilities=classification.probabilities,
             evidence=classification.evidence,
             language=classification.language,
+            longest_message=event.longest_message,
             stage=classification.stage,
             unevaluated=classification.unevaluated,
-            decisions=decided.decisions,
+            # One of them is validated here and the rest is put in below: validation would copy all of them.
+            decisions={self.policy.name: decided.decisions[self.policy.name]},
             policy=self.policy,
             decision=judgement.decision,
             banned_probability=judgement.banned_probability,
@@ -125,14 +131,21 @@ class VerdictBuilder:
             rules_version=RULES_VERSION,
             override_revision=context.override_revision,
             previous=context.previous,
+            model_decision=decided.model_decision,
+            actor=_actor(decided, context),
             model=self.model,
             content_fingerprint=event.fingerprint,
             decided_at=decided_at,
             cache_hit=False,
             replay_id=self.replay_id,
         )
+        # Shared, so that they are written once. The model is frozen for others, not for its maker.
+        vars(verdict)["decisions"] = decided.decisions
+        return verdict
 
-    def _decided(self, classification: Classification, context: DecisionContext) -> Decided:
+    def _decided(
+        self, event: Event, classification: Classification, decided_at: datetime, context: DecisionContext
+    ) -> Decided:
         judgement = classification.judgement
         if self.policies is None:
             return Decided(judgement, self._by_outcome[judgement.decision, judgement.decided_by])
@@ -140,9 +153,18 @@ class VerdictBuilder:
             classification.evidence,
             category=classification.category,
             unevaluated=classification.unevaluated,
+            language=classification.language,
+            longest_message=event.longest_message,
+            at=decided_at,
             context=context,
             own=judgement,
         )
+
+    def override(
+        self, event: Event, reading: Classification | Verdict, decided_at: datetime, context: DecisionContext
+    ) -> Verdict:
+        """Return the verdict by which a person's decision reaches an event that was judged before; see `verdict`."""
+        return _changed(self.verdict(event, reading, decided_at, context), {"kind": VerdictKind.OVERRIDE})
 
     def answers(self, cached: Verdict, event: Event) -> bool:
         """Say whether a cached verdict has the probabilities of this event: same chat and text, model and rules.
@@ -186,10 +208,11 @@ class VerdictBuilder:
         if cached.override_revision or cached.previous is not None:
             # What people and earlier decisions gave is not known here any more. They are asked anew.
             return None
-        if cached.verdict_id != self._verdict_id(cached.chat_id, cached.content_fingerprint, NO_CONTEXT):
+        decided_at = cached.decided_at
+        if cached.verdict_id != self._verdict_id(cached.chat_id, cached.content_fingerprint, decided_at, NO_CONTEXT):
             # Other policies spoke.
             return None
-        anew = self._anew(cached, NO_CONTEXT)
+        anew = self._anew(cached, decided_at, NO_CONTEXT)
         # Under the same id the same policies must have said the same.
         is_doubted = any(getattr(cached, name) != getattr(anew, name) for name in _DECIDED)
         return "decision" if is_doubted else None
@@ -200,10 +223,16 @@ class VerdictBuilder:
 
     def _hit(self, event: Event, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
         # What this builder decided without a context it would decide again.
-        was_plain = cached.decided_by not in _OF_CONTEXT and not cached.override_revision and cached.previous is None
-        is_settled = context is NO_CONTEXT and was_plain and self._is_own(cached)
-        said = cached if is_settled else self._anew(cached, context)
-        return self._dressed(event, said, decided_at)
+        is_settled = context is NO_CONTEXT and _was_plain(cached) and self._is_own(cached) and not self._is_time_bound
+        if is_settled:
+            return self._dressed(event, cached, decided_at)
+        # Of the event, since a verdict of before does not say it, and what another wrote need not be true.
+        read = _changed(cached, {"longest_message": event.longest_message})
+        return self._dressed(event, self._anew(read, decided_at, context), decided_at)
+
+    @cached_property
+    def _is_time_bound(self) -> bool:
+        return self.policies is not None and self.policies.is_time_bound
 
     def _dressed(self, event: Event, said: Verdict, decided_at: datetime) -> Verdict:
         chat = event.chat
@@ -220,18 +249,24 @@ class VerdictBuilder:
             },
         )
 
-    def _anew(self, cached: Verdict, context: DecisionContext) -> Verdict:
-        """Return a cached verdict as these policies decide it in this context."""
+    def _anew(self, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
+        """Return a cached verdict as these policies decide it at a time, in this context."""
         if self.policies is None:
             return cached
         decided = self.policies.decide(
-            cached.evidence, category=cached.category.code, unevaluated=cached.unevaluated, context=context
+            cached.evidence,
+            category=cached.category.code,
+            unevaluated=cached.unevaluated,
+            language=cached.language,
+            longest_message=cached.longest_message,
+            at=decided_at,
+            context=context,
         )
         judgement = decided.judgement
         return _changed(
             cached,
             {
-                "verdict_id": self._verdict_id(cached.chat_id, cached.content_fingerprint, context),
+                "verdict_id": self._verdict_id(cached.chat_id, cached.content_fingerprint, decided_at, context),
                 "taxonomy": self.taxonomy,
                 "decisions": decided.decisions,
                 "policy": self.policy,
@@ -241,6 +276,8 @@ class VerdictBuilder:
                 "decided_by": judgement.decided_by,
                 "override_revision": context.override_revision,
                 "previous": context.previous,
+                "model_decision": decided.model_decision,
+                "actor": _actor(decided, context),
                 "model": self.model,
             },
         )
@@ -273,16 +310,33 @@ class VerdictBuilder:
             for decided_by in DecidedBy
         }
 
-    def _verdict_id(self, chat_id: str, fingerprint: str, context: DecisionContext) -> str:
+    def _verdict_id(self, chat_id: str, fingerprint: str, decided_at: datetime, context: DecisionContext) -> str:
         return verdict_id(
             chat_id=chat_id,
             fingerprint=fingerprint,
             model_digest=self.model.digest,
             rules_version=RULES_VERSION,
-            policies_digest=self.policies_digest,
+            policies_digest=self._own_digest if self.policies is None else self.policies.digest_at(decided_at),
             previous=context.previous,
             override_revision=context.override_revision,
+            listed=context.listed,
         )
+
+
+def _was_plain(cached: Verdict) -> bool:
+    """Say whether a verdict was decided without a context."""
+    if cached.override_revision or cached.previous is not None:
+        return False
+    # A list is named by none of its fields, and may have decided for other policies than the default one alone.
+    return all(one.decided_by not in _OF_CONTEXT for one in cached.decisions.values())
+
+
+def _actor(decided: Decided, context: DecisionContext) -> str | None:
+    """Return who decided an override that counts, None where none does."""
+    if context.actor is None:
+        return None
+    counts = any(one.decided_by is DecidedBy.OVERRIDE for one in decided.decisions.values())
+    return context.actor if counts else None
 
 
 def _changed(verdict: Verdict, values: dict[str, object]) -> Verdict:

@@ -122,17 +122,17 @@ class Bundle:
         return self.manifest.calibrated
 
     def risk_curves(self, policy: Policy) -> RiskCurves:
-        """Build the risk curves for a policy's banned set.
+        """Build the risk curves for the categories that count under a policy.
 
         Raises:
             BundleError: the policy is over another taxonomy, or the calibration chats cannot speak for this banned set.
         """
         try:
             policy.require(self.taxonomy)
-            mask = banned_mask(policy.banned, self.taxonomy.codes)
+            mask = banned_mask(policy.counted, self.taxonomy.codes)
             scores, truly_banned = policy_scores(self.calibration_evidence, mask), mask[self.calibration_labels]
             decimals = FORMAT_1_DECIMALS if self.manifest.format_version == 1 else WIRE_DECIMALS
-            if policy.banned and self.is_calibrated:
+            if policy.counted and self.is_calibrated:
                 return RiskCurves.build(scores, truly_banned, decimals=decimals)
         except TaxonomyError as error:
             raise BundleError(f"{self.ref.name} {self.ref.version}: {error}") from error

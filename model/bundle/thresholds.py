@@ -73,9 +73,9 @@ def calibration_size(curves: RiskCurves, policy: Policy) -> CalibrationSize:
     """
     return CalibrationSize(
         n_banned=len(curves.banned_scores),
-        n_banned_for_allow=fewest_chats(policy.max_banned_to_safe_rate) if policy.banned else 0,
+        n_banned_for_allow=fewest_chats(policy.max_banned_to_safe_rate) if policy.counted else 0,
         n_safe=len(curves.safe_scores),
-        n_safe_for_block=fewest_chats(policy.max_safe_to_banned_rate) if policy.banned else 0,
+        n_safe_for_block=fewest_chats(policy.max_safe_to_banned_rate) if policy.counted else 0,
     )
 
 

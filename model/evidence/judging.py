@@ -1,6 +1,7 @@
 """From what the model says of a conversation's window and pieces to its classification under a policy."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,7 @@ from model.calibration import FloatArray, ScoreArray
 from model.decision import DecisionRule, Judgement
 from model.errors import RowFailed
 from model.evidence.rule import Unevaluated, evidence_of, on_the_wire
+from model.policies.rules import rule_over
 from schemas import Policy
 
 
@@ -37,6 +39,8 @@ class Classification:
     stage: Stage = Stage.TRANSFORMER
     language: str | None = None
     """ISO 639-1 code of what the user writes, where it can be told and the bundle tells it."""
+    longest_message: int | None = None
+    """Characters of the user's longest message, as far as the classifier was given it."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,21 @@ class Judging:
     """
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
-        self.rule = DecisionRule(policy, bundle.risk_curves(policy))
+        self.rule = rule_over(bundle, policy)
         self._codes = bundle.taxonomy.codes
         rule = bundle.manifest.evidence
         self._weights: ScoreArray = np.zeros(len(self._codes)) if rule is None else rule.weight_row(self._codes)
         self._always = () if bundle.is_calibrated else (Unevaluated.UNCALIBRATED,)
+
+    def under(self, rule: DecisionRule) -> "Judging":
+        """Return the same under another policy.
+
+        Args:
+            rule: The policy over this very bundle.
+        """
+        other = copy(self)
+        other.rule = rule
+        return other
 
     def classification(
         self,
@@ -68,6 +82,7 @@ class Judging:
         pieces: Sequence[Answer | RowFailed],
         unevaluated: tuple[Unevaluated, ...],
         language: str | None,
+        longest_message: int,
     ) -> Classification | RowFailed:
         """Return what is said of one conversation; a window that failed is the conversation's failure.
 
@@ -76,6 +91,7 @@ class Judging:
             pieces: What it says of the pieces.
             unevaluated: Why something of the conversation says nothing.
             language: What the user writes.
+            longest_message: Characters of the user's longest message.
         """
         if isinstance(window, RowFailed):
             return window
@@ -90,9 +106,12 @@ class Judging:
         return Classification(
             category=category,
             probabilities=dict(zip(self._codes, probabilities.tolist(), strict=True)),
-            judgement=self.rule.judgement(evidence, category=category, unevaluated=unevaluated),
+            judgement=self.rule.judgement(
+                evidence, category=category, unevaluated=unevaluated, language=language, longest_message=longest_message
+            ),
             evidence=evidence,
             unevaluated=unevaluated,
             stage=window.stage,
             language=language,
+            longest_message=longest_message,
         )

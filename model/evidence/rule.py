@@ -19,7 +19,7 @@ from model.calibration import WIRE_DECIMALS, FloatArray, ScoreArray
 from model.evidence.language import LanguageDetector
 from model.evidence.pieces import PieceRule, pieces_of
 from model.windowing import Windowing, render_piece
-from schemas import Turn
+from schemas import Turn, longest_user_message
 
 
 class Unevaluated(StrEnum):
@@ -66,6 +66,8 @@ class Reading(NamedTuple):
     """For each conversation why something of it says nothing."""
     languages: list[str | None]
     """For each conversation what its user writes; None where it cannot be told or is not looked for."""
+    longest_messages: list[int]
+    """For each conversation the characters of its user's longest message."""
 
 
 def read(
@@ -84,7 +86,7 @@ def read(
         rule: What is read besides; None for nothing.
         detector: What tells languages apart; None where the bundle does not.
     """
-    reading = Reading([], [], [], [])
+    reading = Reading([], [], [], [], [])
     for position, (turns, is_cut) in enumerate(zip(conversations, are_cut, strict=True)):
         reasons: tuple[Unevaluated, ...] = ()
         if rule is not None:
@@ -97,6 +99,7 @@ def read(
             reasons = (*reasons, Unevaluated.LANGUAGE)
         reading.unevaluated.append(reasons)
         reading.languages.append(language)
+        reading.longest_messages.append(longest_user_message(turns))
     return reading
 
 

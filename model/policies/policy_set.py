@@ -1,13 +1,27 @@
 """All policies of one worker: one reading of a chat in, each policy's decision out. Pure."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from model.decision import DecisionRule, Judgement
+from model.decision import SEVERITY, DecisionRule, Judgement, Word
 from model.policies.context import NO_CONTEXT, DecisionContext
 from model.policies.precedence import settled
-from schemas import DecidedBy, Decision, PolicyDecision, policies_digest
+from model.policies.thresholds import WIRE_UNITS, wire_units
+from schemas import DecidedBy, Decision, EncodedDecision, Policy, PolicyDecision, SharedDecisions, policies_digest
+
+_MAX_KEPT_DECISIONS: Final = 65_536
+"""Decisions of policies in the combinations that are kept, some 200 bytes each: with many policies there are more
+combinations than memory."""
+_MAX_KEPT_LIMITS: Final = 1_024
+
+_OVER_THE_RULE: Final = frozenset({DecidedBy.FLOOR, DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+"""What decides in place of a policy's own rule."""
+
+_Limits = tuple[Word | None, ...]
+"""For each policy the best that is left of a chat, None where that is anything."""
 
 
 class Decided(NamedTuple):
@@ -17,6 +31,8 @@ class Decided(NamedTuple):
     """The default policy's, with its final decision."""
     decisions: dict[str, PolicyDecision]
     """By policy name, the default policy's among them. Shared between verdicts: never changed."""
+    model_decision: Decision | None = None
+    """What the default policy's own rule says, where something else decided; else None."""
 
 
 class PolicySet:
@@ -31,11 +47,57 @@ class PolicySet:
         self.default = rules[0]
         self.rules = tuple(rules)
         self.floor = floor
+        policies = [rule.policy for rule in rules]
+        bounds = {bound for policy in policies for bound in (policy.valid_from, policy.valid_until)}
+        self._changes = sorted(bound for bound in bounds if bound is not None)
+        lengths = {policy.max_message_characters for policy in policies}
+        self._lengths = sorted(length for length in lengths if length is not None)
+        self._names = [policy.name for policy in policies]
+        self._sums = list({codes for policy in policies for codes in (policy.counted, policy.must)})
+        """Which categories are summed up: many policies share them."""
+        self._allow_below: dict[str, list[int]] = {}
+        """By the most probable category, for each policy the score below which it allows."""
+        self._limits: dict[tuple[tuple[str, ...], str | None, int], _Limits | None] = {}
+        self._outside: dict[int, frozenset[str]] = {}
+        self._digests: dict[int, str] = {}
+        self._decisions: dict[tuple[int, Word], EncodedDecision] = {}
+        self._by_outcome: dict[tuple[Word, ...], SharedDecisions] = {}
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """All policies, the default one first; the floor's is not among them."""
+        return tuple(rule.policy for rule in self.rules)
 
     @cached_property
     def digest(self) -> str:
-        """Digest of all that decides."""
-        return policies_digest([rule.policy for rule in self.rules])
+        """Digest of all that decides, the floor included, while every policy is in force."""
+        return policies_digest(self._deciding)
+
+    @property
+    def _deciding(self) -> list[Policy]:
+        return [*self.policies, *([] if self.floor is None else [self.floor.policy])]
+
+    @property
+    def is_time_bound(self) -> bool:
+        """Whether the same chat may be decided otherwise at another time."""
+        return bool(self._changes)
+
+    def digest_at(self, at: datetime) -> str:
+        """Return the digest of all that decides at a time: it changes when a policy's validity begins or ends."""
+        if not self._changes:
+            return self.digest
+        period = bisect_right(self._changes, at)
+        if period not in self._digests:
+            self._digests[period] = policies_digest(self._deciding, not_in_force=self._outside_at(at))
+        return self._digests[period]
+
+    def _outside_at(self, at: datetime) -> frozenset[str]:
+        """Return the names of the policies that are not in force."""
+        period = bisect_right(self._changes, at)
+        if period not in self._outside:
+            outside = [rule.policy.name for rule in self.rules if not rule.is_in_force(at)]
+            self._outside[period] = frozenset(outside)
+        return self._outside[period]
 
     def decide(
         self,
@@ -43,6 +105,9 @@ class PolicySet:
         *,
         category: str,
         unevaluated: Collection[str] = (),
+        language: str | None = None,
+        longest_message: int | None = None,
+        at: datetime | None = None,
         context: DecisionContext = NO_CONTEXT,
         own: Judgement | None = None,
     ) -> Decided:
@@ -52,47 +117,98 @@ class PolicySet:
             evidence: By code, all codes, as verdicts hold it.
             category: Code of the most probable category.
             unevaluated: Why something of the chat says nothing; see `model.evidence.rule.Unevaluated`.
+            language: What the user writes; None where that is not known.
+            longest_message: Characters of the user's longest message; None, where a verdict does not say it, counts as
+                too long under any limit.
+            at: When it is decided; None: while all policies are in force.
             context: What else bears on the event.
-            own: What the default policy's rule says, where that is known already.
+            own: What the default policy's rule says of this evidence, where that is known already: its score and risk.
         """
-        floor = Decision.ALLOW
-        if self.floor is not None:
-            floor = self.floor.judgement(evidence, category=category).decision
-        decisions: list[tuple[str, str, Decision, DecidedBy]] = []
-        first: Judgement | None = None
-        for rule in self.rules:
-            policy = rule.policy
-            if rule is self.default and own is not None:
-                judgement = own
-            else:
-                judgement = rule.judgement(evidence, category=category, unevaluated=unevaluated)
-            decision, decided_by = settled(judgement, policy.name, context, floor)
-            if first is None:
-                first = judgement
-                if (decision, decided_by) != (judgement.decision, judgement.decided_by):
-                    first = Judgement(
-                        judgement.banned_probability, judgement.banned_to_safe_risk, decision, decided_by
-                    )
-            decisions.append((policy.name, policy.version, decision, decided_by))
-        assert first is not None  # noqa: S101  there is a default policy
-        return Decided(first, self._shared(decisions))
+        units = wire_units(evidence)
+        words = self._by_evidence(units, category)
+        limits = self._limits_of(tuple(unevaluated), language, longest_message)
+        if limits is not None:
+            words = [
+                word if limit is None or SEVERITY[limit.decision] <= SEVERITY[word.decision] else limit
+                for word, limit in zip(words, limits, strict=True)
+            ]
+        floor = Decision.ALLOW if self.floor is None else self.floor.by_evidence(units, category)
+        outside = self._outside_at(at) if at is not None and self._changes else frozenset[str]()
+        own_decision = words[0].decision
+        if context is not NO_CONTEXT or outside or floor is not Decision.ALLOW:
+            words = [
+                settled(word, name, context, floor, is_in_force=name not in outside)
+                for word, name in zip(words, self._names, strict=True)
+            ]
+        model_decision = own_decision if words[0].decided_by in _OVER_THE_RULE else None
+        return Decided(self._judgement(words[0], evidence, own), self._shared(tuple(words)), model_decision)
 
-    def _shared(self, decisions: list[tuple[str, str, Decision, DecidedBy]]) -> dict[str, PolicyDecision]:
-        """Return `decisions`, one object for each outcome: making one costs more than the rest of a hit."""
-        key = tuple((decision, decided_by) for _, _, decision, decided_by in decisions)
-        if (known := self._by_outcome.get(key)) is None:
-            known = {
-                name: PolicyDecision(version=version, decision=decision, decided_by=decided_by)
-                for name, version, decision, decided_by in decisions
-            }
-            if len(self._by_outcome) < _MAX_OUTCOMES:
-                self._by_outcome[key] = known
-        return known
+    def _by_evidence(self, units: Mapping[str, int], category: str) -> list[Word]:
+        """Return what each policy says of the evidence: `DecisionRule.by_evidence`, with each sum taken once."""
+        thresholds, most = self.default.thresholds, self.default.thresholds.units
+        for_allow = [min(most, thresholds.allow_score(units, codes)) for codes in self._sums]
+        for_block = for_allow
+        if most != WIRE_UNITS:
+            for_block = [min(most, thresholds.block_score(units, codes)) for codes in self._sums]
+        if (allow_below := self._allow_below.get(category)) is None:
+            # Where the category counts no score is below.
+            allow_below = [0 if category in rule.policy.counted else rule.thresholds.allow_below for rule in self.rules]
+            self._allow_below[category] = allow_below
+        return [
+            allow if for_allow[counted] < below else block if for_block[must] >= block_from else review
+            for (counted, must, block_from, allow, review, block), below in zip(self._cuts, allow_below, strict=True)
+        ]
 
     @cached_property
-    def _by_outcome(self) -> dict[tuple[tuple[Decision, DecidedBy], ...], dict[str, PolicyDecision]]:
-        return {}
+    def _cuts(self) -> list[tuple[int, int, int, Word, Word, Word]]:
+        """For each policy the places of its two sums, the score from which it blocks, and its words."""
+        return [
+            (
+                self._sums.index(rule.policy.counted),
+                self._sums.index(rule.policy.must),
+                rule.thresholds.block_from,
+                *(rule.words[decision] for decision in (Decision.ALLOW, Decision.REVIEW, Decision.BLOCK)),
+            )
+            for rule in self.rules
+        ]
 
+    def _judgement(self, word: Word, evidence: Mapping[str, float], own: Judgement | None) -> Judgement:
+        """Return the default policy's judgement."""
+        if own is None:
+            score = self.default.score(evidence)
+            return Judgement(score, self.default.risk(evidence, score), *word)
+        if (own.decision, own.decided_by) == word:
+            return own
+        return Judgement(own.banned_probability, own.banned_to_safe_risk, *word)
 
-_MAX_OUTCOMES = 4_096
-"""Combinations that are kept: with many policies there are more than memory."""
+    def _limits_of(
+        self, unevaluated: tuple[str, ...], language: str | None, longest_message: int | None
+    ) -> _Limits | None:
+        """Return what each policy leaves a chat at best, None where that is anything for all of them."""
+        # Lengths between two limits are all the same to every policy.
+        n_exceeded = len(self._lengths) if longest_message is None else bisect_left(self._lengths, longest_message)
+        key = (unevaluated, language, n_exceeded)
+        if key in self._limits:
+            return self._limits[key]
+        limits = tuple(rule.at_best(unevaluated, language, longest_message) for rule in self.rules)
+        found = limits if any(limits) else None
+        if len(self._limits) < _MAX_KEPT_LIMITS:
+            self._limits[key] = found
+        return found
+
+    def _shared(self, words: tuple[Word, ...]) -> SharedDecisions:
+        """Return `decisions`, one object for each outcome: making one costs more than the rest of a hit."""
+        if (known := self._by_outcome.get(words)) is None:
+            known = SharedDecisions([self._decision(position, word) for position, word in enumerate(words)])
+            if len(self._by_outcome) * len(words) < _MAX_KEPT_DECISIONS:
+                self._by_outcome[words] = known
+        return known
+
+    def _decision(self, position: int, word: Word) -> EncodedDecision:
+        if (known := self._decisions.get((position, word))) is None:
+            policy = self.rules[position].policy
+            known = self._decisions[position, word] = EncodedDecision.of(
+                policy.name,
+                PolicyDecision(version=policy.version, decision=word.decision, decided_by=word.decided_by),
+            )
+        return known

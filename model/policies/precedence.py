@@ -1,22 +1,22 @@
 """Whose word counts where several speak: pure.
 
-Floor, deny list, a person's block, a person's allow, hold, unevaluated, the policy. The first three and the person's
-allow are final; a floor in doubt, a hold and what was not evaluated only take `allow` away.
+Floor, a policy out of force, deny list, a person's block, a person's allow, hold, unevaluated, the policy. All up to
+the person's allow are final; a floor in doubt, a hold and what was not evaluated only take `allow` away.
 """
 
-from typing import Final
-
-from model.decision import Judgement
+from model.decision import NOT_IN_FORCE, Judgement, Word
 from model.policies.context import DecisionContext
 from schemas import DecidedBy, Decision
 
-SEVERITY: Final = {Decision.ALLOW: 0, Decision.REVIEW: 1, Decision.BLOCK: 2}
-"""Which decision is the stricter one."""
-
 
 def settled(
-    own: Judgement, policy: str, context: DecisionContext, floor: Decision = Decision.ALLOW
-) -> tuple[Decision, DecidedBy]:
+    own: Judgement | Word,
+    policy: str,
+    context: DecisionContext,
+    floor: Decision = Decision.ALLOW,
+    *,
+    is_in_force: bool = True,
+) -> Word:
     """Return a policy's decision and what it rests on.
 
     Args:
@@ -24,16 +24,23 @@ def settled(
         policy: Its name.
         context: What else bears on the event.
         floor: What the floor says. `block` is final. `review` asks for a person, so a person may answer it.
+        is_in_force: Whether it is decided within the policy's validity.
     """
+    if (final := _final(policy, context, floor, is_in_force=is_in_force)) is not None:
+        return final
+    if own.decision is Decision.ALLOW and floor is Decision.REVIEW:
+        return Word(Decision.REVIEW, DecidedBy.FLOOR)
+    if own.decision is Decision.ALLOW and policy in context.held:
+        return Word(Decision.REVIEW, DecidedBy.HOLD)
+    return Word(own.decision, own.decided_by)
+
+
+def _final(policy: str, context: DecisionContext, floor: Decision, *, is_in_force: bool) -> Word | None:
     if floor is Decision.BLOCK:
-        return Decision.BLOCK, DecidedBy.FLOOR
+        return Word(Decision.BLOCK, DecidedBy.FLOOR)
+    if not is_in_force:
+        return NOT_IN_FORCE
     if context.is_denied:
-        return Decision.BLOCK, DecidedBy.DENY_LIST
-    if (said := context.said_of(policy)) is not None:
-        return said, DecidedBy.OVERRIDE
-    decision, decided_by = own.decision, own.decided_by
-    if decision is Decision.ALLOW and floor is Decision.REVIEW:
-        return Decision.REVIEW, DecidedBy.FLOOR
-    if decision is Decision.ALLOW and policy in context.held:
-        return Decision.REVIEW, DecidedBy.HOLD
-    return decision, decided_by
+        return Word(Decision.BLOCK, DecidedBy.DENY_LIST)
+    said = context.said_of(policy)
+    return None if said is None else Word(said, DecidedBy.OVERRIDE)

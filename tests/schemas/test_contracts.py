@@ -215,8 +215,14 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         "verdict-erasures": ("send", "Erasure"),
         "verdicts": ("send", "Verdict"),
         "verdict-changes": ("send", "Verdict change"),
+        "verdict-state": ("send", "Conversation state"),
         "chat-events.dlq": ("send", "Dead letter"),
         "verdicts-shadow": ("send", "Verdict"),
+        "verdict-policies": ("send", "Policy table row"),
+        "verdict-overrides": ("receive", "Override"),
+        "verdict-decisions": ("send", "Verdict decision"),
+        "verdict-reviews": ("send", "Review"),
+        "verdict-feedback": ("receive", "Feedback"),
     }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from jsonschema import ValidationError as InvalidDocument
+from pydantic import ValidationError
 
 from schemas import (
     DEFAULT_POLICY,
@@ -29,7 +31,9 @@ from schemas import (
     verdict_id,
 )
 from schemas.contracts import CONTRACTS
+from schemas.conversation_state import decode_state, encode_state
 from schemas.dead_letter import Header
+from schemas.policy_table import decode_policy_row, encode_policy_row
 from tests.schemas.payloads import LIMITS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -127,6 +131,13 @@ def test_the_golden_verdict_change_is_read_and_written_back_unchanged() -> None:
     _validator("verdict-change.v2").validate(_document("verdict_change.v2.json"))
 
 
+def test_the_golden_conversation_state_is_read_and_written_back_unchanged() -> None:
+    """A worker of the next release must go on with the holds of this one."""
+    raw = (GOLDEN / "conversation_state.v1.json").read_bytes()
+    assert json.loads(encode_state(decode_state(raw))) == json.loads(raw)
+    _validator("conversation-state.v1").validate(_document("conversation_state.v1.json"))
+
+
 def test_the_golden_dead_letter_headers_are_read_and_written_back_unchanged() -> None:
     """A dead letter is read again weeks after it was written."""
     document = _document("dead_letter_headers.v1.json")
@@ -161,3 +172,26 @@ def test_fingerprint_and_verdict_id_are_the_same_in_every_build() -> None:
         )
         == "748418a51ae36285b7a99cfc704cfeb9"
     )
+
+
+def test_a_policy_table_row_is_read_and_written_as_it_stands() -> None:
+    """Readers without our code hold such rows for as long as the topic does."""
+    raw = (GOLDEN / "policy_table.v1.json").read_bytes()
+    row = decode_policy_row(raw)
+    assert json.loads(encode_policy_row(row)) == json.loads(raw)
+    assert row.key == f"sha256:{'ab' * 32}/family/brand/3".encode()
+    assert (row.must, row.should, row.may, row.counted) == (("D", "M"), ("J",), ("I",), frozenset("DJM"))
+    _validator("policy-table.v1").validate(json.loads(raw))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"schema_version": 2}, {"allow_below": 1.1}, {"evidence_decimals": 4}, {"model": {"name": "m"}}, {"must": ["?"]}],
+)
+def test_what_is_no_policy_table_row_is_refused(change: dict[str, Any]) -> None:
+    """A reader of ours must not decide by it."""
+    document = _document("policy_table.v1.json") | change
+    with pytest.raises(ValidationError):
+        decode_policy_row(json.dumps(document).encode())
+    with pytest.raises(InvalidDocument):
+        _validator("policy-table.v1").validate(document)

@@ -15,6 +15,7 @@ from worker.batch_size import BatchSize
 from worker.cache.entries import Entry
 from worker.cache.owed_notes import OwedNotes
 from worker.commit_pipeline import CommitPipeline
+from worker.decide import Answers, ContextSource
 from worker.errors import BatchAborted
 from worker.kafka.config import consumer_config, producer_config
 from worker.kafka.consumer import RecordConsumer
@@ -188,6 +189,8 @@ class Rig:
         in_background: Whether a commit runs beside the next batch.
         predictor: In place of one that gives every text the same answer.
         on_committed: Told of each commit.
+        sources: What bears on decisions besides.
+        answers: Tells what is to be decided on again.
     """
 
     def __init__(
@@ -201,6 +204,8 @@ class Rig:
         in_background: bool = True,
         predictor: PredictorSource | None = None,
         on_committed: OnCommitted | None = None,
+        sources: Sequence[ContextSource] = (),
+        answers: Answers | None = None,
     ) -> None:
         self._broker = broker
         self.topics = replace(
@@ -247,6 +252,8 @@ class Rig:
             beat=lambda: None,
             on_committed=on_committed,
             notes=notes,
+            sources=sources,
+            answers=answers,
         )
         while not self.consumer.joined:
             self.consumer.poll_batch(max_records=1, max_bytes=1)

@@ -14,7 +14,9 @@ from schemas import CodecLimits
 from worker.settings.batch import BatchSettings
 from worker.settings.erasure import ErasureSettings
 from worker.settings.kafka import KafkaSettings
+from worker.settings.lists import ListSettings
 from worker.settings.model import ModelSettings
+from worker.settings.overrides import OverrideSettings
 from worker.settings.redis import RedisSettings
 from worker.settings.section import MAX_S, Section
 from worker.settings.shadow import ShadowSettings
@@ -73,6 +75,8 @@ class WorkerSettings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     codec: CodecLimits = CodecLimits()
     erasure: ErasureSettings = ErasureSettings()
+    overrides: OverrideSettings = OverrideSettings()
+    lists: ListSettings = ListSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     shutdown_grace_s: float = Field(
