@@ -27,6 +27,7 @@ from worker.predictor import Predictor
 from worker.process.lifecycle import EXIT_FATAL, Lifecycle
 from worker.process.metrics import Metrics
 from worker.process.probes import Probes
+from worker.process.tracing import open_tracing
 from worker.reload.assembly import live_predictor, shadow_predictor
 from worker.reload.watcher import ReloadWatcher
 from worker.settings.kafka import Delivery
@@ -67,6 +68,8 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
 
 def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: Metrics, probes: Probes) -> None:
     with ExitStack() as stack:
+        tracing = open_tracing(settings.tracing)
+        stack.callback(tracing.close)
         probes.waiting("loading the bundle")
         switch, watcher = live_predictor(settings.model, metrics)
         probes.waiting(f"connecting to Kafka at {settings.kafka.bootstrap_servers}")
@@ -130,6 +133,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
+            tracing=tracing,
         )
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:

@@ -24,6 +24,7 @@ from worker.loop import OnCommitted, WorkerLoop
 from worker.outcome_encoding import OutgoingMessage
 from worker.predictor import Predictor, PredictorSource
 from worker.process.metrics import Metrics
+from worker.process.tracing import Tracing
 from worker.record import Record
 from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
@@ -75,6 +76,7 @@ class FedConsumer(RecordConsumer):
                 key=record.key,
                 partition=record.partition,
                 timestamp=record.timestamp_ms,
+                headers=[*record.headers] or None,
                 on_delivery=lambda _, message: places.append((message.partition(), message.offset())),
             )
         assert self._producer.flush(30) == 0
@@ -188,6 +190,7 @@ class Rig:
         in_background: Whether a commit runs beside the next batch.
         predictor: In place of one that gives every text the same answer.
         on_committed: Told of each commit.
+        tracing: Traces batches.
     """
 
     def __init__(
@@ -201,6 +204,7 @@ class Rig:
         in_background: bool = True,
         predictor: PredictorSource | None = None,
         on_committed: OnCommitted | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._broker = broker
         self.topics = replace(
@@ -247,6 +251,7 @@ class Rig:
             beat=lambda: None,
             on_committed=on_committed,
             notes=notes,
+            tracing=tracing,
         )
         while not self.consumer.joined:
             self.consumer.poll_batch(max_records=1, max_bytes=1)

@@ -17,6 +17,7 @@ from worker.settings.model import ModelSettings
 from worker.settings.redis import RedisSettings
 from worker.settings.section import MAX_S, Section
 from worker.settings.shadow import ShadowSettings
+from worker.settings.tracing import TracingSettings
 
 
 class HttpSettings(Section):
@@ -73,6 +74,7 @@ class WorkerSettings(BaseSettings):
     codec: CodecLimits = CodecLimits()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     shutdown_grace_s: float = Field(
         default=25.0,
         gt=0,
