@@ -7,7 +7,7 @@ began, and with what the test's reviewer said under the revision that the verdic
 
 import random
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -39,6 +39,7 @@ HOLD_S: Final = 3_600.0
 WORDS: Final = ("garden", "stupid", "ignore", "river", "stupid garden", "ignore garden", "garden")
 CHAT: Final = "chat-0"
 """The chat that a person decides on. It always says the same."""
+_NEVER: Final = (-1, datetime(1970, 1, 1, tzinfo=UTC))
 _NOT_HELD: Final = frozenset({DecidedBy.OVERRIDE, DecidedBy.DENY_LIST})
 
 
@@ -138,12 +139,13 @@ class Oracle:
     def check(self, verdict: Verdict, happened_at: datetime) -> set[DecidedBy]:
         """Assert that a verdict says what it must; return what its decisions rest on."""
         held: dict[str, int] = {}
-        expected: dict[str, tuple[Decision, DecidedBy]] = {}
         using = [self._policies[name, one.version] for name, one in verdict.decisions.items()]
         for policy in using:
-            block = self._blocks.get((verdict.chat_id, policy.name))
-            if policy.hold_block_s and block is not None and happened_at < block[1] + timedelta(seconds=HOLD_S):
-                held[policy.name] = block[0]
+            offset, since = self._blocks.get((verdict.chat_id, policy.name), _NEVER)
+            # A person decides on an event that was judged before: its own block bears on later ones only.
+            is_earlier = offset < verdict.source.offset
+            if policy.hold_block_s and is_earlier and happened_at < since + timedelta(seconds=HOLD_S):
+                held[policy.name] = offset
         revision = verdict.override_revision
         said = {"*": self.said[revision]} if revision else {}
         context = DecisionContext(held=frozenset(held), said=said)
