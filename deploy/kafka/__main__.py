@@ -58,7 +58,8 @@ def acls(
 ) -> None:
     """Give roles their least rights.
 
-    Roles: worker, replay, project, explain, erase, reviewer, auditor, reporter, trainer, upstream, reader, autoscaler.
+    Roles: worker, replay, project, explain, simulate, erase, reviewer, auditor, reporter, trainer, upstream, reader,
+    autoscaler.
     """
     settings = usable_settings(os.environ, config).kafka
     rights = rights_by_role(settings, reader_group=reader_group)

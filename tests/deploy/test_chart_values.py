@@ -128,7 +128,9 @@ from worker.settings.source import read_settings
         pytest.param(("model.policies.a=x", "model.policiesConfigMap=b"), "expected one of them", id="policies twice"),
         pytest.param(("overrides.signingSecret=s",), "without kafka.overridesTopic", id="a key that signs nothing"),
         pytest.param(("lists.userField=user",), "without lists.file", id="a field for no list"),
-        pytest.param(("lists.file=x", "lists.userFieldIsIssued=true"), "name the field", id="issued names of no field"),
+        pytest.param(
+            ("lists.file=x", "lists.userFieldChosenBy=platform"), "name the field", id="chosen names of no field"
+        ),
         pytest.param(("model.floor={a b}",), "/model/floor/0", id="a code with a blank"),
         pytest.param(("model.policies.a=",), "/model/policies", id="a policy without a line"),
         pytest.param(
@@ -229,7 +231,7 @@ def test_the_key_of_chats_hashes_reaches_the_pods_as_a_file(helm: Helm, tmp_path
 def test_signing_key_lists_and_floor_reach_the_pods(helm: Helm) -> None:
     """The key as a file; a change of the lists restarts nobody."""
     sets = (*MINIMAL, "kafka.overridesTopic=o", "overrides.signingSecret=signing", "model.floor={M,J}")
-    lists = ("lists.file=deny", "lists.userField=context.user", "lists.userFieldIsIssued=true")
+    lists = ("lists.file=deny", "lists.userField=context.user", "lists.userFieldChosenBy=platform")
     manifests = helm.render(sets=(*sets, *lists))
     (pod,) = pod_specs(manifests)
     given = environment(pod)
@@ -238,8 +240,23 @@ def test_signing_key_lists_and_floor_reach_the_pods(helm: Helm) -> None:
     assert given["MODERATION_MODEL__FLOOR"] == "M,J"
     assert given["MODERATION_LISTS__PATH"] == "/etc/verdictstream/lists/lists.toml"
     assert given["MODERATION_LISTS__USER_FIELD"] == "context.user"
-    assert given["MODERATION_LISTS__USER_FIELD_IS_ISSUED"] == "true"
+    assert given["MODERATION_LISTS__USER_FIELD_CHOSEN_BY"] == "platform"
     (found,) = [m for m in manifests if m["metadata"]["name"].endswith("-lists")]
     assert found["data"] == {"lists.toml": "deny"}
     changed = one(helm.render(sets=(*sets, "lists.file=other", *lists[1:])), "Deployment")
     assert changed["spec"]["template"] == one(manifests, "Deployment")["spec"]["template"]
+
+
+def test_what_verdicts_carry_as_headers_is_a_value(helm: Helm) -> None:
+    """Off by default: readers that know neither see what they always saw."""
+    guid = "12345678-1234-1234-1234-123456789abc"
+    given = environment(
+        pod_specs(helm.render(sets=(*MINIMAL, "kafka.cloudEventsSource=/vs", f"kafka.verdictSchemaGuid={guid}")))[0]
+    )
+    assert given["MODERATION_KAFKA__CLOUDEVENTS_SOURCE"] == "/vs"
+    assert given["MODERATION_KAFKA__VERDICT_SCHEMA_GUID"] == guid
+    (off,) = pod_specs(helm.render(sets=MINIMAL))
+    assert (
+        not {"MODERATION_KAFKA__CLOUDEVENTS_SOURCE", "MODERATION_KAFKA__VERDICT_SCHEMA_GUID"} & environment(off).keys()
+    )
+    assert "/kafka/verdictSchemaGuid" in helm.refusal("kafka.verdictSchemaGuid=7")

@@ -55,8 +55,8 @@
 {{- if and .Values.lists.userField (not .Values.lists.file) -}}
 {{- fail "lists.userField is set without lists.file; expected both; set the file, or remove the field" -}}
 {{- end -}}
-{{- if and .Values.lists.userFieldIsIssued (not .Values.lists.userField) -}}
-{{- fail "lists.userFieldIsIssued is true without lists.userField; name the field" -}}
+{{- if and (eq .Values.lists.userFieldChosenBy "platform") (not .Values.lists.userField) -}}
+{{- fail "lists.userFieldChosenBy is platform without lists.userField; name the field" -}}
 {{- end -}}
 {{- if and .Values.model.policies .Values.model.policiesConfigMap -}}
 {{- fail "model.policies and model.policiesConfigMap are both set; expected one of them" -}}

@@ -50,6 +50,12 @@
 {{- with $kafka.forwardHeaders }}
 - {name: MODERATION_KAFKA__FORWARD_HEADERS, value: {{ join "," . | quote }}}
 {{- end }}
+{{- with $kafka.cloudEventsSource }}
+- {name: MODERATION_KAFKA__CLOUDEVENTS_SOURCE, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.verdictSchemaGuid }}
+- {name: MODERATION_KAFKA__VERDICT_SCHEMA_GUID, value: {{ . | quote }}}
+{{- end }}
 - {name: MODERATION_KAFKA__SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol | quote }}}
 {{- if include "verdictstream.usesSasl" $ }}
 - {name: MODERATION_KAFKA__SASL_MECHANISM, value: {{ $kafka.sasl.mechanism | quote }}}
@@ -132,7 +138,7 @@
 - {name: MODERATION_LISTS__PATH, value: /etc/verdictstream/lists/lists.toml}
 {{- with $.Values.lists.userField }}
 - {name: MODERATION_LISTS__USER_FIELD, value: {{ . | quote }}}
-- {name: MODERATION_LISTS__USER_FIELD_IS_ISSUED, value: {{ $.Values.lists.userFieldIsIssued | quote }}}
+- {name: MODERATION_LISTS__USER_FIELD_CHOSEN_BY, value: {{ $.Values.lists.userFieldChosenBy | quote }}}
 {{- end }}
 {{- end }}
 {{- if $.Values.erasure.existingSecret }}

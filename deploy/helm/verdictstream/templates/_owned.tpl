@@ -8,6 +8,7 @@ HTTP__PORT: "nothing: probes and metrics need 8080"
 KAFKA__BOOTSTRAP_SERVERS: kafka.bootstrapServers
 KAFKA__CHANGES_TOPIC: kafka.changesTopic
 KAFKA__CLIENT_RACK: kafka.clientRack or kafka.clientRackFrom
+KAFKA__CLOUDEVENTS_SOURCE: kafka.cloudEventsSource
 KAFKA__COMPRESSION: kafka.compression
 KAFKA__DEAD_LETTER_TOPIC: kafka.deadLetterTopic
 KAFKA__DECISIONS_TOPIC: kafka.decisionsTopic
@@ -43,10 +44,11 @@ KAFKA__STATE_TOPIC: kafka.stateTopic
 KAFKA__TRANSACTIONAL_ID: workload.kind StatefulSet
 KAFKA__UNREACHABLE_EXIT_S: kafka.unreachableExitSeconds
 KAFKA__VALUE_FORMAT: kafka.valueFormat
+KAFKA__VERDICT_SCHEMA_GUID: kafka.verdictSchemaGuid
 KAFKA__VERDICT_TOPIC: kafka.verdictTopic
 LISTS__PATH: lists.file
 LISTS__USER_FIELD: lists.userField
-LISTS__USER_FIELD_IS_ISSUED: lists.userFieldIsIssued
+LISTS__USER_FIELD_CHOSEN_BY: lists.userFieldChosenBy
 MODEL__FLOOR: model.floor
 MODEL__PATH: model.bundle
 MODEL__POLICIES_DIR: model.policies or model.policiesConfigMap
