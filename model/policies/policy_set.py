@@ -53,7 +53,8 @@ class PolicySet:
         lengths = {policy.max_message_characters for policy in policies}
         self._lengths = sorted(length for length in lengths if length is not None)
         self._names = [policy.name for policy in policies]
-        self._sums = list({codes for policy in policies for codes in (policy.counted, policy.must)})
+        self._all = (*self.rules, *([] if floor is None else [floor]))
+        self._sums = list({codes for rule in self._all for codes in (rule.policy.counted, rule.policy.must)})
         """Which categories are summed up: many policies share them."""
         self._allow_below: dict[str, list[int]] = {}
         """By the most probable category, for each policy the score below which it allows."""
@@ -126,13 +127,13 @@ class PolicySet:
         """
         units = wire_units(evidence)
         words = self._by_evidence(units, category)
+        floor = Decision.ALLOW if self.floor is None else words.pop().decision
         limits = self._limits_of(tuple(unevaluated), language, longest_message)
         if limits is not None:
             words = [
                 word if limit is None or SEVERITY[limit.decision] <= SEVERITY[word.decision] else limit
                 for word, limit in zip(words, limits, strict=True)
             ]
-        floor = Decision.ALLOW if self.floor is None else self.floor.by_evidence(units, category)
         outside = self._outside_at(at) if at is not None and self._changes else frozenset[str]()
         own_decision = words[0].decision
         if context is not NO_CONTEXT or outside or floor is not Decision.ALLOW:
@@ -144,7 +145,10 @@ class PolicySet:
         return Decided(self._judgement(words[0], evidence, own), self._shared(tuple(words)), model_decision)
 
     def _by_evidence(self, units: Mapping[str, int], category: str) -> list[Word]:
-        """Return what each policy says of the evidence: `DecisionRule.by_evidence`, with each sum taken once."""
+        """Return what each policy says of the evidence, and last the floor, where there is one.
+
+        It is `DecisionRule.by_evidence` with each sum taken once.
+        """
         thresholds, most = self.default.thresholds, self.default.thresholds.units
         for_allow = [min(most, thresholds.allow_score(units, codes)) for codes in self._sums]
         for_block = for_allow
@@ -152,7 +156,7 @@ class PolicySet:
             for_block = [min(most, thresholds.block_score(units, codes)) for codes in self._sums]
         if (allow_below := self._allow_below.get(category)) is None:
             # Where the category counts no score is below.
-            allow_below = [0 if category in rule.policy.counted else rule.thresholds.allow_below for rule in self.rules]
+            allow_below = [0 if category in rule.policy.counted else rule.thresholds.allow_below for rule in self._all]
             self._allow_below[category] = allow_below
         return [
             allow if for_allow[counted] < below else block if for_block[must] >= block_from else review
@@ -161,7 +165,7 @@ class PolicySet:
 
     @cached_property
     def _cuts(self) -> list[tuple[int, int, int, Word, Word, Word]]:
-        """For each policy the places of its two sums, the score from which it blocks, and its words."""
+        """For each policy and the floor the places of its two sums, the score from which it blocks, and its words."""
         return [
             (
                 self._sums.index(rule.policy.counted),
@@ -171,7 +175,7 @@ class PolicySet:
                 rule.words[Decision.REVIEW],
                 rule.words[Decision.BLOCK],
             )
-            for rule in self.rules
+            for rule in self._all
         ]
 
     def _judgement(self, word: Word, evidence: Mapping[str, float], own: Judgement | None) -> Judgement:

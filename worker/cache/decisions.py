@@ -33,11 +33,10 @@ def decode_cached_verdict(raw: bytes) -> Verdict:
     if begin < len(_BEGIN) or end - begin < _SHORT_BYTES:
         return decode_verdict(raw)
     try:
-        shared = SharedDecisions([_decoded(member) for member in _members(raw[begin:end])])
+        members = _members(raw[begin:end])
+        shared = SharedDecisions([_decoded(member) for member in members])
         # The first is the default policy's, without which a verdict is none.
-        first = next(iter(shared.values()))
-        member = EncodedDecision.of(next(iter(shared)), first).member
-        verdict = decode_verdict(b"%b%b%b" % (raw[:begin], member, raw[end:]))
+        verdict = decode_verdict(b"%b%b%b" % (raw[:begin], members[0], raw[end:]))
     except (ValidationError, ValueError):
         return decode_verdict(raw)
     # The model is frozen for others, not for its maker.

@@ -9,8 +9,8 @@ import orjson
 import pytest
 import structlog
 
-from model import Classification
-from schemas import CHAT_13, Decision, Role, Turn, Verdict, encode_verdict
+from model import BundleError, Classification
+from schemas import CHAT_13, DecidedBy, Decision, Role, Turn, Verdict, encode_verdict
 from tests.tiny_bundle import tiny_bundle
 from tests.worker.payloads import TOPICS, event
 from worker.cache.decisions import decode_cached_verdict
@@ -194,6 +194,21 @@ def test_the_order_of_files_changes_no_byte_of_a_verdict(rig: Rig) -> None:
     (rig.folder / "a.json").rename(rig.folder / "z.json")
     rig.watcher.look(asked=True)
     assert encode_verdict(_verdict(rig)) == before
+
+
+def test_what_the_operator_adds_to_the_floor_stands_before_every_policy(rig: Rig, tmp_path: Path) -> None:
+    """A policy that bans nothing cannot buy it; a code that is none ends the start."""
+    rig.write("a.json", name="alpha", banned=[])
+    free = rig_of(tmp_path).switch.take()
+    bound = rig_of(tmp_path, floor="F, G")
+    assert free.builder.policies is not None
+    assert free.builder.policies.digest != bound.switch.take().builder.policies.digest  # type: ignore[union-attr]
+    said = _verdict(bound).decisions
+    assert {name: (one.decision, one.decided_by) for name, one in said.items()} == dict.fromkeys(
+        ("default", "alpha", "beta"), (Decision.BLOCK, DecidedBy.FLOOR)
+    )
+    with pytest.raises(BundleError, match="policy 'floor' names 'Q'"):
+        rig_of(tmp_path, floor="Q")
 
 
 def test_more_policies_than_fit_into_a_verdict_end_the_start(rig: Rig) -> None:
