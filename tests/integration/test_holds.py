@@ -243,8 +243,9 @@ def test_a_tombstone_forgets_the_hold(ledger: LiveLedger, start_worker: StartWor
     assert said(newest) == (Decision.ALLOW, None)
 
 
-def test_a_restore_waits_for_a_commit_that_is_not_to_be_seen_yet(
-    stack: LocalStack, ledger: LiveLedger, topics: Topics, state_topic: str
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_restore_waits_for_a_transaction_that_has_not_ended(
+    stack: LocalStack, ledger: LiveLedger, topics: Topics, state_topic: str, is_committed: bool
 ) -> None:
     """The last owner's offsets may be committed a moment before the marker reaches the state topic."""
     ledger.send_raw([InputRecord(b"a", b"{}")], partition=0)
@@ -266,9 +267,11 @@ def test_a_restore_waits_for_a_commit_that_is_not_to_be_seen_yet(
     with ThreadPoolExecutor(1) as thread:
         restored = thread.submit(reader, places)
         wait_until(lambda: len(told) > 10 or restored.done(), timeout_s=60, what=lambda: str(told))
-        producer.commit_transaction(30)
+        assert not restored.done()
+        end = producer.commit_transaction if is_committed else producer.abort_transaction
+        end(30)
         found = restored.result(60)
-    assert {place: list(chats) for place, chats in found.items() if chats} == {places[0]: ["a"]}
+    assert [[*found[place]] for place in places] == [["a"] if is_committed else [], *([] for _ in places[1:])]
     assert found.keys() == set(places)
 
 
