@@ -86,9 +86,7 @@ def verdict_id(
 
 def policies_digest(policies: Iterable[Policy]) -> str:
     """Return the digest of a set of policies, `sha256:` and 64 hex digits, in whatever order they come."""
-    documents = sorted(
-        (policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies
-    )
+    documents = sorted((policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies)
     digest = hashlib.sha256(b"\n".join([document for _, document in documents]))
     return f"sha256:{digest.hexdigest()}"
 

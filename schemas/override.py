@@ -73,9 +73,7 @@ class Override(WireModel):
         if self.scope is OverrideScope.FINGERPRINT and self.content_fingerprint is None:
             raise ValueError("scope is fingerprint without content_fingerprint; expected the one that was looked at")
         if self.decision is Decision.ALLOW and self.expires_at is None:
-            raise ValueError(
-                "an allow without expires_at; expected a time, 24 hours later unless another is meant"
-            )
+            raise ValueError("an allow without expires_at; expected a time, 24 hours later unless another is meant")
         if self.expires_at is not None and self.expires_at <= self.decided_at:
             raise ValueError("expires_at is not after decided_at; expected a later time")
         return self

@@ -74,9 +74,7 @@ class PolicySet:
                 first = judgement
                 model_decision = judgement.decision if decided_by in _OVER_THE_RULE else None
                 if (decision, decided_by) != (judgement.decision, judgement.decided_by):
-                    first = Judgement(
-                        judgement.banned_probability, judgement.banned_to_safe_risk, decision, decided_by
-                    )
+                    first = Judgement(judgement.banned_probability, judgement.banned_to_safe_risk, decision, decided_by)
             decisions.append((policy.name, policy.version, decision, decided_by))
         assert first is not None  # noqa: S101  there is a default policy
         return Decided(first, self._shared(decisions), model_decision)
