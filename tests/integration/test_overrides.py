@@ -191,7 +191,7 @@ def test_a_block_counts_for_the_whole_chat_and_every_decision_is_in_the_audit_lo
     assert "reviewer-7" in shown.stdout
     told = run_command("explain", CHAT, settings=settings)
     assert "the policy's own rule says allow" in told.stdout
-    override("clear", CHAT, *ACTOR)
+    override("clear", CHAT, "--policy", policy, *ACTOR)
     log = read_all(ledger.topics.bootstrap_servers, [settings["MODERATION_KAFKA__DECISIONS_TOPIC"]])
     records = [orjson.loads(one.value or b"") for one in log]
     assert [one["action"] for one in records] == ["set", "set", "clear"]
