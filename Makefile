@@ -166,6 +166,7 @@ NOT_WITHOUT_KAFKA := $(addprefix --no-emit-package ,confluent-kafka hiredis pybr
 
 lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra signing -o requirements-serving.lock
+	$(LOCK) --extra signing --extra tracing --constraint requirements-training.lock -o requirements-tracing.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
 	$(LOCK) --extra signing --extra console --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-console.lock

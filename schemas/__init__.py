@@ -15,7 +15,7 @@ from schemas.codec import (
     validate_event,
     visible_turns,
 )
-from schemas.content import content_text, parts_left_out
+from schemas.content import content_text, holds_unread, parts_left_out
 from schemas.dead_letter import DeadLetter
 from schemas.envelopes import ValueFormat, parse_event_in
 from schemas.errors import RecordRejected, RejectionReason
@@ -131,6 +131,7 @@ __all__ = [
     "estimated_decoded_bytes",
     "event_of",
     "feedback_on",
+    "holds_unread",
     "is_visible",
     "kept_turns",
     "load_taxonomy",

@@ -38,17 +38,25 @@ def content_fingerprint(event: ChatEvent) -> str:
     return turns_fingerprint(conversation_turns(event))
 
 
-def turns_fingerprint(turns: Iterable[Turn]) -> str:
+def turns_fingerprint(turns: Iterable[Turn], *, holds_unread: bool = False) -> str:
     """Return the content fingerprint of the event that these are the turns of.
 
     Message ids and clocks are left out: an upstream retry that renumbers messages is the same
     content. Lengths are part of the digest, so that no two different conversations read as the
     same sequence of bytes.
+
+    Args:
+        turns: All that have visible text.
+        holds_unread: Whether the messages hold pictures, sound or files besides: the same text without them is
+            decided otherwise.
     """
     parts: list[bytes] = []
     for role, text in turns:
         encoded = text.encode()
         parts += (_TURN_HEADS[role] % len(encoded), encoded)
+    if holds_unread:
+        # No turn begins like this.
+        parts.append(b"unread\n")
     return hashlib.blake2b(b"".join(parts), digest_size=_DIGEST_BYTES, person=b"vs-content-1").hexdigest()
 
 

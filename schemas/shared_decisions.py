@@ -50,4 +50,4 @@ class SharedDecisions(dict[str, PolicyDecision]):
         """A dict has its own, which knows nothing of the above."""
         return not self == other
 
-    __hash__ = None  # type: ignore[assignment]  # as of every dict
+    __hash__ = None  # as of every dict

@@ -31,6 +31,7 @@ from worker.predictor import Predictor
 from worker.process.lifecycle import EXIT_FATAL, Lifecycle
 from worker.process.metrics import Metrics
 from worker.process.probes import Probes
+from worker.process.tracing import open_tracing
 from worker.reload.assembly import limit_verdicts, live_predictor, shadow_predictor
 from worker.reload.policy_table import policies_topics, publish_policies
 from worker.reload.watcher import ReloadWatcher
@@ -73,6 +74,8 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
 
 def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: Metrics, probes: Probes) -> None:
     with ExitStack() as stack:
+        tracing = open_tracing(settings.tracing)
+        stack.callback(tracing.close)
         probes.waiting("loading the bundle")
         switch, watcher = live_predictor(settings.model, metrics, accepts=partial(refuse_unheld, settings.kafka))
         probes.waiting(f"connecting to Kafka at {settings.kafka.bootstrap_servers}")
@@ -158,6 +161,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
                 *erasure_sources(settings),
             ],
             answers=None if overrides is None else overrides.source,
+            tracing=tracing,
         )
         if overrides is not None:
             overrides.follower.start(consumer.owns)

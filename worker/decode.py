@@ -18,6 +18,7 @@ from schemas import (
     Turn,
     ValueFormat,
     estimated_decoded_bytes,
+    holds_unread,
     kept_turns,
     longest_user_message,
     parse_event,
@@ -120,19 +121,19 @@ class Decoder:
             chat = validate_event(document)
             said = self._read(chat, parsed, record.value or b"")
         self._count_left_out(document, chat, said)
-        return Event(record, chat, said.turns, said.fingerprint, said.longest_message)
+        return Event(record, chat, said.turns, said.fingerprint, said.longest_message, holds_unread(said.left_out))
 
     def _read(self, chat: ChatEvent, parsed: list[object], raw: bytes) -> _Said:
         turns = visible_turns(chat)
-        fingerprint = turns_fingerprint(turns)
+        # An envelope may hold the messages as a text, with its quotes escaped, or encoded.
+        may_have_parts = self._value_format is not ValueFormat.JSON or _TYPE_KEY in raw
+        left_out = parts_left_out(parsed[0]) if may_have_parts else None
+        fingerprint = turns_fingerprint(turns, holds_unread=holds_unread(left_out))
         longest_message = longest_user_message(turns)
         if len(raw) > _LEAST_TO_LEAVE_OUT_BYTES:
             turns = kept_turns(turns)
         # A list of messages takes ten times what their turns take. The model is frozen for others, not for its maker.
         vars(chat)["messages"] = []
-        # An envelope may hold the messages as a text, with its quotes escaped, or encoded.
-        may_have_parts = self._value_format is not ValueFormat.JSON or _TYPE_KEY in raw
-        left_out = parts_left_out(parsed[0]) if may_have_parts else None
         said = _Said(parsed, turns, fingerprint, longest_message, left_out, estimated_decoded_bytes(raw))
         self._keep(chat.chat_id, said, len(raw))
         return said

@@ -32,6 +32,7 @@ from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets,
 from worker.predictor import Predictor, PredictorSource
 from worker.process.key_check import KeyCheck
 from worker.process.metrics import Metrics
+from worker.process.tracing import BatchTrace, Tracing
 from worker.record import Event, Record, Row
 
 log = structlog.get_logger()
@@ -64,6 +65,7 @@ class WorkerLoop:
         notes: Says beside each offset what the cache is owed; None where nobody reads it.
         sources: What bears on decisions besides evidence and policies.
         answers: Tells which events are to be decided on again; None where people decide nothing.
+        tracing: Traces committed batches; by default none.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class WorkerLoop:
         value_format: ValueFormat = ValueFormat.JSON,
         sources: Sequence[ContextSource] = (),
         answers: Answers | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._consumer = consumer
         self._cache = cache
@@ -105,6 +108,7 @@ class WorkerLoop:
         self._notes = notes
         self._sources = tuple(sources)
         self._answers = answers
+        self._tracing = tracing or Tracing()
         self._n_aborts_in_row = 0
 
     def run(self) -> None:
@@ -136,12 +140,15 @@ class WorkerLoop:
             self._renew_notes()
             return
         started = time.perf_counter()
+        trace = self._tracing.begin()
         self._metrics.record_stage_s.labels(stage="wait").inc(_waited_s(records, time.time()))
         with self._stage("decode", len(records)):
             rows = self._decoder.decode(records)
         with self._stage("cache_get", len(rows)):
             self._fill_hits(rows, self._cache.get_many(chat_ids(rows)), predictor)
+        classifying = time.perf_counter()
         self._classify(misses_of(rows), predictor, n_records=len(rows))
+        self._tracing.stage("classify", time.perf_counter() - classifying)
         with self._stage("decide", len(rows)):
             decide(rows, predictor.builder, self._sources, datetime.now(UTC))
         settle(rows, self._topics)
@@ -151,15 +158,16 @@ class WorkerLoop:
         with self._stage("commit_wait", len(rows)):
             self._commits.wait(meanwhile=self._consumer.look)
         member = self._consumer.group_member()
-        self._commits.submit(lambda: self._commit(rows, member, started=started))
+        self._commits.submit(lambda: self._commit(rows, member, trace, started=started))
         if predictor.classifier.is_worn_out:
             self._stop_worn_out()
         lag = self._consumer.lag_records()
         self._batch_size.observe(n_records=len(rows), duration_s=worked_s, lag_records=lag)
         self._metrics.batch_limit_records.set(limit)
 
-    def _commit(self, rows: list[Row], member: GroupMember, *, started: float) -> None:
+    def _commit(self, rows: list[Row], member: GroupMember, trace: BatchTrace | None, *, started: float) -> None:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
+        self._tracing.go_on(trace)
         messages = to_messages(rows, self._topics)
         for source in self._sources:
             messages += source.messages(rows)
@@ -167,7 +175,9 @@ class WorkerLoop:
             self._cache.put_many(cache_entries(rows))
         begun = time.perf_counter()
         self._publish(messages, next_offsets(row.record for row in rows), member)
+        self._tracing.stage("transaction", time.perf_counter() - begun)
         self._committed(rows, started=started, begun=begun)
+        self._tracing.committed(trace, rows)
 
     def _decide_again(self, answers: Answers, predictor: Predictor) -> None:
         """Publish what people decided on events that were judged before; no offset moves with it."""
@@ -307,7 +317,9 @@ class WorkerLoop:
     def _stage(self, name: str, n_records: int) -> Iterator[None]:
         started = time.perf_counter()
         yield
-        self._metrics.observe_stage(name, time.perf_counter() - started, n_records)
+        duration_s = time.perf_counter() - started
+        self._metrics.observe_stage(name, duration_s, n_records)
+        self._tracing.stage(name, duration_s)
 
 
 def _waited_s(records: list[Record], now_s: float) -> float:

@@ -72,6 +72,8 @@ class Event:
     fingerprint: str
     longest_message: int
     """Characters of the user's longest message, whole."""
+    holds_unread: bool = False
+    """Whether its messages hold pictures, sound or files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class VerdictBuilder:
             language=classification.language,
             longest_message=event.longest_message,
             stage=classification.stage,
-            unevaluated=classification.unevaluated,
+            unevaluated=_unevaluated(event, classification),
             # One of them is validated here and the rest is put in below: validation would copy all of them.
             decisions={self.policy.name: decided.decisions[self.policy.name]},
             policy=self.policy,
@@ -152,7 +152,7 @@ class VerdictBuilder:
         return self.policies.decide(
             classification.evidence,
             category=classification.category,
-            unevaluated=classification.unevaluated,
+            unevaluated=_unevaluated(event, classification),
             language=classification.language,
             longest_message=event.longest_message,
             at=decided_at,
@@ -321,6 +321,13 @@ class VerdictBuilder:
             override_revision=context.override_revision,
             listed=context.listed,
         )
+
+
+def _unevaluated(event: Event, classification: Classification) -> tuple[Unevaluated, ...]:
+    """Return why something of an event says nothing; its fingerprint covers what the classifier was not given."""
+    if event.holds_unread:
+        return (*classification.unevaluated, Unevaluated.CONTENT)
+    return classification.unevaluated
 
 
 def _was_plain(cached: Verdict) -> bool:

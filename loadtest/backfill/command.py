@@ -45,7 +45,7 @@ def backfill(
     result = {"n_events": events_total, **result, "machine": facts}
     report.print_wide_table(
         f"{events_total:,} records three ways",
-        ("way", "seconds", "rows/s", "missing", "different", "twice"),
+        ("way", "seconds", "rows/s", "missing", "different", "twice", "last decimal"),
         [_table_row(way, one, events_total) for way, one in result["ways"].items()],
     )
     print_json_line(result)
@@ -55,7 +55,8 @@ def backfill(
 
 def _archive_runs(folder: Path, by_worker: dict[str, Any], *, n_tasks: int, one_executor: bool) -> dict[str, Any]:
     ways: dict[str, Any] = {
-        "worker": {"seconds": round(by_worker["seconds"], 1), "n_missing": 0, "n_different": 0, "n_twice": 0}
+        "worker": {"seconds": round(by_worker["seconds"], 1), "n_missing": 0, "n_different": 0}
+        | {"n_twice": 0, "n_last_decimal": 0}
     }
 
     def book(way: str, out: Path, **facts: Any) -> None:
@@ -82,5 +83,5 @@ def _archive_runs(folder: Path, by_worker: dict[str, Any], *, n_tasks: int, one_
 
 
 def _table_row(way: str, one: dict[str, Any], n_events: int) -> list[str]:
-    counts = [str(one[name]) for name in ("n_missing", "n_different", "n_twice")]
+    counts = [str(one[name]) for name in ("n_missing", "n_different", "n_twice", "n_last_decimal")]
     return [way, f"{one['seconds']:.1f}", f"{n_events / one['seconds']:.0f}", *counts]

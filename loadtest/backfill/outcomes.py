@@ -1,4 +1,8 @@
-"""Outcomes of one record wherever they were written, in a form that can be compared. Pure but for reading tables."""
+"""Outcomes of one record wherever they were written, in a form that can be compared. Pure but for reading tables.
+
+A probability moves by up to 6e-8 with the rows that share its batch, and is rounded to six decimals. So now and then
+one differs in its last decimal between two runs of anything, and what is made of it does too.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +18,14 @@ Outcome = dict[str, Any]
 
 OF_THE_RUN: Final = frozenset({"decided_at", "override_revision", "previous", "cache_hit", "replay_id"})
 """Fields of a verdict that depend on more than the record: the clock, the cache, people, earlier decisions."""
+_CLOSE: Final = {
+    "probabilities": 1.5e-6,
+    "evidence": 1.5e-6,
+    # A sum of up to 255 of these; the risk is a step function of it, and a step is a chat of the calibration.
+    "banned_probability": 2.6e-4,
+    "banned_to_safe_risk": 1e-2,
+}
+"""What a last decimal may move."""
 _OF_THE_ROW: Final = frozenset({"input_file", "input_row", "rejected", "error"})
 
 
@@ -23,6 +35,8 @@ class Compared(NamedTuple):
     n_missing: int
     """Records of the first that the second has no outcome of, and the other way round."""
     n_different: int
+    n_last_decimal: int
+    """Records that differ in nothing but the last decimal of a number; these count as equal."""
     by_field: dict[str, int]
     """Of those that differ, how many do in each field."""
 
@@ -72,13 +86,33 @@ def once_each(outcomes: Iterable[tuple[Place, Outcome]]) -> tuple[dict[Place, Ou
 def compared(first: Mapping[Place, Outcome], second: Mapping[Place, Outcome]) -> Compared:
     """Compare two sets of outcomes."""
     by_field: Counter[str] = Counter()
-    n_different = 0
+    n_different = n_last_decimal = 0
     for place in first.keys() & second.keys():
         one, other = first[place], second[place]
-        if one != other:
+        if one == other:
+            continue
+        if fields := different_fields(one, other):
             n_different += 1
-            by_field.update(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-    return Compared(len(first.keys() ^ second.keys()), n_different, dict(by_field))
+            by_field.update(fields)
+        else:
+            n_last_decimal += 1
+    return Compared(len(first.keys() ^ second.keys()), n_different, n_last_decimal, dict(by_field))
+
+
+def different_fields(one: Outcome, other: Outcome) -> list[str]:
+    """Return the fields in which two outcomes differ by more than a last decimal."""
+    names = one.keys() | other.keys()
+    return sorted(name for name in names if not _agree(name, one.get(name), other.get(name)))
+
+
+def _agree(name: str, one: Any, other: Any) -> bool:
+    if one == other:
+        return True
+    if name not in _CLOSE or one is None or other is None:
+        return False
+    if isinstance(one, Mapping):
+        return list(one) == list(other) and all(abs(one[code] - other[code]) <= _CLOSE[name] for code in one)
+    return bool(abs(one - other) <= _CLOSE[name])
 
 
 def _place(source: Mapping[str, Any]) -> Place:

@@ -167,7 +167,9 @@ class PolicySet:
                 self._sums.index(rule.policy.counted),
                 self._sums.index(rule.policy.must),
                 rule.thresholds.block_from,
-                *(rule.words[decision] for decision in (Decision.ALLOW, Decision.REVIEW, Decision.BLOCK)),
+                rule.words[Decision.ALLOW],
+                rule.words[Decision.REVIEW],
+                rule.words[Decision.BLOCK],
             )
             for rule in self.rules
         ]

@@ -25,6 +25,7 @@ from worker.loop import OnCommitted, WorkerLoop
 from worker.outcome_encoding import OutgoingMessage
 from worker.predictor import Predictor, PredictorSource
 from worker.process.metrics import Metrics
+from worker.process.tracing import Tracing
 from worker.record import Record
 from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
@@ -76,6 +77,7 @@ class FedConsumer(RecordConsumer):
                 key=record.key,
                 partition=record.partition,
                 timestamp=record.timestamp_ms,
+                headers=[*record.headers] or None,
                 on_delivery=lambda _, message: places.append((message.partition(), message.offset())),
             )
         assert self._producer.flush(30) == 0
@@ -191,6 +193,7 @@ class Rig:
         on_committed: Told of each commit.
         sources: What bears on decisions besides.
         answers: Tells what is to be decided on again.
+        tracing: Traces batches.
     """
 
     def __init__(
@@ -206,6 +209,7 @@ class Rig:
         on_committed: OnCommitted | None = None,
         sources: Sequence[ContextSource] = (),
         answers: Answers | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._broker = broker
         self.topics = replace(
@@ -254,6 +258,7 @@ class Rig:
             notes=notes,
             sources=sources,
             answers=answers,
+            tracing=tracing,
         )
         while not self.consumer.joined:
             self.consumer.poll_batch(max_records=1, max_bytes=1)

@@ -101,7 +101,7 @@ def test_the_same_texts_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> N
     """Under a new event id; not once the chat has said something else, and not for longer events."""
     counted: list[str] = []
 
-    def fingerprint(turns: Any) -> str:
+    def fingerprint(turns: Any, *, holds_unread: bool) -> str:  # noqa: ARG001
         counted.append(turns[0].text)
         return turns[0].text
 
@@ -123,7 +123,7 @@ def test_the_chats_of_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) ->
     """Memory grows neither with the number of chats nor with their length."""
     counted: list[str] = []
 
-    def fingerprint(turns: Any) -> str:
+    def fingerprint(turns: Any, *, holds_unread: bool) -> str:  # noqa: ARG001
         counted.append(turns[0].text)
         return "same"
 

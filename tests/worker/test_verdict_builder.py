@@ -321,3 +321,16 @@ def test_all_of_a_long_message_counts_for_its_length() -> None:
     """Its ends alone are kept, and would make it shorter."""
     asked = event(1, messages=[{"role": "user", "content": "word " * 40_000}])
     assert (sum(len(turn.text) for turn in asked.turns), asked.longest_message) == (100_001, 200_000)
+
+
+@pytest.mark.parametrize(("kind", "is_unread"), [("image_url", True), ("input_file", True), ("tool_use", False)])
+def test_what_nobody_looks_at_is_named_and_keeps_the_chat_from_being_allowed(kind: str, *, is_unread: bool) -> None:
+    """A picture may show anything; the same text without it is another chat to the cache."""
+    parts = [{"type": "text", "text": "what is this?"}, {"type": kind}]
+    asked, alone = (event(1, messages=[{"role": "user", "content": content}]) for content in (parts, "what is this?"))
+    of = strict()
+    said = of.fresh(asked, classification(), NOW)
+    assert said.unevaluated == (("content",) if is_unread else ())
+    assert said.decision is (Decision.REVIEW if is_unread else Decision.ALLOW)
+    assert (said.content_fingerprint == of.fresh(alone, classification(), NOW).content_fingerprint) is not is_unread
+    assert of.doubt(decode_verdict(encode_verdict(said)).model_copy(update={"verdict_id": "0" * 32})) is None

@@ -38,10 +38,7 @@ def send(
     verdict: Annotated[
         Path | None,
         typer.Option(
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
-            help="File with the verdict instead, as on its topic or as `worker show --json` prints it; -: stdin.",
+            help="File with the verdict instead, as on its topic or as `worker show --json` prints it; -: stdin."
         ),
     ] = None,
     verdict_id: Annotated[
@@ -94,9 +91,11 @@ def _cached(settings: WorkerSettings, chat_id: str) -> Verdict | None:
 
 
 def _read(path: Path) -> Verdict:
-    raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     try:
+        raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
         return decode_verdict(raw.strip())
+    except OSError as error:
+        raise SettingsError(f"--verdict {path}: cannot be read ({error.strerror}); expected a verdict") from None
     except ValidationError:
         raise SettingsError(
             f"--verdict {path}: holds no verdict; expected one JSON object as on the verdict topic"

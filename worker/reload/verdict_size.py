@@ -20,6 +20,7 @@ from schemas import (
     Source,
     Taxonomy,
     Verdict,
+    VerdictKind,
     encode_verdict,
 )
 from schemas.chat_event import MAX_CARRIED_CHARACTERS, MAX_CHAT_ID_CHARACTERS
@@ -32,6 +33,7 @@ _WIDEST: Final = "\x01"
 """A character that JSON writes in six bytes."""
 _LONGEST_REPLAY_ID: Final = "r" * 256
 _LONGEST_TOPIC: Final = "t" * 249
+_MAX_ACTOR_CHARACTERS: Final = 128
 _MOMENT: Final = datetime(2026, 1, 2, 3, 4, 5, 123_456, tzinfo=UTC)
 _VALUE: Final = 0.123456
 """As long as a probability gets."""
@@ -50,9 +52,15 @@ def largest_verdict_bytes(model: ModelRef, taxonomy: Taxonomy, policies: Sequenc
         taxonomy: Its categories.
         policies: All that decide, the default one first.
     """
+    return len(encode_verdict(largest_verdict(model, taxonomy, policies)))
+
+
+def largest_verdict(model: ModelRef, taxonomy: Taxonomy, policies: Sequence[Policy]) -> Verdict:
+    """Return a verdict in which every field is as long as it gets; see `largest_verdict_bytes`."""
     values = dict.fromkeys(taxonomy.codes, _VALUE)
     name = max(taxonomy.names.values(), key=lambda name: len(name.encode()))
-    verdict = Verdict(
+    return Verdict(
+        kind=VerdictKind.OVERRIDE,
         verdict_id="0" * 32,
         chat_id=_WIDEST * MAX_CHAT_ID_CHARACTERS,
         event_id=_WIDEST * MAX_CARRIED_CHARACTERS,
@@ -74,6 +82,8 @@ def largest_verdict_bytes(model: ModelRef, taxonomy: Taxonomy, policies: Sequenc
         decided_by=_longest_reason(),
         rules_version=RULES_VERSION,
         override_revision=INT64_MAX,
+        actor=_WIDEST * _MAX_ACTOR_CHARACTERS,
+        model_decision=Decision.REVIEW,
         previous=PreviousDecision(decision=Decision.REVIEW, offset=INT64_MAX, decided_at=_MOMENT),
         model=model,
         content_fingerprint="0" * 32,
@@ -81,7 +91,6 @@ def largest_verdict_bytes(model: ModelRef, taxonomy: Taxonomy, policies: Sequenc
         cache_hit=False,
         replay_id=_LONGEST_REPLAY_ID,
     )
-    return len(encode_verdict(verdict))
 
 
 def refused_for_size(loaded: Loaded, room_bytes: int, in_use: Collection[str] = ()) -> dict[str, str]:

@@ -20,6 +20,7 @@ from worker.settings.overrides import OverrideSettings
 from worker.settings.redis import RedisSettings
 from worker.settings.section import MAX_S, Section
 from worker.settings.shadow import ShadowSettings
+from worker.settings.tracing import TracingSettings
 
 
 class HttpSettings(Section):
@@ -79,6 +80,7 @@ class WorkerSettings(BaseSettings):
     lists: ListSettings = ListSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     shutdown_grace_s: float = Field(
         default=25.0,
         gt=0,

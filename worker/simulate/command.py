@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from model import DEFAULT_BUNDLE_PATH, load_bundle, load_policy
+from model import DEFAULT_BUNDLE_PATH, Bundle, load_bundle, load_policy
 from model.policies.simulate import Simulation
 from model.policies.simulated import Account
 from schemas import Verdict, decode_verdict
@@ -93,7 +93,7 @@ def simulate(
     settings = None if file is not None and config is None else read_settings(os.environ, config)
     if settings is not None:
         logs.configure("warning" if settings.log.level == "info" else settings.log.level)
-    loaded = load_bundle(bundle or (DEFAULT_BUNDLE_PATH if settings is None else settings.model.path))
+    loaded = _bundle(bundle, settings)
     simulation = Simulation(
         loaded,
         load_policy(policy, loaded),
@@ -123,7 +123,15 @@ def _file(verdicts: str | None) -> Path | None:
     if verdicts is None:
         return None
     path = Path(verdicts)
-    return path if path == STANDARD_INPUT or path.is_file() else None
+    # A pipe of the shell's is no regular file.
+    is_readable = path.exists() and not path.is_dir()
+    return path if path == STANDARD_INPUT or is_readable else None
+
+
+def _bundle(path: Path | None, settings: WorkerSettings | None) -> Bundle:
+    if settings is None:
+        return load_bundle(path or DEFAULT_BUNDLE_PATH)
+    return load_bundle(path or settings.model.path, public_key=settings.model.public_key_file)
 
 
 def _floor(codes: str, settings: WorkerSettings | None) -> frozenset[str]:

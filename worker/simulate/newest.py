@@ -10,6 +10,7 @@ import orjson
 from model.policies.simulate import Case, Said
 from schemas import Decision, Verdict
 from worker.cache.outcome_order import Outcome, Versions, is_newer
+from worker.errors import Fatal
 from worker.simulate.verdicts import WrittenVerdict
 
 _CACHE_KIB: Final = 65_536
@@ -17,7 +18,11 @@ _CACHE_KIB: Final = 65_536
 
 
 class NewestCases:
-    """Takes cases in any order; the newest of each chat counts, by the rule of the verdict cache."""
+    """Takes cases in any order; the newest of each chat counts, by the rule of the verdict cache.
+
+    Raises:
+        Fatal: at its end, where the file could not be written or read.
+    """
 
     def __init__(self) -> None:
         # An empty name: a file of this connection alone, in the folder for temporary files, gone with it.
@@ -30,8 +35,13 @@ class NewestCases:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._database.close()
+        if isinstance(error, sqlite3.Error):
+            raise Fatal(
+                f"the temporary file of --newest: {error}; expected room for some 500 bytes a chat; name another "
+                "folder with SQLITE_TMPDIR, or leave --newest out"
+            ) from error
 
     def offer(self, case: Case, verdict: Verdict, written: WrittenVerdict) -> None:
         """Take the case of a verdict, unless there is a newer one of the chat."""

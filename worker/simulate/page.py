@@ -79,7 +79,8 @@ def _drawing(document: Mapping[str, Any]) -> str:
     end = min(1.0, max(_LEAST_END, *(_TIMES_THE_RATE * rate for rate in rates.values()), 0.0))
     parts = [*_axes(end)]
     for place, (side, points) in enumerate(curves.items()):
-        parts += _curve(points, document[side], end, colour=_COLOURS[side], place=place)
+        parts += _curve(points, end, colour=_COLOURS[side])
+        parts += _own_rate(document, side, end, place=place)
     if not curves:
         parts.append(_text(_LEFT + 20, _HEIGHT / 2, "no accepted rate would allow any of these verdicts"))
     label = "allowed share of the verdicts against the accepted banned-to-safe rate"
@@ -108,22 +109,24 @@ def _axes(end: float) -> list[str]:
     return [*parts, _text((_LEFT + _WIDTH) / 2, _HEIGHT - 8, "accepted banned-to-safe rate", anchor="middle")]
 
 
-def _curve(
-    points: Sequence[Sequence[float]], policy: Mapping[str, Any], end: float, *, colour: str, place: int
-) -> list[str]:
-    """Return a step curve, the policy's own rate on it, and its name in the corner, the `place`-th from below."""
-    rate = policy["max_banned_to_safe_rate"]
-    reached, allowed, steps = 0.0, 0.0, [f"{_x(0, end)},{_y(0)}"]
+def _curve(points: Sequence[Sequence[float]], end: float, *, colour: str) -> list[str]:
+    """Return a step curve."""
+    reached, steps = 0.0, [f"{_x(0, end)},{_y(0)}"]
     for at, share in points:
         if at <= end:
             steps += [f"{_x(at, end)},{_y(reached)}", f"{_x(at, end)},{_y(share)}"]
             reached = share
-        if at <= rate:
-            allowed = share
     steps.append(f"{_x(end, end)},{_y(reached)}")
+    return [f'<polyline points="{" ".join(steps)}" fill="none" stroke="{colour}" stroke-width="1.8"/>']
+
+
+def _own_rate(document: Mapping[str, Any], side: str, end: float, *, place: int) -> list[str]:
+    """Return what a policy allows at its own rate, named in the corner, the `place`-th from below."""
+    policy, colour = document[side], _COLOURS[side]
+    decided = document["decisions"]["new" if side == "new" else "old"]
+    rate, allowed = policy["max_banned_to_safe_rate"], decided["allow"] / document["n_compared"]
     name = f"{policy['name']} {policy['version']}: {allowed:.1%} allowed at {rate:.1%}"
     return [
-        f'<polyline points="{" ".join(steps)}" fill="none" stroke="{colour}" stroke-width="1.8"/>',
         _line((_x(rate, end), _y(0)), (_x(rate, end), _y(1)), colour, dashes="3 3"),
         f'<circle cx="{_x(rate, end)}" cy="{_y(allowed)}" r="4" fill="{colour}"/>',
         _text(_WIDTH - _RIGHT - 8, _y(0) - 12 - 18 * place, name, anchor="end", colour=colour),

@@ -54,6 +54,21 @@ def test_differences_are_counted_by_field() -> None:
     assert once_each([(PLACE, {"a": 1}), (PLACE, {"a": 1})])[1] == 1
 
 
+def test_a_last_decimal_is_no_difference_and_is_counted() -> None:
+    """Rows that share a batch move a probability by less than that; a decision never moves unseen."""
+    one = {"probabilities": {"A": 0.4, "B": 0.6}, "banned_to_safe_risk": 0.1, "decision": "allow"}
+    near = one | {"probabilities": {"A": 0.400001, "B": 0.599999}}
+    found = compared({PLACE: one}, {PLACE: near})
+    assert (found.n_different, found.n_last_decimal) == (0, 1)
+    for change in (
+        {"probabilities": {"A": 0.40001, "B": 0.59999}},
+        {"probabilities": {"B": 0.6, "A": 0.4}, "decision": "block"},
+        {"banned_to_safe_risk": 0.2},
+        {"banned_to_safe_risk": None},
+    ):
+        assert compared({PLACE: one}, {PLACE: one | change}).n_different == 1
+
+
 def test_rows_of_an_output_are_read_as_verdicts_are(tmp_path: Path) -> None:
     """Maps as objects, and rejections by their reason."""
     write_values(tmp_path / "in.parquet", [*as_values([chat(1, event_id="e")]), b"?"])

@@ -1,8 +1,10 @@
 """`python -m worker policy simulate`: a file or a topic in, an account out."""
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import orjson
@@ -87,6 +89,17 @@ def test_times_choose_verdicts_of_a_file_by_when_they_were_decided(
     options = ("--from-time", since.isoformat(), "--to-time", until.isoformat())
     line = orjson.loads(run("--verdicts", file, "--policy", strict, *options, "--json").stdout)
     assert 0 < line["n_compared"] == n_between < 40
+
+
+def test_a_pipe_is_a_file_too(bundle: Bundle, strict: Path, tmp_path: Path) -> None:
+    """`--verdicts <(kcat …)`."""
+    pipe, content = tmp_path / "pipe", written(tmp_path / "verdicts.jsonl", verdicts(bundle, 5)).read_bytes()
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    done = run("--verdicts", pipe, "--policy", strict, "--json")
+    writer.join()
+    assert orjson.loads(done.stdout)["n_compared"] == 5
 
 
 class _Loads(HTMLParser):

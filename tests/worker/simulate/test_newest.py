@@ -1,5 +1,6 @@
 """The newest verdict of each chat counts, in whatever order they are read."""
 
+import sqlite3
 from random import Random
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from model.policies.simulate import Case, Said
 from schemas import Decision, Source, Verdict
 from tests.schemas.payloads import make_verdict
+from worker.errors import Fatal
 from worker.simulate.newest import NewestCases
 from worker.simulate.verdicts import WrittenVerdict
 
@@ -59,3 +61,9 @@ def test_a_chat_whose_newest_verdict_is_set_aside_is_not_compared_by_an_older_on
         cases.offer(case_of("a", 0.1), verdict("a", 1), written(0))
         cases.offer(Case("a", "override"), verdict("a", 2), written(1))
         assert list(cases) == [Case("a", "override")]
+
+
+def test_a_full_disk_ends_with_what_helps() -> None:
+    """SQLite's own words name no folder."""
+    with pytest.raises(Fatal, match="SQLITE_TMPDIR"), NewestCases():
+        raise sqlite3.OperationalError("database or disk is full")
