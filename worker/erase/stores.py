@@ -28,7 +28,7 @@ class Store(NamedTuple):
     topic: str
     holds: Holds
     is_events: bool
-    """Whether a record's value may say whose it is: an event, or the dead letter of one. Else its key does."""
+    """Whether a record's value may say whose it is, by `chat_id`: an event, say. Else its key does."""
     is_required: bool
     """Whether nothing works without it."""
     takes_tombstones: bool
@@ -52,13 +52,15 @@ _KINDS: Final = {
     "changes_topic": _Kind(Holds.ID),
     "shadow_topic": _Kind(Holds.ID),
     "reviews_topic": _Kind(Holds.ID),
+    # Under a verdict's id; a reporter may name the chat in the value.
+    "feedback_topic": _Kind(Holds.ID, is_events=True),
     "state_topic": _Kind(Holds.ID, takes_tombstones=True, is_small=True),
     "overrides_topic": _Kind(Holds.ID, takes_tombstones=True, is_small=True),
 }
 """By setting, in the order of the account."""
 
-NAMELESS: Final = frozenset({"replay_topic", "policies_topic", "decisions_topic", "feedback_topic", "erasures_topic"})
-"""Settings of the topics that name no chat: plans, thresholds, keyed hashes, and reports under a verdict's id."""
+NAMELESS: Final = frozenset({"replay_topic", "policies_topic", "decisions_topic", "erasures_topic"})
+"""Settings of the topics that name no chat: plans, thresholds and keyed hashes."""
 
 
 def stores_of(settings: KafkaSettings) -> Iterator[Store]:

@@ -88,6 +88,12 @@ def test_a_chat_is_found_under_other_keys_and_in_other_partitions() -> None:
     assert (found.n_records, found.n_read) == (5, 6)
 
 
+def test_a_report_that_names_its_chat_is_found() -> None:
+    """Its key is a verdict's id; most reports name nothing else."""
+    named = [record("t", 0, 1, b"verdict-7", b'{"chat_id":"chat-1"}'), record("t", 0, 2, b"verdict-8", b'{"note":"x"}')]
+    assert found_in("feedback_topic", named).n_records == 1
+
+
 def test_all_overrides_of_a_chat_are_found() -> None:
     """Their keys hold policy and scope, too."""
     keys = [orjson.dumps({"chat_id": "chat-1", "policy": policy, "scope": "chat"}) for policy in ("*", "brand")]
