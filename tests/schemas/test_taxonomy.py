@@ -1,5 +1,6 @@
 """Taxonomies as data: what is read, what is refused and in which words, and the commands."""
 
+import json
 from hashlib import sha256
 from pathlib import Path
 
@@ -301,3 +302,27 @@ def test_the_commands_list_and_show_what_ships() -> None:
     assert all(code in shown.output for code in shipped_taxonomy("toxicity").codes)
     as_json = RUNNER.invoke(app, ["taxonomy", "show", "toxicity", "--json"])
     assert Taxonomy.model_validate_json(as_json.output) == shipped_taxonomy("toxicity")
+
+
+WANTED = 'expected up to eight ids of the IAB Content Taxonomy 3, each once, as in ["596", "602"]'
+
+
+@pytest.mark.parametrize(
+    "ids",
+    ['["IAB1-2"]', '["0596"]', "[596]", '"596"', '["596", "596"]', '["1", "2", "3", "4", "5", "6", "7", "8", "9"]'],
+)
+def test_ids_of_another_list_or_twice_are_refused(ids: str) -> None:
+    """`IAB1-2` is of the first taxonomy, which buyers read under another number."""
+    (fault,) = faults(PETS + category(code='"eel"', name='"Eel"', iab_content=ids))
+    assert fault.startswith("category 3 ('eel'): iab_content")
+    assert fault.endswith(WANTED)
+
+
+def test_the_command_shows_the_crosswalk_and_warns_of_special_category_data(tmp_path: Path) -> None:
+    """Examples in other languages read it from there; a request with a user's id must not carry such an id."""
+    shown = RUNNER.invoke(app, ["taxonomy", "show", "chat-13", "--json"])
+    assert json.loads(shown.stdout) == CHAT_13.document()
+    (tmp_path / "pets.toml").write_text(PETS + category(code='"eel"', name='"Eel"', iab_content='["422", "301"]'))
+    checked = RUNNER.invoke(app, ["taxonomy", "check", str(tmp_path / "pets.toml")])
+    assert checked.exit_code == 0
+    assert "iab_content of eel is special category data" in checked.stdout
