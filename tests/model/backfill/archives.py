@@ -43,7 +43,9 @@ def write_values(path: Path, values: Sequence[bytes | None], *, first_offset: in
             "topic": ["chat-events"] * n_rows,
             "partition": pa.array([3] * n_rows, pa.int32()),
             "offset": pa.array(range(first_offset, first_offset + n_rows), pa.int64()),
-            "timestamp": pa.array([1_750_000_000_000 + first_offset + i for i in range(n_rows)], pa.timestamp("ms", "UTC")),
+            "timestamp": pa.array(
+                [1_750_000_000_000 + first_offset + i for i in range(n_rows)], pa.timestamp("ms", "UTC")
+            ),
         }
     )
     parquet.write_table(table, path, row_group_size=group_rows)
