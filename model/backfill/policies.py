@@ -9,11 +9,14 @@ from typing import Final
 
 from model.bundle.bundle import Bundle
 from model.bundle.policy_file import PolicyError, load_policy
+from model.policies.context import EVERY_POLICY
+from model.policies.floor import FLOOR_NAME
 from model.policies.policy_set import PolicySet
 from model.policies.rules import policies_over
 from schemas import Policy
 
 _SUFFIXES: Final = (".toml", ".json")
+_RESERVED: Final = frozenset({FLOOR_NAME, EVERY_POLICY})
 
 
 def policies_of(bundle: Bundle, policy: Path | None, folder: Path | None) -> list[Policy]:
@@ -39,7 +42,7 @@ def policy_set(bundle: Bundle, policies: Sequence[Policy], *, floor: frozenset[s
         floor: More codes that no policy may allow.
 
     Raises:
-        PolicyError: two policies share a name.
+        PolicyError: two policies share a name, or one has a name that means something else.
         BundleError: the bundle's calibration cannot speak for one of them, or the floor is over another taxonomy.
     """
     names: set[str] = set()
@@ -48,6 +51,11 @@ def policy_set(bundle: Bundle, policies: Sequence[Policy], *, floor: frozenset[s
             raise PolicyError(
                 f"two policies are called {policy.name!r}; expected each name once, that of the default policy "
                 "included; rename one"
+            )
+        if policy.name in _RESERVED:
+            raise PolicyError(
+                f"a policy is called {policy.name!r}, which means something else where decisions are named by their "
+                "policies; expected another name; rename it"
             )
         names.add(policy.name)
     return policies_over(bundle, policies, floor=floor)

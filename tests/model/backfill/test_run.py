@@ -272,6 +272,10 @@ def test_a_bad_policy_refuses_the_run(archive: Path, quick: Path, tmp_path: Path
     (policies / "a.json").write_text(Policy.default_for(load_bundle(quick).taxonomy).model_dump_json())
     with pytest.raises(PolicyError, match="two policies are called 'default'"):
         classify(archive, tmp_path / "out", quick, policies=policies)
+    floor = Policy.default_for(load_bundle(quick).taxonomy).model_copy(update={"name": "floor"})
+    (policies / "a.json").write_text(floor.model_dump_json())
+    with pytest.raises(PolicyError, match="'floor', which means something else"):
+        classify(archive, tmp_path / "out", quick, policies=policies)
     (policies / "a.json").write_text("{}")
     with pytest.raises(PolicyError, match="not a usable policy"):
         classify(archive, tmp_path / "out", quick, policies=policies)
