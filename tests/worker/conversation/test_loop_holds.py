@@ -76,9 +76,7 @@ def test_states_are_written_where_their_chats_are_in_the_transaction_of_their_ba
     held = Holding(broker, [says(0, "bad", partition=1)], [says(1, "good", partition=1), says(0, "good", chat_id="b")])
     held.rig.loop.run()
     # Which partition is read first is the broker's business.
-    assert sorted(
-        (verdict.chat_id, verdict.source.offset, verdict.decision.value) for verdict in held.rig.verdicts
-    ) == [
+    assert sorted((one.chat_id, one.source.offset, one.decision.value) for one in held.rig.verdicts) == [
         ("a", 0, "block"),
         ("a", 1, "review"),
         ("b", 0, "allow"),
