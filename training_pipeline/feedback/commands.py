@@ -143,7 +143,7 @@ def feedback_demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the splits.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Inference threads of the encoder.")] = 1,
 ) -> None:
-    """Show what corrections do to a bundle, on data/sample and data/border; under a minute of one core."""
+    """Show what corrections do to a bundle, on data/sample and data/border; a minute of one core. Exit codes: 0, 3."""
     from training_pipeline.feedback.demo import DemoOptions, run_demo  # noqa: PLC0415
     from training_pipeline.feedback.show import print_demo  # noqa: PLC0415
 

@@ -10,6 +10,7 @@ from tests.schemas.payloads import make_verdict
 from worker.__main__ import app
 from worker.errors import SettingsError
 from worker.feedback import command
+from worker.process import logs
 from worker.process.lifecycle import EXIT_NOT_CACHED, EXIT_USAGE
 from worker.settings.kafka import KafkaSettings
 
@@ -31,7 +32,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes, Feedback]]:
         return f"{topic}[0]@7"
 
     monkeypatch.setattr(command, "send_one", send)
-    monkeypatch.setattr(command.logs, "configure", lambda _: None)
+    monkeypatch.setattr(logs, "configure", lambda _: None)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     return found
