@@ -144,7 +144,7 @@ class Policy(BaseModel):
         """Return the policy that bans what the taxonomy says, at the usual rates."""
         return cls(
             name="default",
-            version="1",
+            version="2",
             taxonomy=taxonomy.name,
             banned=taxonomy.banned,
             max_banned_to_safe_rate=0.05,

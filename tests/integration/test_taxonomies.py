@@ -218,7 +218,7 @@ def test_check_config_names_the_taxonomy(bundles: dict[str, TaxonomyBundle], set
     """And says that nobody calibrated the bundle."""
     done = run_command("check-config", settings=settings | {"MODERATION_MODEL__PATH": str(bundles["pets"].folder)})
     assert done.returncode == 0
-    assert "under policy default 1, taxonomy pets 1, not calibrated" in done.stdout
+    assert "under policy default 2, taxonomy pets 1, not calibrated" in done.stdout
     assert f"taxonomy {CHAT_13.ref}" in run_command("check-config", settings=settings).stdout
 
 

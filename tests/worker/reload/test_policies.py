@@ -106,7 +106,7 @@ def test_changed_added_and_removed_policies_are_taken_up_without_loading_the_mod
     rig.write("c.json", name="gamma")
     (rig.folder / "b.json").unlink()
     rig.watcher.look()
-    assert rig.names == ["default 1", "alpha 2", "gamma 1"]
+    assert rig.names == ["default 2", "alpha 2", "gamma 1"]
     assert rig.switch.take().classifier._sessions is before._sessions
     shown = ("alpha", "1"), ("alpha", "2"), ("beta", "1"), ("gamma", "1")
     assert [rig.value("policy_info", name=name, version=version) for name, version in shown] == [None, 1, None, 1]
@@ -158,13 +158,13 @@ def test_a_bad_file_costs_its_own_policy_at_the_start_and_is_told_once(rig: Rig,
     refused = [line for line in lines if line["event"] == "policy_refused"]
     assert [line["file"] for line in refused] == ["b.json"]
     assert "expected each name once" in refused[0]["error"]
-    assert started.names == ["default 1", "alpha 1"]
+    assert started.names == ["default 2", "alpha 1"]
     assert (started.value("policies_refused"), started.value("reload_failed", role="live")) == (1, 0)
     started.write("b.json", name="beta")
     with structlog.testing.capture_logs() as lines:
         started.watcher.look()
     assert "policy_fault_gone" in [line["event"] for line in lines]
-    assert (started.names, started.value("policies_refused")) == (["default 1", "alpha 1", "beta 1"], 0)
+    assert (started.names, started.value("policies_refused")) == (["default 2", "alpha 1", "beta 1"], 0)
 
 
 def test_a_file_that_turns_bad_leaves_the_policy_that_it_held(rig: Rig) -> None:
@@ -172,10 +172,10 @@ def test_a_file_that_turns_bad_leaves_the_policy_that_it_held(rig: Rig) -> None:
     (rig.folder / "a.json").write_bytes(b"{")
     rig.write("b.json", name="beta", version="2")
     rig.watcher.look()
-    assert (rig.names, rig.value("policies_refused")) == (["default 1", "alpha 1", "beta 2"], 1)
+    assert (rig.names, rig.value("policies_refused")) == (["default 2", "alpha 1", "beta 2"], 1)
     rig.write("a.json", name="alpha", version="1", banned=["H"])
     rig.watcher.look()
-    assert rig.names == ["default 1", "alpha 1", "beta 2"]
+    assert rig.names == ["default 2", "alpha 1", "beta 2"]
     assert rig.switch.take().builder.deciding[1].banned == {"F"}, "the same version under other content"
 
 
@@ -185,7 +185,7 @@ def test_a_folder_that_goes_away_changes_nothing(rig: Rig) -> None:
         path.unlink()
     rig.folder.rmdir()
     rig.watcher.look()
-    assert (rig.names, rig.value("reload_failed", role="live")) == (["default 1", "alpha 1", "beta 1"], 1)
+    assert (rig.names, rig.value("reload_failed", role="live")) == (["default 2", "alpha 1", "beta 1"], 1)
 
 
 def test_the_order_of_files_changes_no_byte_of_a_verdict(rig: Rig) -> None:
@@ -228,7 +228,7 @@ def test_at_a_reload_policies_that_do_not_fit_are_refused_and_those_in_use_stay(
     rig.write("0.json", name="first")
     rig.write("1.json", name="second")
     rig.watcher.look()
-    assert (rig.names, rig.value("policies_refused")) == (["default 1", "alpha 1", "beta 1", "first 1"], 1)
+    assert (rig.names, rig.value("policies_refused")) == (["default 2", "alpha 1", "beta 1", "first 1"], 1)
 
 
 def _topics(verdict_max_bytes: int) -> OutputTopics:

@@ -397,7 +397,7 @@ def _live(registry: Path, policy: Path | None = None) -> Rig:
 
 
 def test_a_bundle_of_another_taxonomy_takes_over_with_its_own_policy(taxonomies: Path) -> None:
-    """Both default policies are called "default 1": the taxonomy and the bundle's digest tell them apart."""
+    """Both default policies are called "default 2": the taxonomy and the bundle's digest tell them apart."""
     rig = _live(taxonomies)
     assert rig.value("model_calibrated", role="live") == 1
     serve(taxonomies, "m/2")
