@@ -66,8 +66,7 @@ def run_replay(setup: ReplaySetup) -> Report:
 
 def _not_held(setup: ReplaySetup) -> tuple[str, ...]:
     """Return the policies that hold on live traffic; a replay does not: the state is that of now, not of then."""
-    policy = setup.loaded.policy
-    return (policy.name,) if policy.hold_block_s > 0 else ()
+    return tuple(policy.name for policy in setup.loaded.policies.policies if policy.hold_block_s > 0)
 
 
 def unfinished(
