@@ -149,7 +149,7 @@ def _another_bundle(_archive: Path, bundle: Path, folder: Path) -> dict[str, Any
 
 
 def _another_policy(_archive: Path, bundle: Path, folder: Path) -> dict[str, Any]:
-    policy = load_bundle(bundle).default_policy.model_copy(update={"version": "2"})
+    policy = load_bundle(bundle).default_policy.model_copy(update={"version": "3"})
     (folder / "policy.json").write_text(policy.model_dump_json())
     return {"policy": folder / "policy.json"}
 
