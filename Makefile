@@ -17,8 +17,8 @@ help:  ## this list
 	@echo; echo "Commands, after make setup; each has --help:"
 	@grep -hE '^# python -m .*:' $(MAKEFILE_LIST) | sed 's/^# python -m \([^:]*\): /  $(subst /,\/,$(PY)) -m \1\t/' | expand -t 60
 
-# python -m worker: run, explain, show, check-config, replay, project, shadow-report
-# python -m model: classify texts or chats without Kafka; describe and verify bundles
+# python -m worker: run, explain, show, check-config, replay, project, shadow-report, policy simulate
+# python -m model: classify texts or chats without Kafka; describe and verify bundles; thresholds of policies
 # python -m schemas: contracts and taxonomies
 # python -m deploy.local: a local Kafka and Redis: up, down, status
 # python -m deploy.demo: the demo, with options of its own
@@ -84,8 +84,11 @@ console: setup-console  ## the HTTP API and the page to try it, with the shipped
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
+# In two processes: the tests of tests/integration wait for brokers most of the time. Each has its own summary.
 test: setup setup-training setup-console setup-spark setup-browser  ## the whole test suite, real Kafka and Redis included
-	@$(PYTEST)
+	@mkdir -p work; $(PYTEST) --ignore=tests/integration -p no:cacheprovider > work/test-others.txt 2>&1 & others=$$!; \
+	$(PYTEST) tests/integration; integration_failed=$$?; \
+	wait $$others; others_failed=$$?; cat work/test-others.txt; exit $$((integration_failed | others_failed))
 
 # In two processes, one for the worker's tests; each has its own summary.
 UNIT := $(PYTEST) -m unit --hypothesis-profile=quick -p no:cacheprovider
@@ -163,6 +166,7 @@ NOT_WITHOUT_KAFKA := $(addprefix --no-emit-package ,confluent-kafka hiredis pybr
 
 lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra signing -o requirements-serving.lock
+	$(LOCK) --extra signing --extra tracing --constraint requirements-training.lock -o requirements-tracing.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
 	$(LOCK) --extra signing --extra console --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-console.lock

@@ -28,6 +28,8 @@ from model import (
 from model.backfill.errors import BackfillRefused
 from model.bundle.thresholds import calibration_size, thresholds_for
 from model.jsonl import NotJsonLines, RejectedLines, classify_lines, event_lines, judgement_fields
+from model.openrtb_command import openrtb
+from model.policies.command import thresholds
 from model.windowing import render
 from schemas import (
     CodecLimits,
@@ -54,6 +56,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(thresholds)
 
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Bundle folder.", show_default="the shipped bundle")]
 PolicyOption = Annotated[
@@ -331,6 +335,9 @@ def verify(
         )
     Classifier(loaded, load_policy(policy, loaded), n_threads=available_cpus()).warm_up()
     typer.echo(f"ok: {loaded.manifest.name} {loaded.manifest.version} {loaded.digest}")
+
+
+app.command()(openrtb)
 
 
 def main() -> None:

@@ -10,8 +10,10 @@ Source: Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World (2005), 
 Schuster, Conformal Risk Control (ICLR 2024), theorem 1.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -166,12 +168,21 @@ class RiskCurves:
         """Whether there was any calibration chat."""
         return len(self.banned_scores) + len(self.safe_scores) > 0
 
+    @cached_property
+    def _banned_scores(self) -> list[float]:
+        """For single scores: a search in an array takes ten times as long."""
+        return [float(score) for score in self.banned_scores]
+
+    @cached_property
+    def _safe_scores(self) -> list[float]:
+        return [float(score) for score in self.safe_scores]
+
     def banned_to_safe_risk(self, score: float) -> float:
         """Return the bound on the share of banned chats that pass if all chats up to this score pass, 0..1."""
-        n_at_most = int(np.searchsorted(self.banned_scores, score, side="right"))
+        n_at_most = bisect_right(self._banned_scores, score)
         return (1 + n_at_most) / (1 + len(self.banned_scores))
 
     def safe_to_banned_risk(self, score: float) -> float:
         """Return the bound on the share of safe chats lost if all chats from this score up are blocked, 0..1."""
-        n_at_least = len(self.safe_scores) - int(np.searchsorted(self.safe_scores, score, side="left"))
+        n_at_least = len(self.safe_scores) - bisect_left(self._safe_scores, score)
         return (1 + n_at_least) / (1 + len(self.safe_scores))

@@ -6,6 +6,7 @@ model never takes a neighbour with it.
 
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from model.batching import padded_tokens, plan_batches, token_budget
 from model.bundle.bundle import Bundle
 from model.calibration import FloatArray, banned_mask
+from model.decision import DecisionRule
 from model.described.head_session import HeadSession
 from model.errors import BundleError, RowFailed
 from model.evidence.judging import Answer, Classification, Judging, Stage
@@ -120,10 +122,21 @@ class Classifier:
         self._max_padded_tokens = max_padded_tokens
         self._max_rows = max_rows
 
+    def under(self, rule: DecisionRule) -> "Classifier":
+        """Return this classifier under another default policy; both share one model, so only one may be in use.
+
+        Args:
+            rule: The policy over this very bundle.
+        """
+        other = copy(self)
+        other.policy, other.rule = rule.policy, rule
+        other._judging = self._judging.under(rule)  # noqa: SLF001  its own kind
+        return other
+
     @property
     def banned_columns(self) -> NDArray[np.bool_]:
-        """Which output columns the policy bans, bool [n_categories]."""
-        return banned_mask(self.policy.banned, self.bundle.taxonomy.codes)
+        """Which output columns count under the policy, bool [n_categories]."""
+        return banned_mask(self.policy.counted, self.bundle.taxonomy.codes)
 
     @property
     def n_abandoned(self) -> int:

@@ -130,8 +130,8 @@ class DecisionRule:
         Args:
             unevaluated: Why something of the chat says nothing; see `model.evidence.rule.Unevaluated`.
             language: What the user writes; None where that is not known.
-            longest_message: Characters of the user's longest message; None, as in verdicts that do not say it, counts as
-                too long wherever there is a limit.
+            longest_message: Characters of the user's longest message; None, where a verdict does not say it, counts as
+                too long under any limit.
         """
         policy = self.policy
         words = []
@@ -140,9 +140,8 @@ class DecisionRule:
                 is_language = reason == Unevaluated.LANGUAGE
                 said = _AT_BEST[policy.uncalibrated_languages if is_language else policy.unevaluated]
                 words.append(Word(said, DecidedBy.UNEVALUATED))
-        is_too_long = (
-            policy.max_message_characters is not None
-            and (longest_message is None or longest_message > policy.max_message_characters)
+        is_too_long = policy.max_message_characters is not None and (
+            longest_message is None or longest_message > policy.max_message_characters
         )
         is_foreign = language is not None and policy.languages is not None and language not in policy.languages
         if is_too_long or is_foreign:
@@ -176,8 +175,8 @@ class DecisionRule:
             category: Code of the most probable category.
             unevaluated: Why something of the chat says nothing; see `model.evidence.rule.Unevaluated`.
             language: What the user writes; None where that is not known.
-            longest_message: Characters of the user's longest message; None, as in verdicts that do not say it, counts as
-                too long wherever there is a limit.
+            longest_message: Characters of the user's longest message; None, where a verdict does not say it, counts as
+                too long under any limit.
             at: When it is decided; None: while the policy is in force.
         """
         word = self.words[self.by_evidence(wire_units(evidence), category)]

@@ -15,15 +15,18 @@ from schemas.codec import (
     validate_event,
     visible_turns,
 )
-from schemas.content import content_text, parts_left_out
+from schemas.content import content_text, holds_unread, parts_left_out
 from schemas.dead_letter import DeadLetter
 from schemas.envelopes import ValueFormat, parse_event_in
 from schemas.errors import RecordRejected, RejectionReason
+from schemas.feedback import Feedback, FeedbackRefused, decode_feedback, encode_feedback, feedback_on
 from schemas.identity import RULES_VERSION, content_fingerprint, policies_digest, turns_fingerprint, verdict_id
 from schemas.marker import RejectionMarker
-from schemas.policy import DEFAULT_POLICY, Policy, UncalibratedLanguages
+from schemas.override import Override, OverrideScope, decode_override, encode_override, override_key
+from schemas.policy import DEFAULT_POLICY, Enforcement, Policy, UncalibratedLanguages
 from schemas.record_cost import estimated_decoded_bytes
 from schemas.record_key import chat_of_key
+from schemas.review import Review, decode_review, encode_review, review_of
 from schemas.shared_decisions import EncodedDecision, SharedDecisions
 from schemas.taxonomy import (
     CHAT_13,
@@ -49,6 +52,7 @@ from schemas.verdict import (
     category_label,
 )
 from schemas.verdict_change import Standing, VerdictChange
+from schemas.verdict_decision import DecisionAction, VerdictDecision, encode_verdict_decision
 from schemas.visible_text import (
     KEPT_END_CHARACTERS,
     Turn,
@@ -72,9 +76,15 @@ __all__ = [
     "DeadLetter",
     "DecidedBy",
     "Decision",
+    "DecisionAction",
     "EncodedDecision",
+    "Enforcement",
+    "Feedback",
+    "FeedbackRefused",
     "Message",
     "ModelRef",
+    "Override",
+    "OverrideScope",
     "Policy",
     "PolicyDecision",
     "PolicyRef",
@@ -82,6 +92,7 @@ __all__ = [
     "RecordRejected",
     "RejectionMarker",
     "RejectionReason",
+    "Review",
     "Role",
     "SharedDecisions",
     "Source",
@@ -94,6 +105,7 @@ __all__ = [
     "ValueFormat",
     "Verdict",
     "VerdictChange",
+    "VerdictDecision",
     "VerdictKind",
     "carried_text",
     "category_label",
@@ -103,22 +115,33 @@ __all__ = [
     "conversation_turns",
     "decode_chat_event",
     "decode_conversation",
+    "decode_feedback",
     "decode_marker",
+    "decode_override",
+    "decode_review",
     "decode_verdict",
+    "encode_feedback",
     "encode_marker",
+    "encode_override",
+    "encode_review",
     "encode_verdict",
     "encode_verdict_change",
+    "encode_verdict_decision",
     "ends_of",
     "estimated_decoded_bytes",
     "event_of",
+    "feedback_on",
+    "holds_unread",
     "is_visible",
     "kept_turns",
     "load_taxonomy",
     "longest_user_message",
+    "override_key",
     "parse_event",
     "parse_event_in",
     "parts_left_out",
     "policies_digest",
+    "review_of",
     "shipped_taxonomy",
     "taxonomy_of",
     "turns_fingerprint",

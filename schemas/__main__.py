@@ -1,6 +1,7 @@
-"""`python -m schemas`: write the contracts, check them for drift and for breaking changes; check taxonomies."""
+"""`python -m schemas`: write, check and register the contracts; check taxonomies."""
 
 import difflib
+import sys
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -12,6 +13,9 @@ from rich.table import Table
 from schemas import taxonomy_commands
 from schemas.asyncapi import asyncapi_document
 from schemas.contracts import RELEASED_FOLDER, UNRELEASED, release_problems, render, rendered_schemas, without_baseline
+from schemas.ddl.tables import ddl
+from schemas.ddl.types import Dialect
+from schemas.registry.command import register
 
 ASYNCAPI_FILE: Final = "asyncapi.json"
 DEFAULT_FOLDER: Final = Path(__file__).parent / "json"
@@ -25,6 +29,7 @@ app = typer.Typer(
     help="The contracts: JSON Schema files and the AsyncAPI document, generated from the models; taxonomies.",
 )
 app.add_typer(taxonomy_commands.app, name="taxonomy")
+app.command()(register)
 _out = Console()
 _err = Console(stderr=True)
 
@@ -74,6 +79,15 @@ def check(out: OutFolder = DEFAULT_FOLDER) -> None:
     if problems:
         _fail(problems)
     _out.print(f"{len(generated_files())} files are up to date; no breaking change since release")
+
+
+@app.command("ddl")
+def print_ddl(dialect: Annotated[Dialect, typer.Argument(help="The SQL engine.")]) -> None:
+    """Print a table over the topic of verdicts for a SQL engine, as examples/sql holds it.
+
+    Exit code: 0.
+    """
+    sys.stdout.write(ddl(dialect))
 
 
 @app.command()

@@ -8,7 +8,19 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from schemas.asyncapi_texts import CACHE, HEADERS, LAYOUT, ORDER_AND_REPEATS, POLICY_TABLE, READ_COMMITTED, VERSIONS
+from schemas.asyncapi_texts import (
+    CACHE,
+    FEEDBACK,
+    HEADERS,
+    LAYOUT,
+    ORDER_AND_REPEATS,
+    OVERRIDES,
+    OWN_HEADERS,
+    POLICY_TABLE,
+    READ_COMMITTED,
+    REVIEWS,
+    VERSIONS,
+)
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from schemas.contracts import CONTRACTS, ContractSchema, as_header_texts
 from schemas.dead_letter import DeadLetter
@@ -17,6 +29,7 @@ from schemas.verdict import VERDICT_SCHEMA_VERSION
 KAFKA_BINDING_VERSION: Final = "0.5.0"
 VERDICT_RETENTION_MS: Final = 8 * 86_400_000
 """As the project's own command creates the topic: a day longer than Redis keeps a verdict."""
+FEEDBACK_RETENTION_MS: Final = 30 * 86_400_000
 REDIS_TTL_S: Final = 7 * 86_400
 """The default; see `redis.ttl_s`."""
 PARTITIONER: Final = "murmur2"
@@ -97,11 +110,19 @@ def _channels() -> dict[str, Any]:
             "One record per state of a conversation, written by upstream. The whole conversation "
             "is judged each time. Unknown fields are ignored.",
         ),
+        "verdictErasures": _channel(
+            "verdict-erasures",
+            "Erasure",
+            "The chats that were erased, each by a keyed hash of its id: what is kept of them elsewhere is used no "
+            "more. Written by `worker erase`, and by the worker in the transaction of a tombstone. Optional "
+            "(`kafka.erasures_topic`).",
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
         "verdicts": _written(
             _channel(
                 "verdicts",
                 "Verdict",
-                f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n{LAYOUT}\n\n{HEADERS}\n\n{VERSIONS}\n\n"
+                f"{READ_COMMITTED}\n\n{ORDER_AND_REPEATS}\n\n{LAYOUT}\n\n{HEADERS}\n\n{OWN_HEADERS}\n\n{VERSIONS}\n\n"
                 "Ignore fields that you do not know; refuse a schema_version that you do not know. "
                 "A verdict holds no chat text.",
                 topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS},
@@ -127,6 +148,44 @@ def _channels() -> dict[str, Any]:
             "PolicyTableRow",
             POLICY_TABLE,
             topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
+        "conversationStates": _channel(
+            "verdict-state",
+            "ConversationState",
+            "What holds a chat whose policy asks for it (`hold_block_s`): one record for each change, in the transaction "
+            "of the verdict that it follows from, in the partition with the number of the input record's. Compacted; a "
+            "null value forgets the chat. A worker reads a partition of it before its first batch of the input partition of "
+            "that number. Others may read it; only workers, and an erasure with null values, may write it.\n\n"
+            f"{READ_COMMITTED}",
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
+        "verdictOverrides": _channel(
+            "verdict-overrides",
+            "Override",
+            OVERRIDES,
+            topicConfiguration={"cleanup.policy": ["compact"]},
+        ),
+        "verdictDecisions": _channel(
+            "verdict-decisions",
+            "VerdictDecision",
+            "The audit log: one record for each decision of a person, set or taken back, in the transaction of the "
+            "override itself. Appended and kept for long; the chat is a keyed hash. Optional "
+            "(`kafka.decisions_topic`).",
+            topicConfiguration={"cleanup.policy": ["delete"]},
+        ),
+        "verdictReviews": _written(
+            _channel(
+                "verdict-reviews",
+                "Review",
+                REVIEWS,
+                topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": VERDICT_RETENTION_MS},
+            )
+        ),
+        "verdictFeedback": _channel(
+            "verdict-feedback",
+            "Feedback",
+            FEEDBACK,
+            topicConfiguration={"cleanup.policy": ["delete"], "retention.ms": FEEDBACK_RETENTION_MS},
         ),
         "deadLetters": _channel(
             "chat-events.dlq",
@@ -157,6 +216,12 @@ def _operations() -> dict[str, Any]:
             "chatEvents",
             "ChatEvent",
             "The worker reads chat events.",
+        ),
+        "sendErasures": _operation(
+            "send",
+            "verdictErasures",
+            "Erasure",
+            "The worker lists the chat of each tombstone that it reads.",
         ),
         "sendVerdicts": _operation(
             "send",
@@ -196,6 +261,36 @@ def _operations() -> dict[str, Any]:
             "PolicyTableRow",
             "A worker writes the rows of the policies that it decides by, at its start and when it takes up others.",
         ),
+        "sendConversationStates": _operation(
+            "send",
+            "conversationStates",
+            "ConversationState",
+            "The worker writes what it must remember of a chat in the same transactions as its verdicts.",
+        ),
+        "receiveOverrides": _operation(
+            "receive",
+            "verdictOverrides",
+            "Override",
+            "Every worker reads all of them at its start and follows them.",
+        ),
+        "sendVerdictDecisions": _operation(
+            "send",
+            "verdictDecisions",
+            "VerdictDecision",
+            "`worker override` writes them, never the worker itself.",
+        ),
+        "sendReviews": _operation(
+            "send",
+            "verdictReviews",
+            "Review",
+            "The worker writes what asks for a person in the same transactions as the verdicts.",
+        ),
+        "receiveFeedback": _operation(
+            "receive",
+            "verdictFeedback",
+            "Feedback",
+            "The training pipeline reads reports and makes labelled chats of them.",
+        ),
         "sendDeadLetters": _operation(
             "send",
             "deadLetters",
@@ -230,6 +325,13 @@ def _messages() -> dict[str, Any]:
             headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
             payload={"$ref": f"{_SCHEMAS}ChatEvent"},
         ),
+        "Erasure": _message(
+            "Erasure",
+            "A chat is to be forgotten.",
+            {"type": "string", "description": "The chat's keyed hash, as in the value."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Erasure"},
+        ),
         "Verdict": _message(
             "Verdict",
             "Category, evidence, calibrated risk and decisions for one chat event.",
@@ -258,6 +360,45 @@ def _messages() -> dict[str, Any]:
             {"type": "string", "description": "MODEL_DIGEST/POLICY_NAME/POLICY_VERSION, as UTF-8 text."},
             contentType="application/json",
             payload={"$ref": f"{_SCHEMAS}PolicyTableRow"},
+        ),
+        "ConversationState": _message(
+            "Conversation state",
+            "The blocks that hold a chat, by policy, and the last decision on it; null where it is forgotten.",
+            chat_id,
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}ConversationState"},
+        ),
+        "Override": _message(
+            "Override",
+            "What a person decided on a chat; no value: taken back.",
+            {
+                "type": "string",
+                "description": "JSON object with the members chat_id, policy and scope, in this order, without blanks.",
+            },
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Override"},
+        ),
+        "VerdictDecision": _message(
+            "Verdict decision",
+            "Who decided what, and when.",
+            {"type": "string", "description": "The chat's keyed hash, as in the value."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}VerdictDecision"},
+        ),
+        "Review": _message(
+            "Review",
+            "A verdict on which some policy asks for a person.",
+            chat_id,
+            contentType="application/json",
+            headers={"$ref": f"{_SCHEMAS}ForwardedHeaders"},
+            payload={"$ref": f"{_SCHEMAS}Review"},
+        ),
+        "Feedback": _message(
+            "Feedback",
+            "A report that a verdict is wrong.",
+            {"type": "string", "description": "The verdict_id."},
+            contentType="application/json",
+            payload={"$ref": f"{_SCHEMAS}Feedback"},
         ),
         "DeadLetter": _message(
             "Dead letter",

@@ -15,7 +15,8 @@ ORDER_AND_REPEATS: Final = (
     "older: a replay (replay_id is not null) answers old events again.\n\n"
     "Repeats: (source.topic, source.partition, source.offset) names the input record. Under "
     "exactly-once delivery, the default, a live record has one verdict or one dead letter; under "
-    "at-least-once delivery, and by a replay, it can have several. verdict_id is the same "
+    "at-least-once delivery, and by a replay, it can have several. A person's decision comes as one more, of kind "
+    "`override`, which a crash may repeat. verdict_id is the same "
     "wherever the same content of the same chat is judged again under the same model, rules and policies, with the "
     "same `previous` and `override_revision`: by a redelivery, by a replay, or because upstream sent the same "
     "conversation twice. It then carries the same category and decisions, while event_id, occurred_at, source, "
@@ -44,6 +45,11 @@ HEADERS: Final = (
     "by replays too: the last of several of one name, never a null, at most 16 headers and 3,000 bytes with their "
     "names; what does not fit is left out whole."
 )
+OWN_HEADERS: Final = (
+    "Where `kafka.cloudevents_source` is set, verdicts carry the attributes of a CloudEvent 1.0 in binary mode "
+    "(ce_specversion, ce_type, ce_dataschema, ce_id, ce_source, ce_subject, ce_time, content-type). Where "
+    "`kafka.verdict_schema_guid` is set, __value_schema_id holds a byte 1 and the 16 bytes of the schema's GUID."
+)
 CACHE: Final = (
     "Written by the worker, read by ad servers with GET or MGET. The value is the chat's newest verdict, as on "
     "topic `verdicts`, or an object with `rejected` and without `decision` where the chat's newest record was rejected "
@@ -57,4 +63,22 @@ POLICY_TABLE: Final = (
     "that are no longer in use stay, for the verdicts that still lie about; the newest row of a key counts. Take from "
     "the verdict's own `decisions` what no row tells: what `deny_list`, `override` and `hold` decided. A reader that "
     "lacks a verdict's row decides nothing: no ad."
+)
+OVERRIDES: Final = (
+    "Decisions of people, the newest for each chat, policy and scope; optional (`kafka.overrides_topic`). Written by "
+    "`worker override` or a console, by a user with a right of its own; workers only read. Partition: murmur2 of the "
+    "chat_id alone, as UTF-8, and not of the key, so that all of a chat lie in one. The number of partitions never "
+    "changes. A record without a value takes a decision back. Readers MUST set `isolation.level=read_committed`."
+)
+REVIEWS: Final = (
+    "Where `kafka.reviews_topic` is set: one record for each verdict_id on which some policy says `review`, in the "
+    "transaction that holds the verdict. None where a cached verdict is repeated unchanged, by replays and shadows, or "
+    "where the bundle is not calibrated. Readers MUST set `isolation.level=read_committed` here too, and keep one "
+    "record of each verdict_id. A newer verdict of the chat makes its earlier reviews moot. It holds no chat text."
+)
+FEEDBACK: Final = (
+    "What callers and reviewers report as wrong, written by `worker feedback send` or by others; no worker reads it. "
+    "`python -m training_pipeline feedback` joins it with the events by `source` and makes labelled chats of it. What "
+    "matches no known verdict is dropped there, and counted. `note` may hold personal data: short retention, narrow "
+    "access."
 )

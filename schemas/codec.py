@@ -28,6 +28,8 @@ from schemas.verdict_v1 import VerdictV1
 from schemas.visible_text import Turn, conversation_turns, kept_turns
 
 MAX_REPORTED_PROBLEMS: Final = 3
+_FEW_DECISIONS: Final = 2
+"""So many are written as quickly as the verdict's fields are copied."""
 _BEGINNING_BYTES: Final = 50_000
 
 _VERSION: Final = re.compile(r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
@@ -279,7 +281,7 @@ def encode_verdict(verdict: Verdict) -> bytes:
 def _with_written_decisions(verdict: Verdict) -> dict[str, object]:
     """Return a verdict's fields, its decisions as they were written once for all verdicts that share them."""
     decisions = verdict.decisions
-    if isinstance(decisions, SharedDecisions):
+    if isinstance(decisions, SharedDecisions) and len(decisions) > _FEW_DECISIONS:
         return {**vars(verdict), "decisions": orjson.Fragment(decisions.json)}
     return vars(verdict)
 

@@ -5,6 +5,7 @@ counted, and a part that should be a text and is none rejects the record.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -96,6 +97,15 @@ def parts_left_out(messages: object) -> Counter[str]:
     for name, n_parts in found.items():
         kinds[_kind(name)] += n_parts
     return kinds
+
+
+def holds_unread(left_out: Mapping[str, int] | None) -> bool:
+    """Say whether what was left out may show something: pictures, sound and files, not the calls of tools.
+
+    Args:
+        left_out: See `parts_left_out`; None: nothing.
+    """
+    return left_out is not None and not left_out.keys().isdisjoint(_KINDS)
 
 
 def _kind(name: str) -> str:

@@ -16,18 +16,34 @@ from pydantic_core import core_schema
 
 from schemas.chat_event import EVENT_SCHEMA_VERSION, ChatEvent
 from schemas.compatibility import Direction, breaking_changes
+from schemas.conversation_state import CONVERSATION_STATE_SCHEMA_VERSION, ConversationState
 from schemas.dead_letter import DeadLetter
+from schemas.erasure import ERASURE_SCHEMA_VERSION, Erasure
+from schemas.feedback import FEEDBACK_SCHEMA_VERSION, Feedback
 from schemas.marker import MARKER_SCHEMA_VERSION, RejectionMarker
+from schemas.override import OVERRIDE_SCHEMA_VERSION, Override
 from schemas.policy import Policy
 from schemas.policy_table import POLICY_TABLE_SCHEMA_VERSION, PolicyTableRow
+from schemas.review import REVIEW_SCHEMA_VERSION, Review
 from schemas.verdict import VERDICT_SCHEMA_VERSION, Verdict
 from schemas.verdict_change import VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange
+from schemas.verdict_decision import VERDICT_DECISION_SCHEMA_VERSION, VerdictDecision
 from schemas.verdict_v1 import VERDICT_V1_SCHEMA_VERSION, VerdictV1
 
 DEAD_LETTER_SCHEMA_VERSION: Final = 1
 POLICY_SCHEMA_VERSION: Final = 1
 RELEASED_FOLDER: Final = "released"
-UNRELEASED: Final[frozenset[str]] = frozenset({"policy-table.v1.schema.json"})
+UNRELEASED: Final[frozenset[str]] = frozenset(
+    {
+        "conversation-state.v1.schema.json",
+        "erasure.v1.schema.json",
+        "feedback.v1.schema.json",
+        "override.v1.schema.json",
+        "policy-table.v1.schema.json",
+        "review.v1.schema.json",
+        "verdict-decision.v1.schema.json",
+    }
+)
 """File names of contracts that nobody relies on yet; every other contract has a baseline to be compared with."""
 
 _OF_NUMBERS: Final = frozenset({"minimum", "maximum", "format", "default"})
@@ -98,13 +114,19 @@ class Contract:
 
 CONTRACTS: Final = (
     Contract("chat-event", EVENT_SCHEMA_VERSION, ChatEvent, Direction.INPUT),
+    Contract("erasure", ERASURE_SCHEMA_VERSION, Erasure, Direction.OUTPUT),
     Contract("verdict", VERDICT_SCHEMA_VERSION, Verdict, Direction.OUTPUT),
     Contract("verdict", VERDICT_V1_SCHEMA_VERSION, VerdictV1, Direction.OUTPUT, is_legacy=True),
     Contract("dead-letter-headers", DEAD_LETTER_SCHEMA_VERSION, DeadLetter, Direction.OUTPUT),
     Contract("verdict-change", VERDICT_CHANGE_SCHEMA_VERSION, VerdictChange, Direction.OUTPUT),
     Contract("rejection-marker", MARKER_SCHEMA_VERSION, RejectionMarker, Direction.OUTPUT),
+    Contract("conversation-state", CONVERSATION_STATE_SCHEMA_VERSION, ConversationState, Direction.OUTPUT),
+    Contract("override", OVERRIDE_SCHEMA_VERSION, Override, Direction.INPUT),
+    Contract("verdict-decision", VERDICT_DECISION_SCHEMA_VERSION, VerdictDecision, Direction.OUTPUT),
     Contract("policy", POLICY_SCHEMA_VERSION, Policy, Direction.INPUT),
     Contract("policy-table", POLICY_TABLE_SCHEMA_VERSION, PolicyTableRow, Direction.OUTPUT),
+    Contract("review", REVIEW_SCHEMA_VERSION, Review, Direction.OUTPUT),
+    Contract("feedback", FEEDBACK_SCHEMA_VERSION, Feedback, Direction.INPUT),
 )
 
 

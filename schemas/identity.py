@@ -38,17 +38,25 @@ def content_fingerprint(event: ChatEvent) -> str:
     return turns_fingerprint(conversation_turns(event))
 
 
-def turns_fingerprint(turns: Iterable[Turn]) -> str:
+def turns_fingerprint(turns: Iterable[Turn], *, holds_unread: bool = False) -> str:
     """Return the content fingerprint of the event that these are the turns of.
 
     Message ids and clocks are left out: an upstream retry that renumbers messages is the same
     content. Lengths are part of the digest, so that no two different conversations read as the
     same sequence of bytes.
+
+    Args:
+        turns: All that have visible text.
+        holds_unread: Whether the messages hold pictures, sound or files besides: the same text without them is
+            decided otherwise.
     """
     parts: list[bytes] = []
     for role, text in turns:
         encoded = text.encode()
         parts += (_TURN_HEADS[role] % len(encoded), encoded)
+    if holds_unread:
+        # No turn begins like this.
+        parts.append(b"unread\n")
     return hashlib.blake2b(b"".join(parts), digest_size=_DIGEST_BYTES, person=b"vs-content-1").hexdigest()
 
 
@@ -61,6 +69,7 @@ def verdict_id(
     policies_digest: str,
     previous: PreviousDecision | None = None,
     override_revision: int = 0,
+    listed: str = "",
 ) -> str:
     """Return the verdict's id, 32 hex digits: a function of all that its decisions depend on.
 
@@ -71,12 +80,15 @@ def verdict_id(
         rules_version: See `RULES_VERSION`.
         policies_digest: See `policies_digest`.
         previous: The earlier decision that bears on this one.
-        override_revision: 0 for an event's own verdict.
+        override_revision: 0 where no person decided.
+        listed: `deny` or `allow` where the chat is on such a list, else empty.
     """
     named = _framed(chat_id, fingerprint) + _often_framed(model_digest, rules_version, policies_digest)
     if previous is not None or override_revision:
         earlier = ("",) if previous is None else (previous.decision, previous.offset, wire_time(previous.decided_at))
         named += _framed(str(override_revision), *map(str, earlier))
+    if listed:
+        named += _framed("listed", listed)
     return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-2").hexdigest()
 
 
@@ -87,9 +99,7 @@ def policies_digest(policies: Iterable[Policy], *, not_in_force: Collection[str]
         policies: All that decide, the floor's too.
         not_in_force: Names of those outside their validity, which decide otherwise then.
     """
-    documents = sorted(
-        (policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies
-    )
+    documents = sorted((policy.name, orjson.dumps(_said(policy), option=orjson.OPT_SORT_KEYS)) for policy in policies)
     outside = [b"not in force: " + orjson.dumps(sorted(not_in_force))] if not_in_force else []
     digest = hashlib.sha256(b"\n".join([*(document for _, document in documents), *outside]))
     return f"sha256:{digest.hexdigest()}"

@@ -119,9 +119,13 @@ class Policy(BaseModel):
 
     @field_validator("enforcement")
     @classmethod
-    def _enforces_what_it_bans(cls, enforcement: dict[str, Enforcement], info: ValidationInfo) -> dict[str, Enforcement]:
+    def _enforces_what_it_bans(
+        cls, enforcement: dict[str, Enforcement], info: ValidationInfo
+    ) -> dict[str, Enforcement]:
         if others := sorted(enforcement.keys() - info.data.get("banned", frozenset())):
-            raise ValueError(f"names categories that are not banned: {others}; expected some of `banned`; add them there")
+            raise ValueError(
+                f"names categories that are not banned: {others}; expected some of `banned`; add them there"
+            )
         return enforcement
 
     @model_validator(mode="after")

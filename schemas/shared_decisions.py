@@ -39,3 +39,15 @@ class SharedDecisions(dict[str, PolicyDecision]):
     def __init__(self, decisions: Sequence[EncodedDecision]) -> None:
         super().__init__({one.policy: one.decision for one in decisions})
         self.json = b"{%b}" % b",".join([one.member for one in decisions])
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is written first: value by value takes a microsecond each."""
+        if isinstance(other, SharedDecisions) and self.json == other.json:
+            return True
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        """A dict has its own, which knows nothing of the above."""
+        return not self == other
+
+    __hash__ = None  # as of every dict

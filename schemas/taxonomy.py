@@ -29,10 +29,15 @@ MAX_CATEGORIES: Final = 256
 MAX_DESCRIPTION_CHARACTERS: Final = 8_000
 SHIPPED_FOLDER: Final = Path(__file__).parent / "taxonomies"
 
-CategoryCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+CategoryCode = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 """Stands in verdicts, metrics, policies and training data."""
 
 TaxonomyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+IabContentId = Annotated[str, StringConstraints(pattern=r"^(?:[1-9][0-9]{0,3}|[A-Za-z0-9]{6})$")]
+"""An id of the IAB Tech Lab's Content Taxonomy 3.0 or 3.1: a number, or six letters and digits."""
 
 
 class TaxonomyError(ValueError):
@@ -70,6 +75,30 @@ class TaxonomyCategory(BaseModel):
         description="Attribute of Perspective's API that it answers; only where both mean the same. Several categories "
         "may share one.",
     )
+    iab_content: tuple[IabContentId, ...] = Field(
+        default=(),
+        max_length=8,
+        exclude=True,
+        description="Ids of the IAB Tech Lab's Content Taxonomy 3 that every chat of this category is about; only "
+        "where the fit is strong. Bids carry them (`schemas.exchange`). Bundles and digests do not.",
+    )
+
+    @field_validator("iab_content")
+    @classmethod
+    def _ids_differ(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(ids)) < len(ids):
+            raise ValueError("names an id twice; expected each once; remove one of them")
+        return ids
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether both are the same category. What another list calls it makes it no other one."""
+        return isinstance(other, TaxonomyCategory) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[object, ...]:
+        return tuple(value for name, value in self if name != "iab_content")
 
 
 class Taxonomy(BaseModel):
@@ -141,6 +170,18 @@ class Taxonomy(BaseModel):
     def banned(self) -> frozenset[str]:
         """Codes that the default policy bans; empty where the taxonomy bans nothing."""
         return frozenset(category.code for category in self.categories if category.banned)
+
+    @cached_property
+    def iab_content(self) -> Mapping[str, tuple[str, ...]]:
+        """Ids of the IAB Tech Lab's Content Taxonomy by code; empty where the fit is weak."""
+        return MappingProxyType({category.code: category.iab_content for category in self.categories})
+
+    def document(self) -> dict[str, object]:
+        """Return all that its file says, `iab_content` too, which `model_dump` leaves out."""
+        categories = [
+            {**category.model_dump(mode="json"), "iab_content": [*category.iab_content]} for category in self.categories
+        ]
+        return {**self.model_dump(mode="json"), "categories": categories}
 
     def require(self, codes: frozenset[str], *, of: str) -> None:
         """Raise TaxonomyError unless all codes are of this taxonomy.

@@ -1,5 +1,6 @@
 """`python -m schemas taxonomy`: check a taxonomy file, list those that ship, show one."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.exchange import SPECIAL_CATEGORY_IDS
 from schemas.taxonomy import Taxonomy, TaxonomyError, load_taxonomy, shipped_names, shipped_taxonomy, taxonomy_of
 
 EXIT_REFUSED: Final = 1
@@ -44,6 +46,14 @@ def warnings(taxonomy: Taxonomy) -> Iterator[str]:
         yield (
             f"no description: {', '.join(bare)}; annotators and language models that label by this file see the name "
             "alone, and `describe` needs examples of these"
+        )
+    special = [
+        category.code for category in taxonomy.categories if not SPECIAL_CATEGORY_IDS.isdisjoint(category.iab_content)
+    ]
+    if special:
+        yield (
+            f"iab_content of {', '.join(special)} is special category data: in an OpenRTB request no user's id may "
+            "stand beside it; the other forms leave it out"
         )
     by_name: dict[str, list[str]] = {}
     for category in taxonomy.categories:
@@ -82,7 +92,7 @@ def show(
     except TaxonomyError as error:
         _refuse(error)
     if as_json:
-        typer.echo(taxonomy.model_dump_json())
+        typer.echo(json.dumps(taxonomy.document(), ensure_ascii=False, separators=(",", ":")))
         return
     table = Table("code", "name", "banned", "description", title=escape(str(taxonomy.ref)), show_lines=True)
     for category in taxonomy.categories:

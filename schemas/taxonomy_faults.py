@@ -16,6 +16,7 @@ _OF_A_CATEGORY: Final = {
     "code": f"expected {_CODE}",
     "name": "expected a text for people, of 1 to 128 characters",
     "banned": "expected true or false",
+    "iab_content": 'expected up to eight ids of the IAB Content Taxonomy 3, each once, as in ["596", "602"]',
 }
 _LONGEST_QUOTE: Final = 80
 
@@ -77,7 +78,8 @@ def _field_faults(
             elif fault["type"] == "extra_forbidden":
                 yield place + _unknown(name, list(model.model_fields))
             else:
-                yield f"{place}{name} is {_quoted(fault['input'])}; {expected.get(name, fault['msg'])}"
+                wanted = expected.get(str(fault["loc"][0]), fault["msg"])
+                yield f"{place}{name} is {_quoted(fault['input'])}; {wanted}"
 
 
 def _unknown(name: str, known: list[str]) -> str:

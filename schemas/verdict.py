@@ -62,6 +62,10 @@ class Decision(StrEnum):
     BLOCK = "block"
 
 
+_MODEL_DECISION: Final = {"type": ["string", "null"], "enum": [*(decision.value for decision in Decision), None]}
+"""Written out where it stands, since it may be null."""
+
+
 class VerdictKind(StrEnum):
     """What a verdict answers."""
 
@@ -217,10 +221,20 @@ class Verdict(WireModel):
     rules_version: str = Field(
         min_length=1, description="Version of the rules outside the model by which a text becomes probabilities."
     )
-    override_revision: int = Field(
-        default=0, ge=0, description="0 for an event's own verdict; on one source the higher revision counts."
+    override_revision: Int64 = Field(
+        default=0, ge=0, description="0 where no person decided; on one source the higher revision counts."
     )
     previous: PreviousDecision | None = None
+    model_decision: Annotated[Decision | None, WithJsonSchema(_MODEL_DECISION)] = Field(
+        default=None,
+        description="What the default policy's own rule says, where `decided_by` is override, deny_list, hold or "
+        "floor; else null.",
+    )
+    actor: str | None = Field(
+        default=None,
+        max_length=128,
+        description="Who decided the override of `override_revision`, an opaque id; null where none decided.",
+    )
     model: ModelRef
     content_fingerprint: str = Field(description="Digest of the conversation's roles and texts.")
     decided_at: WireTime

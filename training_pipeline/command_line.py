@@ -16,6 +16,7 @@ from training_pipeline.data.commands import app as data_app
 from training_pipeline.describe.commands import app as describe_app
 from training_pipeline.distil.commands import app as distil_app
 from training_pipeline.encoder.files import resolve_encoder
+from training_pipeline.feedback.commands import app as feedback_app
 from training_pipeline.languages.files import DEFAULT_LANGUAGES
 from training_pipeline.options import (
     BundleOutOption,
@@ -136,6 +137,7 @@ app.add_typer(release_app)
 app.add_typer(recipe_app)
 # Registered after the stages above, so that `--help` lists the stages about the model first.
 app.add_typer(data_app)
+app.add_typer(feedback_app)
 app.add_typer(synthesise_app)
 app.add_typer(describe_app)
 app.add_typer(report_app)

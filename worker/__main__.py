@@ -4,11 +4,13 @@ Settings come from MODERATION_ environment variables and an optional TOML file (
 all.
 
 Exit codes: 0 done, or stopped on request with everything committed; 1 unexpected error, or (shadow-report) less
-agreement than asked for; 2 wrong usage or settings; 3 fatal: Kafka, the bundle or the policy cannot be worked with,
-nothing uncommitted is lost; 4 stopped by force after the grace time; 5 (show) no cached verdict, (explain)
-none on the topics; 6 (show, project) the cache does not answer; 7 (replay, project, explain) stopped before its end,
-run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8 (replay) at its end, but
-records were deleted before they were read; 9 (replay) at its end, but records and outcomes do not balance.
+agreement than asked for, or (policy simulate) nothing to compare; 2 wrong usage or settings; 3 fatal: Kafka, the
+bundle or the policy cannot be worked with, nothing uncommitted is lost; 4 stopped by force after the grace time; 5
+(show) no cached verdict, (explain) none on the topics, (override) none of the chat, or nothing to take back, (feedback)
+no such verdict; 6 (show, project, feedback, erase) the cache does not answer; 7 (replay, project, explain, erase)
+stopped before its end, run it again, a replay with the same id; also a redrive while an earlier one is unfinished; 8
+(replay) at its end, but records were deleted before they were read; 9 (replay) at its end, but records and outcomes do
+not balance.
 """
 
 import json
@@ -23,10 +25,17 @@ from rich.console import Console
 from model import BundleError, PolicyError
 from schemas import RejectionMarker
 from worker.app import run_worker
+from worker.cache.entries import MAX_VALUE_BYTES
 from worker.cache.show import cached_outcome, print_verdict, rejection_text
+from worker.conversation.assembly import refuse_unheld
+from worker.erase.command import erase
 from worker.errors import Degraded, Fatal, SettingsError
 from worker.explain.command import explain
+from worker.feedback.command import app as feedback_app
 from worker.kafka.config import unused_settings
+from worker.lists.list_file import read_lists
+from worker.overrides.command import app as override
+from worker.policy_cost.command import policy_cost
 from worker.predictor import Loaded
 from worker.process import logs
 from worker.process.lifecycle import (
@@ -41,6 +50,7 @@ from worker.process.lifecycle import (
 from worker.process.masking import masked
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.project.command import project
+from worker.reload.verdict_size import refused_for_size
 from worker.replay.command import replay
 from worker.settings.listing import as_json as listed_as_json
 from worker.settings.listing import as_text as listed_as_text
@@ -50,6 +60,7 @@ from worker.settings.source import PREFIX, usable_settings
 from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_model
 from worker.shadow.command import shadow_report
+from worker.simulate.command import policy_commands
 
 app = typer.Typer(
     help=__doc__,
@@ -62,7 +73,12 @@ app = typer.Typer(
 app.command()(replay)
 app.command()(project)
 app.command()(explain)
+app.command(name="policy-cost")(policy_cost)
+app.command()(erase)
 app.command(name="shadow-report")(shadow_report)
+app.add_typer(policy_commands, name="policy")
+app.add_typer(override, name="override")
+app.add_typer(feedback_app, name="feedback")
 
 
 @app.command()
@@ -116,14 +132,20 @@ def check_config(
 
 
 def _bundle_in_use(settings: WorkerSettings) -> dict[str, Any]:
+    if settings.lists.path is not None:
+        read_lists(settings.lists, settings.lists.path)
     live = Loaded.read(settings.model)
+    refuse_unheld(settings.kafka, live)
     shadow = shadow_model(settings)
     for loaded in (live, *([] if shadow is None else [Loaded.read(shadow)])):
-        loaded.bundle.risk_curves(loaded.policy)
+        loaded.policies  # noqa: B018  refuses what the bundle's calibration cannot speak for
+    if refused := {**refused_for_size(live, MAX_VALUE_BYTES), **live.folder.refused}:
+        raise PolicyError("\n".join(refused.values()))
     return {
         "ok": True,
         "model": f"{live.bundle.ref.name} {live.bundle.ref.version}",
         "policy": f"{live.policy.name} {live.policy.version}",
+        "policies": [f"{policy.name} {policy.version}" for policy in live.policies.policies],
         "taxonomy": str(live.bundle.taxonomy.ref),
         "calibrated": live.bundle.is_calibrated,
     }
@@ -146,6 +168,9 @@ def _print_checked(settings: WorkerSettings | None, checked: dict[str, Any], *, 
             "ok: {model} under policy {policy}, taxonomy {taxonomy}".format(**checked)
             + ("" if checked["calibrated"] else ", not calibrated")
         )
+        _, *others = checked["policies"]
+        if others:
+            typer.echo(f"and {len(others)} more policies: {', '.join(others)}")
 
 
 @app.command()

@@ -11,6 +11,8 @@ from worker.batch_size import BatchSize
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
+from worker.conversation.assembly import conversations, refuse_unheld, state_uses
+from worker.erase.source import erasure_sources, erasure_topics
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
@@ -22,13 +24,18 @@ from worker.kafka.probe import open_admin, probe
 from worker.kafka.reachability import Reachability
 from worker.kafka.topic_check import check_topics
 from worker.kafka.unread import Unread
+from worker.lists.watched import follow_lists
 from worker.loop import WorkerLoop
+from worker.overrides.assembly import override_topics, read_overrides
 from worker.predictor import Predictor
 from worker.process.lifecycle import EXIT_FATAL, Lifecycle
 from worker.process.metrics import Metrics
 from worker.process.probes import Probes
-from worker.reload.assembly import live_predictor, shadow_predictor
+from worker.process.tracing import open_tracing
+from worker.reload.assembly import limit_verdicts, live_predictor, shadow_predictor
+from worker.reload.policy_table import policies_topics, publish_policies
 from worker.reload.watcher import ReloadWatcher
+from worker.reviews.assembly import review_sources, review_topics, with_reviews
 from worker.settings.kafka import Delivery
 from worker.settings.model import ModelSettings
 from worker.settings.worker import WorkerSettings
@@ -67,8 +74,10 @@ def run_worker(settings: WorkerSettings, lifecycle: Lifecycle) -> None:
 
 def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: Metrics, probes: Probes) -> None:
     with ExitStack() as stack:
+        tracing = open_tracing(settings.tracing)
+        stack.callback(tracing.close)
         probes.waiting("loading the bundle")
-        switch, watcher = live_predictor(settings.model, metrics)
+        switch, watcher = live_predictor(settings.model, metrics, accepts=partial(refuse_unheld, settings.kafka))
         probes.waiting(f"connecting to Kafka at {settings.kafka.bootstrap_servers}")
         admin = open_admin(settings.kafka)
         reachability = Reachability(
@@ -76,11 +85,21 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             metrics=metrics,
             probe=lambda: probe(settings.kafka),
         )
-        topics = check_topics(admin, settings.kafka, optional=shadow_topics(settings), waiting=probes.waiting)
+        optional = {**shadow_topics(settings), **policies_topics(settings.kafka)}
+        others = {
+            **state_uses(settings.kafka),
+            **override_topics(settings),
+            **review_topics(settings.kafka),
+            **erasure_topics(settings.kafka),
+        }
+        topics = check_topics(admin, settings.kafka, others=others, optional=optional, waiting=probes.waiting)
+        topics = with_reviews(topics, admin, settings.kafka, probes.waiting)
+        limit_verdicts(settings.model, switch.take(), watcher, topics)
         reachability.seen()
         watchers = [watcher]
         on_committed = start_shadow(settings, metrics, stack, follow=partial(_follow_shadow, watchers, metrics))
         follow_files(watchers, lifecycle, stack)
+        publish_policies(settings.kafka, admin, switch.newest, metrics, stack)
         commits = CommitPipeline(background=settings.kafka.delivery is Delivery.EXACTLY_ONCE)
         client = open_group_consumer(
             settings.kafka,
@@ -90,6 +109,9 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         )
         cache = make_cache(settings, metrics, partial(high_watermark, admin))
         stack.callback(cache.close)
+        probes.waiting("reading what people decided")
+        overrides = read_overrides(settings, admin, cache, metrics, stack)
+        lists = follow_lists(settings, metrics, stack)
         notes = OwedNotes(cache) if isinstance(cache, OwingCache) else None
         publisher = make_publisher(
             settings,
@@ -100,6 +122,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             waiting=probes.waiting,
         )
         stack.callback(publisher.close)
+        sources = conversations(settings.kafka, admin, metrics, probes.waiting)
         consumer = RecordConsumer(
             client,
             settings.kafka,
@@ -110,6 +133,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             notes=notes,
             unread=Unread(metrics, unreadable_after_s=settings.kafka.unreadable_after_s, ask=ends_of(admin)),
             waiting=probes.waiting,
+            followers=sources,
         )
         stack.callback(consumer.close)
         stack.callback(commits.close)
@@ -130,7 +154,17 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             beat=lifecycle.beat,
             on_committed=on_committed,
             notes=notes,
+            sources=[
+                *sources,
+                *(one for one in (lists, overrides and overrides.source) if one is not None),
+                *review_sources(settings.kafka, metrics),
+                *erasure_sources(settings),
+            ],
+            answers=None if overrides is None else overrides.source,
+            tracing=tracing,
         )
+        if overrides is not None:
+            overrides.follower.start(consumer.owns)
         log.info("worker_started", **switch.take().logged(), delivery=settings.kafka.delivery.value)
         try:
             loop.run()

@@ -1,10 +1,12 @@
 """Decide on a batch, row after row in input order: what was decided on a chat may bear on its next event."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from model.policies.context import NO_CONTEXT, DecisionContext
 from schemas import Verdict
+from worker.kafka.partition_range import Partition
 from worker.outcome_encoding import OutgoingMessage
 from worker.record import Event, Row
 from worker.verdict_builder import VerdictBuilder
@@ -13,9 +15,12 @@ from worker.verdict_builder import VerdictBuilder
 class ContextSource:
     """One kind of thing that bears on decisions: earlier decisions, people, lists. The base knows of nothing.
 
-    All but `messages`, `committed` are called by the loop's thread; these two by the thread that commits, one batch at
-    a time, while the loop decides on the next one.
+    All but `messages` and `committed` are called by the loop's thread; these two by the thread that commits, one batch
+    at a time, while the loop decides on the next one.
     """
+
+    def begin(self) -> None:
+        """Take that a batch is about to be decided on: what is new counts from here on."""
 
     def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:  # noqa: ARG002
         """Return the context of an event with what this source knows, or the same object where it knows nothing."""
@@ -23,6 +28,9 @@ class ContextSource:
 
     def decided(self, event: Event, verdict: Verdict) -> None:
         """Take note of a decision; the next event of the chat may be in the same batch. It is not committed yet."""
+
+    def passed(self, row: Row) -> None:
+        """Take note of a row that is not decided on: it was rejected, or asks that its chat be forgotten."""
 
     def messages(self, rows: Sequence[Row]) -> Iterable[OutgoingMessage]:  # noqa: ARG002
         """Return what is written in the transaction of these settled rows, besides their outcomes."""
@@ -46,13 +54,62 @@ def decide(
         sources: What bears on decisions, each asked in turn.
         decided_at: The clock.
     """
+    for source in sources:
+        source.begin()
+    for row in rows:
+        event, reading = row.event, row.reading
+        if event is None or reading is None:
+            for source in sources:
+                source.passed(row)
+            continue
+        row.verdict = builder.verdict(event, reading, decided_at, context_of(event, builder, sources))
+        for source in sources:
+            source.decided(event, row.verdict)
+
+
+def context_of(event: Event, builder: VerdictBuilder, sources: Sequence[ContextSource]) -> DecisionContext:
+    """Return what bears on the decisions on one event; `NO_CONTEXT` itself where nothing does."""
+    context = NO_CONTEXT
+    for source in sources:
+        context = source.bear(event, builder, context)
+    return context
+
+
+class Answers(Protocol):
+    """Events that are to be decided on again though their chats say nothing more: a person has decided."""
+
+    def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
+        """Return a few events that are due, of partitions that this worker owns; mostly none.
+
+        What is returned counts as in hand until `answered`, or `ContextSource.rewound`.
+        """
+
+    def compare(self, rows: Sequence[Row], cached: Mapping[str, Verdict]) -> None:
+        """Look whether the chats have gone on meanwhile, as the cache shows them."""
+
+    def answered(self, rows: Sequence[Row]) -> None:
+        """Take that these rows are dealt with: published, or without a verdict for good."""
+
+
+def decide_again(
+    rows: Iterable[Row], builder: VerdictBuilder, sources: Sequence[ContextSource], decided_at: datetime
+) -> list[Row]:
+    """Give the rows on which a person's decision bears a verdict that says so; return them.
+
+    Args:
+        rows: Events of `Answers.take`, with their readings.
+        builder: Its policies decide.
+        sources: What bears on decisions.
+        decided_at: The clock.
+    """
+    decided = []
     for row in rows:
         event, reading = row.event, row.reading
         if event is None or reading is None:
             continue
-        context = NO_CONTEXT
-        for source in sources:
-            context = source.bear(event, builder, context)
-        row.verdict = builder.verdict(event, reading, decided_at, context)
-        for source in sources:
-            source.decided(event, row.verdict)
+        context = context_of(event, builder, sources)
+        # It may have expired, or been taken back, while the event was fetched.
+        if context.override_revision:
+            row.verdict = builder.override(event, reading, decided_at, context)
+            decided.append(row)
+    return decided

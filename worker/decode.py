@@ -18,6 +18,7 @@ from schemas import (
     Turn,
     ValueFormat,
     estimated_decoded_bytes,
+    holds_unread,
     kept_turns,
     longest_user_message,
     parse_event,
@@ -27,7 +28,7 @@ from schemas import (
     validate_event,
     visible_turns,
 )
-from worker.record import Event, Record, Rejection, Row
+from worker.record import Event, Record, Rejection, Row, erased_chat
 
 KEPT_BYTES: Final = 16_000_000
 """Estimated size of the texts that are kept, all together: some 2,500 chats of 1.6 kB."""
@@ -95,7 +96,11 @@ class Decoder:
             event = self._event(record)
         except RecordRejected as found:
             self._on_key(record, found.chat_id)
-            return Row(record, rejection=Rejection(found.reason, found.error, found.chat_id, erases=found.erases))
+            row = Row(record, rejection=Rejection(found.reason, found.error, found.chat_id, erases=found.erases))
+            if (chat_id := erased_chat(row)) is not None:
+                # Its texts would stay until others take their place.
+                self._forget(chat_id)
+            return row
         if record.key != event.chat.chat_id.encode():
             self._on_key(record, event.chat.chat_id)
         return Row(record, event)
@@ -116,19 +121,19 @@ class Decoder:
             chat = validate_event(document)
             said = self._read(chat, parsed, record.value or b"")
         self._count_left_out(document, chat, said)
-        return Event(record, chat, said.turns, said.fingerprint, said.longest_message)
+        return Event(record, chat, said.turns, said.fingerprint, said.longest_message, holds_unread(said.left_out))
 
     def _read(self, chat: ChatEvent, parsed: list[object], raw: bytes) -> _Said:
         turns = visible_turns(chat)
-        fingerprint = turns_fingerprint(turns)
+        # An envelope may hold the messages as a text, with its quotes escaped, or encoded.
+        may_have_parts = self._value_format is not ValueFormat.JSON or _TYPE_KEY in raw
+        left_out = parts_left_out(parsed[0]) if may_have_parts else None
+        fingerprint = turns_fingerprint(turns, holds_unread=holds_unread(left_out))
         longest_message = longest_user_message(turns)
         if len(raw) > _LEAST_TO_LEAVE_OUT_BYTES:
             turns = kept_turns(turns)
         # A list of messages takes ten times what their turns take. The model is frozen for others, not for its maker.
         vars(chat)["messages"] = []
-        # An envelope may hold the messages as a text, with its quotes escaped, or encoded.
-        may_have_parts = self._value_format is not ValueFormat.JSON or _TYPE_KEY in raw
-        left_out = parts_left_out(parsed[0]) if may_have_parts else None
         said = _Said(parsed, turns, fingerprint, longest_message, left_out, estimated_decoded_bytes(raw))
         self._keep(chat.chat_id, said, len(raw))
         return said

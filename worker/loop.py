@@ -22,7 +22,7 @@ from worker.cache.entries import cache_entries
 from worker.cache.owed_notes import OwedNotes
 from worker.cache.verdict_cache import VerdictCache
 from worker.commit_pipeline import CommitPipeline
-from worker.decide import ContextSource, decide
+from worker.decide import Answers, ContextSource, decide, decide_again
 from worker.decode import Decoder
 from worker.errors import BatchAborted, Fatal
 from worker.hits_and_misses import Miss, chat_ids, fill_hits, fill_misses, misses_of
@@ -32,6 +32,7 @@ from worker.outcome_encoding import OutgoingMessage, OutputTopics, next_offsets,
 from worker.predictor import Predictor, PredictorSource
 from worker.process.key_check import KeyCheck
 from worker.process.metrics import Metrics
+from worker.process.tracing import BatchTrace, Tracing
 from worker.record import Event, Record, Row
 
 log = structlog.get_logger()
@@ -63,6 +64,8 @@ class WorkerLoop:
         on_committed: Called after each commit with the rows of the batch; must be quick.
         notes: Says beside each offset what the cache is owed; None where nobody reads it.
         sources: What bears on decisions besides evidence and policies.
+        answers: Tells which events are to be decided on again; None where people decide nothing.
+        tracing: Traces committed batches; by default none.
     """
 
     def __init__(
@@ -84,6 +87,8 @@ class WorkerLoop:
         notes: OwedNotes | None = None,
         value_format: ValueFormat = ValueFormat.JSON,
         sources: Sequence[ContextSource] = (),
+        answers: Answers | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._consumer = consumer
         self._cache = cache
@@ -102,6 +107,8 @@ class WorkerLoop:
         self._on_committed = on_committed
         self._notes = notes
         self._sources = tuple(sources)
+        self._answers = answers
+        self._tracing = tracing or Tracing()
         self._n_aborts_in_row = 0
 
     def run(self) -> None:
@@ -127,16 +134,21 @@ class WorkerLoop:
         self._commits.check()
         # After the poll, which may have waited long, and without records too: an idle worker drops the old model.
         predictor = self._predictor()
+        if self._answers is not None:
+            self._decide_again(self._answers, predictor)
         if not records:
             self._renew_notes()
             return
         started = time.perf_counter()
+        trace = self._tracing.begin()
         self._metrics.record_stage_s.labels(stage="wait").inc(_waited_s(records, time.time()))
         with self._stage("decode", len(records)):
             rows = self._decoder.decode(records)
         with self._stage("cache_get", len(rows)):
             self._fill_hits(rows, self._cache.get_many(chat_ids(rows)), predictor)
+        classifying = time.perf_counter()
         self._classify(misses_of(rows), predictor, n_records=len(rows))
+        self._tracing.stage("classify", time.perf_counter() - classifying)
         with self._stage("decide", len(rows)):
             decide(rows, predictor.builder, self._sources, datetime.now(UTC))
         settle(rows, self._topics)
@@ -146,15 +158,16 @@ class WorkerLoop:
         with self._stage("commit_wait", len(rows)):
             self._commits.wait(meanwhile=self._consumer.look)
         member = self._consumer.group_member()
-        self._commits.submit(lambda: self._commit(rows, member, started=started))
+        self._commits.submit(lambda: self._commit(rows, member, trace, started=started))
         if predictor.classifier.is_worn_out:
             self._stop_worn_out()
         lag = self._consumer.lag_records()
         self._batch_size.observe(n_records=len(rows), duration_s=worked_s, lag_records=lag)
         self._metrics.batch_limit_records.set(limit)
 
-    def _commit(self, rows: list[Row], member: GroupMember, *, started: float) -> None:
+    def _commit(self, rows: list[Row], member: GroupMember, trace: BatchTrace | None, *, started: float) -> None:
         """Cache, publish and commit one batch; runs beside the classification of the next."""
+        self._tracing.go_on(trace)
         messages = to_messages(rows, self._topics)
         for source in self._sources:
             messages += source.messages(rows)
@@ -162,7 +175,32 @@ class WorkerLoop:
             self._cache.put_many(cache_entries(rows))
         begun = time.perf_counter()
         self._publish(messages, next_offsets(row.record for row in rows), member)
+        self._tracing.stage("transaction", time.perf_counter() - begun)
         self._committed(rows, started=started, begun=begun)
+        self._tracing.committed(trace, rows)
+
+    def _decide_again(self, answers: Answers, predictor: Predictor) -> None:
+        """Publish what people decided on events that were judged before; no offset moves with it."""
+        if not (rows := answers.take(self._consumer.owns)):
+            return
+        # The cache shows then what became of all records read so far, but for those in hand, which come after this.
+        self._commits.wait(meanwhile=self._consumer.look)
+        cached = self._cache.get_many(chat_ids(rows))
+        answers.compare(rows, cached)
+        self._fill_hits(rows, cached, predictor)
+        self._classify(misses_of(rows), predictor, n_records=len(rows))
+        decided = decide_again(rows, predictor.builder, self._sources, datetime.now(UTC))
+        settle(decided, self._topics)
+        member = self._consumer.group_member()
+        self._commits.submit(lambda: self._commit_again(answers, rows, member))
+
+    def _commit_again(self, answers: Answers, rows: list[Row], member: GroupMember) -> None:
+        """Cache and publish what was decided again."""
+        settled = [row for row in rows if row.encoded is not None]
+        if settled:
+            self._cache.put_many(cache_entries(settled))
+            self._publish(to_messages(settled, self._topics), {}, member)
+        answers.answered(rows)
 
     def _fill_hits(self, rows: list[Row], cached: Mapping[str, Verdict], predictor: Predictor) -> None:
         for doubt in fill_hits(rows, cached, predictor.builder):
@@ -279,7 +317,9 @@ class WorkerLoop:
     def _stage(self, name: str, n_records: int) -> Iterator[None]:
         started = time.perf_counter()
         yield
-        self._metrics.observe_stage(name, time.perf_counter() - started, n_records)
+        duration_s = time.perf_counter() - started
+        self._metrics.observe_stage(name, duration_s, n_records)
+        self._tracing.stage(name, duration_s)
 
 
 def _waited_s(records: list[Record], now_s: float) -> float:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from schemas import DeadLetter, RejectionReason, Verdict, encode_verdict
 from schemas.dead_letter import MAX_ERROR_CHARACTERS, Header
+from schemas.verdict_headers import NO_HEADERS, VerdictHeaders
 from worker.errors import Fatal
 from worker.kafka.forwarded_headers import size_of
 from worker.record import Place, Record, Rejection, Row
@@ -27,6 +28,13 @@ class OutputTopics:
     dead_letters: str
     verdict_max_bytes: int
     dead_letter_max_bytes: int
+    verdict_headers: VerdictHeaders = NO_HEADERS
+    """What verdicts carry beside the headers that they carry on."""
+
+    @property
+    def verdict_room_bytes(self) -> int:
+        """The most bytes that a verdict's value may have."""
+        return self.verdict_max_bytes - _HEADER_ROOM_BYTES - self.verdict_headers.max_bytes
 
 
 class OutgoingMessage(NamedTuple):
@@ -40,6 +48,8 @@ class OutgoingMessage(NamedTuple):
     """The input record that it answers."""
     verdict: Verdict | None = None
     """What `value` says; None for a dead letter."""
+    partition: int | None = None
+    """Where it must lie; None: where its key belongs."""
 
 
 def settle(rows: Iterable[Row], topics: OutputTopics) -> None:
@@ -50,7 +60,7 @@ def settle(rows: Iterable[Row], topics: OutputTopics) -> None:
     Raises:
         Fatal: a row has no outcome or two; that is a bug that must not be committed.
     """
-    limit = topics.verdict_max_bytes - _HEADER_ROOM_BYTES
+    limit = topics.verdict_room_bytes
     for row in rows:
         verdict = row.verdict
         if (verdict is None) == (row.rejection is None):
@@ -84,7 +94,8 @@ def _message(row: Row, topics: OutputTopics) -> OutgoingMessage:
     if verdict is None:
         return _dead_letter(record, row.rejection, topics)  # type: ignore[arg-type]  # a settled row has one of them
     key = verdict.chat_id.encode()
-    return OutgoingMessage(topics.verdicts, key, row.encoded, record.headers, record.place, verdict)
+    headers = (*record.headers, *topics.verdict_headers.of(verdict))
+    return OutgoingMessage(topics.verdicts, key, row.encoded, headers, record.place, verdict)
 
 
 def _dead_letter(record: Record, rejection: Rejection, topics: OutputTopics) -> OutgoingMessage:

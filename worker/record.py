@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from model import Classification
-from schemas import ChatEvent, RejectionReason, Source, Turn, Verdict
+from schemas import ChatEvent, RejectionReason, Source, Turn, Verdict, chat_of_key
 
 Place = tuple[str, int, int]
 """Topic, partition and offset: what names a record."""
@@ -72,6 +72,8 @@ class Event:
     fingerprint: str
     longest_message: int
     """Characters of the user's longest message, whole."""
+    holds_unread: bool = False
+    """Whether its messages hold pictures, sound or files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,14 @@ class Row:
     verdict: Verdict | None = None
     encoded: bytes | None = None
     """The verdict as JSON, once the outcome is settled."""
+
+
+def rejected_chat(record: Record, rejection: Rejection) -> str | None:
+    """Return the chat of a rejected record: what its value says, else its key; None where nobody can tell."""
+    return rejection.chat_id if rejection.chat_id is not None else chat_of_key(record.key)
+
+
+def erased_chat(row: Row) -> str | None:
+    """Return the chat that a record asks to be forgotten; None where it asks for none, or nobody can tell which."""
+    rejection = row.rejection
+    return None if rejection is None or not rejection.erases else rejected_chat(row.record, rejection)

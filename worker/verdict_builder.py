@@ -64,6 +64,11 @@ class VerdictBuilder:
         """The policy as verdicts name it."""
         return PolicyRef(name=self.policy_in_use.name, version=self.policy_in_use.version)
 
+    @property
+    def deciding(self) -> tuple[Policy, ...]:
+        """All policies that decide, the default one first."""
+        return (self.policy_in_use,) if self.policies is None else self.policies.policies
+
     @cached_property
     def taxonomy(self) -> TaxonomyRef:
         """The taxonomy as verdicts name it."""
@@ -115,8 +120,9 @@ class VerdictBuilder:
             language=classification.language,
             longest_message=event.longest_message,
             stage=classification.stage,
-            unevaluated=classification.unevaluated,
-            decisions=decided.decisions,
+            unevaluated=_unevaluated(event, classification),
+            # One of them is validated here and the rest is put in below: validation would copy all of them.
+            decisions={self.policy.name: decided.decisions[self.policy.name]},
             policy=self.policy,
             decision=judgement.decision,
             banned_probability=judgement.banned_probability,
@@ -125,13 +131,15 @@ class VerdictBuilder:
             rules_version=RULES_VERSION,
             override_revision=context.override_revision,
             previous=context.previous,
+            model_decision=decided.model_decision,
+            actor=_actor(decided, context),
             model=self.model,
             content_fingerprint=event.fingerprint,
             decided_at=decided_at,
             cache_hit=False,
             replay_id=self.replay_id,
         )
-        # Validation has made a copy of them; what all verdicts share is written once. Frozen for others only.
+        # Shared, so that they are written once. The model is frozen for others, not for its maker.
         vars(verdict)["decisions"] = decided.decisions
         return verdict
 
@@ -144,13 +152,19 @@ class VerdictBuilder:
         return self.policies.decide(
             classification.evidence,
             category=classification.category,
-            unevaluated=classification.unevaluated,
+            unevaluated=_unevaluated(event, classification),
             language=classification.language,
             longest_message=event.longest_message,
             at=decided_at,
             context=context,
             own=judgement,
         )
+
+    def override(
+        self, event: Event, reading: Classification | Verdict, decided_at: datetime, context: DecisionContext
+    ) -> Verdict:
+        """Return the verdict by which a person's decision reaches an event that was judged before; see `verdict`."""
+        return _changed(self.verdict(event, reading, decided_at, context), {"kind": VerdictKind.OVERRIDE})
 
     def answers(self, cached: Verdict, event: Event) -> bool:
         """Say whether a cached verdict has the probabilities of this event: same chat and text, model and rules.
@@ -209,8 +223,7 @@ class VerdictBuilder:
 
     def _hit(self, event: Event, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
         # What this builder decided without a context it would decide again.
-        was_plain = cached.decided_by not in _OF_CONTEXT and not cached.override_revision and cached.previous is None
-        is_settled = context is NO_CONTEXT and was_plain and self._is_own(cached) and not self._is_time_bound
+        is_settled = context is NO_CONTEXT and _was_plain(cached) and self._is_own(cached) and not self._is_time_bound
         if is_settled:
             return self._dressed(event, cached, decided_at)
         # Of the event, since a verdict of before does not say it, and what another wrote need not be true.
@@ -263,6 +276,8 @@ class VerdictBuilder:
                 "decided_by": judgement.decided_by,
                 "override_revision": context.override_revision,
                 "previous": context.previous,
+                "model_decision": decided.model_decision,
+                "actor": _actor(decided, context),
                 "model": self.model,
             },
         )
@@ -304,7 +319,31 @@ class VerdictBuilder:
             policies_digest=self._own_digest if self.policies is None else self.policies.digest_at(decided_at),
             previous=context.previous,
             override_revision=context.override_revision,
+            listed=context.listed,
         )
+
+
+def _unevaluated(event: Event, classification: Classification) -> tuple[Unevaluated, ...]:
+    """Return why something of an event says nothing; its fingerprint covers what the classifier was not given."""
+    if event.holds_unread:
+        return (*classification.unevaluated, Unevaluated.CONTENT)
+    return classification.unevaluated
+
+
+def _was_plain(cached: Verdict) -> bool:
+    """Say whether a verdict was decided without a context."""
+    if cached.override_revision or cached.previous is not None:
+        return False
+    # A list is named by none of its fields, and may have decided for other policies than the default one alone.
+    return all(one.decided_by not in _OF_CONTEXT for one in cached.decisions.values())
+
+
+def _actor(decided: Decided, context: DecisionContext) -> str | None:
+    """Return who decided an override that counts, None where none does."""
+    if context.actor is None:
+        return None
+    counts = any(one.decided_by is DecidedBy.OVERRIDE for one in decided.decisions.values())
+    return context.actor if counts else None
 
 
 def _changed(verdict: Verdict, values: dict[str, object]) -> Verdict:

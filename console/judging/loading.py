@@ -16,6 +16,7 @@ from model import (
     load_bundle,
     load_policy,
 )
+from model.policies.rules import rule_over
 from schemas import Policy, Role, Turn
 
 _PROBE: Final = [[Turn(Role.USER, "hello")]]
@@ -71,4 +72,4 @@ def load_classifier(settings: ModelSettings) -> tuple[Classifier, list[DecisionR
 
 
 def _rules(bundle: Bundle, policies: Sequence[Policy]) -> list[DecisionRule]:
-    return [DecisionRule(policy, bundle.risk_curves(policy)) for policy in policies]
+    return [rule_over(bundle, policy) for policy in policies]

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from pydantic import create_model
 
 from console.judging.asked import Asked
 from model import Bundle, Classification, DecisionRule
-from schemas import RULES_VERSION, PolicyDecision, PolicyRef, Verdict, category_label, policies_digest, verdict_id
+from model.policies.floor import floor_policy
+from model.policies.policy_set import Decided, PolicySet
+from model.policies.rules import rule_over
+from schemas import RULES_VERSION, PolicyDecision, PolicyRef, Verdict, category_label, verdict_id
 from schemas.verdict import WireModel
 
 HttpVerdict: Final[type[WireModel]] = create_model(
@@ -30,15 +33,16 @@ class VerdictWriter:
     def __init__(self, bundle: Bundle, rules: Sequence[DecisionRule]) -> None:
         self.taxonomy = bundle.taxonomy
         self.model = bundle.ref
-        self._default, *self._others = rules
-        policy = self._default.policy
+        policy = rules[0].policy
         self.policy = PolicyRef(name=policy.name, version=policy.version)
-        self.banned = policy.banned
-        self._policies_digest = policies_digest([rule.policy for rule in rules])
+        self.banned = policy.counted
+        floor = floor_policy(bundle.taxonomy)
+        self._policies = PolicySet(rules, None if floor is None else rule_over(bundle, floor))
 
     def verdict(self, asked: Asked, classification: Classification, decided_at: datetime) -> WireModel:
         """Return the verdict on a conversation."""
-        judgement = classification.judgement
+        decided = self._decided(classification, decided_at)
+        judgement = decided.judgement
         return HttpVerdict.model_validate(
             {
                 "verdict_id": verdict_id(
@@ -46,7 +50,7 @@ class VerdictWriter:
                     fingerprint=asked.fingerprint,
                     model_digest=self.model.digest,
                     rules_version=RULES_VERSION,
-                    policies_digest=self._policies_digest,
+                    policies_digest=self._policies.digest_at(decided_at),
                 ),
                 "chat_id": asked.chat_id,
                 "event_id": asked.event_id,
@@ -56,9 +60,10 @@ class VerdictWriter:
                 "probabilities": classification.probabilities,
                 "evidence": classification.evidence,
                 "language": classification.language,
+                "longest_message": classification.longest_message,
                 "stage": classification.stage,
                 "unevaluated": classification.unevaluated,
-                "decisions": self.decisions(classification),
+                "decisions": decided.decisions,
                 "policy": self.policy,
                 "decision": judgement.decision,
                 "banned_probability": judgement.banned_probability,
@@ -72,17 +77,17 @@ class VerdictWriter:
             }
         )
 
-    def decisions(self, classification: Classification) -> dict[str, PolicyDecision]:
+    def decisions(self, classification: Classification, decided_at: datetime) -> dict[str, PolicyDecision]:
         """Return what every policy says, by its name."""
-        said: list[tuple[Any, Any]] = [(self._default.policy, classification.judgement)]
-        for rule in self._others:
-            judgement = rule.judgement(
-                classification.evidence, category=classification.category, unevaluated=classification.unevaluated
-            )
-            said.append((rule.policy, judgement))
-        return {
-            policy.name: PolicyDecision(
-                version=policy.version, decision=judgement.decision, decided_by=judgement.decided_by
-            )
-            for policy, judgement in said
-        }
+        return self._decided(classification, decided_at).decisions
+
+    def _decided(self, classification: Classification, decided_at: datetime) -> Decided:
+        return self._policies.decide(
+            classification.evidence,
+            category=classification.category,
+            unevaluated=classification.unevaluated,
+            language=classification.language,
+            longest_message=classification.longest_message,
+            at=decided_at,
+            own=classification.judgement,
+        )

@@ -5,6 +5,7 @@ means something else. Ours have a colon in their names, which none of OpenAI's h
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from console.judging.request import Answer
@@ -77,4 +78,6 @@ def _decision(classification: Classification | None, *, is_partial: bool) -> Dec
 
 
 def _decisions(writer: VerdictWriter, classification: Classification) -> dict[str, Any]:
-    return {name: said.model_dump(mode="json") for name, said in writer.decisions(classification).items()}
+    return {
+        name: said.model_dump(mode="json") for name, said in writer.decisions(classification, datetime.now(UTC)).items()
+    }

@@ -56,7 +56,11 @@ def acls(
     show: Annotated[bool, typer.Option("--show", help="Print kafka-acls.sh commands and connect to nothing.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Give roles (worker, replay, project, explain, upstream, reader, autoscaler) their least rights."""
+    """Give roles their least rights.
+
+    Roles: worker, replay, project, explain, simulate, erase, reviewer, auditor, reporter, trainer, upstream, reader,
+    autoscaler.
+    """
     settings = usable_settings(os.environ, config).kafka
     rights = rights_by_role(settings, reader_group=reader_group)
     granted = []
@@ -66,6 +70,11 @@ def acls(
             raise SettingsError(
                 f"--grant {pair}: expected ROLE=PRINCIPAL with a role of {', '.join(rights)} and a principal such as "
                 "User:verdictstream"
+            )
+        if not any(right.resource == "topic" for right in rights[role]):
+            raise SettingsError(
+                f"--grant {pair}: no setting names a topic that the role {role} works with; expected one; name the "
+                "topics first (`python -m worker check-config --example` lists them)"
             )
         granted.append((role, principal))
     if show:

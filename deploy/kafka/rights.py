@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from shlex import quote
+from string import Formatter
 from typing import Final, Literal
 
 import yaml
@@ -19,10 +20,7 @@ from worker.settings.kafka import KafkaSettings
 
 _PATH: Final = Path(__file__).with_name("acls.yaml")
 
-_NAMES: Final = {
-    *("input_topic", "verdict_topic", "dead_letter_topic", "replay_topic", "changes_topic", "shadow_topic"),
-    "group_id",
-}
+_NAMES: Final = {*(name for name in KafkaSettings.model_fields if name.endswith("_topic")), "group_id"}
 
 Operation = Literal["READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
@@ -36,6 +34,7 @@ class Right(BaseModel):
         pattern: How names are compared.
         operations: What may be done.
         optional: What is lost without it; None where nothing works without it.
+        only_with: Setting of the topic without which nobody needs it; None: always.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +44,7 @@ class Right(BaseModel):
     pattern: Literal["literal", "prefixed"] = "literal"
     operations: tuple[Operation, ...]
     optional: str | None = None
+    only_with: str | None = None
 
     def single(self) -> Iterable["Right"]:
         """Yield the right for each operation apart."""
@@ -58,7 +58,7 @@ class _Rights(BaseModel):
 
 
 def rights_by_role(settings: KafkaSettings, *, reader_group: str = "ad-pipeline") -> dict[str, list[Right]]:
-    """Return the rights of each role with the names of this deployment.
+    """Return the rights of each role with the names of this deployment, without those on topics that it does not use.
 
     Args:
         settings: Names of topics and group.
@@ -67,9 +67,19 @@ def rights_by_role(settings: KafkaSettings, *, reader_group: str = "ad-pipeline"
     names: Mapping[str, object] = {**settings.model_dump(include=_NAMES), "reader_group": reader_group}
     roles = _Rights.model_validate(yaml.safe_load(_PATH.read_text("utf-8"))).roles
     return {
-        role: [right.model_copy(update={"name": right.name.format_map(names)}) for right in rights]
+        role: [
+            right.model_copy(update={"name": right.name.format_map(names)})
+            for right in rights
+            if _is_in_use(right, names)
+        ]
         for role, rights in roles.items()
     }
+
+
+def _is_in_use(right: Right, names: Mapping[str, object]) -> bool:
+    """Say whether all is set that a right is about."""
+    fields = [field for _, field, _, _ in Formatter().parse(right.name) if field]
+    return all(names[field] is not None for field in [*fields, right.only_with] if field)
 
 
 def bindings(rights: Iterable[Right], principal: str) -> list[AclBinding]:

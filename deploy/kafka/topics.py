@@ -16,7 +16,7 @@ class Topic(BaseModel):
 
     Attributes:
         setting: The worker's setting that holds its name.
-        name: Its name.
+        name: Its name; in the list that of a topic which is off by default is the one to give it.
         partitions: How many, or many: as many as the input has.
         config: Topic settings.
     """
@@ -36,6 +36,7 @@ class _Topics(BaseModel):
 
 
 def topics_of(settings: KafkaSettings) -> list[Topic]:
-    """Return the topics under the names of this deployment."""
+    """Return the topics that this deployment uses, under its names."""
     listed = _Topics.model_validate(yaml.safe_load(PATH.read_text("utf-8"))).topics
-    return [topic.model_copy(update={"name": getattr(settings, topic.setting)}) for topic in listed]
+    named = [(topic, getattr(settings, topic.setting)) for topic in listed]
+    return [topic.model_copy(update={"name": name}) for topic, name in named if name is not None]

@@ -77,6 +77,9 @@ class CompactLedger:
         """Book one outcome: where it lies and what it says."""
         # A dead letter is the event itself.
         content, is_verdict = orjson.loads(value or b"{}"), place[0] == self._topics.verdicts
+        if content.get("kind") == "override":
+            # A person's decision is no outcome of an event.
+            return
         event_id = content.get("event_id")
         sequence = self.answered(
             event_id, now_s, cache_hit=is_verdict and content["cache_hit"], dead_letter=not is_verdict

@@ -80,10 +80,14 @@ class FaultInjector:
             LoadTestError: a fault could not be taken back in time.
         """
         self.stop()
-        if self.error is not None:
-            raise self.error
+        self.check()
         if self._thread.is_alive():
             raise LoadTestError(f"a fault was not taken back within {_JOIN_S:.0f} s; expected a stack that heals")
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did: without faults the rest of a run would prove nothing."""
+        if self.error is not None:
+            raise self.error
 
     def _now_s(self) -> float:
         return time.monotonic() - self._started_s
@@ -173,7 +177,7 @@ class FaultInjector:
         return heal
 
     def _set_most_memory(self, size: str) -> None:
-        with redis.Redis.from_url(self._proxied.stack.redis_url) as client, suppress(redis.ConnectionError):
+        with redis.Redis.from_url(self._proxied.stack.redis_url) as client, suppress(redis.RedisError):
             client.config_set("maxmemory-policy", "noeviction")
             client.config_set("maxmemory", size)
 

@@ -166,7 +166,7 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
         stack.callback(injector.stop)
         watch = _RedisWatch(proxied.stack.redis_url, lambda: injector.redis_lost_data)
         stack.callback(watch.close)
-        samples = _send(soak_events(pool, plan), plan, sender, ledger, fleet)
+        samples = _send(soak_events(pool, plan), plan, sender, ledger, fleet, check=injector.check)
         injector.close()
         proxied.heal()
         sender.flush()
@@ -212,9 +212,24 @@ def invariants_held(result: Mapping[str, Any]) -> bool:
 
 
 def _send(
-    events: Iterator[InputRecord], plan: FaultSoakPlan, sender: Sender, ledger: Ledger, fleet: FaultFleet
+    events: Iterator[InputRecord],
+    plan: FaultSoakPlan,
+    sender: Sender,
+    ledger: Ledger,
+    fleet: FaultFleet,
+    *,
+    check: Callable[[], None],
 ) -> list[tuple[float, Sizes]]:
-    """Send at the rate until the time is over; return what the surviving worker took along the way."""
+    """Send at the rate until the time is over; return what the surviving worker took along the way.
+
+    Args:
+        events: What is sent.
+        plan: How fast and how long.
+        sender: Sends.
+        ledger: Keeps account.
+        fleet: Whose memory is looked at.
+        check: Raises where no more faults strike.
+    """
     samples: list[tuple[float, Sizes]] = []
     started = time.monotonic()
     for sequence, record in enumerate(events):
@@ -223,6 +238,7 @@ def _send(
             break
         while (early_s := started + due_s - time.monotonic()) > 0:
             time.sleep(min(early_s, 0.05))
+        check()
         ledger.handed_over(sequence, due_s)
         sender.send(record, on_place=partial(ledger.acknowledged, record=record))
         sender.serve()

@@ -55,7 +55,15 @@ class Embedder:
         Args:
             texts: Each with some visible character.
         """
-        rows = self._tokenizer.encode([render([Turn(Role.USER, text)], TEXT_WINDOWING) for text in texts])
+        return self.of_conversations([[Turn(Role.USER, text)] for text in texts])
+
+    def of_conversations(self, conversations: Sequence[Sequence[Turn]]) -> FloatArray:
+        """Return unit vectors of what is read of conversations, float32 [n_conversations, n_dimensions].
+
+        Args:
+            conversations: Visible turns, oldest first, at least one each.
+        """
+        rows = self._tokenizer.encode([render(turns, TEXT_WINDOWING) for turns in conversations])
         found = np.zeros((len(rows), self._n_dimensions), dtype=np.float32)
         for batch in plan_batches(list(map(len, rows)), max_padded_tokens=_MAX_PADDED_TOKENS, max_rows=_MAX_ROWS):
             found[batch] = self._session.logits([rows[i] for i in batch])

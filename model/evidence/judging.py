@@ -1,6 +1,7 @@
 """From what the model says of a conversation's window and pieces to its classification under a policy."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from model.bundle.bundle import Bundle
 from model.calibration import FloatArray, ScoreArray
-from model.decision import Judgement
+from model.decision import DecisionRule, Judgement
 from model.errors import RowFailed
 from model.evidence.rule import Unevaluated, evidence_of, on_the_wire
 from model.policies.rules import rule_over
@@ -64,6 +65,16 @@ class Judging:
         rule = bundle.manifest.evidence
         self._weights: ScoreArray = np.zeros(len(self._codes)) if rule is None else rule.weight_row(self._codes)
         self._always = () if bundle.is_calibrated else (Unevaluated.UNCALIBRATED,)
+
+    def under(self, rule: DecisionRule) -> "Judging":
+        """Return the same under another policy.
+
+        Args:
+            rule: The policy over this very bundle.
+        """
+        other = copy(self)
+        other.rule = rule
+        return other
 
     def classification(
         self,

@@ -31,6 +31,8 @@ class Unevaluated(StrEnum):
     """The model failed on a piece."""
     LANGUAGE = "language"
     """The bundle was not calibrated on the users' language."""
+    CONTENT = "content"
+    """The messages hold pictures, sound or files, which are not read."""
     UNCALIBRATED = "uncalibrated"
     """The bundle was not calibrated at all."""
 

@@ -22,10 +22,17 @@ class DecisionContext:
     """What people decided, by name of the policy, or `EVERY_POLICY`; the policy's own name counts first."""
     override_revision: int = 0
     """Of the newest of what people decided; 0 where they said nothing."""
+    actor: str | None = None
+    """Who decided that, an opaque id."""
     is_denied: bool = False
     """Whether the chat is on a deny list."""
     is_allowed: bool = False
     """Whether the chat is on an allow list."""
+
+    @property
+    def listed(self) -> str:
+        """Which list the chat is on, as `schemas.verdict_id` takes it; empty: none. A deny list counts first."""
+        return "deny" if self.is_denied else "allow" if self.is_allowed else ""
 
     def said_of(self, policy: str) -> Decision | None:
         """Return what people decided for this policy, or an allow list did; None where nobody did."""

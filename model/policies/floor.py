@@ -11,8 +11,10 @@ from schemas import Policy, Taxonomy
 FLOOR_NAME: Final = "floor"
 FLOOR_VERSION: Final = "1"
 
-MAX_BANNED_TO_SAFE_RATE: Final = 0.05
-MAX_SAFE_TO_BANNED_RATE: Final = 0.01
+MAX_BANNED_TO_SAFE_RATE: Final = 0.1
+MAX_SAFE_TO_BANNED_RATE: Final = 0.005
+"""Of the 1,395 calibration chats of the shipped bundle no decision of its default policy changes at these rates: what
+the floor adds is for policies that ban less. At .05 and .01 it would be 26, at .1 and .01 twelve."""
 
 
 def floor_policy(taxonomy: Taxonomy, more: frozenset[str] = frozenset()) -> Policy | None:

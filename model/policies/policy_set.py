@@ -9,13 +9,16 @@ from typing import Final, NamedTuple
 from model.decision import SEVERITY, DecisionRule, Judgement, Word
 from model.policies.context import NO_CONTEXT, DecisionContext
 from model.policies.precedence import settled
-from model.policies.thresholds import wire_units
-from schemas import Decision, EncodedDecision, Policy, PolicyDecision, SharedDecisions, policies_digest
+from model.policies.thresholds import WIRE_UNITS, wire_units
+from schemas import DecidedBy, Decision, EncodedDecision, Policy, PolicyDecision, SharedDecisions, policies_digest
 
 _MAX_KEPT_DECISIONS: Final = 65_536
 """Decisions of policies in the combinations that are kept, some 200 bytes each: with many policies there are more
 combinations than memory."""
 _MAX_KEPT_LIMITS: Final = 1_024
+
+_OVER_THE_RULE: Final = frozenset({DecidedBy.FLOOR, DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+"""What decides in place of a policy's own rule."""
 
 _Limits = tuple[Word | None, ...]
 """For each policy the best that is left of a chat, None where that is anything."""
@@ -28,6 +31,8 @@ class Decided(NamedTuple):
     """The default policy's, with its final decision."""
     decisions: dict[str, PolicyDecision]
     """By policy name, the default policy's among them. Shared between verdicts: never changed."""
+    model_decision: Decision | None = None
+    """What the default policy's own rule says, where something else decided; else None."""
 
 
 class PolicySet:
@@ -47,6 +52,12 @@ class PolicySet:
         self._changes = sorted(bound for bound in bounds if bound is not None)
         lengths = {policy.max_message_characters for policy in policies}
         self._lengths = sorted(length for length in lengths if length is not None)
+        self._names = [policy.name for policy in policies]
+        self._all = (*self.rules, *([] if floor is None else [floor]))
+        self._sums = list({codes for rule in self._all for codes in (rule.policy.counted, rule.policy.must)})
+        """Which categories are summed up: many policies share them."""
+        self._allow_below: dict[str, list[int]] = {}
+        """By the most probable category, for each policy the score below which it allows."""
         self._limits: dict[tuple[tuple[str, ...], str | None, int], _Limits | None] = {}
         self._outside: dict[int, frozenset[str]] = {}
         self._digests: dict[int, str] = {}
@@ -108,28 +119,64 @@ class PolicySet:
             category: Code of the most probable category.
             unevaluated: Why something of the chat says nothing; see `model.evidence.rule.Unevaluated`.
             language: What the user writes; None where that is not known.
-            longest_message: Characters of the user's longest message; None, as in verdicts that do not say it, counts as
-                too long wherever there is a limit.
+            longest_message: Characters of the user's longest message; None, where a verdict does not say it, counts as
+                too long under any limit.
             at: When it is decided; None: while all policies are in force.
             context: What else bears on the event.
             own: What the default policy's rule says of this evidence, where that is known already: its score and risk.
         """
         units = wire_units(evidence)
-        words = [rule.words[rule.by_evidence(units, category)] for rule in self.rules]
+        words = self._by_evidence(units, category)
+        floor = Decision.ALLOW if self.floor is None else words.pop().decision
         limits = self._limits_of(tuple(unevaluated), language, longest_message)
         if limits is not None:
             words = [
                 word if limit is None or SEVERITY[limit.decision] <= SEVERITY[word.decision] else limit
                 for word, limit in zip(words, limits, strict=True)
             ]
-        floor = Decision.ALLOW if self.floor is None else self.floor.by_evidence(units, category)
         outside = self._outside_at(at) if at is not None and self._changes else frozenset[str]()
+        own_decision = words[0].decision
         if context is not NO_CONTEXT or outside or floor is not Decision.ALLOW:
             words = [
-                settled(word, rule.policy.name, context, floor, is_in_force=rule.policy.name not in outside)
-                for word, rule in zip(words, self.rules, strict=True)
+                settled(word, name, context, floor, is_in_force=name not in outside)
+                for word, name in zip(words, self._names, strict=True)
             ]
-        return Decided(self._judgement(words[0], evidence, own), self._shared(tuple(words)))
+        model_decision = own_decision if words[0].decided_by in _OVER_THE_RULE else None
+        return Decided(self._judgement(words[0], evidence, own), self._shared(tuple(words)), model_decision)
+
+    def _by_evidence(self, units: Mapping[str, int], category: str) -> list[Word]:
+        """Return what each policy says of the evidence, and last the floor, where there is one.
+
+        It is `DecisionRule.by_evidence` with each sum taken once.
+        """
+        thresholds, most = self.default.thresholds, self.default.thresholds.units
+        for_allow = [min(most, thresholds.allow_score(units, codes)) for codes in self._sums]
+        for_block = for_allow
+        if most != WIRE_UNITS:
+            for_block = [min(most, thresholds.block_score(units, codes)) for codes in self._sums]
+        if (allow_below := self._allow_below.get(category)) is None:
+            # Where the category counts no score is below.
+            allow_below = [0 if category in rule.policy.counted else rule.thresholds.allow_below for rule in self._all]
+            self._allow_below[category] = allow_below
+        return [
+            allow if for_allow[counted] < below else block if for_block[must] >= block_from else review
+            for (counted, must, block_from, allow, review, block), below in zip(self._cuts, allow_below, strict=True)
+        ]
+
+    @cached_property
+    def _cuts(self) -> list[tuple[int, int, int, Word, Word, Word]]:
+        """For each policy and the floor the places of its two sums, the score from which it blocks, and its words."""
+        return [
+            (
+                self._sums.index(rule.policy.counted),
+                self._sums.index(rule.policy.must),
+                rule.thresholds.block_from,
+                rule.words[Decision.ALLOW],
+                rule.words[Decision.REVIEW],
+                rule.words[Decision.BLOCK],
+            )
+            for rule in self._all
+        ]
 
     def _judgement(self, word: Word, evidence: Mapping[str, float], own: Judgement | None) -> Judgement:
         """Return the default policy's judgement."""

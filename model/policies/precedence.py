@@ -1,7 +1,7 @@
 """Whose word counts where several speak: pure.
 
-Floor, a policy out of force, deny list, a person's block, a person's allow, hold, unevaluated, the policy. All up to the
-person's allow are final; a floor in doubt, a hold and what was not evaluated only take `allow` away.
+Floor, a policy out of force, deny list, a person's block, a person's allow, hold, unevaluated, the policy. All up to
+the person's allow are final; a floor in doubt, a hold and what was not evaluated only take `allow` away.
 """
 
 from model.decision import NOT_IN_FORCE, Judgement, Word
@@ -26,17 +26,21 @@ def settled(
         floor: What the floor says. `block` is final. `review` asks for a person, so a person may answer it.
         is_in_force: Whether it is decided within the policy's validity.
     """
+    if (final := _final(policy, context, floor, is_in_force=is_in_force)) is not None:
+        return final
+    if own.decision is Decision.ALLOW and floor is Decision.REVIEW:
+        return Word(Decision.REVIEW, DecidedBy.FLOOR)
+    if own.decision is Decision.ALLOW and policy in context.held:
+        return Word(Decision.REVIEW, DecidedBy.HOLD)
+    return Word(own.decision, own.decided_by)
+
+
+def _final(policy: str, context: DecisionContext, floor: Decision, *, is_in_force: bool) -> Word | None:
     if floor is Decision.BLOCK:
         return Word(Decision.BLOCK, DecidedBy.FLOOR)
     if not is_in_force:
         return NOT_IN_FORCE
     if context.is_denied:
         return Word(Decision.BLOCK, DecidedBy.DENY_LIST)
-    if (said := context.said_of(policy)) is not None:
-        return Word(said, DecidedBy.OVERRIDE)
-    decision, decided_by = own.decision, own.decided_by
-    if decision is Decision.ALLOW and floor is Decision.REVIEW:
-        return Word(Decision.REVIEW, DecidedBy.FLOOR)
-    if decision is Decision.ALLOW and policy in context.held:
-        return Word(Decision.REVIEW, DecidedBy.HOLD)
-    return Word(decision, decided_by)
+    said = context.said_of(policy)
+    return None if said is None else Word(said, DecidedBy.OVERRIDE)

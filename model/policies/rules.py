@@ -1,6 +1,6 @@
 """From policies to rules over one bundle: the curves of what counts, and of what is firmly banned."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from model.bundle.bundle import Bundle
 from model.decision import DecisionRule
@@ -23,17 +23,30 @@ def rule_over(bundle: Bundle, policy: Policy) -> DecisionRule:
 
 
 def policies_over(bundle: Bundle, policies: Sequence[Policy], *, floor: frozenset[str] = frozenset()) -> PolicySet:
-    """Return policies over a bundle, behind the floor.
-
-    Args:
-        bundle: Its taxonomy's floor counts too.
-        policies: Of different names, the default one first.
-        floor: More codes that no policy may allow.
+    """Return policies over a bundle, behind the floor; see `policies_with`.
 
     Raises:
         BundleError: a policy or the floor is over another taxonomy, or the bundle's calibration cannot speak for it.
     """
-    floor_is = floor_policy(bundle.taxonomy, floor)
-    return PolicySet(
-        [rule_over(bundle, policy) for policy in policies], None if floor_is is None else rule_over(bundle, floor_is)
-    )
+    default, *others = policies
+    return policies_with(bundle, default, [rule_over(bundle, policy) for policy in others], floor=floor)
+
+
+def policies_with(
+    bundle: Bundle, default: Policy, others: Iterable[DecisionRule], *, floor: frozenset[str] = frozenset()
+) -> PolicySet:
+    """Return a bundle's default policy and others, behind the floor.
+
+    Args:
+        bundle: Its taxonomy's floor counts too.
+        default: The default policy.
+        others: Rules over this bundle, of policies with other names.
+        floor: More codes that no policy may allow.
+
+    Raises:
+        BundleError: the default policy or the floor is over another taxonomy, or the bundle's calibration cannot speak
+            for it.
+    """
+    before_all = floor_policy(bundle.taxonomy, floor)
+    rule = None if before_all is None else rule_over(bundle, before_all)
+    return PolicySet([rule_over(bundle, default), *others], rule)

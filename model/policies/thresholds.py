@@ -13,7 +13,6 @@ import numpy as np
 
 from model.calibration import WIRE_DECIMALS, RiskCurves, ScoreArray
 from schemas import Decision, Policy
-from schemas.policy import Enforcement
 
 WIRE_UNITS: Final = 10**WIRE_DECIMALS
 """Units of evidence in verdicts, from 0 to 1."""
@@ -81,12 +80,10 @@ def exact_thresholds(policy: Policy, curves: RiskCurves, must_curves: RiskCurves
         must_curves: Under those that must not; None where that is the same.
     """
     units = 10**curves.decimals
-    must = {code for code in policy.banned if policy.enforcement.get(code, Enforcement.MUST) is Enforcement.MUST}
-    should = {code for code in policy.banned if policy.enforcement.get(code) is Enforcement.SHOULD}
-    if not must | should:
+    if not policy.counted:
         return ExactThresholds(units, allow_below=units + 1, block_from=units + 1)
     allow_below = _allow_below(curves.banned_scores, policy.max_banned_to_safe_rate, units)
-    if not must:
+    if not policy.must:
         return ExactThresholds(units, allow_below, block_from=units + 1)
     safe_scores = (must_curves or curves).safe_scores
     return ExactThresholds(units, allow_below, _block_from(safe_scores, policy.max_safe_to_banned_rate, units))

@@ -19,9 +19,9 @@ _SECRET = "from-a-secret-of-32-characters-or-more"  # noqa: S105  stands for wha
 example = pytest.mark.parametrize("name", EXAMPLES)
 
 
-def test_there_are_five_examples() -> None:
-    """The least, production with KEDA, static members with HPA and a replay, tokens from an issuer, the HTTP API."""
-    assert set(EXAMPLES) == {"console", "minimal", "oauth", "production", "static-members"}
+def test_there_are_six_examples() -> None:
+    """The least, KEDA, static members with HPA and a replay, tokens from an issuer, the HTTP API, many policies."""
+    assert set(EXAMPLES) == {"console", "minimal", "oauth", "production", "static-members", "with-people"}
 
 
 @example

@@ -122,6 +122,20 @@ from worker.settings.source import read_settings
         pytest.param(
             ("replay.command=project", "redis.enabled=false"), "a Redis to fill", id="a projection into nothing"
         ),
+        pytest.param(("kafka.erasuresTopic=e",), "without erasure.existingSecret", id="a list of hashes without a key"),
+        pytest.param(("kafka.decisionsTopic=d",), "without erasure.existingSecret", id="a log of hashes without a key"),
+        pytest.param(("kafka.stateTopic=a b",), "/kafka/stateTopic", id="a topic with a blank in its name"),
+        pytest.param(("model.policies.a=x", "model.policiesConfigMap=b"), "expected one of them", id="policies twice"),
+        pytest.param(("overrides.signingSecret=s",), "without kafka.overridesTopic", id="a key that signs nothing"),
+        pytest.param(("lists.userField=user",), "without lists.file", id="a field for no list"),
+        pytest.param(
+            ("lists.file=x", "lists.userFieldChosenBy=platform"), "name the field", id="chosen names of no field"
+        ),
+        pytest.param(("model.floor={a b}",), "/model/floor/0", id="a code with a blank"),
+        pytest.param(("model.policies.a=",), "/model/policies", id="a policy without a line"),
+        pytest.param(
+            ("settings.KAFKA__STATE_TOPIC=s",), "expected the chart's own value: kafka.stateTopic", id="a topic twice"
+        ),
         pytest.param(("workload.kind=DaemonSet",), "/workload/kind", id="a kind that does not fit"),
     ],
 )
@@ -180,3 +194,69 @@ def test_a_shadow_bundle_reaches_the_workers_and_no_replay(helm: Helm, tmp_path:
     assert not [name for name in environment(replay) if "SHADOW" in name]
     for pod in pod_specs(helm.render(sets=sets)):
         assert "shadow" not in str(pod).lower()
+
+
+def test_policies_reach_workers_and_replays_as_files_and_a_change_restarts_nobody(helm: Helm) -> None:
+    """Pods take them up by themselves: a restart for each advertiser's change would cost every chat its cache."""
+    sets = (*MINIMAL, "replay.enabled=true", "replay.name=x")
+    texts = ("model.policies.brand-17=name", "model.policies.family=other")
+    manifests = helm.render(sets=(*sets, *texts))
+    (found,) = [m for m in manifests if m["metadata"]["name"].endswith("-policies")]
+    assert found["data"] == {"brand-17.toml": "name", "family.toml": "other"}
+    for pod in pod_specs(manifests):
+        assert environment(pod)["MODERATION_MODEL__POLICIES_DIR"] == "/etc/verdictstream/policies"
+        assert {"name": "policies", "configMap": {"name": found["metadata"]["name"]}} in pod["volumes"]
+    changed = one(helm.render(sets=(*sets, *texts, "model.policies.third=new")), "Deployment")
+    assert changed["spec"]["template"] == one(manifests, "Deployment")["spec"]["template"]
+    elsewhere = helm.render(sets=(*sets, "model.policiesConfigMap=advertisers"))
+    assert not [m for m in elsewhere if m["metadata"]["name"].endswith("-policies")]
+    for pod in pod_specs(elsewhere):
+        assert {"name": "policies", "configMap": {"name": "advertisers"}} in pod["volumes"]
+
+
+def test_the_key_of_chats_hashes_reaches_the_pods_as_a_file(helm: Helm, tmp_path: Path) -> None:
+    """A secret in the environment would stand in every dump of it."""
+    (pod,) = pod_specs(helm.render(sets=(*MINIMAL, "kafka.erasuresTopic=e", "erasure.existingSecret=hashes")))
+    given = environment(pod)
+    assert given["MODERATION_ERASURE__HASH_KEY_FILE"] == "/etc/verdictstream/erasure/hash-key"
+    assert {"name": "erasure", "secret": {"secretName": "hashes", "defaultMode": 0o440}} in pod["volumes"]
+    key, url = tmp_path / "key", tmp_path / "url"
+    key.write_text("k" * 32)
+    url.write_text("redis://redis:6379/0")
+    files = {"MODERATION_ERASURE__HASH_KEY_FILE": str(key), "MODERATION_REDIS__URL_FILE": str(url)}
+    settings = read_settings({**given, **files}, None)
+    assert (settings.kafka.erasures_topic, settings.erasure.hash_keys) == ("e", (b"k" * 32,))
+
+
+def test_signing_key_lists_and_floor_reach_the_pods(helm: Helm) -> None:
+    """The key as a file; a change of the lists restarts nobody."""
+    sets = (*MINIMAL, "kafka.overridesTopic=o", "overrides.signingSecret=signing", "model.floor={M,J}")
+    lists = ("lists.file=deny", "lists.userField=context.user", "lists.userFieldChosenBy=platform")
+    manifests = helm.render(sets=(*sets, *lists))
+    (pod,) = pod_specs(manifests)
+    given = environment(pod)
+    assert given["MODERATION_OVERRIDES__SIGNING_KEY_FILE"] == "/etc/verdictstream/overrides/signing-key"
+    assert {"name": "overrides", "secret": {"secretName": "signing", "defaultMode": 0o440}} in pod["volumes"]
+    assert given["MODERATION_MODEL__FLOOR"] == "M,J"
+    assert given["MODERATION_LISTS__PATH"] == "/etc/verdictstream/lists/lists.toml"
+    assert given["MODERATION_LISTS__USER_FIELD"] == "context.user"
+    assert given["MODERATION_LISTS__USER_FIELD_CHOSEN_BY"] == "platform"
+    (found,) = [m for m in manifests if m["metadata"]["name"].endswith("-lists")]
+    assert found["data"] == {"lists.toml": "deny"}
+    changed = one(helm.render(sets=(*sets, "lists.file=other", *lists[1:])), "Deployment")
+    assert changed["spec"]["template"] == one(manifests, "Deployment")["spec"]["template"]
+
+
+def test_what_verdicts_carry_as_headers_is_a_value(helm: Helm) -> None:
+    """Off by default: readers that know neither see what they always saw."""
+    guid = "12345678-1234-1234-1234-123456789abc"
+    given = environment(
+        pod_specs(helm.render(sets=(*MINIMAL, "kafka.cloudEventsSource=/vs", f"kafka.verdictSchemaGuid={guid}")))[0]
+    )
+    assert given["MODERATION_KAFKA__CLOUDEVENTS_SOURCE"] == "/vs"
+    assert given["MODERATION_KAFKA__VERDICT_SCHEMA_GUID"] == guid
+    (off,) = pod_specs(helm.render(sets=MINIMAL))
+    assert (
+        not {"MODERATION_KAFKA__CLOUDEVENTS_SOURCE", "MODERATION_KAFKA__VERDICT_SCHEMA_GUID"} & environment(off).keys()
+    )
+    assert "/kafka/verdictSchemaGuid" in helm.refusal("kafka.verdictSchemaGuid=7")

@@ -78,6 +78,9 @@ def test_an_unknown_role_is_refused_and_the_shown_commands_need_no_cluster(envir
     """A typo gives nobody anything."""
     wrong = setup(environment, "acls", "--grant", "wroker=User:x")
     assert (wrong.returncode, "expected ROLE=PRINCIPAL" in wrong.stderr) == (2, True)
+    # Nor does a role whose topics nobody uses.
+    unused = setup(environment, "acls", "--grant", "reporter=User:x")
+    assert (unused.returncode, "name the topics first" in unused.stderr) == (2, True)
     nowhere = environment | {"MODERATION_KAFKA__BOOTSTRAP_SERVERS": "nowhere.example:9092"}
     shown = setup(nowhere, "acls", "--grant", "replay=User:x", "--show")
     assert (shown.returncode, shown.stdout.count("kafka-acls.sh")) == (

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from deploy.kafka.apply import create_topics
 from deploy.kafka.rights import Right, bindings, rights_by_role
+from deploy.kafka.topics import topics_of
 from deploy.local import LocalStack
+from testkit.reader import read_all
 from testkit.records import InputRecord
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import LiveLedger
@@ -19,11 +22,14 @@ from worker.settings.kafka import KafkaSettings
 pytestmark = pytest.mark.services
 
 EXIT_FATAL = 3
+OFF = [name for name, field in KafkaSettings.model_fields.items() if name.endswith("_topic") and field.default is None]
+"""Settings of the topics that are off by default; `opted` turns all of them on."""
 
 
 def needed(role: str) -> list[Right]:
     """Return each single right without which a role does not work, with placeholders for names."""
-    placeholders = {name: f"{{{name}}}" for name in KafkaSettings.model_fields if name.endswith(("_topic", "_id"))}
+    named = [name for name in KafkaSettings.model_fields if name.endswith(("_topic", "_id")) and name not in OFF]
+    placeholders: dict[str, Any] = {name: f"{{{name}}}" for name in named}
     settings = KafkaSettings.model_construct(**placeholders)
     return [one for right in rights_by_role(settings)[role] if right.optional is None for one in right.single()]
 
@@ -88,6 +94,62 @@ def test_the_worker_does_without_the_optional_rights(  # noqa: PLR0917  fixtures
     ledger.wait_complete()
     assert worker.events("topic_limit_unknown")
     assert worker.stop() == 0
+
+
+@pytest.fixture
+def opted(secured: SecuredKafka, settings: Settings, n_partitions: int) -> Settings:
+    """Return the settings with every topic on that is off by default, all of them made as the list has them."""
+    mark = settings["MODERATION_KAFKA__GROUP_ID"]
+    on = settings | {f"MODERATION_KAFKA__{name.upper()}": f"{mark}-{name}" for name in OFF}
+    kafka = kafka_settings(on)
+    wanted = [topic for topic in topics_of(kafka) if topic.setting in OFF]
+    create_topics(secured.admin, wanted, n_partitions=n_partitions, copies=1)
+    return on | {"MODERATION_ERASURE__HASH_KEY": "a-key-of-32-characters-and-a-bit"}
+
+
+def test_a_worker_with_every_topic_on_works_with_its_rights(  # noqa: PLR0917  fixtures
+    secured: SecuredKafka,
+    user: Connection,
+    opted: Settings,
+    ledger: LiveLedger,
+    start_worker: StartWorker,
+    sample_chats: list[dict[str, Any]],
+) -> None:
+    """Thresholds, states, people's decisions, reviews, and a tombstone's chat on the list of erased ones."""
+    secured.allow(bindings(role_rights(opted, "worker"), user.principal))
+    named = {
+        name.removeprefix("MODERATION_"): value for name, value in opted.items() if name.endswith(("TOPIC", "KEY"))
+    }
+    worker = start_worker(**named, **user.settings)
+    ledger.send(sample_chats[:5])
+    ledger.send_raw([InputRecord(b"chat-1", None)])
+    ledger.wait_complete()
+    assert worker.stop() == 0
+    erasures = kafka_settings(opted).erasures_topic
+    assert erasures is not None
+    assert len(read_all(secured.stack.bootstrap_servers, [erasures])) == 1
+
+
+def test_an_erasure_works_with_its_rights_and_names_the_one_that_it_lacks(
+    secured: SecuredKafka, user: Connection, opted: Settings, ledger: LiveLedger
+) -> None:
+    """The one role that may take away what others wrote: it may do no more than that."""
+    ledger.send_raw([InputRecord(b"chat-1", b"{}")])
+    rights = role_rights(opted, "erase")
+    told = opted | {f"MODERATION_{name}": value for name, value in user.settings.items()}
+    secured.allow(bindings(rights, user.principal))
+    done = run_command("erase", "chat-1", "--json", settings=told)
+    assert done.returncode == 0, done.stderr
+    secured.disallow(user.principal)
+    may_not_write = [
+        right for right in rights if (right.name, right.operations) != (ledger.topics.events, ("READ", "WRITE"))
+    ]
+    reads = Right(resource="topic", name=ledger.topics.events, operations=("READ",))
+    secured.allow(bindings([*may_not_write, reads], user.principal))
+    refused = run_command("erase", "chat-1", settings=told)
+    assert refused.returncode == EXIT_FATAL
+    assert f"writing to {ledger.topics.events}" in refused.stderr
+    assert "grant" in refused.stderr
 
 
 def test_a_projection_works_with_its_rights(

@@ -140,16 +140,19 @@ def test_redis_that_does_not_answer_ends_the_command(settings: Settings) -> None
     assert "project_cache_away" in told["log"]
 
 
-def _verdict(offset: int, timestamp_ms: int, partition: int, versions: Versions) -> tuple[Entry, Outcome]:
+def _verdict(
+    offset: int, timestamp_ms: int, partition: int, versions: Versions, revision: int = 0
+) -> tuple[Entry, Outcome]:
     source = Source(topic="live", partition=partition, offset=offset, timestamp_ms=timestamp_ms)
     verdict = make_verdict(
         source=source,
         model=ModelRef(name=versions.model_name, version=versions.model_version, digest=f"sha256:{'cd' * 32}"),
         policy=PolicyRef(name=versions.policy_name, version=versions.policy_version),
+        override_revision=revision,
     )
     place = ("verdicts", 0, offset)
     return Entry("chat-1", encode_verdict(verdict), source), Outcome(
-        "live", partition, offset, timestamp_ms, place, 0, versions=versions
+        "live", partition, offset, timestamp_ms, place, 0, versions=versions, revision=revision
     )
 
 
@@ -165,6 +168,11 @@ def test_the_projection_and_the_script_agree_on_which_outcome_is_newer(stack: Lo
         _verdict(offset, timestamp_ms, partition, one)
         for offset, timestamp_ms, partition in ((5, 10, 0), (6, 9, 0), (2, 10, 1), (9, 8, 1))
         for one in versions
+    ]
+    outcomes += [
+        _verdict(5, 10, 0, Versions("m", version, "p", "1"), revision)
+        for version in ("1", "3")
+        for revision in (7, 1_767_323_045_000, 1_767_323_045_001)
     ]
     for offset in (5, 6):
         source = Source(topic="live", partition=0, offset=offset, timestamp_ms=10)

@@ -212,11 +212,17 @@ def test_the_asyncapi_document_describes_the_topics_and_their_operations() -> No
         described[channel["address"]] = (operation["action"], resolved["title"])
     assert described == {
         "chat-events": ("receive", "Chat event"),
+        "verdict-erasures": ("send", "Erasure"),
         "verdicts": ("send", "Verdict"),
         "verdict-changes": ("send", "Verdict change"),
+        "verdict-state": ("send", "Conversation state"),
         "chat-events.dlq": ("send", "Dead letter"),
         "verdicts-shadow": ("send", "Verdict"),
         "verdict-policies": ("send", "Policy table row"),
+        "verdict-overrides": ("receive", "Override"),
+        "verdict-decisions": ("send", "Verdict decision"),
+        "verdict-reviews": ("send", "Review"),
+        "verdict-feedback": ("receive", "Feedback"),
     }
 
 
@@ -278,7 +284,7 @@ def test_the_asyncapi_payloads_are_the_published_schemas() -> None:
             continue
         text = json.dumps(contract.json_schema()).replace("#/$defs/", "#/components/schemas/")
         published = json.loads(text)
-        definitions = published.pop("$defs")
+        definitions = published.pop("$defs", {})
         assert {**published, "$schema": None, "$id": None} == {
             **schemas[contract.model.__name__],
             "$schema": None,

@@ -19,7 +19,7 @@ from schemas.verdict import INT64_MAX
 from tests.schemas.payloads import make_verdict
 
 SIX_DECIMALS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-LONG_NAMES = ("offset", "timestamp_ms")
+LONG_NAMES = ("offset", "timestamp_ms", "override_revision")
 DOCUMENTS = {f"{one.name} {one.major}": one.json_schema() for one in CONTRACTS} | {"asyncapi": asyncapi_document()}
 
 

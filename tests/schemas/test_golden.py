@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from jsonschema import ValidationError as InvalidDocument
+from pydantic import ValidationError
 
 from schemas import (
     DEFAULT_POLICY,
@@ -29,7 +31,9 @@ from schemas import (
     verdict_id,
 )
 from schemas.contracts import CONTRACTS
+from schemas.conversation_state import decode_state, encode_state
 from schemas.dead_letter import Header
+from schemas.policy_table import decode_policy_row, encode_policy_row
 from tests.schemas.payloads import LIMITS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -100,12 +104,20 @@ def test_the_optional_fields_of_a_chat_event_are_kept() -> None:
     assert event.messages[0].created_at == 1767322984000
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
-def test_a_golden_verdict_is_read_and_written_back_unchanged(version: str) -> None:
-    """The cache and the topic hold verdicts that an earlier build wrote."""
-    raw = (GOLDEN / f"verdict.{version}.json").read_bytes()
-    assert json.loads(encode_verdict(decode_verdict(raw))) == json.loads(raw)
-    _validator(f"verdict.{version}").validate(_document(f"verdict.{version}.json"))
+LATER = {"longest_message": None, "actor": None, "model_decision": None}
+"""Fields that the first verdicts of version 2 did not have."""
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "later"),
+    [("verdict.v1", "v1", {}), ("verdict.v2", "v2", LATER), ("verdict.v2_overridden", "v2", {})],
+)
+def test_a_golden_verdict_is_read_and_written_back_unchanged(name: str, version: str, later: dict[str, None]) -> None:
+    """The cache and the topic hold verdicts that an earlier build wrote; what came later is null in them."""
+    raw = (GOLDEN / f"{name}.json").read_bytes()
+    expected = later | json.loads(raw)
+    assert json.loads(encode_verdict(decode_verdict(raw))) == expected
+    _validator(f"verdict.{version}").validate(expected)
 
 
 def test_a_golden_verdict_of_version_1_is_read_as_one_of_chat_13() -> None:
@@ -125,6 +137,13 @@ def test_the_golden_verdict_change_is_read_and_written_back_unchanged() -> None:
     raw = (GOLDEN / "verdict_change.v2.json").read_bytes()
     assert json.loads(encode_verdict_change(VerdictChange.model_validate_json(raw))) == json.loads(raw)
     _validator("verdict-change.v2").validate(_document("verdict_change.v2.json"))
+
+
+def test_the_golden_conversation_state_is_read_and_written_back_unchanged() -> None:
+    """A worker of the next release must go on with the holds of this one."""
+    raw = (GOLDEN / "conversation_state.v1.json").read_bytes()
+    assert json.loads(encode_state(decode_state(raw))) == json.loads(raw)
+    _validator("conversation-state.v1").validate(_document("conversation_state.v1.json"))
 
 
 def test_the_golden_dead_letter_headers_are_read_and_written_back_unchanged() -> None:
@@ -161,3 +180,26 @@ def test_fingerprint_and_verdict_id_are_the_same_in_every_build() -> None:
         )
         == "748418a51ae36285b7a99cfc704cfeb9"
     )
+
+
+def test_a_policy_table_row_is_read_and_written_as_it_stands() -> None:
+    """Readers without our code hold such rows for as long as the topic does."""
+    raw = (GOLDEN / "policy_table.v1.json").read_bytes()
+    row = decode_policy_row(raw)
+    assert json.loads(encode_policy_row(row)) == json.loads(raw)
+    assert row.key == f"sha256:{'ab' * 32}/family/brand/3".encode()
+    assert (row.must, row.should, row.may, row.counted) == (("D", "M"), ("J",), ("I",), frozenset("DJM"))
+    _validator("policy-table.v1").validate(json.loads(raw))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"schema_version": 2}, {"allow_below": 1.1}, {"evidence_decimals": 4}, {"model": {"name": "m"}}, {"must": ["?"]}],
+)
+def test_what_is_no_policy_table_row_is_refused(change: dict[str, Any]) -> None:
+    """A reader of ours must not decide by it."""
+    document = _document("policy_table.v1.json") | change
+    with pytest.raises(ValidationError):
+        decode_policy_row(json.dumps(document).encode())
+    with pytest.raises(InvalidDocument):
+        _validator("policy-table.v1").validate(document)

@@ -41,6 +41,13 @@ def verdict(number: int, *, at: int | None = None) -> Message:
     return Message(TOPICS.verdicts, 0, offset, key=event(number).key, value=orjson.dumps(content))
 
 
+def override(number: int, *, at: int) -> Message:
+    """Return a person's decision on an event, at an offset of its own."""
+    message = verdict(number, at=at)
+    message.set_value(orjson.dumps(orjson.loads(message.value() or b"") | {"kind": "override"}))
+    return message
+
+
 def dead_letter(number: int, *, at: int | None = None) -> Message:
     """Return the dead letter of an event, at an offset of its own."""
     named = {"origin_topic": TOPICS.events, "origin_partition": "0", "origin_offset": str(number)}
@@ -75,6 +82,20 @@ def test_an_account_is_settled_when_each_event_has_one_verdict_or_dead_letter(le
     settle(ledger, [verdict(1), verdict(0), dead_letter(2), verdict(4), verdict(3)])
     assert (ledger.n_sent, ledger.n_answered, ledger.n_lost) == (N_EVENTS, N_EVENTS, 0)
     assert (ledger.n_duplicated, ledger.n_out_of_order, ledger.n_foreign, ledger.n_dead_letters) == (0, 0, 0, 1)
+
+
+def test_a_persons_decision_is_no_outcome_and_may_come_twice(ledger: Account) -> None:
+    """I1 to I3 are about events; an override neither doubles one, nor answers it, nor breaks the order of its chat."""
+    seen = [verdict(number) for number in range(N_EVENTS)]
+    settle(ledger, [*seen, override(0, at=8), override(0, at=9)])
+    assert (ledger.n_answered, ledger.n_duplicated, ledger.n_out_of_order, ledger.n_foreign) == (N_EVENTS, 0, 0, 0)
+
+
+def test_a_persons_decision_does_not_make_good_for_a_lost_event(ledger: Account) -> None:
+    """Else an override would hide what the worker lost."""
+    with pytest.raises(AssertionError, match="I1: lost"):
+        settle(ledger, [*(verdict(number) for number in range(N_EVENTS - 1)), override(N_EVENTS - 1, at=9)])
+    assert ledger.n_lost == 1
 
 
 def test_an_event_without_an_outcome_is_lost(ledger: Account) -> None:

@@ -15,6 +15,7 @@ from worker.batch_size import BatchSize
 from worker.cache.entries import Entry
 from worker.cache.owed_notes import OwedNotes
 from worker.commit_pipeline import CommitPipeline
+from worker.decide import Answers, ContextSource
 from worker.errors import BatchAborted
 from worker.kafka.config import consumer_config, producer_config
 from worker.kafka.consumer import RecordConsumer
@@ -24,6 +25,7 @@ from worker.loop import OnCommitted, WorkerLoop
 from worker.outcome_encoding import OutgoingMessage
 from worker.predictor import Predictor, PredictorSource
 from worker.process.metrics import Metrics
+from worker.process.tracing import Tracing
 from worker.record import Record
 from worker.settings.batch import BatchSettings
 from worker.settings.kafka import KafkaSettings
@@ -75,6 +77,7 @@ class FedConsumer(RecordConsumer):
                 key=record.key,
                 partition=record.partition,
                 timestamp=record.timestamp_ms,
+                headers=[*record.headers] or None,
                 on_delivery=lambda _, message: places.append((message.partition(), message.offset())),
             )
         assert self._producer.flush(30) == 0
@@ -188,6 +191,9 @@ class Rig:
         in_background: Whether a commit runs beside the next batch.
         predictor: In place of one that gives every text the same answer.
         on_committed: Told of each commit.
+        sources: What bears on decisions besides.
+        answers: Tells what is to be decided on again.
+        tracing: Traces batches.
     """
 
     def __init__(
@@ -201,6 +207,9 @@ class Rig:
         in_background: bool = True,
         predictor: PredictorSource | None = None,
         on_committed: OnCommitted | None = None,
+        sources: Sequence[ContextSource] = (),
+        answers: Answers | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._broker = broker
         self.topics = replace(
@@ -247,6 +256,9 @@ class Rig:
             beat=lambda: None,
             on_committed=on_committed,
             notes=notes,
+            sources=sources,
+            answers=answers,
+            tracing=tracing,
         )
         while not self.consumer.joined:
             self.consumer.poll_batch(max_records=1, max_bytes=1)

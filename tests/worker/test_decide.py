@@ -1,14 +1,15 @@
 """A batch is decided in input order: what was decided on a chat bears on its next event, in the same batch too."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from model.decision import Judgement
 from model.policies.context import DecisionContext
 from model.policies.policy_set import PolicySet
-from schemas import DecidedBy, Decision, PreviousDecision, RejectionReason, Verdict
+from schemas import DecidedBy, Decision, PreviousDecision, RejectionReason, Verdict, VerdictKind
 from tests.worker.payloads import builder, classification, event, record
 from tests.worker.test_verdict_builder import strict
-from worker.decide import ContextSource, decide
+from worker.decide import ContextSource, decide, decide_again
 from worker.record import Event, Rejection, Row
 from worker.verdict_builder import VerdictBuilder
 
@@ -82,3 +83,53 @@ def test_the_default_policys_score_and_risk_are_not_taken_twice() -> None:
     decided = of.policies.decide(classification().evidence, category="F", own=own)
     assert decided.judgement == Judgement(0.123456, 0.5, Decision.ALLOW, DecidedBy.MODEL)
     assert decided.decisions["p"].decision is Decision.ALLOW
+
+
+def test_a_persons_word_is_told_with_the_rules_own_beside_it() -> None:
+    """The actor is named where the word counts, and only there."""
+    of = strict()
+    said = DecisionContext(said={"*": Decision.BLOCK}, override_revision=4, actor="reviewer-7")
+    verdict = of.fresh(event(0), classification(), NOW, said)
+    assert (verdict.decision, verdict.decided_by) == (Decision.BLOCK, DecidedBy.OVERRIDE)
+    assert (verdict.model_decision, verdict.actor, verdict.override_revision) == (Decision.ALLOW, "reviewer-7", 4)
+    denied = of.verdict(event(0), verdict, NOW, replace(said, is_denied=True))
+    assert (denied.decided_by, denied.actor, denied.model_decision) == (DecidedBy.DENY_LIST, None, Decision.ALLOW)
+    others = of.verdict(event(0), verdict, NOW, replace(said, said={"q": Decision.BLOCK}))
+    assert (others.decision, others.decided_by, others.actor) == (Decision.ALLOW, DecidedBy.MODEL, None)
+    assert (others.model_decision, others.override_revision) == (None, 4)
+
+
+def test_an_allow_lifts_neither_the_floor_nor_a_deny_list() -> None:
+    """Whoever said it, and for whichever policy."""
+    of = strict()
+    assert of.policies is not None
+    floor = PolicySet(of.policies.rules, floor=of.policies.default)
+    allow = DecisionContext(said={"*": Decision.ALLOW, "p": Decision.ALLOW}, override_revision=4, actor="a")
+    banned = max(of.policies.default.policy.banned)
+    blocked = classification(banned)
+    builder_of = replace(of, policies=floor)
+    verdict = builder_of.fresh(event(0), blocked, NOW, allow)
+    assert (verdict.decision, verdict.decided_by, verdict.actor) == (Decision.BLOCK, DecidedBy.FLOOR, None)
+    denied = of.fresh(event(0), blocked, NOW, replace(allow, is_denied=True))
+    assert (denied.decision, denied.decided_by) == (Decision.BLOCK, DecidedBy.DENY_LIST)
+    lifted = of.fresh(event(0), blocked, NOW, allow)
+    assert (lifted.decision, lifted.actor) == (Decision.ALLOW, "a")
+
+
+def test_what_is_decided_again_is_of_kind_override_and_nothing_else_is() -> None:
+    """A row on which nobody's word bears any more gets no verdict."""
+
+    class Said(ContextSource):
+        def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:  # noqa: ARG002
+            if event.chat.chat_id != "a":
+                return context
+            return replace(context, said={"*": Decision.REVIEW}, override_revision=9)
+
+    rows = [row(0, "a"), row(1, "b"), Row(record(2))]
+    assert decide_again(rows, strict(), [Said()], NOW) == rows[:1]
+    verdicts = [one.verdict for one in rows]
+    assert [one and one.kind for one in verdicts] == [VerdictKind.OVERRIDE, None, None]
+    assert verdicts[0] is not None
+    assert (verdicts[0].source, verdicts[0].decision) == (rows[0].record.source, Decision.REVIEW)
+    again = strict().verdict(event(0, chat_id="a"), verdicts[0], NOW)
+    assert (again.kind, again.override_revision) == (VerdictKind.EVENT, 0)

@@ -101,7 +101,7 @@ def test_the_same_texts_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> N
     """Under a new event id; not once the chat has said something else, and not for longer events."""
     counted: list[str] = []
 
-    def fingerprint(turns: Any) -> str:
+    def fingerprint(turns: Any, *, holds_unread: bool) -> str:  # noqa: ARG001
         counted.append(turns[0].text)
         return turns[0].text
 
@@ -123,7 +123,7 @@ def test_the_chats_of_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) ->
     """Memory grows neither with the number of chats nor with their length."""
     counted: list[str] = []
 
-    def fingerprint(turns: Any) -> str:
+    def fingerprint(turns: Any, *, holds_unread: bool) -> str:  # noqa: ARG001
         counted.append(turns[0].text)
         return "same"
 
@@ -232,3 +232,13 @@ def test_a_tombstone_and_a_deleted_row_erase_and_a_broken_record_does_not() -> N
     assert [row.rejection is not None and row.rejection.erases for row in rows] == [True, True, False]
     left = [(entry.chat_id, entry.rejected) for entry in cache_entries(rows)]
     assert left == [("chat-1", TOMBSTONE), ("c", TOMBSTONE), ("key", "decode_error")]
+
+
+def test_the_texts_of_an_erased_chat_do_not_stay_in_memory() -> None:
+    """They are kept for the chat's next event, until others take their place: for an erased chat that is too long."""
+    decoder = Decoder(LIMITS)
+    first, again = events_of(decoder, [record(1, chat_id="chat-1"), record(1, chat_id="chat-1")])
+    assert again.turns is first.turns
+    later = events_of(decoder, [tombstone(2), record(1, chat_id="chat-1")])
+    assert later[0].turns == first.turns
+    assert later[0].turns is not first.turns

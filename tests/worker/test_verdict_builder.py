@@ -11,7 +11,6 @@ import pytest
 
 from model import DecisionRule
 from model.calibration import RiskCurves
-from model.policies.context import DecisionContext
 from model.policies.policy_set import PolicySet
 from schemas import (
     CHAT_13,
@@ -282,3 +281,56 @@ def test_a_builder_believes_its_own_verdicts_and_what_it_has_checked_before() ->
     vars(unchecked).update(policy=dressed.policy)
     assert from_cache(unchecked, event(1), dressed) == dressed
     assert from_cache(unchecked, event(1), honest()) == "rule"
+
+
+def test_a_time_bound_policy_is_asked_anew_on_the_workers_own_verdicts_too() -> None:
+    """A campaign may end between two events of one chat; the verdict is another one then, id included."""
+    until = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    of = strict(policy(valid_until=until))
+    assert of.policies is not None
+    judged = of.policies.default.judgement(classification().evidence, category="F")
+    asked, answer = event(1), replace(classification(), judgement=judged)
+    cached = of.fresh(asked, answer, EARLIER)
+    again = of.verdict(asked, cached, EARLIER)
+    assert (cached.decision, again.decision, again.verdict_id) == (Decision.ALLOW, Decision.ALLOW, cached.verdict_id)
+    ended = of.verdict(asked, cached, NOW)
+    assert (ended.decision, ended.decided_by) == (Decision.BLOCK, DecidedBy.ADVERTISER)
+    assert ended.verdict_id != cached.verdict_id
+    read = decode_verdict(encode_verdict(cached))
+    assert of.doubt(read) is None, "what was right at its time is no forgery"
+    assert of.verdict(asked, read, NOW) == ended
+
+
+def test_the_longest_message_is_that_of_the_event_whatever_the_cache_says() -> None:
+    """A verdict of before does not say it, and whoever can write Redis may say anything."""
+    text = "x" * 150
+    messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "y" * 400}]
+    of = strict(policy(max_message_characters=100))
+    asked = event(1, messages=messages)
+    cached = of.fresh(asked, classification(), EARLIER)
+    assert (cached.longest_message, cached.decision, cached.decided_by) == (150, Decision.REVIEW, DecidedBy.MODEL)
+    for said in (None, 3):
+        read = decode_verdict(encode_verdict(cached)).model_copy(
+            update={"longest_message": said, "verdict_id": "0" * 32}
+        )
+        found = of.verdict(asked, read, NOW)
+        assert (found.longest_message, found.decision, found.verdict_id) == (150, Decision.REVIEW, cached.verdict_id)
+
+
+def test_all_of_a_long_message_counts_for_its_length() -> None:
+    """Its ends alone are kept, and would make it shorter."""
+    asked = event(1, messages=[{"role": "user", "content": "word " * 40_000}])
+    assert (sum(len(turn.text) for turn in asked.turns), asked.longest_message) == (100_001, 200_000)
+
+
+@pytest.mark.parametrize(("kind", "is_unread"), [("image_url", True), ("input_file", True), ("tool_use", False)])
+def test_what_nobody_looks_at_is_named_and_keeps_the_chat_from_being_allowed(kind: str, *, is_unread: bool) -> None:
+    """A picture may show anything; the same text without it is another chat to the cache."""
+    parts = [{"type": "text", "text": "what is this?"}, {"type": kind}]
+    asked, alone = (event(1, messages=[{"role": "user", "content": content}]) for content in (parts, "what is this?"))
+    of = strict()
+    said = of.fresh(asked, classification(), NOW)
+    assert said.unevaluated == (("content",) if is_unread else ())
+    assert said.decision is (Decision.REVIEW if is_unread else Decision.ALLOW)
+    assert (said.content_fingerprint == of.fresh(alone, classification(), NOW).content_fingerprint) is not is_unread
+    assert of.doubt(decode_verdict(encode_verdict(said)).model_copy(update={"verdict_id": "0" * 32})) is None

@@ -174,7 +174,7 @@ def _extract(
         for record in records:
             try:
                 event = _event(record.raw, limits, reading.value_format)
-                output.write(_row(event, record, reading.last_messages))
+                output.write(extracted_row(event, record, reading.last_messages))
             except RecordRejected as rejection:
                 reason = rejection.reason.value
                 output.reject(Reject(position=record.name, reason=reason, error=rejection.error))
@@ -201,7 +201,8 @@ def _event(raw: bytes | None, limits: CodecLimits, value_format: ValueFormat) ->
     return decode_chat_event(converted, limits)
 
 
-def _row(event: ChatEvent, record: SourceRecord, last_messages: int) -> dict[str, Any]:
+def extracted_row(event: ChatEvent, record: SourceRecord, last_messages: int) -> dict[str, Any]:
+    """Return an event as the stages after this one read it, with its last messages and where it lay."""
     row: dict[str, Any] = {"chat_id": event.chat_id, "messages": messages_of(event, last=last_messages)}
     row["n_messages_total"] = len(event.messages)
     row["extracted_from"] = record.name

@@ -8,7 +8,7 @@ Invariant: reading again from a cursor of the same range yields exactly the reco
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -24,6 +24,8 @@ _POLL_TIMEOUT_S: Final = 0.5
 _SILENCE_TIMEOUT_S: Final = 60.0
 """With records left to read, a broker that sends nothing for so long is taken to be away."""
 _BATCH_RECORDS: Final = 500
+_NEAR_OFFSETS: Final = 200
+"""Offsets that are rather read over than jumped over."""
 
 
 class OffsetRange(BaseModel):
@@ -185,6 +187,66 @@ class KafkaRangeReader:
                     yield from _records_inside(request, message, partition, offset)
                     if offset == ranges[partition].end - 1:
                         left.discard(partition)
+
+    def read_at(self, topic: str, wanted: Mapping[int, Collection[int]]) -> Iterator[KafkaRecord]:
+        """Yield the records at exact offsets, as far as they are still there.
+
+        Args:
+            topic: The topic.
+            wanted: Offsets by partition; those of partitions that the topic does not have are passed over.
+
+        Raises:
+            DataError: there is no such topic, or the broker stopped answering.
+        """
+        doing = f"topic {topic}: reading single records"
+        try:
+            partitions = self._partitions(topic)
+            for partition in sorted(set(wanted) & set(partitions)):
+                place = TopicPartition(topic, partition)
+                low, high = self._consumer.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT_S)
+                there = sorted(offset for offset in set(wanted[partition]) if low <= offset < high)
+                for run in _runs(there):
+                    yield from self._read_run(TopicPartition(topic, partition, run[0]), run)
+        except KafkaException as error:
+            raise DataError(f"{doing}: {error.args[0]}; expected a broker that answers; check it, run again") from error
+
+    def _read_run(self, start: TopicPartition, run: list[int]) -> Iterator[KafkaRecord]:
+        """Yield the wanted records of one stretch of a partition."""
+        self._consumer.assign([start])
+        left, last_heard_s = set(run), time.monotonic()
+        while left:
+            messages = self._consumer.consume(run[-1] - run[0] + 1, timeout=_POLL_TIMEOUT_S)
+            if messages:
+                last_heard_s = time.monotonic()
+            elif time.monotonic() - last_heard_s > _SILENCE_TIMEOUT_S:
+                raise DataError(
+                    f"topic {start.topic}: silent for {_SILENCE_TIMEOUT_S:.0f} s, {len(left)} records unread; check "
+                    "the broker and run the command again"
+                )
+            for message in messages:
+                partition, offset = _place(message)
+                error = message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    raise DataError(f"topic {start.topic}: {error.str()}; its records cannot be read")
+                if partition != start.partition:
+                    continue
+                if error is None and offset in left:
+                    _, timestamp_ms = message.timestamp()
+                    yield KafkaRecord(partition, offset, timestamp_ms, message.value())
+                # What lies before this message and did not come is not there: compacted, or of an aborted transaction.
+                left = {one for one in left if one > offset}
+
+
+def _runs(offsets: list[int]) -> Iterator[list[int]]:
+    """Yield ascending offsets in stretches that are read in one go, since a jump costs a request of its own."""
+    run: list[int] = []
+    for offset in offsets:
+        if run and offset - run[-1] > _NEAR_OFFSETS:
+            yield run
+            run = []
+        run.append(offset)
+    if run:
+        yield run
 
 
 def _place(message: Message) -> tuple[int, int]:

@@ -7,10 +7,10 @@
 -- Returns for each key: 1 written; else the stored value, which is newer, and its topic, partition, offset and timestamp.
 --
 -- Older means: a lower offset where both come from the same topic and partition, else an earlier record timestamp; on the
--- same record an older version of the same model, then of the same policy. Versions of two models or of two policies
--- do not compare: whoever judges a record again under another name wins. Nor does a marker: on the same record the
--- later one stays, so that a rejected record that is judged after all gets its verdict back. The marker of an outcome that
--- is owed is older than any other value on its record.
+-- same record a lower override_revision, so that a person's decision stays; then an older version of the same model, then
+-- of the same policy. Versions of two models or of two policies do not compare: whoever judges a record again under
+-- another name wins. Nor does a marker: on the same record the later one stays, so that a rejected record that is judged
+-- after all gets its verdict back. The marker of an outcome that is owed is older than any other value on its record.
 
 -- The worker's encoder writes `source` in just this form, and inside of a JSON string its quotes would be escaped. Decoding
 -- the whole verdict instead takes several times as long, and Redis serves nobody else meanwhile.
@@ -42,6 +42,9 @@ end
 local function is_older_on_same_record(new, old)
   if new.rejected == 'owed' then return true end
   if new.rejected or old.rejected then return false end
+  -- Verdicts of version 1 have none.
+  local new_revision, old_revision = tonumber(new.override_revision) or 0, tonumber(old.override_revision) or 0
+  if new_revision ~= old_revision then return new_revision < old_revision end
   if new.model.name ~= old.model.name then return false end
   local older = older_version(new.model.version, old.model.version)
   if older ~= nil then return older end

@@ -7,9 +7,9 @@ the place of the verdict before it, by the same compare-and-set.
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from schemas import RejectionMarker, Source, Verdict, chat_of_key, encode_marker
+from schemas import RejectionMarker, Source, Verdict, encode_marker
 from schemas.marker import TOMBSTONE
-from worker.record import Rejection, Row
+from worker.record import Row, rejected_chat
 
 MAX_VALUE_BYTES: Final = 65_536
 """Largest value that is written or believed: 50 times an ordinary verdict; one of 256 categories whose codes have 64
@@ -52,14 +52,9 @@ def cache_entries(rows: Iterable[Row]) -> Iterator[Entry]:
     for row in rows:
         if row.verdict is not None and row.encoded is not None:
             yield verdict_entry(row.verdict, row.encoded)
-        elif row.rejection is not None and (chat_id := _rejected_chat(row, row.rejection)) is not None:
+        elif row.rejection is not None and (chat_id := rejected_chat(row.record, row.rejection)) is not None:
             rejected = TOMBSTONE if row.rejection.erases else row.rejection.reason.value
             yield marker_entry(chat_id, row.record.source, rejected)
-
-
-def _rejected_chat(row: Row, rejection: Rejection) -> str | None:
-    """Return the chat of a rejected record: what its value says, else its key."""
-    return rejection.chat_id if rejection.chat_id is not None else chat_of_key(row.record.key)
 
 
 def newest_entries(entries: Iterable[Entry]) -> list[Entry]:

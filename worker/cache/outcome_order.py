@@ -33,6 +33,8 @@ class Outcome(NamedTuple):
     """None for a dead letter."""
     rejected: str | None = None
     """What the marker of a dead letter says; None for a verdict."""
+    revision: int = 0
+    """`override_revision` of a verdict."""
 
 
 def is_newer(new: Outcome, old: Outcome) -> bool:
@@ -43,6 +45,8 @@ def is_newer(new: Outcome, old: Outcome) -> bool:
     elif new.offset != old.offset:
         return new.offset > old.offset
     elif new.versions is not None and old.versions is not None:
+        if new.revision != old.revision:
+            return new.revision > old.revision
         if _is_older_version(new.versions, old.versions):
             return False
         if _is_older_version(old.versions, new.versions):

@@ -115,6 +115,11 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     # Ids are copied from here: whole, on two lines where need be.
     table.add_column(overflow="fold")
     table.add_row("decision", f"[{colour}]{verdict.decision.value}[/] ({verdict.decided_by.value})")
+    if verdict.model_decision is not None:
+        table.add_row("the rule alone", verdict.model_decision.value)
+    if verdict.override_revision:
+        by = "" if verdict.actor is None else f", by {verdict.actor}"
+        table.add_row("override", escape(f"revision {verdict.override_revision}{by}"))
     table.add_row("category", escape(f"{verdict.category.code} {verdict.category.name}"))
     table.add_row("taxonomy", escape(str(verdict.taxonomy)))
     table.add_row("banned probability", f"{verdict.banned_probability:.4f}")

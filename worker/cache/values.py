@@ -14,7 +14,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from schemas import RejectionMarker, Verdict, decode_marker, decode_verdict
+from schemas import RejectionMarker, Verdict, decode_marker
+from worker.cache.decisions import decode_cached_verdict
 from worker.cache.entries import MAX_VALUE_BYTES
 
 KEY_PREFIX: Final = "verdict:"
@@ -103,7 +104,7 @@ class CacheValues:
 
 def _parse(raw: bytes) -> Verdict | RejectionMarker:
     try:
-        return decode_verdict(raw)
+        return decode_cached_verdict(raw)
     except ValidationError:
         try:
             return decode_marker(raw)

@@ -7,7 +7,7 @@ Invariant: where `Change.needed` is a number, the rule gives `Change.decision` t
 verdict's on the way to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -46,24 +46,10 @@ class Borders(NamedTuple):
 
 
 def borders_of(rule: DecisionRule) -> Borders:
-    """Return a policy's borders over a bundle, to the last decimal of a score."""
-    if not rule.policy.banned:
-        return Borders(1.0, None)
-    first, *others = sorted(rule.policy.banned)
-
-    def decided_at(value: float) -> Decision:
-        return rule.judgement({first: value, **dict.fromkeys(others, 0.0)}, category="").decision
-
-    beyond_allow = [needed for needed, _ in _crossings(decided_at, 0.0, Decision.ALLOW)]
-    before_block = [needed for needed, _ in _crossings(decided_at, 1.0, Decision.BLOCK)]
-    allow = None if decided_at(0.0) is not Decision.ALLOW else _stepped(beyond_allow, -1, at_best=1.0)
-    block = None if decided_at(1.0) is not Decision.BLOCK else _stepped(before_block, 1, at_best=0.0)
-    return Borders(allow, block)
-
-
-def _stepped(crossing: Sequence[float], step: int, *, at_best: float) -> float:
-    """Return the score one step back from a crossing; the end of the scale where there is none."""
-    return (round(crossing[0] * _UNITS) + step) / _UNITS if crossing else at_best
+    """Return a policy's borders over a bundle, to the last decimal that its calibration has."""
+    cut = rule.thresholds
+    allow = None if cut.allow_below == 0 else min(1.0, (cut.allow_below - 1) / cut.units)
+    return Borders(allow, None if cut.block_from > cut.units else cut.block_from / cut.units)
 
 
 def decision_of(verdict: Verdict, rule: DecisionRule) -> Decision:
@@ -78,7 +64,7 @@ def changes_of(verdict: Verdict, rule: DecisionRule) -> tuple[Change, ...]:
         verdict: Its decision is what the rule says of it.
         rule: Policy and curves by which it was decided.
     """
-    if not rule.policy.banned:
+    if not rule.policy.counted:
         return ()
     return (
         *_by_score(verdict, rule),
@@ -100,11 +86,14 @@ def _decided(
         evidence,
         category=verdict.category.code if category is None else category,
         unevaluated=verdict.unevaluated if unevaluated is None else unevaluated,
+        language=verdict.language,
+        longest_message=verdict.longest_message,
+        at=verdict.decided_at,
     ).decision
 
 
 def _by_score(verdict: Verdict, rule: DecisionRule) -> Iterator[Change]:
-    first, *others = sorted(rule.policy.banned)
+    first, *others = sorted(rule.policy.counted)
 
     def decided_at(value: float) -> Decision:
         return _decided(rule, verdict, {first: value, **dict.fromkeys(others, 0.0)})
@@ -114,7 +103,7 @@ def _by_score(verdict: Verdict, rule: DecisionRule) -> Iterator[Change]:
 
 
 def _by_evidence(verdict: Verdict, rule: DecisionRule) -> Iterator[Change]:
-    for code in sorted(rule.policy.banned, key=lambda code: (-verdict.evidence[code], code)):
+    for code in sorted(rule.policy.counted, key=lambda code: (-verdict.evidence[code], code)):
 
         def decided_at(value: float, code: str = code) -> Decision:
             return _decided(rule, verdict, {**verdict.evidence, code: value})
@@ -126,8 +115,8 @@ def _by_evidence(verdict: Verdict, rule: DecisionRule) -> Iterator[Change]:
 
 def _by_category(verdict: Verdict, rule: DecisionRule) -> Iterator[Change]:
     """Look at the category on the other side of the ban that is the most probable there."""
-    is_banned = verdict.category.code in rule.policy.banned
-    others = [code for code in verdict.probabilities if (code in rule.policy.banned) is not is_banned]
+    is_banned = verdict.category.code in rule.policy.counted
+    others = [code for code in verdict.probabilities if (code in rule.policy.counted) is not is_banned]
     other = max(others, key=lambda code: verdict.probabilities[code])
     decision = _decided(rule, verdict, verdict.evidence, category=other)
     if decision is not verdict.decision:

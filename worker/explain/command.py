@@ -107,7 +107,12 @@ def explain(
                 search.run(looks, everywhere=all_partitions)
             except Stopped:
                 is_complete = False
-        judges = Judges([settings.model.path, *bundle], [*_configured(settings), *policy])
+        judges = Judges(
+            [settings.model.path, *bundle],
+            [*_configured(settings), *policy],
+            folder=settings.model.policies_dir,
+            floor=settings.model.floor_codes,
+        )
         explanations = {
             one.place: explained(one.verdict, judges) for one in history.outcomes() if one.verdict is not None
         }

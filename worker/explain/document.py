@@ -80,7 +80,7 @@ def _explanation(explanation: Explained) -> dict[str, Any]:
             **policy.model_dump(mode="json"),
             "proven": judge.is_proven,
             **judge.borders._asdict(),
-            "safe_to_banned_risk": judge.rule.curves.safe_to_banned_risk(score) if policy.banned else None,
+            "safe_to_banned_risk": judge.rule.curves.safe_to_banned_risk(score) if policy.counted else None,
         },
         "unknown": explanation.unknown,
         "recomputed": explanation.recomputed,

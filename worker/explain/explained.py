@@ -34,7 +34,10 @@ def explained(verdict: Verdict, judges: Judges) -> Explained:
     if verdict.evidence.keys() != set(judge.taxonomy.codes):
         return Explained(verdict, judge, "its evidence is over other categories than the bundle's")
     recomputed = decision_of(verdict, judge.rule)
-    if recomputed is not verdict.decision:
+    if verdict.decided_by in {DecidedBy.OVERRIDE, DecidedBy.DENY_LIST}:
+        # Whatever the evidence were, the decision would be the same.
+        return Explained(verdict, judge, _why_another(verdict, recomputed), recomputed)
+    if recomputed is not verdict.decision or verdict.decided_by is DecidedBy.FLOOR:
         return Explained(verdict, judge, _why_another(verdict, recomputed), recomputed)
     return Explained(verdict, judge, None, recomputed, changes_of(verdict, judge.rule))
 

@@ -14,9 +14,14 @@ from model.bundle.files import read_file, sha256_of
 from model.bundle.manifest import MANIFEST_NAME
 from model.bundle.registry import POINTER_NAME, is_registry, read_registry
 from model.decision import DecisionRule
-from schemas import Policy, Taxonomy, Verdict, policies_digest, verdict_id
+from model.policies.folder import read_folder
+from model.policies.policy_set import PolicySet
+from model.policies.rules import policies_over, policies_with, rule_over
+from schemas import Policy, Taxonomy, Verdict, verdict_id
 from worker.explain.changes import Borders, borders_of
 
+_LISTED: Final = ("", "deny", "allow")
+"""A verdict does not name the list that its chat is on; its id is another one for each."""
 _REMEDY: Final = "name a bundle's folder, or a registry, with --bundle"
 
 
@@ -41,11 +46,22 @@ class Judges:
     Args:
         bundles: Folders of bundles, or registries, whose earlier bundles count too.
         policies: Policy files; the bundles' own count too.
+        folder: Files of the policies that decide beside them.
+        floor: What the operator adds to the floor of a taxonomy.
     """
 
-    def __init__(self, bundles: Sequence[Path], policies: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        bundles: Sequence[Path],
+        policies: Sequence[Path],
+        *,
+        folder: Path | None = None,
+        floor: frozenset[str] = frozenset(),
+    ) -> None:
         self._bundles = bundles
         self._policies = policies
+        self._folder = folder
+        self._floor = floor
         self._found: dict[str, Bundle | str] = {}
         """By digest: the bundle, or why there is none."""
 
@@ -63,7 +79,7 @@ class Judges:
             raise JudgeUnknown(bundle)
         policy, is_proven = self._policy(verdict, bundle)
         try:
-            rule = DecisionRule(policy, bundle.risk_curves(policy))
+            rule = rule_over(bundle, policy)
         except BundleError as error:
             raise JudgeUnknown(str(error)) from None
         return Judge(rule, bundle.taxonomy, borders_of(rule), is_proven)
@@ -106,7 +122,7 @@ class Judges:
                 problems.append(str(error))
         named = [one for one in candidates if (one.name, one.version) == (wanted.name, wanted.version)]
         for policy in named:
-            if _id_under(policy, verdict) == verdict.verdict_id:
+            if verdict.verdict_id in self._ids_under(policy, verdict, bundle):
                 return policy, True
         if named:
             return named[-1], False
@@ -114,15 +130,33 @@ class Judges:
             "; ".join([f"policy {wanted.name} {wanted.version} is not at hand; name its file with --policy", *problems])
         )
 
+    def _ids_under(self, policy: Policy, verdict: Verdict, bundle: Bundle) -> Iterator[str]:
+        """Yield the ids that a verdict has where this is the default policy, on each list."""
+        for policies in self._sets_under(policy, bundle):
+            yield from (_id_of(verdict, policies, listed) for listed in _LISTED)
 
-def _id_under(policy: Policy, verdict: Verdict) -> str:
-    """Return the id that a verdict has where this policy alone decided."""
+    def _sets_under(self, policy: Policy, bundle: Bundle) -> Iterator[PolicySet]:
+        """Yield what decides where this is the default policy: it alone, with the floor, with the others."""
+        try:
+            yield PolicySet([rule_over(bundle, policy)])
+            yield policies_over(bundle, [policy], floor=self._floor)
+            if self._folder is not None:
+                others = read_folder(self._folder, bundle, policy).rules.values()
+                yield policies_with(bundle, policy, others, floor=self._floor)
+        except (BundleError, PolicyError):
+            # What cannot be read proves nothing.
+            return
+
+
+def _id_of(verdict: Verdict, policies: PolicySet, listed: str) -> str:
+    """Return the id that a verdict has where these policies decided and its chat is on this list."""
     return verdict_id(
         chat_id=verdict.chat_id,
         fingerprint=verdict.content_fingerprint,
         model_digest=verdict.model.digest,
         rules_version=verdict.rules_version,
-        policies_digest=policies_digest([policy]),
+        policies_digest=policies.digest_at(verdict.decided_at),
         previous=verdict.previous,
         override_revision=verdict.override_revision,
+        listed=listed,
     )

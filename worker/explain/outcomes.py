@@ -74,6 +74,7 @@ class ChatOutcome:
             self.published_ms,
             versions=versions,
             rejected=None if self.verdict is not None else self.kind.value,
+            revision=0 if self.verdict is None else self.verdict.override_revision,
         )
 
 

@@ -116,8 +116,12 @@ def _verdict_rows(explanation: Explained) -> Iterator[Row]:
         earlier = verdict.previous
         yield "previous", f"{earlier.decision.value} on offset {earlier.offset}, {earlier.decided_at.isoformat()}"
     if verdict.kind.value != "event":
-        yield "kind", f"{verdict.kind.value}, revision {verdict.override_revision}"
-    yield "decided by", verdict.decided_by.value
+        yield "kind", f"{verdict.kind.value}: the record was judged before"
+    if verdict.override_revision:
+        actor = "" if verdict.actor is None else f", by {verdict.actor}"
+        yield "override", f"revision {verdict.override_revision}{actor}"
+    of_model = "" if verdict.model_decision is None else f"; the policy's own rule says {verdict.model_decision.value}"
+    yield "decided by", verdict.decided_by.value + of_model
     for name, other in verdict.decisions.items():
         if name != verdict.policy.name:
             yield "also", f"{name} {other.version}: {other.decision.value} ({other.decided_by.value})"
@@ -131,20 +135,20 @@ def _probability(verdict: Verdict) -> str:
 
 def _policy(judge: Judge) -> str:
     policy, (allow, block) = judge.rule.policy, judge.borders
-    if not policy.banned:
+    if not policy.counted:
         return ", bans nothing"
     allowed = "allows none" if allow is None else f"allows up to {number(allow)}"
     borders = f"; {allowed}, {'blocks none' if block is None else f'blocks from {number(block)}'}"
     proof = "" if judge.is_proven else " (same name and version; the id does not prove that it is this file)"
-    return f", bans {', '.join(sorted(policy.banned))}{borders}{proof}"
+    return f", bans {', '.join(sorted(policy.counted))}{borders}{proof}"
 
 
 def _score(verdict: Verdict, judge: Judge | None) -> str:
     """Say what the score is the sum of, and where a piece of the chat said more than its newest messages."""
     total = number(verdict.banned_probability)
-    if judge is None or not judge.rule.policy.banned <= verdict.evidence.keys():
+    if judge is None or not judge.rule.policy.counted <= verdict.evidence.keys():
         return total
-    banned = sorted(judge.rule.policy.banned, key=lambda code: (-verdict.evidence[code], code))
+    banned = sorted(judge.rule.policy.counted, key=lambda code: (-verdict.evidence[code], code))
     shown = [
         f"{code} {number(verdict.evidence[code])}"
         + ("*" if verdict.evidence[code] > verdict.probabilities[code] else "")
@@ -159,7 +163,7 @@ def _change_rows(explanation: Explained) -> Iterator[Row]:
     if explanation.unknown is not None:
         yield "not explained", explanation.unknown
         return
-    if explanation.judge is not None and not explanation.judge.rule.policy.banned:
+    if explanation.judge is not None and not explanation.judge.rule.policy.counted:
         yield "would change", "only another policy: this one bans nothing"
         return
     n_shown = 0

@@ -7,7 +7,7 @@ behind it.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -46,6 +46,16 @@ _STEP_RECORDS: Final = 32
 _SAME_ERROR_EVERY_S: Final = 10.0
 
 
+class AssignmentFollower(Protocol):
+    """Told which partitions a member has, by the thread that polls; must not raise."""
+
+    def assigned(self, partitions: Sequence[Partition], /) -> None:
+        """Take that these are this member's now, besides those that it has."""
+
+    def released(self, partitions: Sequence[Partition], /) -> None:
+        """Take that these are somebody else's now, some never told of before, perhaps; no commit is in flight."""
+
+
 class RecordConsumer:
     """A subscribed consumer.
 
@@ -60,6 +70,7 @@ class RecordConsumer:
         notes: Told what stands beside the committed offsets.
         unread: Follows the reading; by default it asks no broker, and the lag is what the client knows after a batch.
         waiting: Told while an answer of Kafka's is waited for.
+        followers: Told of the partitions that come and go.
     """
 
     def __init__(
@@ -75,8 +86,10 @@ class RecordConsumer:
         notes: OwedNotes | None = None,
         unread: Unread | None = None,
         waiting: Waiting = unheard,
+        followers: Sequence[AssignmentFollower] = (),
     ) -> None:
         self.client = consumer
+        self._followers = tuple(followers)
         self._uncommitted = Uncommitted()
         self._positions = Positions(consumer, settings, waiting)
         self._lost = LostOffsets(consumer, settings.lost_offsets, metrics)
@@ -105,6 +118,10 @@ class RecordConsumer:
     def joined(self) -> bool:
         """Whether the group has given this worker its share of the partitions, which may be none."""
         return self._joined
+
+    def owns(self, place: Partition) -> bool:
+        """Say whether a partition is this member's; may be asked in any thread."""
+        return place in self._assigned
 
     def poll_batch(self, *, max_records: int, max_bytes: int) -> list[Record]:
         """Wait briefly for a first record, then take what is there, at most `max_records` and about `max_bytes`.
@@ -307,7 +324,10 @@ class RecordConsumer:
         if self._notes is not None:
             for p in starts:
                 self._notes.take_over((p.topic, p.partition), p.offset)
-        self._on_assigned([(p.topic, p.partition) for p in partitions])
+        places = [(p.topic, p.partition) for p in partitions]
+        for follower in self._followers:
+            follower.assigned(places)
+        self._on_assigned(places)
         self._joined = True
         self._join_refusal.passed()
         self._count_rebalance("assigned", partitions)
@@ -338,6 +358,8 @@ class RecordConsumer:
         places = [(p.topic, p.partition) for p in partitions]
         self._lost.released(places)
         self._uncommitted.released(places)
+        for follower in self._followers:
+            follower.released(places)
         self._on_released(places)
 
     def _on_released(self, places: Sequence[Partition]) -> None:

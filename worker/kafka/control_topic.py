@@ -162,11 +162,25 @@ class ControlTopic(Generic[T]):
         self._client.close()
 
 
-def check_is_compacted(admin: KafkaAdmin, topic: str, *, timeout_s: float) -> None:
-    """Check that a control topic keeps the last record of each key for good.
+def check_is_compacted(
+    admin: KafkaAdmin, topic: str, *, timeout_s: float, lost: str = "finished replays are forgotten"
+) -> None:
+    """Check that a topic keeps the last record of each key for good.
+
+    Args:
+        admin: Admin client.
+        topic: The topic.
+        timeout_s: Longest wait for the answer.
+        lost: What happens where it does not, for the error.
+
+    Args:
+        admin: Admin client.
+        topic: The topic.
+        timeout_s: Longest wait for an answer.
+        forgotten: What would be lost else.
 
     Raises:
-        Fatal: it deletes records by age, so that a finished redrive would be forgotten and done again.
+        Fatal: it deletes records by age: a finished redrive, say, would be forgotten and done again.
     """
     resource = ConfigResource(ResourceType.TOPIC, topic)
     (future,) = admin.describe_configs([resource], request_timeout=timeout_s).values()
@@ -177,6 +191,6 @@ def check_is_compacted(admin: KafkaAdmin, topic: str, *, timeout_s: float) -> No
         return
     if policy != "compact":
         raise Fatal(
-            f"{topic}: cleanup.policy is {policy}; expected compact, or finished replays are forgotten; create it with "
+            f"{topic}: cleanup.policy is {policy}; expected compact, or {lost}; create it with "
             "--config cleanup.policy=compact"
         )

@@ -1,9 +1,12 @@
-"""Where a partition ends now, asked of its leader."""
+"""Where partitions end now, asked of their leaders."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from worker.kafka.partition_range import Partition
 
 _LARGEST_PARTITION: Final = 2**31 - 1
 
@@ -26,6 +29,21 @@ def high_watermark(admin: AdminClient, topic: str, partition: int, *, timeout_s:
         return int(asked[place].result().offset)
     except KafkaException:
         return None if _exists(admin, topic, partition, timeout_s=timeout_s) else 0
+
+
+def high_watermarks(admin: AdminClient, places: Iterable[Partition], *, timeout: float) -> dict[Partition, int]:
+    """Return the offset after the last record of each partition, of open transactions too.
+
+    Raises:
+        KafkaException: a leader does not answer within `timeout` seconds, or there is no such partition.
+    """
+    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = admin.list_offsets(
+        {TopicPartition(*place): latest for place in places},
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=timeout,
+    )
+    return {(place.topic, place.partition): int(answer.result().offset) for place, answer in asked.items()}
 
 
 def _exists(admin: AdminClient, topic: str, partition: int, *, timeout_s: float) -> bool:

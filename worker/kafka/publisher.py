@@ -43,6 +43,8 @@ GroupMember = Any
 """The consumer's opaque group metadata: member id and generation, by which the broker fences a zombie."""
 
 _BACKPRESSURE_POLL_S: Final = 0.05
+_BY_KEY: Final = -1
+"""The client's number of no partition: its partitioner chooses one."""
 _INIT_PAUSE_S: Final = 0.5
 _RETURN_MARGIN_S: Final = 2.0
 """How long after its own time-out the client is still waited for."""
@@ -56,7 +58,7 @@ class Publisher(Protocol):
     ) -> None:
         """Publish the messages and commit the offsets in the name of a group member.
 
-        Offsets without a note lose an older one.
+        Offsets without a note lose an older one. Without offsets nothing fences a member that the group has dropped.
 
         Raises:
             BatchAborted: nothing was committed, or it is unknown whether it was.
@@ -76,6 +78,7 @@ def _enqueue(producer: Producer, messages: Sequence[OutgoingMessage], on_deliver
                     message.topic,
                     value=message.value,
                     key=message.key,
+                    partition=_BY_KEY if message.partition is None else message.partition,
                     headers=[*message.headers] or None,
                     on_delivery=on_delivery,
                 )
@@ -137,7 +140,8 @@ class TransactionalPublisher:
             self._producer.begin_transaction()
             _enqueue(self._producer, messages, None, deadline)
             self._published(time.monotonic() - self._begun_at, len(messages))
-            self._step(partial(self._producer.send_offsets_to_transaction, ends, member))
+            if ends:
+                self._step(partial(self._producer.send_offsets_to_transaction, ends, member))
         except KafkaException as error:
             raise self._undone(error, "filling the transaction") from error
         except BatchAborted:
@@ -279,7 +283,8 @@ class AtLeastOncePublisher:
             self._publish(messages)
             self._published(time.monotonic() - begun, len(messages))
             doing = "committing offsets"
-            self._commit_offsets(_ends(offsets, notes))
+            if offsets:
+                self._commit_offsets(_ends(offsets, notes))
         except KafkaException as error:
             cause = kafka_error(error)
             if is_fatal(cause) and not self._unknown_topic.may_pass(cause):

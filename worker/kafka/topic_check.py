@@ -90,7 +90,17 @@ def check_topics(
         dead_letters=settings.dead_letter_topic,
         verdict_max_bytes=limits[settings.verdict_topic],
         dead_letter_max_bytes=limits[settings.dead_letter_topic],
+        verdict_headers=settings.verdict_headers,
     )
+
+
+def max_message_bytes(admin: AdminClient, topic: str, settings: KafkaSettings, waiting: Waiting = unheard) -> int:
+    """Return how large a message a topic accepts, bytes; what Kafka assumes where this user may not ask.
+
+    Raises:
+        Fatal: Kafka does not answer.
+    """
+    return _limits(admin, topic, settings, waiting).max_message_bytes
 
 
 def _problems(admin: AdminClient, uses: Uses, settings: KafkaSettings, waiting: Waiting) -> list[str]:

@@ -94,8 +94,10 @@ def _is_inside(message: Message, open_: dict[tuple[str, int], PartitionRange], u
     span = open_.get(place)
     if span is None:
         return False
-    # The end comes as an "error" with its offset: behind the last record there may be transaction markers only.
-    if offset >= span.end - 1:
+    # The end comes as an "error" with the offset behind it: behind the last record there may be transaction markers
+    # only. Before the end of the range it means that a transaction is open there.
+    next_offset = offset + 1 if error is None else offset
+    if next_offset >= span.end:
         del open_[place]
     return error is None and offset < span.end
 

@@ -55,6 +55,7 @@ class Metrics:
             "verdicts_total", "Committed verdicts; category: its code.", "category", "decision", "cache_hit"
         )
         self.rejections = counter("rejections_total", "Committed dead letters.", "reason")
+        self.reviews = counter("reviews_total", "Committed records that ask for a person, by verdict.", "category")
         self.cache_lookups = counter("cache_lookups_total", "Events looked up in the cache.", "result")
         self.cache_writes = counter(
             "cache_writes_total",
@@ -106,6 +107,16 @@ class Metrics:
             "implausible_timestamps_total",
             "Records whose timestamp can be no time in ms, seconds say; they count as without one.",
         )
+        self.state_unreadable = counter(
+            "state_unreadable_total", "Records of the state topic that could not be read; their chats are not held."
+        )
+        self.overrides_refused = counter(
+            "overrides_refused_total", "Records of the overrides topic that count for nothing.", "reason"
+        )
+        self.override_verdicts = counter(
+            "override_verdicts_total", "Overrides that were to get a verdict of their own.", "result"
+        )
+        self.list_matches = counter("list_matches_total", "Events of chats on a list.", "list")
         self.shadow_verdicts = counter("shadow_verdicts_total", "Shadow verdicts that Kafka has acknowledged.")
         self.shadow_dropped = counter("shadow_dropped_total", "Chats that got no shadow verdict.", "reason")
         self.shadow_compared = counter(
@@ -141,6 +152,7 @@ class Metrics:
         self.cache_breaker_open = gauge("cache_breaker_open", "1 while Redis is left alone for these calls.", "op")
         self.cache_owed_writes = gauge("cache_owed_writes", "Chats whose newest outcome Redis has not taken.")
         self.cache_owed_oldest_s = gauge("cache_owed_oldest_seconds", "How long the oldest of them has been owed.")
+        self.held_chats = gauge("held_chats", "Chats with a block that holds, kept in memory.")
         self.kafka_up = gauge("kafka_up", "1 while a broker is reachable.")
         self.batch_limit_records = gauge("batch_limit_records", "Adaptive record limit of the next batch.")
         predictor = ("name", "version", "digest", "policy", "taxonomy")
@@ -150,6 +162,13 @@ class Metrics:
             "1 where the bundle in use was calibrated on labelled chats; 0: all its risks are 1.",
             "role",
         )
+        self.policy_info = gauge("policy_info", "1 for each policy in use, the default one too.", "name", "version")
+        self.policies_refused = gauge(
+            "policies_refused", "Files of the folder of policies that are refused now; what each held before stays."
+        )
+        self.policies_unpublished = gauge(
+            "policies_unpublished", "Rows of the policy table that Kafka has not acknowledged yet."
+        )
         self.shadow_model_info = gauge("shadow_model_info", "1 for the shadow bundle and its policy.", *predictor)
         self.reload_failed = gauge("reload_failed", "1 while the bundle or policy on disk is refused.", "role")
         self.reload_last_look_s = gauge(
@@ -158,6 +177,17 @@ class Metrics:
         self.certificate_expiry_s = gauge(
             "certificate_expiry_timestamp_seconds", "When a certificate file that the settings name ends.", "file"
         )
+        self.overrides_in_force = gauge("overrides_in_force", "Decisions of people that have not expired.")
+        self.overrides_due = gauge("overrides_due", "Of those, how many wait for a verdict of their own here.")
+        self.overrides_lag_records = gauge("overrides_lag_records", "Offsets of the overrides topic that are unread.")
+        self.overrides_last_record_s = gauge(
+            "overrides_last_record_timestamp_seconds", "Timestamp of the newest record of the overrides topic; 0: none."
+        )
+        self.overrides_last_read_s = gauge(
+            "overrides_last_read_timestamp_seconds", "When the overrides topic was last looked at (wall clock)."
+        )
+        self.list_entries = gauge("list_entries", "Entries of the lists in use.", "list")
+        self.lists_failed = gauge("lists_failed", "1 while the file of lists on disk is refused.")
         self.shadow_queue_records = gauge("shadow_queue_records", "Chats that wait for the shadow.")
 
     def _histograms(self) -> None:

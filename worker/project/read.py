@@ -41,6 +41,7 @@ def outcome_of_verdict(record: ScannedRecord, limits: CodecLimits) -> tuple[str,
         record.place,
         record.timestamp_ms,
         versions=versions,
+        revision=verdict.override_revision,
     )
 
 

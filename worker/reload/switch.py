@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import structlog
 from prometheus_client import Gauge
 
-from worker.predictor import Predictor, show_calibration
+from worker.predictor import Predictor, show_calibration, show_policies
 from worker.process.metrics import Metrics
 from worker.reload.watcher import Role
 
@@ -42,13 +42,19 @@ class PredictorSwitch(Generic[First]):
         with self._lock:
             self._waiting = predictor
 
+    def newest(self) -> First | Predictor:
+        """Return the predictor that waits, else the one in use. Any thread."""
+        with self._lock:
+            return self._current if self._waiting is None else self._waiting
+
     def take(self) -> First | Predictor:
         """Return the predictor of the next batch. One thread."""
         if self._waiting is not None:
             with self._lock:
                 new, self._waiting = self._waiting, None
+                old = self._current
+                self._current = old if new is None else new
             if new is not None:
-                old, self._current = self._current, new
                 self._on_swap(old, new)
         return self._current
 
@@ -70,6 +76,8 @@ def shown_in(metrics: Metrics, info: Gauge, role: Role, retire: Callable[[Predic
         if old is not None and old.labels != new.labels:
             info.remove(*old.labels)
         show_calibration(new, metrics, role)
+        if role == "live":
+            show_policies(new, metrics, old)
         log.info("model_swapped", role=role, **new.logged(), old_digest=old and old.builder.model.digest)
         if old is not None:
             retire(old)

@@ -5,10 +5,12 @@ Times are in seconds, sizes in bytes.
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal, Self
+from uuid import UUID
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from schemas import ValueFormat
+from schemas.verdict_headers import MAX_SOURCE_CHARACTERS, VerdictHeaders
 from worker.kafka.forwarded_headers import forwarded_names
 from worker.kafka.topic_name import topic_name
 from worker.settings.kafka_connection import KafkaConnection
@@ -28,6 +30,7 @@ _OPTIONAL_TOPICS: Final = (
     "reviews_topic",
     "decisions_topic",
     "feedback_topic",
+    "erasures_topic",
 )
 """Settings of topics that are off until they are named."""
 
@@ -115,10 +118,16 @@ class KafkaSettings(KafkaConnection):
     )
     decisions_topic: TopicName | None = Field(
         default=None,
-        description="Append-only topic of what people decided, `verdict-decisions`; written with an override.",
+        description="Append-only topic of what people decided, `verdict-decisions`; written with an override. Needs "
+        "erasure.hash_key.",
     )
     feedback_topic: TopicName | None = Field(
         default=None, description="Topic of what callers report as wrong, `verdict-feedback`."
+    )
+    erasures_topic: TopicName | None = Field(
+        default=None,
+        description="Compacted topic of keyed hashes of erased chats, `verdict-erasures`; needs erasure.hash_key. "
+        "Unset: training learns on from what is kept of an erased chat.",
     )
     group_id: str = Field(default="verdictstream", min_length=1, max_length=_MAX_NAME, description="Consumer group.")
     delivery: Delivery = Field(default=Delivery.EXACTLY_ONCE, description="exactly_once or at_least_once.")
@@ -153,6 +162,19 @@ class KafkaSettings(KafkaConnection):
         default="",
         description="Headers of an event, comma-separated, that its verdict or dead letter carries too, beside "
         "traceparent and tracestate; 3,000 bytes of them at most.",
+    )
+    cloudevents_source: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_SOURCE_CHARACTERS,
+        pattern=r"^[!-~]+$",
+        description="Verdicts carry CloudEvents attributes as headers (ce_id and so on), with this URI reference as "
+        "ce_source, /verdictstream say. Unset: they carry none.",
+    )
+    verdict_schema_guid: UUID | None = Field(
+        default=None,
+        description="Verdicts carry this GUID of their schema in the header __value_schema_id, as Confluent's "
+        "deserialisers read it; `python -m schemas register` prints it. Unset: no such header.",
     )
     compression: Compression = Field(
         default=Compression.LZ4,
@@ -227,6 +249,20 @@ class KafkaSettings(KafkaConnection):
     def _headers_can_be_forwarded(cls, names: str) -> str:
         forwarded_names(names)
         return names
+
+    @property
+    def verdict_headers(self) -> VerdictHeaders:
+        """What verdicts carry beside the headers that are forwarded."""
+        return VerdictHeaders(self.cloudevents_source, self.verdict_schema_guid)
+
+    @model_validator(mode="after")
+    def _headers_have_one_writer(self) -> Self:
+        if taken := [name for name in forwarded_names(self.forward_headers) if self.verdict_headers.writes(name)]:
+            raise ValueError(
+                f"forward_headers names {', '.join(taken)}, which cloudevents_source or verdict_schema_guid makes the "
+                "worker write itself; leave them out of forward_headers, or unset that"
+            )
+        return self
 
     @model_validator(mode="after")
     def _topics_differ(self) -> Self:

@@ -1,11 +1,13 @@
 """Which classifier the worker runs, how it follows its files, and what one inference may take."""
 
+import re
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from model import DEFAULT_BUNDLE_PATH, DEFAULT_TIMEOUT_S
+from schemas.taxonomy import CODE_PATTERN
 from worker.settings.section import MAX_S, Section
 
 MAX_THREADS: Final = 1_024
@@ -13,11 +15,22 @@ MAX_THREADS: Final = 1_024
 
 
 class ModelSettings(Section):
-    """The classifier."""
+    """The classifier and the policies."""
+
+    comma_lists: ClassVar[frozenset[str]] = frozenset({"floor"})
 
     path: Path = Field(default=DEFAULT_BUNDLE_PATH, description="Bundle folder, or a registry.")
     policy_path: Path | None = Field(
         default=None, description="Policy file, over the taxonomy of the bundle; by default the bundle's own policy."
+    )
+    policies_dir: Path | None = Field(
+        default=None,
+        description="Folder of more policies over the same taxonomy, *.toml and *.json: each of them decides on every "
+        "verdict, beside the default policy, which policy_path names. Unset: there is the default policy alone.",
+    )
+    floor: str = Field(
+        default="",
+        description="Codes of categories that no policy may allow, comma-separated, beside those of the taxonomy.",
     )
     public_key_file: Path | None = Field(
         default=None,
@@ -42,3 +55,20 @@ class ModelSettings(Section):
         le=MAX_S,
         description="A longer inference is ended; each of its rows is tried once more, alone, and then dead-lettered.",
     )
+
+    @field_validator("floor")
+    @classmethod
+    def _floor_is_codes(cls, floor: str) -> str:
+        for code in _codes(floor):
+            if re.fullmatch(CODE_PATTERN, code) is None:
+                raise ValueError("holds what is no category code; expected codes of the taxonomy, comma-separated")
+        return floor
+
+    @property
+    def floor_codes(self) -> frozenset[str]:
+        """What the operator adds to the taxonomy's floor."""
+        return frozenset(_codes(self.floor))
+
+
+def _codes(text: str) -> list[str]:
+    return [code.strip() for code in text.split(",") if code.strip()]

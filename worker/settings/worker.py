@@ -12,11 +12,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from model import LONGEST_STALL
 from schemas import CodecLimits
 from worker.settings.batch import BatchSettings
+from worker.settings.erasure import ErasureSettings
 from worker.settings.kafka import KafkaSettings
+from worker.settings.lists import ListSettings
 from worker.settings.model import ModelSettings
+from worker.settings.overrides import OverrideSettings
 from worker.settings.redis import RedisSettings
 from worker.settings.section import MAX_S, Section
 from worker.settings.shadow import ShadowSettings
+from worker.settings.tracing import TracingSettings
 
 
 class HttpSettings(Section):
@@ -71,8 +75,12 @@ class WorkerSettings(BaseSettings):
     shadow: ShadowSettings = ShadowSettings()
     batch: BatchSettings = BatchSettings()
     codec: CodecLimits = CodecLimits()
+    erasure: ErasureSettings = ErasureSettings()
+    overrides: OverrideSettings = OverrideSettings()
+    lists: ListSettings = ListSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     shutdown_grace_s: float = Field(
         default=25.0,
         gt=0,
@@ -87,6 +95,16 @@ class WorkerSettings(BaseSettings):
                 f"batch.lagging_s={self.batch.lagging_s} must be at most half of kafka.max_poll_interval_s="
                 f"{self.kafka.max_poll_interval_s}, or a slow batch gets the worker evicted; "
                 "lower the first or raise the second"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hashed_chats_have_a_key(self) -> Self:
+        topics = [name for name in ("erasures_topic", "decisions_topic") if getattr(self.kafka, name) is not None]
+        if topics and not self.erasure.hash_keys:
+            raise ValueError(
+                f"kafka.{topics[0]} is set without erasure.hash_key, by which it names chats; expected both; set "
+                "erasure.hash_key_file, the same for all parts of the deployment"
             )
         return self
 

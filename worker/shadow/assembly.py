@@ -31,6 +31,8 @@ def shadow_model(settings: WorkerSettings) -> ModelSettings | None:
         update={
             "path": settings.shadow.model_path,
             "policy_path": settings.shadow.policy_path or settings.model.policy_path,
+            # It is compared by what the default policy says.
+            "policies_dir": None,
             "n_threads": 1,
         }
     )

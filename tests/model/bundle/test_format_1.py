@@ -11,6 +11,7 @@ from model import Bundle, load_bundle
 from model.calibration import FORMAT_1_DECIMALS, FloatArray, banned_mask, policy_scores
 from model.decision import DecisionRule
 from model.evidence.rule import on_the_wire
+from model.policies.thresholds import wire_units
 from schemas import CHAT_13, DEFAULT_POLICY, Policy
 from tests.tiny_bundle import tiny_bundle
 
@@ -52,7 +53,8 @@ def test_a_calibration_chat_scored_anew_gets_the_risk_of_its_stored_score(
     for row, stored in zip(on_the_wire(rows).tolist(), stored_scores, strict=True):
         evidence = dict(zip(CHAT_13.codes, row, strict=True))
         found = rule.judgement(evidence, category="A" if "A" not in banned else min(set(CHAT_13.codes) - banned))
-        least, largest = rule.calibration_scores(evidence, found.banned_probability)
+        cut, units = rule.thresholds, wire_units(evidence)
+        least, largest = (min(1.0, score(units, banned) / cut.units) for score in (cut.block_score, cut.allow_score))
         assert least <= stored <= largest
         assert found.banned_to_safe_risk >= rule.curves.banned_to_safe_risk(stored)
         is_open = any(round(evidence[code] * 1_000_000) % 10 == 5 for code in banned)

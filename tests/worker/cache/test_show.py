@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from redis.exceptions import BusyLoadingError, InvalidResponse, MasterDownError, MovedError
 from rich.console import Console
 
-from schemas import RejectionMarker, Source, Taxonomy, Verdict, category_label, decode_verdict
+from schemas import DecidedBy, Decision, RejectionMarker, Source, Taxonomy, Verdict, category_label, decode_verdict
 from schemas.taxonomy import TaxonomyCategory
 from tests.schemas.payloads import make_verdict
 from worker.cache.errors import remedy
@@ -49,6 +49,19 @@ def test_a_verdict_of_any_taxonomy_is_shown() -> None:
     assert "large 3" in shown
     assert "0.745  kind-200" in shown
     assert "allow (model)" in shown
+
+
+def test_a_persons_decision_is_shown_with_the_rules_own() -> None:
+    """Who asks why an ad was shown reads whom to ask."""
+    shown = _shown(
+        make_verdict(
+            decided_by=DecidedBy.OVERRIDE, model_decision=Decision.BLOCK, actor="reviewer-7", override_revision=1_700
+        )
+    )
+    assert "allow (override)" in shown
+    assert "the rule alone" in shown
+    assert "revision 1700, by reviewer-7" in shown
+    assert "the rule alone" not in _shown(make_verdict())
 
 
 def test_a_verdict_of_version_1_is_shown() -> None:

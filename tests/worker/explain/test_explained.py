@@ -42,6 +42,43 @@ def test_the_verdicts_id_proves_the_policy(bundle: Bundle) -> None:
     assert SHIPPED.of(under(bundle, verdict)).is_proven
 
 
+def test_what_people_and_lists_decided_is_not_explained_by_evidence(bundle: Bundle) -> None:
+    """Whatever the evidence were, the decision would be the same; the rule's own is told beside."""
+    verdict = judged(bundle, {"F": 0.9}).model_copy(
+        update={
+            "decided_by": DecidedBy.OVERRIDE,
+            "override_revision": 1_700,
+            "actor": "reviewer-7",
+            "model_decision": Decision.ALLOW,
+        }
+    )
+    found = explained(verdict, SHIPPED)
+    assert (found.changes, found.recomputed) == ((), verdict.decision)
+    assert found.unknown is not None
+    assert "decided by override" in found.unknown
+    history = ChatHistory(limit=5)
+    outcome = ChatOutcome(OutcomeKind.VERDICT, ("verdicts", 0, 3), 1_700_000_000_000, verdict=verdict)
+    history.add(outcome)
+    screen = io.StringIO()
+    print_history(CHAT, None, history, {outcome.place: found}, Console(width=160, file=screen))
+    assert "revision 1700, by reviewer-7" in screen.getvalue()
+    assert "the policy's own rule says allow" in screen.getvalue()
+
+
+def test_a_listed_chats_id_proves_the_policy_too(bundle: Bundle) -> None:
+    """A verdict does not name the list; its id is another one for each."""
+    verdict = judged(bundle, {"F": 0.9})
+    own = verdict_id(
+        chat_id=verdict.chat_id,
+        fingerprint=FINGERPRINT,
+        model_digest=bundle.digest,
+        rules_version=verdict.rules_version,
+        policies_digest=policies_digest([bundle.default_policy]),
+        listed="deny",
+    )
+    assert SHIPPED.of(verdict.model_copy(update={"verdict_id": own})).is_proven
+
+
 def test_a_policy_file_is_taken_where_name_and_version_are_the_verdicts(bundle: Bundle, tmp_path: Path) -> None:
     """One that cannot be used is named with the reason."""
     path = tmp_path / "strict.toml"

@@ -1,6 +1,7 @@
 """Where the worker's consumer begins, what it goes back to, and what it does about offsets that are gone."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +20,23 @@ from worker.settings.kafka import KafkaSettings
 LIMIT_S = 30.0
 
 
+class Followed:
+    """Notes which partitions its consumers have, and how often they were told of some."""
+
+    def __init__(self) -> None:
+        self.owned: set[int] = set()
+        self.n_calls = 0
+
+    def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """Take new ones."""
+        self.owned |= {number for _, number in partitions}
+        self.n_calls += 1
+
+    def released(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """Let some go."""
+        self.owned -= {number for _, number in partitions}
+
+
 class Partition:
     """A topic with ten records in its first partition, and consumers of one group.
 
@@ -30,7 +48,7 @@ class Partition:
     def __init__(self, broker: Broker, *, n_partitions: int = 1) -> None:
         self._broker = broker
         self.topic, self.group = unique("chat-events"), unique("group")
-        self.metrics = Metrics()
+        self.metrics, self.followed = Metrics(), Followed()
         broker.create_topics({self.topic: n_partitions})
         self.write(10)
 
@@ -70,7 +88,7 @@ class Partition:
         )
         client = self._broker.consumer(consumer_config(kafka))
         reachability = Reachability(exit_after_s=60.0, metrics=self.metrics, probe=lambda: None)
-        return RecordConsumer(client, kafka, self.metrics, reachability, settle=lambda: None)
+        return RecordConsumer(client, kafka, self.metrics, reachability, settle=lambda: None, followers=[self.followed])
 
 
 def offsets_read(consumer: RecordConsumer, n_records: int) -> list[int]:
@@ -98,6 +116,20 @@ def test_reading_starts_at_the_committed_offset_and_goes_back_there(partition: P
     consumer.rewind()
     assert offsets_read(consumer, 6) == [4, 5, 6, 7, 8, 9]
     consumer.close()
+
+
+def test_a_follower_knows_the_partitions_from_their_first_record_to_their_release(broker: Broker) -> None:
+    """What it keeps of a partition is of use only while this member has it; a rewind changes nothing of that."""
+    partition = Partition(broker, n_partitions=3)
+    consumer = partition.consumer()
+    assert offsets_read(consumer, 10) == list(range(10))
+    assert partition.followed.owned == {0, 1, 2}
+    n_calls = partition.followed.n_calls
+    consumer.rewind()
+    assert offsets_read(consumer, 1) == [0]
+    assert partition.followed.n_calls == n_calls
+    consumer.close()
+    assert partition.followed.owned == set()
 
 
 def test_without_a_commit_a_rewind_goes_back_to_where_the_assignment_began(partition: Partition) -> None:

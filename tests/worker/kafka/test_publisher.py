@@ -134,6 +134,19 @@ def test_messages_and_offsets_commit_in_one_transaction(desk: Desk) -> None:
     ]
 
 
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_a_message_that_names_its_partition_lies_there(broker: Broker, exactly_once: bool) -> None:
+    """Whatever its key would say: whoever reads an input partition finds what was kept of it under the same number."""
+    desk, topic = Desk(broker), unique("verdict-state")
+    broker.create_topics({topic: 4})
+    messages = [OutgoingMessage(topic, b"k", b"%d" % n, [], (desk.events, n, 6), partition=n) for n in (3, 0, 2)]
+    publisher: TransactionalPublisher | AtLeastOncePublisher = (
+        desk.transactional(desk.producer()) if exactly_once else desk.at_least_once(desk.plain_producer())
+    )
+    publisher.commit(messages, {(desk.events, 0): 7}, desk.member)
+    assert sorted((m.partition(), m.value()) for m in read(broker, topic)) == [(0, b"0"), (2, b"2"), (3, b"3")]
+
+
 @pytest.mark.parametrize("step", ["send_offsets_to_transaction", "commit_transaction"])
 def test_a_client_that_does_not_return_is_left_behind_with_its_producer(twin_desk: Desk, step: str) -> None:
     """F8: the client's own time-out was seen not to fire; the worker would stand still for ever."""
@@ -403,6 +416,14 @@ def test_a_refused_topic_ends_the_process_in_this_mode_too(twin_desk: Desk) -> N
     producer = desk.plain_producer(delivery_error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     with pytest.raises(Fatal, match="grant Read"):
         desk.at_least_once(producer).commit(desk.messages, desk.offsets, desk.member)
+
+
+def test_messages_without_offsets_are_published_and_move_none(desk: Desk) -> None:
+    """A person's decision on a record that was read long ago."""
+    desk.transactional(desk.producer()).commit(desk.messages, {}, desk.member)
+    desk.at_least_once(desk.plain_producer()).commit(desk.messages, {}, desk.member)
+    assert len(read(desk._broker, desk.verdicts)) == 2
+    assert desk.committed() == {}
 
 
 def test_the_time_to_hand_messages_over_is_told_apart_from_the_commit(twin_desk: Desk) -> None:

@@ -12,12 +12,25 @@ NOW_MS = 1_000 * HOUR_MS
 
 
 def verdict(
-    offset: int, *, partition: int = 0, timestamp_ms: int = 0, published_ms: int = 0, versions: str = "m 1 p 1"
+    offset: int,
+    *,
+    partition: int = 0,
+    timestamp_ms: int = 0,
+    published_ms: int = 0,
+    versions: str = "m 1 p 1",
+    revision: int = 0,
 ) -> Outcome:
     """Return what a verdict on a record says."""
     place = ("verdicts", 0, offset)
     return Outcome(
-        "chat-events", partition, offset, timestamp_ms, place, published_ms, versions=Versions(*versions.split())
+        "chat-events",
+        partition,
+        offset,
+        timestamp_ms,
+        place,
+        published_ms,
+        versions=Versions(*versions.split()),
+        revision=revision,
     )
 
 
@@ -50,6 +63,11 @@ def rejection(offset: int, *, published_ms: int = 0) -> Outcome:
         pytest.param(
             verdict(7, versions="m 2 p 1"), verdict(7, versions="n 1 p 1", published_ms=1), id="another model, later"
         ),
+        pytest.param(
+            verdict(7, versions="m 2 p 1", published_ms=9), verdict(7, revision=3), id="a person, before a newer model"
+        ),
+        pytest.param(verdict(7, revision=4, published_ms=9), verdict(7, revision=5), id="a later word of a person"),
+        pytest.param(verdict(7, revision=4), verdict(8), id="a later event, whatever a person said before"),
     ],
 )
 def test_the_newest_outcome_wins_in_either_order(older: Outcome, newer: Outcome) -> None:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 import structlog
 
-from model import BundleError, Classification, InferenceStalled
+from model import BundleError, Classification, InferenceStalled, PolicyError
 from schemas import Decision, Policy, Role, Turn
 from schemas.taxonomy import shipped_taxonomy
 from testkit.waiting import wait_until
@@ -18,7 +18,7 @@ from tests.bundles import bundle_variant, key_pair, point_to, registry_of_two, s
 from tests.tiny_bundle import tiny_bundle
 from tests.tiny_taxonomies import PETS
 from worker import predictor as predictor_module
-from worker.predictor import Predictor
+from worker.predictor import Loaded, Predictor
 from worker.process.metrics import Metrics
 from worker.reload.assembly import live_predictor
 from worker.reload.file_signature import Appearance
@@ -100,6 +100,28 @@ def test_a_rollback_is_a_reload_like_any_other(rig: Rig) -> None:
     serve(rig.registry, "m/1")
     rig.watcher.look()
     assert rig.in_use == rig.digests[0]
+
+
+def test_what_the_rest_of_the_settings_cannot_serve_is_refused_at_start_and_at_a_reload(
+    bundle_path: Path, tmp_path: Path
+) -> None:
+    """A policy whose holds would have no topic, say: the one in use stays."""
+    path = tmp_path / "policy.toml"
+    _write_policy(path, "1")
+    settings, metrics = ModelSettings(path=bundle_path, policy_path=path, n_threads=1), Metrics()
+
+    def accepts(loaded: Loaded) -> None:
+        if loaded.policy.version != "1":
+            raise PolicyError(f"version {loaded.policy.version}; expected 1; write that")
+
+    switch, watcher = live_predictor(settings, metrics, accepts=accepts)
+    _write_policy(path, "2")
+    with structlog.testing.capture_logs() as lines:
+        watcher.look()
+    assert [line["error"] for line in lines] == ["version 2; expected 1; write that"]
+    assert switch.take().builder.policy.version == "1"
+    with pytest.raises(PolicyError, match="expected 1"):
+        live_predictor(settings, metrics, accepts=accepts)
 
 
 def test_files_that_were_only_touched_change_nothing(rig: Rig) -> None:
@@ -246,8 +268,8 @@ def test_files_that_move_while_they_are_read_are_no_fault_yet(rig: Rig, monkeypa
     model.write_bytes(whole[:1_000])
     load = rig.watcher._load
 
-    def load_while_it_is_written() -> str | None:
-        fault = load()
+    def load_while_it_is_written(*, is_same_bundle: bool) -> str | None:
+        fault = load(is_same_bundle=is_same_bundle)
         model.write_bytes(whole)
         return fault
 
@@ -295,12 +317,12 @@ def test_a_look_that_does_not_end_is_told_of_and_its_end_too(rig: Rig, monkeypat
     def hang(*_: object) -> Appearance:
         reached.set()
         assert hung.wait(30)
-        return ()
+        return Appearance((), ())
 
     watcher = ReloadWatcher(
         rig.watcher._settings,
         loaded=None,
-        seen=(),
+        seen=Appearance((), ()),
         offer=lambda _: None,
         metrics=rig.metrics,
         deadline_s=0.05,

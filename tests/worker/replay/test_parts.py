@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 from rich.console import Console
 
 from model import BundleError, PolicyError
-from schemas import CHAT_13, Decision, PolicyRef, Source, Verdict, category_label, encode_verdict
+from schemas import CHAT_13, DecidedBy, Decision, PolicyRef, Source, Verdict, category_label, encode_verdict
 from tests.bundles import key_pair
 from tests.schemas.payloads import make_verdict
 from tests.tiny_bundle import tiny_bundle
@@ -151,6 +151,27 @@ def test_the_last_old_verdict_counts_and_the_replays_own_and_foreign_ones_do_not
     assert found is not None
     assert (found.category.code, old.n_known) == ("B", 1)
     assert old.of(("other", 0, 12)) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "compared"),
+    [
+        ({"decided_by": DecidedBy.OVERRIDE, "override_revision": 7}, Decision.REVIEW),
+        ({"decided_by": DecidedBy.HOLD}, Decision.REVIEW),
+        ({"decided_by": DecidedBy.OVERRIDE}, Decision.BLOCK),
+        ({"decided_by": DecidedBy.DENY_LIST}, Decision.BLOCK),
+        ({"decided_by": DecidedBy.FLOOR}, Decision.BLOCK),
+    ],
+)
+def test_what_a_replay_does_not_ask_is_compared_by_the_rules_own_decision(
+    fields: dict[str, Any], compared: Decision
+) -> None:
+    """People and holds: else each overruled chat would look like a change. Lists and the floor it asks itself."""
+    old = OldVerdicts([SPAN], "r1")
+    old.add(verdict_bytes(12, decision=Decision.BLOCK, model_decision=Decision.REVIEW, **fields))
+    found = old.of(("chat-events", 0, 12))
+    assert found is not None
+    assert found.decision is compared
 
 
 def test_a_verdict_that_says_something_else_is_counted_and_becomes_a_change() -> None:
@@ -294,6 +315,15 @@ def test_the_account_names_every_offset_of_the_range() -> None:
         "categories": {"F>M": 2},
         "n_other_categories": 0,
     }
+
+
+def test_the_account_says_that_nothing_was_held() -> None:
+    """A replay under a policy that holds gives other decisions than the live worker did."""
+    report = Report(state(), not_held=("family", "shop"))
+    assert report.line()["policies_not_held"] == ["family", "shop"]
+    text = " ".join(re.sub("<[^>]+>", "", render_html(report)).split())
+    assert "without the holds of policy family, shop" in text
+    assert "without the holds" not in render_html(Report(state()))
 
 
 def test_what_was_not_compared_is_not_said_to_be_new() -> None:

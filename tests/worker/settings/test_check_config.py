@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from schemas import DEFAULT_POLICY
 from tests.bundles import key_pair, registry_of_two, serve
 from tests.command_line import run_main
 from worker.settings.listing import example_file
@@ -119,6 +120,16 @@ def test_check_config_ends_with_2_for_bad_settings_and_with_3_for_a_bad_bundle(t
     assert (no_bundle.returncode, "manifest.json" in no_bundle.stderr) == (3, True)
     no_file = check_config(MINIMAL, "--config", str(tmp_path / "nowhere.toml"))
     assert (no_file.returncode, "nowhere.toml" in no_file.stderr) == (2, True)
+
+
+def test_check_config_refuses_a_policy_whose_holds_have_no_topic(tmp_path: Path) -> None:
+    """It must not say ok of what the worker refuses at its start."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(DEFAULT_POLICY.model_copy(update={"hold_block_s": 60.0}).model_dump_json(exclude_defaults=True))
+    environment = MINIMAL | {"MODERATION_MODEL__POLICY_PATH": str(policy)}
+    refused = check_config(environment)
+    assert (refused.returncode, "MODERATION_KAFKA__STATE_TOPIC" in refused.stderr) == (3, True)
+    assert check_config(environment | {"MODERATION_KAFKA__STATE_TOPIC": "verdict-state"}).returncode == 0
 
 
 def test_check_config_asks_for_the_signatures_that_the_worker_would_ask_for(bundle_path: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ The ranges are read for at most a stated time; what was not reached is extrapola
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-
 from typing import Any, Final
 
 from model import Classifier

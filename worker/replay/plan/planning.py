@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from model import Bundle
-from schemas import Policy, PolicyRef, RejectionReason, policies_digest
+from model.policies.policy_set import PolicySet
+from schemas import PolicyRef, RejectionReason
 from worker.errors import Fatal, SettingsError
 from worker.kafka.client import KafkaAdmin
 from worker.kafka.errors import fatal_while
@@ -104,7 +105,7 @@ def writes_cache(live: WorkerSettings, choices: Choices) -> bool:
 
 
 def build_request(
-    live: WorkerSettings, settings: WorkerSettings, choices: Choices, bundle: Bundle, policy: Policy
+    live: WorkerSettings, settings: WorkerSettings, choices: Choices, bundle: Bundle, policies: PolicySet
 ) -> ReplayRequest:
     """Return the request, with everything in it that decides a verdict.
 
@@ -128,6 +129,7 @@ def build_request(
         raise SettingsError("--reason without --redrive: only dead letters have a reason")
     if choices.offsets and (choices.partitions or choices.since or choices.until):
         raise SettingsError("--offsets stands alone; leave out --partition, --from-time and --to-time")
+    policy = policies.default.policy
     return ReplayRequest(
         topics=topics,
         redrive=choices.redrive,
@@ -142,7 +144,7 @@ def build_request(
         dead_letter_topic=kafka.dead_letter_topic,
         model_digest=bundle.ref.digest,
         policy=PolicyRef(name=policy.name, version=policy.version),
-        policies_digest=policies_digest([policy]),
+        policies_digest=policies.digest,
         taxonomy=bundle.taxonomy.ref,
         changes_topic=kafka.changes_topic if choices.compare else None,
     )

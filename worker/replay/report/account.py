@@ -24,6 +24,8 @@ class Report:
     allow_lost: bool = False
     n_partitions_added: int = 0
     """Partitions that the topics have got since the range was fixed; none of their records was read."""
+    not_held: tuple[str, ...] = ()
+    """Policies that hold what they blocked on live traffic; here they decided as if nothing had been before."""
     unfinished: tuple[UnfinishedRedrive, ...] = ()
     """Of a redrive: earlier ones that left letters behind, which this one passes over."""
 
@@ -55,6 +57,7 @@ class Report:
             "n_lost": state.n_lost,
             "n_partitions_added": self.n_partitions_added,
             "changes": self.changes(),
+            "policies_not_held": list(self.not_held),
             "unfinished_redrives": [one.line() for one in self.unfinished],
             "partitions": rows,
         }
@@ -110,6 +113,12 @@ def print_report(report: Report, console: Console) -> None:
     console.print(table)
     if (changes := report.changes()) is not None:
         _print_changes(report, changes, console)
+    if report.not_held:
+        sentence = (
+            f"without the holds of policy {', '.join(report.not_held)}: each record was decided as if nothing had been "
+            "blocked before it"
+        )
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for unfinished in report.unfinished:
         # A command is copied from here: no line of it may be broken.
         console.print(unfinished.sentence(), markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import structlog
 from rich.console import Console
 
 from worker.batch_size import BatchSize
@@ -18,6 +19,7 @@ from worker.kafka.publisher import TransactionalPublisher
 from worker.kafka.reachability import Reachability
 from worker.kafka.retry import Waiting
 from worker.kafka.topic_check import READ, WRITE, check_topics
+from worker.lists.watched import follow_lists
 from worker.loop import WorkerLoop
 from worker.outcome_encoding import OutputTopics
 from worker.predictor import Loaded, build_predictor, show_calibration
@@ -36,6 +38,8 @@ from worker.replay.run.replay_cache import ReplayCache
 from worker.replay.run.throttle import LagGuard, RateLimit
 from worker.settings.worker import WorkerSettings
 from worker.wiring import make_cache, make_publisher, readiness, serve_probes, show_certificate_ends
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
     """
     settings = replay_settings(live, choices)
     loaded = Loaded.read(settings.model)
-    request = build_request(live, settings, choices, loaded.bundle, loaded.policy)
+    for file_name, fault in loaded.folder.refused.items():
+        log.error("policy_refused", file=file_name, error=fault)
+    request = build_request(live, settings, choices, loaded.bundle, loaded.policies)
     admin = open_admin(settings.kafka)
     others = {settings.kafka.replay_topic: READ | WRITE}
     if request.changes_topic is not None:
@@ -125,6 +131,7 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
     show_calibration(predictor, metrics, "live")
     cache = make_cache(settings, metrics)
     stack.callback(cache.close)
+    lists = follow_lists(settings, metrics, stack)
     reachability = Reachability(
         exit_after_s=settings.kafka.unreachable_exit_s,
         metrics=metrics,
@@ -148,6 +155,8 @@ def build_loop(setup: ReplaySetup, plan: ReplayPlan, stack: ExitStack, extras: E
         metrics=metrics,
         stopping=lifecycle.stopping,
         beat=_beat(setup, plan, stack, extras, kafka.progress),
+        # A replay of a chat on a deny list would bring its `allow` back. What people decided wins in Redis without it.
+        sources=[] if lists is None else [lists],
     )
 
 

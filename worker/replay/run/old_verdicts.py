@@ -3,6 +3,9 @@
 Two bytes per offset of the range, so that a hundred million records take 200 MB: 0 for no verdict, else category and
 decision. Categories are numbered as they are met: the topic may hold verdicts of several taxonomies, and of versions of
 one with other names. Of several verdicts on one record the last in the topic counts: that is the one its readers hold.
+
+A replay decides without people and holds. So what they decided is compared by the rule's own decision beside it, or
+each overruled chat would look like a change.
 """
 
 from array import array
@@ -12,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 import structlog
 
-from schemas import CategoryLabel, Decision
+from schemas import CategoryLabel, DecidedBy, Decision
 from worker.kafka.partition_range import Partition, PartitionRange
 from worker.moves.taxonomy_name import taxonomy_name
 from worker.record import Place
@@ -89,7 +92,7 @@ class OldVerdicts:
             KeyError, TypeError, ValueError: no category, a decision that this version does not know, or more categories
                 than two bytes can tell apart.
         """
-        decision = _DECISIONS.index(Decision(verdict["decision"]))
+        decision = _DECISIONS.index(Decision(_said_by_the_rule(verdict)))
         label = verdict["category"]
         key = (taxonomy_name(verdict), label["code"], label["name"])
         if (number := self._numbers.get(key)) is None:
@@ -107,3 +110,14 @@ class OldVerdicts:
         self._categories.append((taxonomy, CategoryLabel.model_validate({"code": code, "name": name})))
         self._numbers[key] = number
         return number
+
+
+def _said_by_the_rule(verdict: Mapping[str, Any]) -> Any:
+    """Return a verdict's decision; the rule's own where a person or a hold decided in its place."""
+    decided_by = verdict.get("decided_by")
+    # An allow list says `override`, too, without a revision; replays ask the lists.
+    is_overruled = decided_by == DecidedBy.HOLD or (
+        decided_by == DecidedBy.OVERRIDE and verdict.get("override_revision")
+    )
+    own = verdict.get("model_decision")
+    return own if is_overruled and own is not None else verdict["decision"]

@@ -40,11 +40,18 @@ def run_replay(setup: ReplaySetup) -> Report:
     stored = planner.fix(choices.replay_id, setup.request)
     plan = stored.plan
     log.info("replay_planned", replay_id=plan.replay_id, n_offsets=plan.n_offsets, n_partitions=len(plan.ranges))
+    if names := _not_held(setup):
+        log.warning(
+            "replay_without_holds",
+            policies=names,
+            consequence="each record is decided as if nothing had been blocked before it",
+        )
     if stored.notes is None and not _look(setup, plan).is_complete:
         _judge(setup, plan)
     report = partial(
         Report,
         allow_lost=choices.allow_lost,
+        not_held=_not_held(setup),
         n_partitions_added=planner.n_added(plan),
         unfinished=tuple(unfinished(setup, store.read(), plan.topic_ids)) if setup.request.redrive else (),
     )
@@ -55,6 +62,12 @@ def run_replay(setup: ReplaySetup) -> Report:
         stored = _finish(store, plan, state)
     store.close()
     return report(finished_state(stored))
+
+
+def _not_held(setup: ReplaySetup) -> tuple[str, ...]:
+    """Return the policies that hold on live traffic; a replay does not: the state is that of now, not of then."""
+    policy = setup.loaded.policy
+    return (policy.name,) if policy.hold_block_s > 0 else ()
 
 
 def unfinished(

@@ -44,6 +44,23 @@
 {{- if and .Values.redis.enabled (not .Values.redis.existingSecret) (not .Values.redis.url) -}}
 {{- fail "redis.enabled is true without an address; set redis.existingSecret or redis.url, or redis.enabled to false" -}}
 {{- end -}}
+{{- range $name := list "decisionsTopic" "erasuresTopic" -}}
+{{- if and (get $.Values.kafka $name) (not $.Values.erasure.existingSecret) -}}
+{{- fail (printf "kafka.%s is set without erasure.existingSecret; name the Secret whose key hash-key makes the hash that stands for a chat" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.overrides.signingSecret (not .Values.kafka.overridesTopic) -}}
+{{- fail "overrides.signingSecret is set without kafka.overridesTopic, where nobody signs anything; set the topic, or remove the secret" -}}
+{{- end -}}
+{{- if and .Values.lists.userField (not .Values.lists.file) -}}
+{{- fail "lists.userField is set without lists.file; expected both; set the file, or remove the field" -}}
+{{- end -}}
+{{- if and (eq .Values.lists.userFieldChosenBy "platform") (not .Values.lists.userField) -}}
+{{- fail "lists.userFieldChosenBy is platform without lists.userField; name the field" -}}
+{{- end -}}
+{{- if and .Values.model.policies .Values.model.policiesConfigMap -}}
+{{- fail "model.policies and model.policiesConfigMap are both set; expected one of them" -}}
+{{- end -}}
 {{- $bundle := .Values.model.bundle -}}
 {{- if and (eq $bundle.source "image") (not $bundle.image) -}}
 {{- fail "model.bundle.source is image without model.bundle.image; name the image that holds the bundle" -}}

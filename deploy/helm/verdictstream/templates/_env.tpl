@@ -8,6 +8,27 @@
 - {name: MODERATION_KAFKA__DEAD_LETTER_TOPIC, value: {{ $kafka.deadLetterTopic | quote }}}
 - {name: MODERATION_KAFKA__REPLAY_TOPIC, value: {{ $kafka.replayTopic | quote }}}
 - {name: MODERATION_KAFKA__CHANGES_TOPIC, value: {{ $kafka.changesTopic | quote }}}
+{{- with $kafka.policiesTopic }}
+- {name: MODERATION_KAFKA__POLICIES_TOPIC, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.stateTopic }}
+- {name: MODERATION_KAFKA__STATE_TOPIC, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.overridesTopic }}
+- {name: MODERATION_KAFKA__OVERRIDES_TOPIC, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.reviewsTopic }}
+- {name: MODERATION_KAFKA__REVIEWS_TOPIC, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.decisionsTopic }}
+- {name: MODERATION_KAFKA__DECISIONS_TOPIC, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.feedbackTopic }}
+- {name: MODERATION_KAFKA__FEEDBACK_TOPIC, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.erasuresTopic }}
+- {name: MODERATION_KAFKA__ERASURES_TOPIC, value: {{ . | quote }}}
+{{- end }}
 - {name: MODERATION_KAFKA__GROUP_ID, value: {{ $kafka.groupId | quote }}}
 - {name: MODERATION_KAFKA__LOST_OFFSETS, value: {{ $kafka.lostOffsets | quote }}}
 - {name: MODERATION_KAFKA__UNREACHABLE_EXIT_S, value: {{ $kafka.unreachableExitSeconds | quote }}}
@@ -28,6 +49,12 @@
 - {name: MODERATION_KAFKA__COMPRESSION, value: {{ $kafka.compression | quote }}}
 {{- with $kafka.forwardHeaders }}
 - {name: MODERATION_KAFKA__FORWARD_HEADERS, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with $kafka.cloudEventsSource }}
+- {name: MODERATION_KAFKA__CLOUDEVENTS_SOURCE, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.verdictSchemaGuid }}
+- {name: MODERATION_KAFKA__VERDICT_SCHEMA_GUID, value: {{ . | quote }}}
 {{- end }}
 - {name: MODERATION_KAFKA__SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol | quote }}}
 {{- if include "verdictstream.usesSasl" $ }}
@@ -97,6 +124,25 @@
 {{- end }}
 {{- if $.Values.model.policy }}
 - {name: MODERATION_MODEL__POLICY_PATH, value: /etc/verdictstream/policy/policy.toml}
+{{- end }}
+{{- if include "verdictstream.policiesConfigMap" $ }}
+- {name: MODERATION_MODEL__POLICIES_DIR, value: /etc/verdictstream/policies}
+{{- end }}
+{{- with $.Values.model.floor }}
+- {name: MODERATION_MODEL__FLOOR, value: {{ join "," . | quote }}}
+{{- end }}
+{{- if $.Values.overrides.signingSecret }}
+- {name: MODERATION_OVERRIDES__SIGNING_KEY_FILE, value: /etc/verdictstream/overrides/signing-key}
+{{- end }}
+{{- if $.Values.lists.file }}
+- {name: MODERATION_LISTS__PATH, value: /etc/verdictstream/lists/lists.toml}
+{{- with $.Values.lists.userField }}
+- {name: MODERATION_LISTS__USER_FIELD, value: {{ . | quote }}}
+- {name: MODERATION_LISTS__USER_FIELD_CHOSEN_BY, value: {{ $.Values.lists.userFieldChosenBy | quote }}}
+{{- end }}
+{{- end }}
+{{- if $.Values.erasure.existingSecret }}
+- {name: MODERATION_ERASURE__HASH_KEY_FILE, value: /etc/verdictstream/erasure/hash-key}
 {{- end }}
 - {name: MODERATION_MODEL__RELOAD_INTERVAL_S, value: {{ $.Values.model.reloadSeconds | quote }}}
 - {name: MODERATION_MODEL__TIMEOUT_S, value: {{ $.Values.model.timeoutSeconds | quote }}}

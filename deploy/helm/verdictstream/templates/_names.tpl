@@ -86,3 +86,12 @@ app.kubernetes.io/component: console
 {{- define "verdictstream.usesPassword" -}}
 {{- if and (include "verdictstream.usesSasl" .) (ne .Values.kafka.sasl.mechanism "OAUTHBEARER") }}true{{ end -}}
 {{- end -}}
+
+{{/* The ConfigMap of further policies; empty where there are none. */}}
+{{- define "verdictstream.policiesConfigMap" -}}
+{{- if .Values.model.policies -}}
+{{ include "verdictstream.fullname" . }}-policies
+{{- else -}}
+{{ .Values.model.policiesConfigMap }}
+{{- end -}}
+{{- end -}}

@@ -1,15 +1,20 @@
 {{/* Settings that the chart's own values set, by their names without MODERATION_ or CONSOLE_. Twice the same name in a
 pod's environment means that the last one counts, in silence; so `settings` and `extraEnv` may hold none of these. */}}
 {{- define "verdictstream.owned" -}}
+ERASURE__HASH_KEY: erasure.existingSecret
 HTTP__EXIT_LINGER_S: serviceMonitor.intervalSeconds
 HTTP__HOST: "nothing: pods listen on all addresses"
 HTTP__PORT: "nothing: probes and metrics need 8080"
 KAFKA__BOOTSTRAP_SERVERS: kafka.bootstrapServers
 KAFKA__CHANGES_TOPIC: kafka.changesTopic
 KAFKA__CLIENT_RACK: kafka.clientRack or kafka.clientRackFrom
+KAFKA__CLOUDEVENTS_SOURCE: kafka.cloudEventsSource
 KAFKA__COMPRESSION: kafka.compression
 KAFKA__DEAD_LETTER_TOPIC: kafka.deadLetterTopic
+KAFKA__DECISIONS_TOPIC: kafka.decisionsTopic
 KAFKA__DELIVERY: kafka.delivery
+KAFKA__ERASURES_TOPIC: kafka.erasuresTopic
+KAFKA__FEEDBACK_TOPIC: kafka.feedbackTopic
 KAFKA__FORWARD_HEADERS: kafka.forwardHeaders
 KAFKA__GROUP_ID: kafka.groupId
 KAFKA__GROUP_INSTANCE_ID: workload.kind StatefulSet
@@ -22,7 +27,10 @@ KAFKA__OAUTH_CLIENT_ID: kafka.sasl
 KAFKA__OAUTH_CLIENT_SECRET: kafka.sasl
 KAFKA__OAUTH_SCOPE: kafka.oauth.scope
 KAFKA__OAUTH_TOKEN_URL: kafka.oauth.tokenUrl
+KAFKA__OVERRIDES_TOPIC: kafka.overridesTopic
+KAFKA__POLICIES_TOPIC: kafka.policiesTopic
 KAFKA__REPLAY_TOPIC: kafka.replayTopic
+KAFKA__REVIEWS_TOPIC: kafka.reviewsTopic
 KAFKA__SASL_MECHANISM: kafka.sasl.mechanism
 KAFKA__SASL_PASSWORD: kafka.sasl
 KAFKA__SASL_USERNAME: kafka.sasl
@@ -32,15 +40,23 @@ KAFKA__SSL_CA_LOCATION: kafka.tls
 KAFKA__SSL_CERTIFICATE_LOCATION: kafka.tls.clientCertificate
 KAFKA__SSL_KEY_LOCATION: kafka.tls.clientCertificate
 KAFKA__SSL_KEY_PASSWORD: kafka.tls.encryptedKey
+KAFKA__STATE_TOPIC: kafka.stateTopic
 KAFKA__TRANSACTIONAL_ID: workload.kind StatefulSet
 KAFKA__UNREACHABLE_EXIT_S: kafka.unreachableExitSeconds
 KAFKA__VALUE_FORMAT: kafka.valueFormat
+KAFKA__VERDICT_SCHEMA_GUID: kafka.verdictSchemaGuid
 KAFKA__VERDICT_TOPIC: kafka.verdictTopic
+LISTS__PATH: lists.file
+LISTS__USER_FIELD: lists.userField
+LISTS__USER_FIELD_CHOSEN_BY: lists.userFieldChosenBy
+MODEL__FLOOR: model.floor
 MODEL__PATH: model.bundle
+MODEL__POLICIES_DIR: model.policies or model.policiesConfigMap
 MODEL__POLICY_PATH: model.policy
 MODEL__PUBLIC_KEY_FILE: model.publicKey
 MODEL__RELOAD_INTERVAL_S: model.reloadSeconds
 MODEL__TIMEOUT_S: model.timeoutSeconds
+OVERRIDES__SIGNING_KEY: overrides.signingSecret
 REDIS__KEY_PREFIX: redis.keyPrefix
 REDIS__ON_REJECTED: redis.onRejected
 REDIS__PASSWORD: redis.credentials

@@ -127,6 +127,18 @@ seccompProfile: {type: RuntimeDefault}
 {{- if .Values.redis.tlsSecret }}
 - {name: redis-tls, mountPath: /etc/verdictstream/redis-tls, readOnly: true}
 {{- end }}
+{{- if .Values.erasure.existingSecret }}
+- {name: erasure, mountPath: /etc/verdictstream/erasure, readOnly: true}
+{{- end }}
+{{- if .Values.overrides.signingSecret }}
+- {name: overrides, mountPath: /etc/verdictstream/overrides, readOnly: true}
+{{- end }}
+{{- if .Values.lists.file }}
+- {name: lists, mountPath: /etc/verdictstream/lists, readOnly: true}
+{{- end }}
+{{- if include "verdictstream.policiesConfigMap" . }}
+- {name: policies, mountPath: /etc/verdictstream/policies, readOnly: true}
+{{- end }}
 {{- include "verdictstream.modelMounts" . }}
 {{- if ne .Values.shadow.bundle.source "none" }}
 - {name: shadow, mountPath: /shadow, readOnly: true}
@@ -165,6 +177,22 @@ seccompProfile: {type: RuntimeDefault}
 {{- with .Values.redis.tlsSecret }}
 - name: redis-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .Values.overrides.signingSecret }}
+- name: overrides
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- if .Values.lists.file }}
+- name: lists
+  configMap: {name: {{ include "verdictstream.fullname" . }}-lists}
+{{- end }}
+{{- with .Values.erasure.existingSecret }}
+- name: erasure
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with (include "verdictstream.policiesConfigMap" .) }}
+- name: policies
+  configMap: {name: {{ . }}}
 {{- end }}
 {{- include "verdictstream.modelVolumes" . }}
 {{- if eq .Values.shadow.bundle.source "image" }}

@@ -1,0 +1,164 @@
+"""What `worker override` refuses before it connects to anything, and what it writes."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+import typer
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+import worker.overrides.store
+from schemas import Decision, Override, OverrideScope, decode_override
+from schemas.erasure import chat_hash
+from tests.schemas.payloads import make_verdict
+from tests.worker.overrides.parts import NOW, allow, override
+from tests.worker.payloads import kafka_settings
+from worker.errors import SettingsError
+from worker.kafka.murmur2 import partition_of
+from worker.kafka.partition_range import PartitionRange
+from worker.kafka.written_together import KeyedRecord
+from worker.overrides.command import _refuse_what_would_not_count, app, parse_duration
+from worker.overrides.store import OverrideStore, Wish
+from worker.settings.erasure import ErasureSettings
+from worker.settings.overrides import OverrideSettings
+from worker.settings.worker import WorkerSettings
+
+RUNNER = CliRunner()
+HASH_KEY, SIGNING_KEY = "h" * 32, "s" * 32
+N_PARTITIONS = 7
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("24h", timedelta(hours=24)),
+        (" 90s", timedelta(seconds=90)),
+        ("7d", timedelta(days=7)),
+        ("5m", timedelta(minutes=5)),
+    ],
+)
+def test_a_length_of_time_is_a_number_and_a_unit(text: str, length: timedelta) -> None:
+    """As people write it."""
+    assert parse_duration(text) == length
+
+
+@pytest.mark.parametrize("text", ["", "24", "h", "0h", "-1h", "1.5h", "1w", "99999d", "24h30m"])
+def test_another_length_is_refused(text: str) -> None:
+    """An override that lasts for another time than was meant is worse than none."""
+    with pytest.raises(typer.BadParameter, match="such as 24h"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--actor", "Jane Doe", "--reason", "abuse"], "opaque id"),
+        (["--actor", "r7", "--reason", "Jane said so"], "free text could name a person"),
+    ],
+)
+def test_free_text_about_people_is_refused(options: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is kept for years."""
+    monkeypatch.setenv("COLUMNS", "300")
+    done = RUNNER.invoke(app, ["set", "chat-1", "block", *options])
+    assert done.exit_code == 2
+    assert told in done.output
+
+
+def wish(decision: Decision, scope: OverrideScope, policy: str = "*") -> Wish:
+    """Return what a person decides."""
+    return Wish(decision, policy, scope, NOW + timedelta(hours=24), "r7", "false_positive")
+
+
+def test_an_allow_beside_a_stricter_word_on_the_whole_chat_is_refused() -> None:
+    """It would be written and count for nothing; the same key, another policy, or an expired one stand in no way."""
+    text = wish(Decision.ALLOW, OverrideScope.FINGERPRINT)
+    with pytest.raises(SettingsError, match="take it back first"):
+        _refuse_what_would_not_count(text, [override()], NOW)
+    free: list[Sequence[Override]] = [
+        [],
+        [allow()],
+        [override(policy="p")],
+        [override(expires_at=NOW + timedelta(hours=1), decided_at=NOW - timedelta(days=1))],
+    ]
+    for standing in free:
+        _refuse_what_would_not_count(text, standing, NOW + timedelta(hours=2))
+    _refuse_what_would_not_count(wish(Decision.ALLOW, OverrideScope.CHAT), [override()], NOW)
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[list[KeyedRecord]]:
+    """Return what is written, one list for each transaction."""
+    found: list[list[KeyedRecord]] = []
+
+    def write(_settings: Any, records: Sequence[KeyedRecord], *, transactional_id: str) -> None:
+        assert transactional_id.startswith("verdictstream.override.")
+        found.append([*records])
+
+    monkeypatch.setattr(worker.overrides.store, "write_together", write)
+    monkeypatch.setattr(worker.overrides.store, "missing_topics", lambda *_, **__: [])
+    ranges = tuple(PartitionRange(topic="verdict-overrides", partition=i, start=0, end=0) for i in range(N_PARTITIONS))
+    monkeypatch.setattr(worker.overrides.store, "fix_ranges", lambda *_, **__: ranges)
+    return found
+
+
+def store(**fields: Any) -> OverrideStore:
+    """Return a store over settings with both topics and keys."""
+    settings = WorkerSettings(
+        kafka=kafka_settings(overrides_topic="verdict-overrides", **fields),
+        erasure=ErasureSettings(hash_key=SecretStr(HASH_KEY)),
+        overrides=OverrideSettings(signing_key=SecretStr(SIGNING_KEY)),
+    )
+    return OverrideStore(settings, None)  # type: ignore[arg-type]  # nobody is asked
+
+
+def test_a_decision_is_written_with_its_record_in_the_audit_log(written: list[list[KeyedRecord]]) -> None:
+    """Signed, where the chat's other overrides lie; the log names the chat by its hash."""
+    verdict = make_verdict(chat_id="chat-9", override_revision=3)
+    said = store(decisions_topic="log").put(verdict, wish(Decision.ALLOW, OverrideScope.FINGERPRINT), [], NOW)
+    assert said.revision == round(NOW.timestamp() * 1_000)
+    assert (said.source, said.verdict_id) == (verdict.source, verdict.verdict_id)
+    assert said.content_fingerprint == verdict.content_fingerprint
+    ((record, logged),) = written
+    assert record.partition == partition_of(b"chat-9", N_PARTITIONS)
+    assert record.value is not None
+    assert decode_override(record.key, record.value, [SIGNING_KEY.encode()]).revision == said.revision
+    audit = orjson.loads(logged.value or b"")
+    hashed = chat_hash("chat-9", HASH_KEY.encode())
+    assert (logged.topic, logged.key, logged.partition) == ("log", hashed.encode(), None)
+    assert (audit["chat_hash"], audit["action"], audit["revision"]) == (hashed, "set", said.revision)
+    assert b"chat-9" not in (logged.value or b"")
+
+
+def test_a_revision_is_above_all_that_stands_though_a_clock_is_behind(written: list[list[KeyedRecord]]) -> None:
+    """On one source the higher revision counts."""
+    ahead = round(NOW.timestamp() * 1_000) + 3_600_000
+    found = store(decisions_topic="log").put(
+        make_verdict(override_revision=ahead + 5),
+        wish(Decision.ALLOW, OverrideScope.CHAT),
+        [override(revision=ahead)],
+        NOW,
+    )
+    assert found.revision == ahead + 6
+    assert len(written) == 1
+
+
+def test_what_is_taken_back_leaves_a_tombstone_and_a_record(written: list[list[KeyedRecord]]) -> None:
+    """Of each, by whoever took it back."""
+    both = [override(), allow()]
+    store(decisions_topic="log").remove(both, actor="r8", reason="mistake")
+    for one, (record, logged) in zip(both, written, strict=True):
+        assert (record.key, record.value) == (one.key, None)
+        audit = orjson.loads(logged.value or b"")
+        assert (audit["action"], audit["actor"], audit["decision"]) == ("clear", "r8", one.decision.value)
+
+
+def test_nothing_is_decided_without_an_audit_log(written: list[list[KeyedRecord]]) -> None:
+    """Nor without a topic for it."""
+    with pytest.raises(SettingsError, match="DECISIONS_TOPIC is not set"):
+        store().put(make_verdict(), wish(Decision.ALLOW, OverrideScope.CHAT), [], NOW)
+    assert written == []
+    with pytest.raises(SettingsError, match="OVERRIDES_TOPIC is not set"):
+        OverrideStore(WorkerSettings(kafka=kafka_settings()), None)  # type: ignore[arg-type]

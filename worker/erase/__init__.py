@@ -1,0 +1,1 @@
+"""Forget chats: tombstones for whatever names one, and the list of those that were forgotten."""

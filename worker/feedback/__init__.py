@@ -1,0 +1,1 @@
+"""Feedback from the shell: a report that a verdict is wrong, onto its topic."""

@@ -1,0 +1,1 @@
+"""Allow and deny lists: a file, watched, that names chats and users."""

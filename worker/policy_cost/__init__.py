@@ -1,0 +1,1 @@
+"""What a number of policies costs each verdict, measured on this machine."""
