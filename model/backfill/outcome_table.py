@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from model.backfill.archive_judge import Outcome
 
-ONLY_LIVE: Final = frozenset({"override_revision", "previous", "cache_hit", "replay_id"})
+ONLY_LIVE: Final = frozenset({"override_revision", "model_decision", "actor", "previous", "cache_hit", "replay_id"})
 """Fields of a verdict that no archive has: what people, earlier decisions, the cache and replays add."""
 
 _MAPS: Final = ("probabilities", "evidence", "decisions")
