@@ -112,7 +112,7 @@ class FaultInjector:
             self.error = error
 
     def _replace_ended_brokers(self) -> None:
-        """Start brokers again that ended by themselves, as whoever runs brokers does; one that was killed is not due."""
+        """Start brokers again that ended by themselves, as whoever runs brokers does; a killed one is not due yet."""
         kafka = self._proxied.stack.kafka
         killed = {self._broker(one[3]) for one in self._ends if one[3].kind is FaultKind.BROKER_KILLED}
         for i, process in enumerate(kafka.processes):
