@@ -197,7 +197,6 @@ class ArchiveJudge:
             "banned_probability": judgement.banned_probability,
             "banned_to_safe_risk": judgement.banned_to_safe_risk,
             "decided_by": judgement.decided_by.value,
-            "model_decision": decided.model_decision,
             "content_fingerprint": event.fingerprint,
         }
 
