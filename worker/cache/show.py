@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import redis
@@ -107,6 +108,10 @@ def rejection_text(marker: RejectionMarker) -> str:
     return f"{record} was rejected ({marker.rejected})"
 
 
+def _moment(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print one verdict as a table."""
     colour = _COLOURS[verdict.decision.value]
@@ -120,6 +125,15 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     if verdict.override_revision:
         by = "" if verdict.actor is None else f", by {verdict.actor}"
         table.add_row("override", escape(f"revision {verdict.override_revision}{by}"))
+    if verdict.previous is not None:
+        held = verdict.previous
+        table.add_row("held by", f"{held.decision.value} at offset {held.offset}, {_moment(held.decided_at)}")
+    if verdict.unevaluated:
+        table.add_row("not judged", escape(", ".join(verdict.unevaluated)))
+    others = [(name, one) for name, one in sorted(verdict.decisions.items()) if name != verdict.policy.name]
+    if others:
+        lines = (f"{name} {one.version}: {one.decision.value} ({one.decided_by.value})" for name, one in others)
+        table.add_row("other policies", escape("\n".join(lines)))
     table.add_row("category", escape(f"{verdict.category.code} {verdict.category.name}"))
     table.add_row("taxonomy", escape(str(verdict.taxonomy)))
     table.add_row("banned probability", f"{verdict.banned_probability:.4f}")
@@ -133,7 +147,7 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     table.add_row("model", escape(f"{verdict.model.name} {verdict.model.version}"))
     source = verdict.source
     table.add_row("record", escape(f"{source.topic}[{source.partition}]@{source.offset}"))
-    table.add_row("decided at", verdict.decided_at.isoformat(timespec="milliseconds"))
+    table.add_row("decided at", _moment(verdict.decided_at))
     table.add_row("verdict id", verdict.verdict_id)
     if verdict.replay_id is not None:
         table.add_row("replay", verdict.replay_id)

@@ -64,8 +64,13 @@ def send(
         raise SettingsError("found --chat-id and --verdict, or neither; expected exactly one of them")
     known = _cached(settings, chat_id) if chat_id is not None else _read(verdict or Path("-"))
     if known is None or verdict_id not in (None, known.verdict_id):
+        where = "in --verdict" if chat_id is None else f"of chat {chat_id!r} in the cache"
         found = "no verdict" if known is None else f"verdict {known.verdict_id}"
-        typer.echo(f"error: found {found}; expected {verdict_id or 'one'}; nothing was sent", err=True)
+        typer.echo(
+            f"error: found {found} {where}; expected {verdict_id or 'one'}; nothing was sent; check the id, or give an "
+            "earlier verdict by --verdict",
+            err=True,
+        )
         raise typer.Exit(EXIT_NOT_CACHED)
     try:
         report = feedback_on(

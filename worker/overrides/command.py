@@ -147,7 +147,10 @@ def clear_override(
         _write({"event": "override_cleared", "overrides": [one.model_dump(mode="json") for one in wanted]})
         return
     for one in wanted:
-        typer.echo(f"taken back: {one.decision.value} for {_policies(one.policy)} (revision {one.revision})")
+        typer.echo(
+            f"taken back: {one.decision.value} for {_policies(one.policy)} (revision {one.revision}); the verdict on "
+            "the chat's next event is without it"
+        )
 
 
 @app.command(name="list")
@@ -241,7 +244,7 @@ def _print(overrides: Sequence[Override], now: datetime) -> None:
     for column in ("chat", "policy", "decision", "scope", "until", "actor", "reason", "revision"):
         table.add_column(column, overflow="fold")
     for one in overrides:
-        until = "taken back" if one.expires_at is None else _moment(one.expires_at)
+        until = "no end" if one.expires_at is None else _moment(one.expires_at)
         cells = (one.chat_id, one.policy, one.decision.value, one.scope.value)
         expired = "" if is_in_force(one, now) else " (expired)"
         table.add_row(*map(escape, (*cells, until + expired, one.actor, one.reason, str(one.revision))))

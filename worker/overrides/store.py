@@ -18,6 +18,7 @@ from schemas import (
 )
 from schemas.erasure import chat_hash
 from schemas.override import OverrideRefused
+from schemas.verdict import INT64_MAX
 from worker.errors import Fatal, SettingsError
 from worker.kafka.client import KafkaAdmin
 from worker.kafka.config import consumer_config
@@ -66,7 +67,8 @@ class OverrideStore:
         with fatal_while(f"fixing the offsets of {self._topic}"):
             if missing_topics(admin, [self._topic], timeout_s=timeout_s):
                 raise Fatal(
-                    f"Kafka lacks the topic {self._topic}; expected it, compacted; create it, or check the rights"
+                    f"Kafka lacks the topic {self._topic}; expected it, compacted; create it "
+                    "(`python -m deploy.kafka topics`), or check the rights"
                 )
             self._ranges = fix_ranges(admin, Since((self._topic,), None), {}, timeout_s=timeout_s)
 
@@ -121,6 +123,13 @@ class OverrideStore:
         highest = max((one.revision for one in standing), default=0)
         # The clock, so that a revision is never given twice, though an earlier override was taken back and forgotten.
         revision = max(round(now.timestamp() * 1_000), highest + 1, verdict.override_revision + 1)
+        if revision > INT64_MAX:
+            # Nobody's clock gets there.
+            raise SettingsError(
+                f"a revision of {revision - 1} stands on the chat, and none is higher; expected one of milliseconds "
+                "since 1970: somebody forged it; take the chat's overrides back (`python -m worker override clear`), "
+                "and delete its key in Redis"
+            )
         override = Override(
             chat_id=verdict.chat_id,
             policy=wish.policy,

@@ -67,6 +67,18 @@ def test_another_verdict_than_was_meant_is_not_reported(sent: list[tuple[str, by
     code, output = send("--verdict", "-", "--category", "D", "--verdict-id", "ab" * 16, given=VERDICT.model_dump_json())
     assert code == EXIT_NOT_CACHED
     assert "nothing was sent" in output
+    assert "in --verdict" in output
+    assert not sent
+
+
+def test_a_chat_without_a_verdict_is_told_by_its_id(
+    sent: list[tuple[str, bytes, Feedback]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where it was looked for."""
+    monkeypatch.setattr(command, "_cached", lambda *_: None)
+    code, output = send("--chat-id", "chat-9", "--category", "D")
+    assert code == EXIT_NOT_CACHED
+    assert "found no verdict of chat 'chat-9' in the cache; expected one; nothing was sent; check the id" in output
     assert not sent
 
 

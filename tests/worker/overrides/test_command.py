@@ -10,13 +10,14 @@ import typer
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+import worker.overrides.command
 import worker.overrides.store
 from schemas import Decision, Override, OverrideScope, decode_override
 from schemas.erasure import chat_hash
 from tests.schemas.payloads import make_verdict
 from tests.worker.overrides.parts import NOW, allow, override
 from tests.worker.payloads import kafka_settings
-from worker.errors import SettingsError
+from worker.errors import Fatal, SettingsError
 from worker.kafka.murmur2 import partition_of
 from worker.kafka.partition_range import PartitionRange
 from worker.kafka.written_together import KeyedRecord
@@ -143,6 +144,45 @@ def test_a_revision_is_above_all_that_stands_though_a_clock_is_behind(written: l
     )
     assert found.revision == ahead + 6
     assert len(written) == 1
+
+
+def test_above_the_highest_revision_there_is_none_and_the_remedy_is_told(written: list[list[KeyedRecord]]) -> None:
+    """Whoever may write Redis or the topic could else end the command without a word of advice."""
+    highest = 2**63 - 1
+    for verdict, standing in (
+        (make_verdict(override_revision=highest), []),
+        (make_verdict(), [override(revision=highest)]),
+    ):
+        with pytest.raises(SettingsError, match=r"somebody forged it; take .* back .* delete its key in Redis"):
+            store(decisions_topic="log").put(verdict, wish(Decision.BLOCK, OverrideScope.CHAT), standing, NOW)
+    assert written == []
+
+
+def test_a_missing_topic_is_told_with_what_creates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`deploy.local up` makes none of the topics that are switched on by settings."""
+    monkeypatch.setattr(worker.overrides.store, "missing_topics", lambda *_, **__: ["verdict-overrides"])
+    with pytest.raises(Fatal, match=r"python -m deploy\.kafka topics"):
+        store()
+
+
+def test_the_list_says_no_end_and_taking_back_says_when_it_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What stands until it is taken back has not been, and what was taken back still shows until the next event."""
+    standing = [override()]
+    command = worker.overrides.command
+    monkeypatch.setattr(command, "_settings", lambda *_: WorkerSettings(kafka=kafka_settings()))
+    monkeypatch.setattr(command, "open_admin", lambda _: None)
+    monkeypatch.setattr(OverrideStore, "__init__", lambda *_: None)
+    monkeypatch.setattr(OverrideStore, "of_chat", lambda *_: standing)
+    monkeypatch.setattr(OverrideStore, "all", lambda _: standing)
+    monkeypatch.setattr(OverrideStore, "remove", lambda *_, **__: None)
+    listed = RUNNER.invoke(app, ["list"]).output
+    assert "no end" in listed
+    assert "taken back" not in listed
+    cleared = RUNNER.invoke(app, ["clear", standing[0].chat_id, "--actor", "r8", "--reason", "mistake"]).output
+    assert "taken back: block" in cleared
+    assert "next event" in cleared
 
 
 def test_what_is_taken_back_leaves_a_tombstone_and_a_record(written: list[list[KeyedRecord]]) -> None:
