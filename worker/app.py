@@ -12,7 +12,7 @@ from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
 from worker.conversation.assembly import conversations, refuse_unheld, state_uses
-from worker.erase.source import erasure_sources, erasure_topics
+from worker.erase.source import check_list_is_kept, erasure_sources, erasure_topics
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
@@ -94,6 +94,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         }
         topics = check_topics(admin, settings.kafka, others=others, optional=optional, waiting=probes.waiting)
         topics = with_reviews(topics, admin, settings.kafka, probes.waiting)
+        check_list_is_kept(settings.kafka, admin)
         limit_verdicts(settings.model, switch.take(), watcher, topics)
         reachability.seen()
         watchers = [watcher]
