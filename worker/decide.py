@@ -81,7 +81,8 @@ class Answers(Protocol):
     def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
         """Return a few events that are due, of partitions that this worker owns; mostly none.
 
-        What is returned counts as in hand until `answered`, or `ContextSource.rewound`.
+        What is returned counts as in hand until `answered`, or `ContextSource.rewound`. Until then nothing more is
+        returned: its commit may be in flight, and which events it is of must be known should it be aborted.
         """
 
     def compare(self, rows: Sequence[Row], cached: Mapping[str, Verdict]) -> None:

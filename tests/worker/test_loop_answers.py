@@ -44,6 +44,8 @@ class People(ContextSource):
 
     def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
         """Return what is due."""
+        if self.in_hand:
+            return []
         self.in_hand, self.ready = [row for row in self.ready if owns((row.record.topic, row.record.partition))], []
         return self.in_hand
 
