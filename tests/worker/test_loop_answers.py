@@ -60,7 +60,7 @@ class People(ContextSource):
 
     def rewound(self) -> None:
         """Have it come again."""
-        self.ready = [Row(row.record, row.event) for row in self.in_hand]
+        self.ready, self.in_hand = [Row(row.record, row.event) for row in self.in_hand], []
 
 
 def rig_of(broker: Broker, people: People, *more: list[Record]) -> Rig:
