@@ -31,6 +31,8 @@ HELD = frozenset({"p"})
         (ALLOWED, DecisionContext(said=SAID_ALLOW), REVIEW, (ALLOW, DecidedBy.OVERRIDE)),
         (BLOCKED, DecisionContext(is_allowed=True), ALLOW, (ALLOW, DecidedBy.OVERRIDE)),
         (ALLOWED, DecisionContext(said={EVERY_POLICY: ALLOW, "p": BLOCK}), ALLOW, (BLOCK, DecidedBy.OVERRIDE)),
+        (ALLOWED, DecisionContext(said={EVERY_POLICY: BLOCK, "p": ALLOW}), ALLOW, (BLOCK, DecidedBy.OVERRIDE)),
+        (BLOCKED, DecisionContext(said={EVERY_POLICY: REVIEW, "p": ALLOW}), ALLOW, (REVIEW, DecidedBy.OVERRIDE)),
         (ALLOWED, DecisionContext(said={"other": BLOCK}), ALLOW, (ALLOW, DecidedBy.MODEL)),
         (ALLOWED, NO_CONTEXT, REVIEW, (REVIEW, DecidedBy.FLOOR)),
         (ALLOWED, DecisionContext(held=HELD), ALLOW, (REVIEW, DecidedBy.HOLD)),
