@@ -20,7 +20,7 @@ class ContextSource:
     """
 
     def begin(self) -> None:
-        """Take that a batch is about to be decided on: what is new counts from here on."""
+        """Take that something is about to be decided on, mostly a batch: what is new counts from here on."""
 
     def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:  # noqa: ARG002
         """Return the context of an event with what this source knows, or the same object where it knows nothing."""
@@ -103,6 +103,9 @@ def decide_again(
         sources: What bears on decisions.
         decided_at: The clock.
     """
+    # A worker without records decides on no batch: what came meanwhile, a deny list say, counts here too.
+    for source in sources:
+        source.begin()
     decided = []
     for row in rows:
         event, reading = row.event, row.reading

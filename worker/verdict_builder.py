@@ -224,7 +224,7 @@ class VerdictBuilder:
 
     def _hit(self, event: Event, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
         # What this builder decided without a context it would decide again.
-        is_settled = context is NO_CONTEXT and _was_plain(cached) and self._is_own(cached) and not self._is_time_bound
+        is_settled = context is NO_CONTEXT and self._is_own(cached) and not self._is_time_bound and _was_plain(cached)
         if is_settled:
             return self._dressed(event, cached, decided_at)
         # Of the event, since a verdict of before does not say it, and what another wrote need not be true.

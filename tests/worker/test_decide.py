@@ -139,6 +139,32 @@ def test_what_is_decided_again_is_of_kind_override_and_nothing_else_is() -> None
     assert (again.kind, again.override_revision) == (VerdictKind.EVENT, 0)
 
 
+class DenyListOfAFile(ContextSource):
+    """Denies what the file says when a decision begins."""
+
+    def __init__(self) -> None:
+        self.file, self.known = False, False
+
+    def begin(self) -> None:
+        """Read the file."""
+        self.known = self.file
+
+    def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:  # noqa: ARG002
+        """Allow by a person, and deny by the list."""
+        return replace(context, said={"*": Decision.ALLOW}, override_revision=9, is_denied=self.known)
+
+
+def test_what_is_decided_again_knows_the_lists_of_now() -> None:
+    """A worker without records decides on no batch, and a chat may have come onto the deny list hours ago."""
+    lists = DenyListOfAFile()
+    decide([row(0, "a")], strict(), [lists], NOW)
+    lists.file = True
+    again = row(0, "a")
+    decide_again([again], strict(), [lists], NOW)
+    assert again.verdict is not None
+    assert (again.verdict.decision, again.verdict.decided_by) == (Decision.BLOCK, DecidedBy.DENY_LIST)
+
+
 EARLIER = PreviousDecision(decision=Decision.BLOCK, offset=0, decided_at=NOW)
 TWO = holding_builder(held_policy("p"), held_policy("q"))
 
