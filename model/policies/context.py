@@ -36,15 +36,14 @@ class DecisionContext:
         return "deny" if self.is_denied else "allow" if self.is_allowed else ""
 
     def said_of(self, policy: str) -> Decision | None:
-        """Return what people decided for this policy, or an allow list did; None where nobody did.
+        """Return what people decided for this policy; None where nobody did.
 
         Where they speak of the policy and of all of them, the stricter counts: an `allow` for one policy lifts no
         `block` for every policy.
         """
         own, every = self.said.get(policy), self.said.get(EVERY_POLICY)
         if own is None or every is None:
-            said = own or every
-            return Decision.ALLOW if said is None and self.is_allowed else said
+            return own or every
         return max(own, every, key=SEVERITY.__getitem__)
 
 
