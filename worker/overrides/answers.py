@@ -105,6 +105,7 @@ class Answers:
 
     def prepare(self, owns: Callable[[Partition], bool]) -> None:
         """Fetch the events of overrides that are due in partitions of this worker, as many as there is room for."""
+        self._forget_old(owns)
         with self._lock:
             waiting = [one for place, due in self._due.items() if owns(place) for one in due.values()]
             room = max(0, _MOST_READY - len(self._ready))
@@ -115,6 +116,17 @@ class Answers:
                 if self._seldom.due("fetch"):
                     log.warning("override_record_not_fetched", error=str(error), n_waiting=len(waiting))
                 return
+
+    def _forget_old(self, owns: Callable[[Partition], bool]) -> None:
+        """Forget what other workers had to answer and could for a day; here nobody else takes it out."""
+        now = self._clock()
+        with self._lock:
+            for place in [place for place in self._due if not owns(place)]:
+                left = {line: one for line, one in self._due[place].items() if now - one.override.decided_at <= DUE_FOR}
+                if left:
+                    self._due[place] = left
+                else:
+                    del self._due[place]
 
     def _prepare(self, due: _Due) -> None:
         override, source, now = due.override, due.source, self._clock()
@@ -177,7 +189,8 @@ class Answers:
 
     def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
         """Return a few events that are due; see `worker.decide.Answers`."""
-        if not self._ready:
+        # Those in hand may be in their commit. Should it be aborted, it is they that must come again.
+        if self._in_hand or not self._ready:
             return []
         with self._lock:
             taken = [self._ready.popleft() for _ in range(min(self._at_once, len(self._ready)))]
