@@ -88,8 +88,8 @@ def send(
 def _unknown(known: Verdict | None, wanted: str | None, where: str) -> str:
     if known is None:
         return (
-            f"found no verdict {where}; expected {wanted or 'one'}; nothing was sent; check the id, or give the verdict "
-            "from its topic by --verdict"
+            f"found no verdict {where}; expected {wanted or 'one'}; nothing was sent; check the id, or give the "
+            "verdict from its topic by --verdict"
         )
     return (
         f"found verdict {known.verdict_id} {where}; expected {wanted}; nothing was sent; the chat may have been judged "
