@@ -15,7 +15,7 @@ from rich.table import Table
 
 from model.decision import SEVERITY
 from model.policies.context import EVERY_POLICY
-from schemas import Decision, Override, OverrideScope, Verdict
+from schemas import DecidedBy, Decision, Override, OverrideScope, Verdict
 from schemas.override import ALLOW_LASTS
 from worker.errors import SettingsError
 from worker.kafka.probe import open_admin
@@ -109,7 +109,7 @@ def set_override(
         what = "its present text" if override.scope is OverrideScope.FINGERPRINT else "the whole chat"
         typer.echo(
             f"{override.decision.value} for {_policies(policy)}, {what}, {until} (revision {override.revision}); the "
-            f"newest verdict said {verdict.decision.value} ({verdict.decided_by.value})"
+            f"newest verdict said {verdict.decision.value} ({verdict.decided_by.value}){_not_lifted(wish, verdict)}"
         )
 
 
@@ -229,6 +229,19 @@ def _refuse_what_would_not_count(wish: Wish, standing: Sequence[Override], now: 
                 f"by {one.actor}), and the stricter one counts; expected no such override; take it back first: "
                 "`python -m worker override clear`"
             )
+
+
+def _not_lifted(wish: Wish, verdict: Verdict) -> str:
+    """Return what to add where the newest verdict is one that no person loosens."""
+    named = [one for name, one in verdict.decisions.items() if wish.policy in {EVERY_POLICY, name}]
+    barriers = {one.decided_by for one in named if one.decision is Decision.BLOCK} & {
+        DecidedBy.FLOOR,
+        DecidedBy.DENY_LIST,
+    }
+    if wish.decision is Decision.BLOCK or not barriers:
+        return ""
+    names = " and ".join(sorted(one.value for one in barriers))
+    return f"; beside the {names} it counts for nothing: the chat stays blocked"
 
 
 def _policies(policy: str) -> str:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import worker.overrides.command
 import worker.overrides.store
-from schemas import Decision, Override, OverrideScope, decode_override
+from schemas import DecidedBy, Decision, Override, OverrideScope, PolicyDecision, decode_override
 from schemas.erasure import chat_hash
 from tests.schemas.payloads import make_verdict
 from tests.worker.overrides.parts import NOW, allow, override
@@ -21,7 +21,7 @@ from worker.errors import Fatal, SettingsError
 from worker.kafka.murmur2 import partition_of
 from worker.kafka.partition_range import PartitionRange
 from worker.kafka.written_together import KeyedRecord
-from worker.overrides.command import _refuse_what_would_not_count, app, parse_duration
+from worker.overrides.command import _not_lifted, _refuse_what_would_not_count, app, parse_duration
 from worker.overrides.store import OverrideStore, Wish
 from worker.settings.erasure import ErasureSettings
 from worker.settings.overrides import OverrideSettings
@@ -149,15 +149,14 @@ def test_a_revision_is_above_all_that_stands_though_a_clock_is_behind(written: l
     assert len(written) == 1
 
 
-def test_above_the_highest_revision_there_is_none_and_the_remedy_is_told(written: list[list[KeyedRecord]]) -> None:
-    """Whoever may write Redis or the topic could else end the command without a word of advice."""
-    highest = 2**63 - 1
-    for verdict, standing in (
-        (make_verdict(override_revision=highest), []),
-        (make_verdict(), [override(revision=highest)]),
-    ):
-        with pytest.raises(SettingsError, match=r"somebody forged it; take .* back .* delete its key in Redis"):
-            store(decisions_topic="log").put(verdict, wish(Decision.BLOCK, OverrideScope.CHAT), standing, NOW)
+def test_a_forged_revision_is_not_taken_over_and_the_remedy_is_told(written: list[list[KeyedRecord]]) -> None:
+    """Whoever may write Redis could else raise it until nobody can decide on the chat any more."""
+    day = round((NOW + timedelta(days=1)).timestamp() * 1_000)
+    for forged in (day, 2**63 - 1):
+        with pytest.raises(SettingsError, match=r"somebody forged it; delete the chat's key in Redis"):
+            store(decisions_topic="log").put(
+                make_verdict(override_revision=forged), wish(Decision.BLOCK, OverrideScope.CHAT), [], NOW
+            )
     assert written == []
 
 
@@ -186,6 +185,25 @@ def test_the_list_says_no_end_and_taking_back_says_when_it_is_seen(
     cleared = RUNNER.invoke(app, ["clear", standing[0].chat_id, "--actor", "r8", "--reason", "mistake"]).output
     assert "taken back: block" in cleared
     assert "next event" in cleared
+
+
+@pytest.mark.parametrize(
+    ("by", "decision", "policy", "is_told"),
+    [
+        (DecidedBy.FLOOR, Decision.ALLOW, "*", True),
+        (DecidedBy.DENY_LIST, Decision.REVIEW, "default", True),
+        (DecidedBy.FLOOR, Decision.ALLOW, "other", False),
+        (DecidedBy.FLOOR, Decision.BLOCK, "*", False),
+        (DecidedBy.MODEL, Decision.ALLOW, "*", False),
+    ],
+)
+def test_that_a_block_is_none_a_person_lifts_is_told(
+    by: DecidedBy, decision: Decision, policy: str, is_told: bool
+) -> None:
+    """Whoever allows such a chat would else wait for its ads."""
+    said = PolicyDecision(version="1", decision=Decision.BLOCK, decided_by=by)
+    verdict = make_verdict().model_copy(update={"decisions": {"default": said}})
+    assert ("counts for nothing" in _not_lifted(wish(decision, OverrideScope.CHAT, policy), verdict)) == is_told
 
 
 def test_what_is_taken_back_leaves_a_tombstone_and_a_record(written: list[list[KeyedRecord]]) -> None:
