@@ -98,6 +98,13 @@ class Answers:
         with self._lock:
             self._due.setdefault(due.place, {})[due.override.key, due.source.offset] = due
 
+    def forget(self, chat_id: str) -> None:
+        """Take that a chat is to be forgotten: an answer to what it said before would bring its id back."""
+        with self._lock:
+            for place, due in self._due.items():
+                self._due[place] = {line: one for line, one in due.items() if one.override.chat_id != chat_id}
+            self._ready = deque(one for one in self._ready if one[0].override.chat_id != chat_id)
+
     def n_due(self, owns: Callable[[Partition], bool]) -> int:
         """Return how many wait for an answer of this worker."""
         with self._lock:

@@ -5,15 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from schemas import CodecLimits, Override, Source, Verdict
+from schemas import CodecLimits, Override, RejectionReason, Source, Verdict
 from tests.worker.overrides.parts import NOW, allow, override, scanned
 from tests.worker.payloads import builder, classification, event, record
 from worker.decode import Decoder
 from worker.errors import Degraded
 from worker.kafka.topic_scan import ScannedRecord
 from worker.overrides.answers import Answers
+from worker.overrides.register import OverrideRegister
+from worker.overrides.source import OverrideSource
 from worker.process.metrics import Metrics
-from worker.record import Place, Row
+from worker.record import Place, Rejection, Row
 
 
 class Input:
@@ -233,3 +235,18 @@ def test_what_other_workers_had_to_answer_is_forgotten_after_a_day(rig: Rig) -> 
     rig.answers.prepare(lambda _: False)
     assert rig.answers.n_due(lambda _: True) == 0
     assert rig.results() == {}
+
+
+def test_a_chat_that_asks_to_be_forgotten_gets_no_answer_any_more(rig: Rig) -> None:
+    """Its tombstone was read: a verdict on what it said before would bring its id back to the topic."""
+    source = OverrideSource(OverrideRegister((), rig.metrics), rig.answers)
+    made = record(9)._replace(key=b"chat-7", value=None)
+    tombstone = Row(made, rejection=Rejection(RejectionReason.DECODE_ERROR, "found none; expected one", erases=True))
+    rig.answers.offer(override())
+    source.passed(tombstone)
+    assert rig.due() == []
+    rig.answers.offer(override())
+    rig.answers.prepare(lambda _: True)
+    source.passed(tombstone)
+    assert rig.answers.take(lambda _: True) == []
+    assert rig.answers.n_due(lambda _: True) == 0
