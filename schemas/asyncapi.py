@@ -152,10 +152,11 @@ def _channels() -> dict[str, Any]:
         "conversationStates": _channel(
             "verdict-state",
             "ConversationState",
-            "What holds a chat whose policy asks for it (`hold_block_s`): one record for each change, in the transaction "
-            "of the verdict that it follows from, in the partition with the number of the input record's. Compacted; a "
-            "null value forgets the chat. A worker reads a partition of it before its first batch of the input partition of "
-            "that number. Others may read it; only workers, and an erasure with null values, may write it.\n\n"
+            "What holds a chat whose policy asks for it (`hold_block_s`): one record for each change, in the "
+            "transaction of the verdict that it follows from, in the partition with the number of the input record's. "
+            "Compacted; a null value forgets the chat. A worker reads a partition of it before its first batch of the "
+            "input partition of that number. Others may read it; only workers, and an erasure with null values, may "
+            "write it.\n\n"
             f"{READ_COMMITTED}",
             topicConfiguration={"cleanup.policy": ["compact"]},
         ),

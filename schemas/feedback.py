@@ -63,7 +63,7 @@ class Feedback(BaseModel):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.category is None and self.decision is None:
-            raise ValueError("neither category nor decision; expected what would have been right")
+            raise ValueError("neither category nor decision; expected one of them or both, as it would have been right")
         return self
 
 

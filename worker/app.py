@@ -12,7 +12,7 @@ from worker.cache.owed_notes import OwedNotes
 from worker.cache.owing_cache import OwingCache
 from worker.commit_pipeline import CommitPipeline
 from worker.conversation.assembly import conversations, refuse_unheld, state_uses
-from worker.erase.source import erasure_sources, erasure_topics
+from worker.erase.source import check_list_is_kept, erasure_sources, erasure_topics
 from worker.errors import Fatal
 from worker.kafka.assignment_check import assignment_check_of
 from worker.kafka.client import open_group_consumer
@@ -77,7 +77,12 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         tracing = open_tracing(settings.tracing)
         stack.callback(tracing.close)
         probes.waiting("loading the bundle")
-        switch, watcher = live_predictor(settings.model, metrics, accepts=partial(refuse_unheld, settings.kafka))
+        switch, watcher = live_predictor(
+            settings.model,
+            metrics,
+            accepts=partial(refuse_unheld, settings.kafka),
+            may_hold=settings.kafka.state_topic is not None,
+        )
         probes.waiting(f"connecting to Kafka at {settings.kafka.bootstrap_servers}")
         admin = open_admin(settings.kafka)
         reachability = Reachability(
@@ -94,6 +99,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         }
         topics = check_topics(admin, settings.kafka, others=others, optional=optional, waiting=probes.waiting)
         topics = with_reviews(topics, admin, settings.kafka, probes.waiting)
+        check_list_is_kept(settings.kafka, admin)
         limit_verdicts(settings.model, switch.take(), watcher, topics)
         reachability.seen()
         watchers = [watcher]

@@ -16,7 +16,7 @@ from testkit.records import OutputRecord, Place
 
 Outcome = dict[str, Any]
 
-OF_THE_RUN: Final = frozenset({"decided_at", "override_revision", "previous", "cache_hit", "replay_id"})
+OF_THE_RUN: Final = frozenset({"decided_at", "override_revision", "actor", "previous", "cache_hit", "replay_id"})
 """Fields of a verdict that depend on more than the record: the clock, the cache, people, earlier decisions."""
 _CLOSE: Final = {
     "probabilities": 1.5e-6,

@@ -56,6 +56,8 @@ class FaultInjector:
         self.struck: list[Struck] = []
         self.redis_lost_data = 0
         """How often Redis has come back empty."""
+        self.brokers_ended: list[float] = []
+        """When brokers had ended by themselves, seconds since the start."""
         self.error: BaseException | None = None
         self._proxied, self._fleet, self._policy_path = proxied, fleet, policy_path
         self._told = told
@@ -103,10 +105,20 @@ class FaultInjector:
                     self._begin(next_fault)
                     next_fault = next(self._plan)
                 self._fleet.replace_ended()
+                self._replace_ended_brokers()
             while self._ends:
                 self._end(heapq.heappop(self._ends))
         except BaseException as error:  # noqa: BLE001  raised again by `close`
             self.error = error
+
+    def _replace_ended_brokers(self) -> None:
+        """Start brokers again that ended by themselves, as whoever runs brokers does; a killed one is not due yet."""
+        kafka = self._proxied.stack.kafka
+        killed = {self._broker(one[3]) for one in self._ends if one[3].kind is FaultKind.BROKER_KILLED}
+        for i, process in enumerate(kafka.processes):
+            if i not in killed and not process.is_running():
+                self.brokers_ended.append(round(self._now_s(), 1))
+                kafka.start_broker(i)
 
     def _begin(self, fault: PlannedFault) -> None:
         began_s = self._now_s()

@@ -138,7 +138,7 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
         LoadTestError: the stack does not start.
         HarnessError: a record could not be sent, or the topics cannot be read.
     """
-    proxied = ProxiedStack(3, broker_options=BrokerOptions(heap="256m", settings=_BROKER_SETTINGS))
+    proxied = ProxiedStack(3, broker_options=BrokerOptions(heap="384m", settings=_BROKER_SETTINGS))
     with ExitStack() as stack:
         try:
             stack.enter_context(proxied)
@@ -193,6 +193,7 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
             "n_redis_looks": watch.n_looks,
             "n_stale": n_stale,
             "n_faults": len(injector.struck),
+            "brokers_ended": injector.brokers_ended,
             "faults": [[one.at_s, one.ended_s, one.what] for one in injector.struck],
             "exit_codes": codes,
             "n_cut": fleet.n_cut,

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from model.classifier import Classifier
 from model.errors import InferenceStalled, RowFailed
 from model.evidence.judging import Classification
+from model.evidence.rule import Unevaluated
 from model.jsonl import without_setting
 from model.policies.policy_set import PolicySet
 from schemas import (
@@ -26,9 +27,11 @@ from schemas import (
     Turn,
     VerdictKind,
     carried_text,
+    holds_unread,
     kept_turns,
     longest_user_message,
     parse_event,
+    parts_left_out,
     turns_fingerprint,
     validate_event,
     verdict_id,
@@ -70,6 +73,8 @@ class _Event(NamedTuple):
     fingerprint: str
     longest_message: int
     """Characters of the user's longest message, whole."""
+    unread: tuple[Unevaluated, ...]
+    """What is there besides the turns."""
 
 
 class ArchiveJudge:
@@ -129,12 +134,16 @@ class ArchiveJudge:
         if isinstance(value, RecordRejected):
             return value
         try:
-            chat = validate_event(parse_event(value, self._limits))
+            document = parse_event(value, self._limits)
+            is_unread = holds_unread(parts_left_out(document.get("messages")))
+            chat = validate_event(document)
             turns = visible_turns(chat)
         except RecordRejected as rejection:
             return rejection
         # Of a very long conversation all turns count for these two, and some are read.
-        return _Event(chat, kept_turns(turns), turns_fingerprint(turns), longest_user_message(turns))
+        fingerprint = turns_fingerprint(turns, holds_unread=is_unread)
+        unread = (Unevaluated.CONTENT,) if is_unread else ()
+        return _Event(chat, kept_turns(turns), fingerprint, longest_user_message(turns), unread)
 
     def _classified(self, conversations: Sequence[Sequence[Turn]]) -> list[Classification | RowFailed]:
         """Classify; where the model stalls, in halves, down to the conversation that stalls it alone."""
@@ -147,10 +156,11 @@ class ArchiveJudge:
         return [*self._classified(conversations[:middle]), *self._classified(conversations[middle:])]
 
     def _verdict(self, record: ArchivedRecord, event: _Event, said: Classification) -> Outcome:
+        unevaluated = (*said.unevaluated, *event.unread)
         decided = self._policies.decide(
             said.evidence,
             category=said.category,
-            unevaluated=said.unevaluated,
+            unevaluated=unevaluated,
             language=said.language,
             longest_message=event.longest_message,
             at=self._decided_at,
@@ -177,12 +187,13 @@ class ArchiveJudge:
             "language": said.language,
             "longest_message": event.longest_message,
             "stage": said.stage.value,
-            "unevaluated": [reason.value for reason in said.unevaluated],
+            "unevaluated": [reason.value for reason in unevaluated],
             "decisions": {
                 name: {"version": one.version, "decision": one.decision.value, "decided_by": one.decided_by.value}
                 for name, one in decided.decisions.items()
             },
             "decision": judgement.decision.value,
+            "model_decision": None if decided.model_decision is None else decided.model_decision.value,
             "banned_probability": judgement.banned_probability,
             "banned_to_safe_risk": judgement.banned_to_safe_risk,
             "decided_by": judgement.decided_by.value,

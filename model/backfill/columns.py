@@ -108,9 +108,10 @@ class Columns:
                 one has another type than its field.
         """
         found = {field: column for field in FIELDS if (column := mapping.get(field, field)) in schema.names}
+        found = {field: column for field, column in found.items() if not _is_without_values(field, column, schema)}
         if _TIMESTAMP not in found and _TIMESTAMP not in mapping and "timestamp" in schema.names:
             # What Kafka connectors and Spark's source call it.
-            found[_TIMESTAMP] = "timestamp"
+            found |= {} if _is_without_values(_TIMESTAMP, "timestamp", schema) else {_TIMESTAMP: "timestamp"}
         for field, column in mapping.items():
             if column not in schema.names:
                 raise BackfillRefused(
@@ -192,8 +193,19 @@ def _event_columns(
     return {field: found[field] for field in _EVENT_FIELDS if field in found}
 
 
+def _is_without_values(field: str, column: str, schema: pa.Schema) -> bool:
+    """Say whether an optional field's column has nothing but nulls, which writers give a type of its own."""
+    is_optional = field not in {"chat_id", _VALUE, *_TEXTS}
+    return is_optional and all(pa.types.is_null(schema.field(i).type) for i in schema.get_all_field_indices(column))
+
+
 def _check_types(chosen: Mapping[str, str], schema: pa.Schema, where: str) -> None:
     for field, column in chosen.items():
+        n_called_so = len(schema.get_all_field_indices(column))
+        if n_called_so > 1:
+            raise BackfillRefused(
+                f"{where}: {n_called_so} columns are called {column!r}; expected one for {field}; rename the others"
+            )
         is_right, expected = _CHECKS[field]
         kind = schema.field(column).type
         if not is_right(kind):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from model.backfill.archive_judge import Outcome
 
-ONLY_LIVE: Final = frozenset({"override_revision", "previous", "cache_hit", "replay_id"})
+ONLY_LIVE: Final = frozenset({"override_revision", "previous", "actor", "cache_hit", "replay_id"})
 """Fields of a verdict that no archive has: what people, earlier decisions, the cache and replays add."""
 
 _MAPS: Final = ("probabilities", "evidence", "decisions")
@@ -57,6 +57,7 @@ def outcome_schema() -> pa.Schema:
         "banned_to_safe_risk": number,
         "decided_by": text,
         "rules_version": text,
+        "model_decision": text,
         "model": pa.struct({"name": text, "version": text, "digest": text}),
         "content_fingerprint": text,
         "decided_at": pa.timestamp("us", tz="UTC"),

@@ -143,18 +143,19 @@ class OutputFolder:
 
     @contextmanager
     def part(self, part: Part) -> Iterator["PartWriter"]:
-        """Write one part; it is there when the block ends, and not at all where the block fails."""
+        """Write one part: whole when the block ends, not there where it fails, as on a full disk (BackfillRefused)."""
         staged = self.path / f"_{part.name}.new"
         with PartWriter(staged) as writer:
             yield writer
-        digest, n_bytes = _synced(staged)
-        staged.replace(self.path / part.name)
-        os.fsync(self._lock)
-        written = WrittenPart(name=part.name, n_bytes=n_bytes, digest=digest, counts=writer.counts)
-        with (self.path / _PARTS).open("ab") as lines:
-            lines.write(_line(written))
-            lines.flush()
-            os.fsync(lines.fileno())
+        with _storing(self.path):
+            digest, n_bytes = _synced(staged)
+            staged.replace(self.path / part.name)
+            os.fsync(self._lock)
+            written = WrittenPart(name=part.name, n_bytes=n_bytes, digest=digest, counts=writer.counts)
+            with (self.path / _PARTS).open("ab") as lines:
+                lines.write(_line(written))
+                lines.flush()
+                os.fsync(lines.fileno())
         self._written[part.name] = written
 
     def finish(self) -> Manifest:
@@ -196,11 +197,12 @@ class OutputFolder:
         self._write_whole(_PARTS, b"".join(map(_line, self._written.values())))
 
     def _write_whole(self, name: str, content: bytes) -> None:
-        staged = self.path / f"{name}.new"
-        staged.write_bytes(content)
-        _synced(staged)
-        staged.replace(self.path / name)
-        os.fsync(self._lock)
+        with _storing(self.path):
+            staged = self.path / f"{name}.new"
+            staged.write_bytes(content)
+            _synced(staged)
+            staged.replace(self.path / name)
+            os.fsync(self._lock)
 
 
 class PartWriter:
@@ -213,18 +215,29 @@ class PartWriter:
         self._n_bytes = 0
 
     def __enter__(self) -> Self:
-        self._writer = parquet.ParquetWriter(self._path, outcome_schema(), compression="zstd")
+        with _storing(self._path):
+            self._writer = parquet.ParquetWriter(self._path, outcome_schema(), compression="zstd")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._write_group()
-        self._writer.close()
         if error is not None:
+            self._drop()
+            return
+        try:
+            with _storing(self._path):
+                self._write_group()
+                self._writer.close()
+        except BackfillRefused:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        """Leave nothing of a part that is not whole, so that a full disk has its room back."""
+        for end in (self._writer.close, self._path.unlink):
             with suppress(OSError):
-                self._path.unlink()
+                end()
 
     def write(self, outcomes: list[Outcome]) -> None:
         """Add rows."""
@@ -233,11 +246,24 @@ class PartWriter:
         self._batches.append(batch)
         self._n_bytes += batch.nbytes
         if self._n_bytes > _ROW_GROUP_BYTES:
-            self._write_group()
+            with _storing(self._path):
+                self._write_group()
 
     def _write_group(self) -> None:
         self._writer.write_table(pa.Table.from_batches(self._batches, schema=outcome_schema()))
         self._batches, self._n_bytes = [], 0
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a refusal of the run."""
+    try:
+        yield
+    except OSError as error:
+        raise BackfillRefused(
+            f"{path}: cannot be written ({error}); expected room on the disk and the right to write; mend that and run "
+            "the same command again, which keeps the parts that are there"
+        ) from error
 
 
 def _read_plan(path: Path) -> RunPlan:

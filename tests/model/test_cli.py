@@ -185,8 +185,8 @@ def test_verify_accepts_the_shipped_bundle_and_refuses_a_damaged_one(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["classify"], b"neither or both"),
-        (["classify", "text", "--jsonl", "-"], b"neither or both"),
+        (["classify"], b"none or several"),
+        (["classify", "text", "--jsonl", "-"], b"none or several"),
         (["classify", "--jsonl", "/no/such/file"], b"not a file"),
         (["classify", "\u200b"], b"no visible character"),
         (["no-such-command"], b"No such command"),

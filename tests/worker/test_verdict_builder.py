@@ -64,7 +64,7 @@ def test_the_same_content_gets_the_same_id_wherever_it_comes_from() -> None:
         fresh(1, messages=[{"role": "user", "content": "other text"}]),
         fresh(1, messages=[{"role": "assistant", "content": "text 1"}]),
         fresh(1, of=builder(model=OTHER_MODEL)),
-        fresh(1, of=builder(policy_in_use=policy(version="2"))),
+        fresh(1, of=builder(policy_in_use=policy(version="3"))),
         fresh(1, of=builder(policy_in_use=policy(name="q"))),
         fresh(1, of=builder(policy_in_use=policy(banned=frozenset("M")))),
     ],
@@ -119,7 +119,7 @@ def test_a_cached_verdict_answers_only_the_same_content_model_rules_and_taxonomy
         {"chat_id": "another"},
     ]
     assert not any(BUILDER.answers(cached.model_copy(update=change), asked) for change in changes)
-    assert builder(policy_in_use=policy(version="2")).answers(cached, asked)
+    assert builder(policy_in_use=policy(version="3")).answers(cached, asked)
 
 
 def test_a_cached_verdict_of_version_1_is_a_miss() -> None:
@@ -188,7 +188,7 @@ def test_a_verdict_of_another_worker_is_believed() -> None:
 def test_another_policys_verdict_is_decided_anew_from_its_evidence() -> None:
     """A changed policy costs no classification: what a fresh verdict would say is said, id included."""
     evidence = dict.fromkeys(CHAT_13.codes, 0.02) | {"F": 0.76, "M": 0.9}
-    loose, anew = strict(policy(name="loose", banned=frozenset("J"))), strict(policy(version="2"))
+    loose, anew = strict(policy(name="loose", banned=frozenset("J"))), strict(policy(version="3"))
     cached = honest(evidence, of=loose)
     assert cached.decision is Decision.ALLOW
     answer = hit(anew, cached)

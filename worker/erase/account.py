@@ -59,7 +59,7 @@ class Account:
     ttl_s: int = 0
     """How long a marker stays in Redis."""
     n_listed: int | None = None
-    """Records on the list of erased chats; None where there is none."""
+    """Records that this run put on the list of erased chats; None where no topic is set for it."""
     is_complete: bool = True
     """Whether every topic was read that was to be read."""
 

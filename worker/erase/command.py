@@ -65,6 +65,8 @@ def erase(
     account = Account(len(chats), is_dry_run=dry_run, began_ms=int(time.time() * 1_000), ttl_s=settings.redis.ttl_s)
     if settings.redis.url is not None:
         account.cache = CacheAccount()
+    if settings.kafka.erasures_topic is not None:
+        account.n_listed = 0
     try:
         _run(settings, chats, account, lifecycle, is_quick=quick)
     except SettingsError as error:

@@ -18,6 +18,7 @@ from worker.cache.entries import marker_entry
 from worker.cache.verdict_cache import RedisVerdictCache
 from worker.erase.account import Account, CacheAccount, StoreAccount
 from worker.erase.search import Place, Stopped, search
+from worker.erase.source import check_list_is_kept
 from worker.erase.stores import stores_of, wants_tombstones
 from worker.errors import Degraded, Fatal
 from worker.kafka.client import KafkaAdmin
@@ -98,9 +99,11 @@ class Eraser:
         """Note which topics there are and how records leave them.
 
         Raises:
-            Fatal: one is missing without which nothing works, or that the settings name though it is off by default.
+            Fatal: one is missing without which nothing works, or that the settings name though it is off by default;
+                or the list of erased chats would forget them.
         """
         stores = list(stores_of(self._settings.kafka))
+        check_list_is_kept(self._settings.kafka, self._admin)
         with fatal_while("asking for the topics"):
             missing = set(missing_topics(self._admin, [one.topic for one in stores], timeout_s=self._timeout_s))
             if lost := [one.topic for one in stores if one.topic in missing and one.is_required]:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from schemas.erasure import Erasure, chat_hash, encode_erasure
 from worker.decide import ContextSource
+from worker.kafka.client import KafkaAdmin
+from worker.kafka.control_topic import check_is_compacted
 from worker.kafka.topic_check import WRITE, Uses
 from worker.outcome_encoding import OutgoingMessage
 from worker.record import Row, erased_chat
@@ -15,6 +17,21 @@ from worker.settings.worker import WorkerSettings
 def erasure_topics(settings: KafkaSettings) -> Uses:
     """Return what a worker does with the list of erased chats, where the settings name one."""
     return {} if settings.erasures_topic is None else {settings.erasures_topic: WRITE}
+
+
+def check_list_is_kept(settings: KafkaSettings, admin: KafkaAdmin) -> None:
+    """Check that the list of erased chats forgets none, where the settings name one.
+
+    Raises:
+        Fatal: its topic deletes records by age.
+    """
+    if settings.erasures_topic is not None:
+        check_is_compacted(
+            admin,
+            settings.erasures_topic,
+            timeout_s=settings.request_timeout_s,
+            lost="erased chats come back into training",
+        )
 
 
 def erasure_sources(settings: WorkerSettings) -> list[ContextSource]:

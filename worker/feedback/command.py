@@ -62,15 +62,12 @@ def send(
         raise SettingsError("MODERATION_KAFKA__FEEDBACK_TOPIC is not set; expected the topic of reports")
     if (chat_id is None) == (verdict is None):
         raise SettingsError("found --chat-id and --verdict, or neither; expected exactly one of them")
+    if category is None and decision is None:
+        raise SettingsError("found neither --category nor --decision; expected what would have been right: one or both")
     known = _cached(settings, chat_id) if chat_id is not None else _read(verdict or Path("-"))
     if known is None or verdict_id not in (None, known.verdict_id):
         where = "in --verdict" if chat_id is None else f"of chat {chat_id!r} in the cache"
-        found = "no verdict" if known is None else f"verdict {known.verdict_id}"
-        typer.echo(
-            f"error: found {found} {where}; expected {verdict_id or 'one'}; nothing was sent; check the id, or give an "
-            "earlier verdict by --verdict",
-            err=True,
-        )
+        typer.echo(f"error: {_unknown(known, verdict_id, where)}", err=True)
         raise typer.Exit(EXIT_NOT_CACHED)
     try:
         report = feedback_on(
@@ -86,6 +83,18 @@ def send(
         raise typer.Exit(EXIT_USAGE) from None
     place = send_one(settings.kafka, topic, key=report.verdict_id.encode(), value=encode_feedback(report))
     _print(report, place, as_json=as_json)
+
+
+def _unknown(known: Verdict | None, wanted: str | None, where: str) -> str:
+    if known is None:
+        return (
+            f"found no verdict {where}; expected {wanted or 'one'}; nothing was sent; check the id, or give the "
+            "verdict from its topic by --verdict"
+        )
+    return (
+        f"found verdict {known.verdict_id} {where}; expected {wanted}; nothing was sent; the chat may have been judged "
+        "again since: give the earlier verdict by --verdict, or report this one"
+    )
 
 
 def _cached(settings: WorkerSettings, chat_id: str) -> Verdict | None:

@@ -173,12 +173,6 @@ def check_is_compacted(
         timeout_s: Longest wait for the answer.
         lost: What happens where it does not, for the error.
 
-    Args:
-        admin: Admin client.
-        topic: The topic.
-        timeout_s: Longest wait for an answer.
-        forgotten: What would be lost else.
-
     Raises:
         Fatal: it deletes records by age: a finished redrive, say, would be forgotten and done again.
     """
@@ -187,10 +181,15 @@ def check_is_compacted(
     try:
         policy: Any = future.result()["cleanup.policy"].value
     except KafkaException as error:
-        log.warning("control_topic_unchecked", topic=topic, error=describe(kafka_error(error)))
+        log.warning(
+            "control_topic_unchecked",
+            topic=topic,
+            error=describe(kafka_error(error)),
+            remedy=f"grant DescribeConfigs on it, or see to it that its cleanup.policy is compact: else {lost}",
+        )
         return
     if policy != "compact":
         raise Fatal(
-            f"{topic}: cleanup.policy is {policy}; expected compact, or {lost}; create it with "
-            "--config cleanup.policy=compact"
+            f"{topic}: cleanup.policy is {policy}; expected compact, or {lost}; set it with "
+            f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config cleanup.policy=compact`"
         )

@@ -216,14 +216,14 @@ def _known_policy(verdict: Verdict, policy: str) -> str:
 
 
 def _refuse_what_would_not_count(wish: Wish, standing: Sequence[Override], now: datetime) -> None:
-    """Refuse a decision beside a stricter one of the other scope.
+    """Refuse a decision beside a stricter one of the other scope, or for all policies.
 
     Raises:
         SettingsError: there is one.
     """
     for one in standing:
-        is_beside = one.policy == wish.policy and one.scope is not wish.scope and is_in_force(one, now)
-        if is_beside and SEVERITY[one.decision] > SEVERITY[wish.decision]:
+        is_beside = one.policy in {wish.policy, EVERY_POLICY} and (one.policy, one.scope) != (wish.policy, wish.scope)
+        if is_beside and is_in_force(one, now) and SEVERITY[one.decision] > SEVERITY[wish.decision]:
             raise SettingsError(
                 f"{one.decision.value} stands for {_policies(one.policy)} ({one.scope.value}, revision {one.revision}, "
                 f"by {one.actor}), and the stricter one counts; expected no such override; take it back first: "

@@ -117,7 +117,7 @@ def publish_policies(
         admin,
         topic,
         timeout_s=settings.request_timeout_s,
-        lost="the thresholds of policies that stay as they are are forgotten",
+        lost="readers lose the thresholds of policies that do not change",
     )
     producer = BestEffortProducer(open_best_effort_producer(settings))
     stack.callback(producer.close)

@@ -99,6 +99,27 @@ def test_a_text_that_is_no_utf_8_costs_its_own_row_alone() -> None:
     assert "UTF-8" in str(values[1])
 
 
+def test_an_optional_column_that_holds_nothing_but_nulls_is_a_field_that_is_not_there() -> None:
+    """Writers that infer types give such a column one of its own; no value of it is wrong."""
+    optional = ("event_id", "occurred_at", "schema_version", "topic", "partition", "offset", "timestamp")
+    table = pa.table({"chat_id": ["c"], "query": ["hi"]} | {name: pa.nulls(1) for name in optional})
+    (record,) = records(table)
+    assert documents(table) == [{"chat_id": "c", "query": "hi"}]
+    assert record.source is None
+    with pytest.raises(BackfillRefused, match="column 'query' is null; expected text"):
+        records(pa.table({"chat_id": ["c"], "query": pa.nulls(1)}))
+
+
+def test_two_columns_of_one_name_are_refused_where_one_is_read() -> None:
+    """Arrow allows them; nobody can tell which of them was meant."""
+    columns = [pa.array(["a"]), pa.array(["b"]), pa.array(["hi"])]
+    twice = pa.Table.from_arrays(columns, names=["chat_id", "chat_id", "query"])
+    with pytest.raises(BackfillRefused, match="2 columns are called 'chat_id'; expected one for chat_id"):
+        Columns.of(twice.schema, {}, "in.parquet")
+    unread = pa.Table.from_arrays([*columns[:1], *columns], names=["x", "x", "chat_id", "query"])
+    assert documents(unread) == [{"chat_id": "b", "query": "hi"}]
+
+
 def test_columns_of_other_names_are_mapped() -> None:
     """The usual case: a table of somebody else's."""
     table = pa.table({"conversation": ["c"], "text": ["hi"], "chat_id": [1]})

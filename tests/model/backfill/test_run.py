@@ -1,5 +1,6 @@
 """A run over an archive: every row once, whatever stops it, and nothing mixed with another run."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -134,6 +135,29 @@ def test_a_part_is_there_whole_or_not_at_all(archive: Path, quick: Path, tmp_pat
     assert len(outcomes(tmp_path / "out")) == 380
 
 
+@pytest.mark.parametrize("fails", ["write_table", "close"])
+def test_a_full_disk_ends_the_run_with_a_remedy_and_the_same_command_goes_on(
+    archive: Path, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """It fills up while the third part is written: two stay, nothing is left of the third."""
+    write, n_calls = getattr(parquet.ParquetWriter, fails), 0
+
+    def full(*given: Any, **options: Any) -> None:
+        nonlocal n_calls
+        n_calls += 1
+        write(*given, **options)
+        if n_calls > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet.ParquetWriter, fails, full)
+        with pytest.raises(BackfillRefused, match=r"No space left .* run the same command again"):
+            classify(archive, tmp_path / "out", quick)
+    assert len(list((tmp_path / "out").glob("part-*"))) == 2
+    assert not list((tmp_path / "out").glob("*.new"))
+    assert classify(archive, tmp_path / "out", quick).counts.n_rows == 380
+
+
 def test_a_run_that_is_complete_judges_nothing_again(
     archive: Path, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +173,7 @@ def _another_bundle(_archive: Path, bundle: Path, folder: Path) -> dict[str, Any
 
 
 def _another_policy(_archive: Path, bundle: Path, folder: Path) -> dict[str, Any]:
-    policy = load_bundle(bundle).default_policy.model_copy(update={"version": "2"})
+    policy = load_bundle(bundle).default_policy.model_copy(update={"version": "3"})
     (folder / "policy.json").write_text(policy.model_dump_json())
     return {"policy": folder / "policy.json"}
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from model import DecisionRule
+from model import Classification, DecisionRule
 from model.policies.policy_set import PolicySet
 from schemas import DecidedBy, Decision, Policy, PolicyDecision, Verdict
 from tests.worker.payloads import POLICY, builder, classification, event
@@ -26,6 +26,11 @@ def holding_builder(*policies: Policy) -> VerdictBuilder:
     found = policies or (policy(),)
     rules = PolicySet([DecisionRule(one, CURVES) for one in found])
     return builder(policy_in_use=found[0], policies=rules)
+
+
+def reading(decision: Decision) -> Classification:
+    """Return an answer of the classifier on which every policy of these tests says `allow` or `block`."""
+    return classification({Decision.ALLOW: "F", Decision.BLOCK: "J"}[decision], decision)
 
 
 def verdict(

@@ -8,9 +8,9 @@ import pytest
 from schemas import DecidedBy, Decision
 from schemas.conversation_state import decode_state
 from tests.brokers import Broker, read, unique
-from tests.worker.conversation.parts import T0_MS, holding_builder
+from tests.worker.conversation.parts import T0_MS, holding_builder, reading
 from tests.worker.loop_rig import Model, Rig
-from tests.worker.payloads import classification, record
+from tests.worker.payloads import record
 from worker.conversation.held_chats import Kept
 from worker.conversation.source import Conversations
 from worker.conversation.state_reader import take
@@ -28,7 +28,7 @@ class Judge(Model):
         """Answer."""
         _, stats = super().classify(conversations)
         answers = [Decision.BLOCK if "bad" in turns[0].text else Decision.ALLOW for turns in conversations]
-        return [classification("F", decision) for decision in answers], stats
+        return [reading(decision) for decision in answers], stats
 
 
 class Holding:

@@ -7,7 +7,7 @@ from typing import Any
 from model.policies.context import NO_CONTEXT, DecisionContext
 from schemas import CodecLimits, DecidedBy, Decision, RejectionReason
 from schemas.conversation_state import decode_state
-from tests.worker.conversation.parts import HOUR_MS, T0, T0_MS, holding_builder, policy
+from tests.worker.conversation.parts import HOUR_MS, T0, T0_MS, holding_builder, policy, reading
 from tests.worker.payloads import classification, record
 from worker.conversation.held_chats import Kept
 from worker.conversation.source import Conversations
@@ -76,7 +76,7 @@ def says(offset: int, decision: Decision, chat_id: str = "a", *, after_ms: int =
     """Return a classified row."""
     made = record(offset, partition=partition, chat_id=chat_id)._replace(timestamp_ms=T0_MS - 10 * HOUR_MS + after_ms)
     (row,) = Decoder(CodecLimits()).decode([made])
-    row.reading = classification("F", decision)
+    row.reading = reading(decision)
     return row
 
 

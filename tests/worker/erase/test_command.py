@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from worker.erase import command
+from worker.erase.account import Account
 from worker.erase.command import erase
 from worker.errors import SettingsError
 
@@ -22,6 +24,27 @@ def test_an_erasure_of_nobody_is_refused(tmp_path: Path) -> None:
         erase(chat_id=[])
     with pytest.raises(SettingsError, match="no chat is named"):
         erase(chats_file=empty)
+
+
+@pytest.mark.parametrize(("topic", "is_missed"), [("verdict-erasures", False), (None, True)])
+def test_a_dry_run_misses_the_list_of_erased_chats_only_where_none_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], topic: str | None, is_missed: bool
+) -> None:
+    """It lists nobody; that is no reason to tell people that their setting is not there."""
+    if topic is not None:
+        monkeypatch.setenv("MODERATION_KAFKA__ERASURES_TOPIC", topic)
+        monkeypatch.setenv("MODERATION_ERASURE__HASH_KEY", "k" * 32)
+    ended: list[int] = []
+    monkeypatch.setattr(command, "_run", _nothing_found)
+    monkeypatch.setattr(command, "exit_now", ended.append)
+    erase(chat_id=["chat-1"], dry_run=True)
+    assert ended == [0]
+    assert ("kafka.erasures_topic is not set" in capsys.readouterr().out) == is_missed
+
+
+def _nothing_found(*given: object, **_: object) -> None:
+    """Search nowhere."""
+    assert any(isinstance(one, Account) for one in given)
 
 
 @pytest.mark.parametrize("chat_id", ["x" * 257, "", "\udcff"], ids=["too long", "empty", "no text"])

@@ -66,6 +66,7 @@ def test_another_verdict_than_was_meant_is_not_reported(sent: list[tuple[str, by
     """The chat has gone on meanwhile: exit code 5, and nothing is sent."""
     code, output = send("--verdict", "-", "--category", "D", "--verdict-id", "ab" * 16, given=VERDICT.model_dump_json())
     assert code == EXIT_NOT_CACHED
+    assert f"found verdict {VERDICT.verdict_id} in --verdict; expected {'ab' * 16}" in output
     assert "nothing was sent" in output
     assert "in --verdict" in output
     assert not sent
@@ -82,7 +83,26 @@ def test_a_chat_without_a_verdict_is_told_by_its_id(
     assert not sent
 
 
-@pytest.mark.parametrize("options", [["--category", "question"], [], ["--category", "D", "--note", "x" * 1_001]])
+def test_a_chat_without_a_verdict_is_told_with_what_to_give_in_its_place(
+    sent: list[tuple[str, bytes, Feedback]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache forgets after its TTL; the topic may still have the verdict."""
+    monkeypatch.setenv("MODERATION_REDIS__URL", "redis://localhost:1/0")
+    monkeypatch.setattr(command, "cached_outcome", lambda *_, **__: None)
+    code, output = send("--chat-id", "c", "--category", "D")
+    assert code == EXIT_NOT_CACHED
+    assert "nothing was sent; check the id, or give the verdict from its topic by --verdict" in output
+    assert not sent
+
+
+def test_a_report_that_says_nothing_names_the_two_options(sent: list[tuple[str, bytes, Feedback]]) -> None:
+    """Before the cache is asked."""
+    with pytest.raises(SettingsError, match="neither --category nor --decision"):
+        send("--verdict", "-", given=VERDICT.model_dump_json())
+    assert not sent
+
+
+@pytest.mark.parametrize("options", [["--category", "question"], ["--category", "D", "--note", "x" * 1_001]])
 def test_a_report_that_says_nothing_that_can_be_used_is_refused(
     sent: list[tuple[str, bytes, Feedback]], options: list[str]
 ) -> None:

@@ -78,6 +78,9 @@ def test_an_allow_beside_a_stricter_word_on_the_whole_chat_is_refused() -> None:
     text = wish(Decision.ALLOW, OverrideScope.FINGERPRINT)
     with pytest.raises(SettingsError, match="take it back first"):
         _refuse_what_would_not_count(text, [override()], NOW)
+    one_policy = text._replace(policy="p")
+    with pytest.raises(SettingsError, match="block stands for all policies"):
+        _refuse_what_would_not_count(one_policy, [override()], NOW)
     free: list[Sequence[Override]] = [
         [],
         [allow()],
