@@ -6,7 +6,7 @@ import orjson
 from confluent_kafka import Message
 
 from model import Bundle, DecisionRule
-from schemas import CHAT_13, DeadLetter, RejectionReason, Source, Verdict, category_label, encode_verdict
+from schemas import CHAT_13, DeadLetter, PolicyRef, RejectionReason, Source, Verdict, category_label, encode_verdict
 from tests.schemas.payloads import make_verdict
 from worker.kafka.topic_scan import ScannedRecord
 
@@ -100,5 +100,5 @@ def judged(bundle: Bundle, evidence: dict[str, float], **fields: Any) -> Verdict
         banned_to_safe_risk=said.banned_to_safe_risk,
         model=bundle.ref,
         content_fingerprint=FINGERPRINT,
-        **fields,
+        **{"policy": PolicyRef(name=bundle.default_policy.name, version=bundle.default_policy.version), **fields},
     )
