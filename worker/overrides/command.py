@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from model.decision import SEVERITY
@@ -24,6 +23,7 @@ from worker.overrides.newest_verdict import newest_verdict
 from worker.overrides.store import OverrideStore, Wish
 from worker.process import logs
 from worker.process.lifecycle import EXIT_NOT_CACHED
+from worker.process.printable import cell
 from worker.settings.options import ConfigOption
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
@@ -260,7 +260,7 @@ def _print(overrides: Sequence[Override], now: datetime) -> None:
         until = "no end" if one.expires_at is None else _moment(one.expires_at)
         cells = (one.chat_id, one.policy, one.decision.value, one.scope.value)
         expired = "" if is_in_force(one, now) else " (expired)"
-        table.add_row(*map(escape, (*cells, until + expired, one.actor, one.reason, str(one.revision))))
+        table.add_row(*map(cell, (*cells, until + expired, one.actor, one.reason, str(one.revision))))
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
 
 

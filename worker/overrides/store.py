@@ -127,8 +127,8 @@ class OverrideStore:
             # Workers would leave it alone, too.
             raise SettingsError(
                 f"the chat's verdict is under an override of revision {verdict.override_revision}, which no clock "
-                "gave; expected milliseconds since 1970: somebody forged it; delete the chat's key in Redis, and find "
-                "out who writes there"
+                "gave; expected milliseconds since 1970: somebody forged it; delete the chat's key in Redis; find out "
+                "who writes there"
             )
         override = Override(
             chat_id=verdict.chat_id,

@@ -92,6 +92,14 @@ def test_what_every_policy_decided_is_shown_and_why() -> None:
         assert row not in _shown(plain)
 
 
+def test_a_terminal_obeys_nothing_that_upstream_wrote() -> None:
+    """Upstream chooses chat ids, and who may write Redis all the rest."""
+    shown = _shown(make_verdict(chat_id="a\x1b[2Jb", actor="r\x1b]0;x\x07", override_revision=1))
+    assert "a?[2Jb" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
 def test_a_verdict_of_version_1_is_shown() -> None:
     """A key holds one until the chat's next event, or the TTL's end."""
     golden = Path(__file__).parents[2] / "schemas" / "golden" / "verdict.v1.json"

@@ -102,5 +102,5 @@ def judged(bundle: Bundle, evidence: dict[str, float], **fields: Any) -> Verdict
         banned_to_safe_risk=said.banned_to_safe_risk,
         model=bundle.ref,
         content_fingerprint=FINGERPRINT,
-        **fields,
+        **{"policy": PolicyRef(name=bundle.default_policy.name, version=bundle.default_policy.version), **fields},
     )

@@ -21,7 +21,7 @@ from worker.errors import Fatal, SettingsError
 from worker.kafka.murmur2 import partition_of
 from worker.kafka.partition_range import PartitionRange
 from worker.kafka.written_together import KeyedRecord
-from worker.overrides.command import _not_lifted, _refuse_what_would_not_count, app, parse_duration
+from worker.overrides.command import _not_lifted, _print, _refuse_what_would_not_count, app, parse_duration
 from worker.overrides.store import OverrideStore, Wish
 from worker.settings.erasure import ErasureSettings
 from worker.settings.overrides import OverrideSettings
@@ -223,3 +223,11 @@ def test_nothing_is_decided_without_an_audit_log(written: list[list[KeyedRecord]
     assert written == []
     with pytest.raises(SettingsError, match="OVERRIDES_TOPIC is not set"):
         OverrideStore(WorkerSettings(kafka=kafka_settings()), None)  # type: ignore[arg-type]
+
+
+def test_the_list_shows_no_control_characters_of_a_chat_id(capsys: pytest.CaptureFixture[str]) -> None:
+    """Upstream chooses them, and a terminal obeys them."""
+    _print([override(chat_id="a\x1b[2J[red]b")], NOW)
+    shown = capsys.readouterr().out
+    assert "a?[2J[red]b" in shown
+    assert "\x1b" not in shown
