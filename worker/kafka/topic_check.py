@@ -144,7 +144,10 @@ def _described(admin: AdminClient, topics: list[str], *, timeout: float) -> dict
 
 def _missing(topics: list[str], uses: Uses) -> Iterator[str]:
     if topics:
-        yield f"Kafka lacks the topics {', '.join(topics)}; expected all of {', '.join(uses)}; create them"
+        yield (
+            f"Kafka lacks the topics {', '.join(topics)}; expected all of {', '.join(uses)}; create them "
+            "(`python -m deploy.kafka topics`), or correct the names in the settings"
+        )
 
 
 def _refused(rights: list[str]) -> Iterator[str]:
