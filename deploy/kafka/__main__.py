@@ -9,17 +9,20 @@ Exit codes: 0 done; 1 the cluster refused something or does not answer; 2 wrong 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from deploy.kafka.apply import create_acls, create_topics
+from deploy.kafka.apply import create_acls, create_topics, differences, partitions_there
 from deploy.kafka.errors import ClusterSetupError
 from deploy.kafka.rights import bindings, command_line, rights_by_role
 from deploy.kafka.topics import topics_of
 from worker.errors import Fatal, SettingsError
 from worker.kafka.probe import open_admin
 from worker.settings.source import usable_settings
+
+_PARTITIONS: Final = 12
+"""Of topics with many, where neither an option nor the input topic says how many."""
 
 app = typer.Typer(
     help=__doc__,
@@ -37,15 +40,32 @@ Principal = Annotated[list[str], typer.Option(help="ROLE=PRINCIPAL, for instance
 def topics(
     *,
     partitions: Annotated[
-        int, typer.Option(min=1, help="Of the topics with many: at least the largest number of workers.")
-    ] = 12,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of the topics with many, at least the largest number of workers. Where the input topic is there, as "
+            "many as it has.",
+            show_default="12",
+        ),
+    ] = None,
     copies: Annotated[int, typer.Option(min=1, help="Replication factor.")] = 3,
     config: ConfigOption = None,
 ) -> None:
-    """Create the topics that are missing."""
+    """Create the topics that are missing.
+
+    A topic that is there is left as it is. What of it workers cannot work with is told, with the command that mends it.
+    """
     settings = usable_settings(os.environ, config).kafka
-    created = create_topics(open_admin(settings), topics_of(settings), n_partitions=partitions, copies=copies)
+    admin, wanted = open_admin(settings), topics_of(settings)
+    there = partitions_there(admin)
+    of_input = there.get(settings.input_topic)
+    n_partitions = of_input or partitions or _PARTITIONS
+    created = create_topics(admin, wanted, n_partitions=n_partitions, copies=copies)
     typer.echo(f"created: {', '.join(created) or 'nothing, all topics are there'}")
+    if partitions not in {None, n_partitions}:
+        typer.echo(f"note: --partitions {partitions} was left aside: {settings.input_topic} has {of_input}", err=True)
+    for difference in differences(admin, wanted, there, n_partitions):
+        typer.echo(f"note: {difference}", err=True)
 
 
 @app.command()

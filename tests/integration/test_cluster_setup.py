@@ -12,6 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourcePatternType,
     ResourceType,
 )
+from confluent_kafka.cimpl import NewTopic
 
 from deploy.kafka.rights import bindings, rights_by_role
 from deploy.kafka.topics import topics_of
@@ -52,6 +53,26 @@ def test_topics_are_created_once_and_the_one_of_replays_compacted(
     resource = ConfigResource(ResourceType.TOPIC, environment["MODERATION_KAFKA__REPLAY_TOPIC"])
     (answer,) = secured.admin.describe_configs([resource]).values()
     assert answer.result(20)["cleanup.policy"].value == "compact"
+
+
+def test_topics_that_are_named_later_have_as_many_partitions_as_the_input(
+    secured: SecuredKafka, environment: dict[str, str]
+) -> None:
+    """By an upgrade: the default would give a larger input a state that workers refuse. What is not right is told."""
+    assert setup(environment, "topics", "--partitions", "3", "--copies", "1").returncode == 0
+    state, aging = (f"{environment['MODERATION_KAFKA__INPUT_TOPIC']}.{name}" for name in ("state", "aging"))
+    later = environment | {"MODERATION_KAFKA__STATE_TOPIC": state}
+    done = setup(later, "topics", "--partitions", "12", "--copies", "1")
+    assert (done.returncode, done.stdout) == (0, f"created: {state}\n")
+    assert "--partitions 12 was left aside" in done.stderr
+    assert len(secured.admin.list_topics(timeout=20).topics[state].partitions) == 3
+    (made,) = secured.admin.create_topics([NewTopic(aging, 1, 1)]).values()
+    made.result(20)
+    told = setup(environment | {"MODERATION_KAFKA__STATE_TOPIC": aging}, "topics", "--copies", "1")
+    assert told.returncode == 0, told.stderr
+    assert f"{aging} has 1 partitions; expected 3, as the input has" in told.stderr
+    assert f"{aging} has cleanup.policy=delete; expected compact; set it with kafka-configs.sh" in told.stderr
+    assert "note:" not in setup(later, "topics", "--copies", "1").stderr
 
 
 def test_more_copies_than_brokers_are_refused_in_words(environment: dict[str, str]) -> None:

@@ -25,6 +25,8 @@ Waiting = Callable[[str], object]
 """Told again and again while Kafka is waited for, with what for; may be called in any thread and must not raise."""
 
 _RETRY_PAUSE_S: Final = 0.2
+_LOG_EVERY_S: Final = 10.0
+"""An answer that stays the same is logged so often: a refusal comes at once, five times a second."""
 PATIENCE_S: Final = 30.0
 """Longest time in which an unknown topic may become known again, or a group take a member that it has refused."""
 
@@ -88,7 +90,7 @@ def patiently(
     """
     deadline = time.monotonic() + settings.unreachable_exit_s
     unknown = Passing()
-    told = doing
+    told, logged_at = doing, -_LOG_EVERY_S
     while True:
         waiting(told)
         try:
@@ -101,8 +103,10 @@ def patiently(
                 raise Fatal(
                     f"{doing}: no answer for {settings.unreachable_exit_s} s: {describe(cause)}; expected one; {remedy}"
                 ) from error
-            log.warning("kafka_slow", doing=doing, error=describe(cause))
-            told = f"{doing}: {describe(cause)}"
+            last, told = told, f"{doing}: {describe(cause)}"
+            if told != last or time.monotonic() - logged_at >= _LOG_EVERY_S:
+                log.warning("kafka_slow", doing=doing, error=describe(cause))
+                logged_at = time.monotonic()
             time.sleep(_RETRY_PAUSE_S)
 
 

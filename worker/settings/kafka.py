@@ -168,6 +168,7 @@ class KafkaSettings(KafkaConnection):
         min_length=1,
         max_length=MAX_SOURCE_CHARACTERS,
         pattern=r"^[!-~]+$",
+        json_schema_extra={"form": "a URI reference of printable ASCII without blanks, such as /verdictstream"},
         description="Verdicts carry CloudEvents attributes as headers (ce_id and so on), with this URI reference as "
         "ce_source, /verdictstream say. Unset: they carry none.",
     )

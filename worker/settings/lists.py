@@ -15,6 +15,9 @@ class ListSettings(Section):
     user_field: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,3}$",
+        json_schema_extra={
+            "form": "names of ASCII letters, digits, `_` and `-`, joined by dots, four at most, such as context.user_id"
+        },
         description="Field of the event that names its user, dotted inside of objects (`context.user_id`), for the "
         "lists' `users`. Unset: lists name chats only.",
     )

@@ -48,6 +48,7 @@ class RedisSettings(Section):
     key_prefix: str = Field(
         default="verdict:",
         pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        json_schema_extra={"form": "1 to 64 ASCII letters, digits, `_`, `.`, `:` and `-`, such as verdict:"},
         description="What precedes the chat_id in a key; keeps two models with other categories apart.",
     )
     signing_key: SecretStr | None = Field(

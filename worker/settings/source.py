@@ -135,9 +135,19 @@ def _problem(found: ErrorDetails, variables: Mapping[str, str], file: TomlFile) 
             f"{name}not set; expected {field_of(key).description} Set it, or {key[-1]} under [{key[0]}] in the file of "
             "--config"
         )
-    text = found["msg"].removeprefix("Value error, ") + _found_number(found)
+    if found["type"] == "string_pattern_mismatch":
+        # The description says what is expected; a regular expression is no advice.
+        text = f"is of another form; expected {_form(key)}"
+    else:
+        text = found["msg"].removeprefix("Value error, ") + _found_number(found)
     from_file = key in setting_keys() and key in file.lines and variable(key).lower() not in variables
     return f"{name}{text} ({file.place(key)})" if from_file else f"{name}{text}"
+
+
+def _form(key: Key) -> str:
+    """Return in words what a setting with a pattern takes."""
+    extra = field_of(key).json_schema_extra
+    return str(extra["form"]) if isinstance(extra, dict) and "form" in extra else "what its description says"
 
 
 def _found_number(found: ErrorDetails) -> str:

@@ -30,4 +30,7 @@ class TracingSettings(Section):
                     "endpoint is no address of a collector; expected http://HOST:4318/v1/traces without a login; set "
                     "OTEL_EXPORTER_OTLP_HEADERS for that"
                 )
+            # It is used as it is: a collector answers 404 there, and every span is lost.
+            if parts.path in ("", "/"):
+                raise ValueError("endpoint has no path; expected that of the traces, too: http://HOST:4318/v1/traces")
         return self

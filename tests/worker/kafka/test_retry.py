@@ -1,6 +1,7 @@
 """Kafka is asked again while it gives no answer, and no longer than it may be away; so is an unknown topic."""
 
 import pytest
+import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from worker.errors import Fatal
@@ -41,6 +42,13 @@ def test_a_topic_that_stays_unknown_ends_it_with_what_to_do(monkeypatch: pytest.
     monkeypatch.setattr("worker.kafka.retry.PATIENCE_S", 0.3)
     with pytest.raises(Fatal, match=r"asking: UNKNOWN_TOPIC_OR_PART.*create the topic"):
         asked(*[KafkaError.UNKNOWN_TOPIC_OR_PART] * 100)
+
+
+def test_the_same_answer_is_logged_once_in_a_while_and_another_one_at_once() -> None:
+    """A topic that was deleted while a worker ran filled its log with 145 equal lines before it ended."""
+    with structlog.testing.capture_logs() as lines:
+        asked(*[KafkaError._UNKNOWN_PARTITION] * 3, KafkaError._TIMED_OUT)
+    assert [line["error"].split(":")[0] for line in lines] == ["_UNKNOWN_PARTITION", "_TIMED_OUT"]
 
 
 def test_a_refusal_ends_it_at_once() -> None:

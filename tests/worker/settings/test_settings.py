@@ -187,3 +187,25 @@ def test_secrets_do_not_show() -> None:
 def test_an_assignor_of_the_broker_without_the_consumer_protocol_is_refused() -> None:
     """It would do nothing."""
     assert "expected group_protocol=consumer" in refusal(MINIMAL | {"MODERATION_KAFKA__GROUP_REMOTE_ASSIGNOR": "range"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("KAFKA__CLOUDEVENTS_SOURCE", "a b", "expected a URI reference of printable ASCII"),
+        ("LISTS__USER_FIELD", "context..user", "expected names of ASCII letters"),
+        ("REDIS__KEY_PREFIX", "a/b", "expected 1 to 64 ASCII letters"),
+    ],
+)
+def test_a_text_of_another_form_is_refused_in_words(name: str, value: str, told: str) -> None:
+    """A regular expression is no advice; and every pattern has its words."""
+    text = refusal(MINIMAL | {f"MODERATION_{name}": value})
+    assert f"MODERATION_{name}: is of another form; {told}" in text
+
+
+@pytest.mark.parametrize("endpoint", ["http://collector:4318", "https://collector:4318/"])
+def test_a_collector_without_the_path_of_its_traces_is_refused(endpoint: str) -> None:
+    """It would answer 404 to every span, and nobody would see one."""
+    text = refusal(MINIMAL | {"MODERATION_TRACING__ENDPOINT": endpoint})
+    assert "endpoint has no path" in text
+    assert "http://HOST:4318/v1/traces" in text
