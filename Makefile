@@ -85,8 +85,8 @@ console: setup-console  ## the HTTP API and the page to try it, with the shipped
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
 # In two processes: the tests of tests/integration wait for brokers most of the time. Each has its own summary.
-test: setup setup-training setup-console setup-spark setup-browser  ## the whole test suite, real Kafka and Redis included
-	@mkdir -p work; $(PYTEST) --ignore=tests/integration -p no:cacheprovider > work/test-others.txt 2>&1 & others=$$!; \
+test: setup setup-training setup-console setup-browser  ## the whole test suite but the examples and Spark, real Kafka and Redis included
+	@mkdir -p work; $(PYTEST) --ignore=tests/integration --ignore=tests/deploy/spark -p no:cacheprovider > work/test-others.txt 2>&1 & others=$$!; \
 	$(PYTEST) tests/integration; integration_failed=$$?; \
 	wait $$others; others_failed=$$?; cat work/test-others.txt; exit $$((integration_failed | others_failed))
 

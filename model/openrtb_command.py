@@ -193,7 +193,9 @@ def _tell(account: Account, policy: str | None) -> None:
         if is_all:
             raise typer.Exit(EXIT_REFUSED)
     if account.policies and not account.has_policy:
-        named = ", ".join(sorted(account.policies)[:_MAX_NAMED])
+        names = sorted(account.policies)
+        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+        named = ", ".join(names[:_MAX_NAMED]) + more
         typer.echo(
             f"error: no verdict has a decision under policy {policy!r}; found {named}; name one of them", err=True
         )

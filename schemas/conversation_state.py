@@ -3,7 +3,7 @@
 The record of topic `verdict-state`. Its key is the chat_id, and it lies in the partition with the number of the input
 record's, so that whoever owns an input partition owns the state of its chats. A null value forgets a chat.
 
-Invariant: bounded by the number of policies that hold; nothing in it grows with the length of a chat.
+Invariant: bounded by the number of policies that hold, or held until lately; nothing in it grows with a chat's length.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """Deterministic names: the fingerprint of a conversation, the digest of policies, the id of a verdict."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -9,7 +9,7 @@ import orjson
 
 from schemas.chat_event import ChatEvent, Role
 from schemas.policy import Policy
-from schemas.verdict import PreviousDecision, wire_time
+from schemas.verdict import DecidedBy, PolicyDecision, PreviousDecision, wire_time
 from schemas.visible_text import Turn, conversation_turns
 
 RULES_VERSION: Final = "1"
@@ -26,6 +26,10 @@ _LATER_FIELDS: Final = {
     "valid_until",
 }
 """Fields of a policy that its first digests did not know."""
+
+_NOT_OF_POLICIES: Final = frozenset({DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+"""What decides in place of a policy, for some policies and not for others."""
+_NO_DECISIONS: Final[Mapping[str, PolicyDecision]] = {}
 
 _DIGEST_BYTES = 16
 
@@ -69,6 +73,7 @@ def verdict_id(
     policies_digest: str,
     previous: PreviousDecision | None = None,
     override_revision: int = 0,
+    decisions: Mapping[str, PolicyDecision] = _NO_DECISIONS,
     listed: str = "",
 ) -> str:
     """Return the verdict's id, 32 hex digits: a function of all that its decisions depend on.
@@ -81,12 +86,16 @@ def verdict_id(
         policies_digest: See `policies_digest`.
         previous: The earlier decision that bears on this one.
         override_revision: 0 where no person decided.
+        decisions: The verdict's, by policy. Where `previous` or a person bears on it, those that they gave count: of
+            two holds or two overrides the newer one names the verdict, and the older one may end before it.
         listed: `deny` or `allow` where the chat is on such a list, else empty.
     """
     named = _framed(chat_id, fingerprint) + _often_framed(model_digest, rules_version, policies_digest)
     if previous is not None or override_revision:
         earlier = ("",) if previous is None else (previous.decision, previous.offset, wire_time(previous.decided_at))
-        named += _framed(str(override_revision), *map(str, earlier))
+        given = sorted((name, said) for name, said in decisions.items() if said.decided_by in _NOT_OF_POLICIES)
+        words = [word for name, said in given for word in (name, said.decision, said.decided_by)]
+        named += _framed(str(override_revision), *map(str, earlier), *words)
     if listed:
         named += _framed("listed", listed)
     return hashlib.blake2b(named, digest_size=_DIGEST_BYTES, person=b"vs-verdict-2").hexdigest()

@@ -5,7 +5,7 @@ Invariant: a key names chat, policy and scope, so that the topic keeps the newes
 
 import hmac
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
@@ -17,6 +17,9 @@ from schemas.verdict import Decision, Int64, Source, WireModel, WireTime
 OVERRIDE_SCHEMA_VERSION: Final = 1
 ALLOW_LASTS: Final = timedelta(hours=24)
 """How long an `allow` counts unless whoever decided said something else."""
+
+REVISION_AHEAD: Final = timedelta(days=1)
+"""How far a revision may be ahead of the clock: no clock is that wrong, and above a higher one nobody could decide."""
 
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 """A code of the operator's own, never free text."""
@@ -93,7 +96,8 @@ class OverrideRefused(Exception):  # noqa: N818  the name says what happened
     """A record of the topic counts for nothing.
 
     Args:
-        reason: `unreadable`, `key` (another one than its content asks for), `unsigned` or `signature`.
+        reason: `unreadable`, `key` (another one than its content asks for), `unsigned`, `signature`, or `revision`
+            (further ahead of the clock than `REVISION_AHEAD`).
     """
 
     def __init__(self, reason: str) -> None:
@@ -101,7 +105,7 @@ class OverrideRefused(Exception):  # noqa: N818  the name says what happened
         self.reason = reason
 
 
-REFUSALS: Final = ("unreadable", "key", "unsigned", "signature")
+REFUSALS: Final = ("unreadable", "key", "unsigned", "signature", "revision")
 """Every reason."""
 
 
@@ -112,16 +116,25 @@ def encode_override(override: Override, signing_key: bytes | None = None) -> byt
     return orjson.dumps(document)
 
 
-def decode_override(key: bytes | None, raw: bytes, signing_keys: Sequence[bytes] = ()) -> Override:
+def highest_revision(now: datetime) -> int:
+    """Return the highest revision that counts at a time."""
+    return round((now + REVISION_AHEAD).timestamp() * 1_000)
+
+
+def decode_override(
+    key: bytes | None, raw: bytes, signing_keys: Sequence[bytes] = (), *, now: datetime | None = None
+) -> Override:
     """Decode a record's value.
 
     Args:
         key: The record's key.
         raw: Its value.
         signing_keys: Each is accepted; without any, no signature is looked at.
+        now: The clock, before which no revision may be far; None: any revision is accepted.
 
     Raises:
-        OverrideRefused: it is none of this version, lies under another key, or is not signed by one of the keys.
+        OverrideRefused: it is none of this version, lies under another key, is not signed by one of the keys, or has a
+            revision that no clock gave it.
     """
     try:
         document = orjson.loads(raw)
@@ -137,6 +150,8 @@ def decode_override(key: bytes | None, raw: bytes, signing_keys: Sequence[bytes]
         expected = [_signature(override.key, document, one) for one in signing_keys]
         if not any(hmac.compare_digest(override.signature.encode(), one.encode()) for one in expected):
             raise OverrideRefused("signature")
+    if now is not None and override.revision > highest_revision(now):
+        raise OverrideRefused("revision")
     return override
 
 

@@ -3,6 +3,8 @@
 A policy is data, not training: the same bundle serves a stricter or a looser policy.
 """
 
+import unicodedata
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
@@ -116,6 +118,27 @@ class Policy(BaseModel):
     )
     valid_from: AwareDatetime | None = Field(default=None, description="Before it the policy blocks. Null: always.")
     valid_until: AwareDatetime | None = Field(default=None, description="From it on it blocks. Null: without end.")
+
+    @field_validator("name", "requested_by")
+    @classmethod
+    def _is_printable(cls, text: str | None) -> str | None:
+        # Terminals obey control characters, and lines of logs and bid requests end at some of them.
+        if text is not None and any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
+            raise ValueError("holds a control character; expected an opaque id of printable ones")
+        return text
+
+    @field_validator("valid_from", "valid_until")
+    @classmethod
+    def _is_a_time_in_utc(cls, moment: datetime | None) -> datetime | None:
+        # As it was given: a policy's digest covers its offset.
+        try:
+            if moment is not None:
+                moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(
+                "lies outside the years 1 to 9999 in UTC; expected a time in them; leave it out for no bound"
+            ) from None
+        return moment
 
     @field_validator("enforcement")
     @classmethod

@@ -203,3 +203,20 @@ def _context(random: Random, names: Sequence[str]) -> DecisionContext:
             DecisionContext(said={EVERY_POLICY: random.choice(list(Decision))}, override_revision=5),
         ]
     )
+
+
+def as_a_topic_holds_them(rows: Sequence[PolicyTableRow]) -> list[PolicyTableRow]:
+    """Return rows among those of another bundle, and of versions before and after, which would block every chat."""
+
+    def others(version: str, digest: str | None = None) -> list[PolicyTableRow]:
+        changed: dict[str, object] = {"allow_below": 0.0, "block_from": 0.0, "must": rows[0].must or ("D",)}
+        return [
+            row.model_copy(
+                update=changed
+                | {"policy": row.policy.model_copy(update={"version": version})}
+                | ({} if digest is None else {"model": row.model.model_copy(update={"digest": digest})})
+            )
+            for row in rows
+        ]
+
+    return [*others("0.1"), *others(rows[0].policy.version, "sha256:" + "0" * 64), *rows, *others("99")]

@@ -77,7 +77,12 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         tracing = open_tracing(settings.tracing)
         stack.callback(tracing.close)
         probes.waiting("loading the bundle")
-        switch, watcher = live_predictor(settings.model, metrics, accepts=partial(refuse_unheld, settings.kafka))
+        switch, watcher = live_predictor(
+            settings.model,
+            metrics,
+            accepts=partial(refuse_unheld, settings.kafka),
+            may_hold=settings.kafka.state_topic is not None,
+        )
         probes.waiting(f"connecting to Kafka at {settings.kafka.bootstrap_servers}")
         admin = open_admin(settings.kafka)
         reachability = Reachability(

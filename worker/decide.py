@@ -20,7 +20,7 @@ class ContextSource:
     """
 
     def begin(self) -> None:
-        """Take that a batch is about to be decided on: what is new counts from here on."""
+        """Take that something is about to be decided on, mostly a batch: what is new counts from here on."""
 
     def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:  # noqa: ARG002
         """Return the context of an event with what this source knows, or the same object where it knows nothing."""
@@ -81,7 +81,8 @@ class Answers(Protocol):
     def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
         """Return a few events that are due, of partitions that this worker owns; mostly none.
 
-        What is returned counts as in hand until `answered`, or `ContextSource.rewound`.
+        What is returned counts as in hand until `answered`, or `ContextSource.rewound`. Until then nothing more is
+        returned: its commit may be in flight, and which events it is of must be known should it be aborted.
         """
 
     def compare(self, rows: Sequence[Row], cached: Mapping[str, Verdict]) -> None:
@@ -102,6 +103,9 @@ def decide_again(
         sources: What bears on decisions.
         decided_at: The clock.
     """
+    # A worker without records decides on no batch: what came meanwhile, a deny list say, counts here too.
+    for source in sources:
+        source.begin()
     decided = []
     for row in rows:
         event, reading = row.event, row.reading

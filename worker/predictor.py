@@ -137,23 +137,31 @@ class Loaded:
     """The other policies, and the files that were refused."""
 
     @classmethod
-    def read(cls, settings: ModelSettings) -> "Loaded":
+    def read(cls, settings: ModelSettings, *, may_hold: bool = True) -> "Loaded":
         """Read and verify all; the bundle's signature, too, where the settings name a key.
+
+        Args:
+            settings: Where all is.
+            may_hold: As `over`.
 
         Raises:
             BundleError, PolicyError: the bundle or the default policy is refused, or the policy is of another taxonomy
                 than the bundle, or the folder of policies cannot be listed.
         """
-        return cls.over(load_bundle(settings.path, public_key=settings.public_key_file), settings)
+        bundle = load_bundle(settings.path, public_key=settings.public_key_file)
+        return cls.over(bundle, settings, may_hold=may_hold)
 
     @classmethod
-    def over(cls, bundle: Bundle, settings: ModelSettings, *, before: FolderReading = NOTHING_READ) -> "Loaded":
+    def over(
+        cls, bundle: Bundle, settings: ModelSettings, *, before: FolderReading = NOTHING_READ, may_hold: bool = True
+    ) -> "Loaded":
         """Read the policies over a bundle.
 
         Args:
             bundle: Verified.
             settings: Where the policies are.
             before: What their folder gave before: what is refused now stays as it was.
+            may_hold: Whether blocks are remembered; else policies of the folder that hold are refused.
 
         Raises:
             PolicyError: as `read`.
@@ -161,7 +169,7 @@ class Loaded:
         policy = load_policy(settings.policy_path, bundle)
         folder = NOTHING_READ
         if settings.policies_dir is not None:
-            folder = read_folder(settings.policies_dir, bundle, policy, before=before)
+            folder = read_folder(settings.policies_dir, bundle, policy, before=before, may_hold=may_hold)
         return cls(bundle, policy, settings.floor_codes, folder)
 
     @cached_property

@@ -5,7 +5,7 @@ decisions.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -43,6 +43,7 @@ _REASONS: Final = frozenset(reason.value for reason in Unevaluated)
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _OF_CONTEXT: Final = frozenset({DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
 """What no policy says by itself."""
+_NO_DECISIONS: Final[Mapping[str, PolicyDecision]] = {}
 _DECIDED: Final = ("decision", "banned_probability", "banned_to_safe_risk", "decided_by", "decisions", "policy")
 """What policies say of evidence."""
 
@@ -108,7 +109,7 @@ class VerdictBuilder:
         chat, decided = event.chat, self._decided(event, classification, decided_at, context)
         judgement = decided.judgement
         verdict = Verdict(
-            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint, decided_at, context),
+            verdict_id=self._verdict_id(chat.chat_id, event.fingerprint, decided_at, context, decided.decisions),
             chat_id=chat.chat_id,
             event_id=chat.event_id,
             source=event.record.source,
@@ -209,7 +210,7 @@ class VerdictBuilder:
             # What people and earlier decisions gave is not known here any more. They are asked anew.
             return None
         decided_at = cached.decided_at
-        if cached.verdict_id != self._verdict_id(cached.chat_id, cached.content_fingerprint, decided_at, NO_CONTEXT):
+        if cached.verdict_id != self._verdict_id(cached.chat_id, cached.content_fingerprint, decided_at):
             # Other policies spoke.
             return None
         anew = self._anew(cached, decided_at, NO_CONTEXT)
@@ -223,7 +224,7 @@ class VerdictBuilder:
 
     def _hit(self, event: Event, cached: Verdict, decided_at: datetime, context: DecisionContext) -> Verdict:
         # What this builder decided without a context it would decide again.
-        is_settled = context is NO_CONTEXT and _was_plain(cached) and self._is_own(cached) and not self._is_time_bound
+        is_settled = context is NO_CONTEXT and self._is_own(cached) and not self._is_time_bound and _was_plain(cached)
         if is_settled:
             return self._dressed(event, cached, decided_at)
         # Of the event, since a verdict of before does not say it, and what another wrote need not be true.
@@ -266,7 +267,9 @@ class VerdictBuilder:
         return _changed(
             cached,
             {
-                "verdict_id": self._verdict_id(cached.chat_id, cached.content_fingerprint, decided_at, context),
+                "verdict_id": self._verdict_id(
+                    cached.chat_id, cached.content_fingerprint, decided_at, context, decided.decisions
+                ),
                 "taxonomy": self.taxonomy,
                 "decisions": decided.decisions,
                 "policy": self.policy,
@@ -310,7 +313,14 @@ class VerdictBuilder:
             for decided_by in DecidedBy
         }
 
-    def _verdict_id(self, chat_id: str, fingerprint: str, decided_at: datetime, context: DecisionContext) -> str:
+    def _verdict_id(
+        self,
+        chat_id: str,
+        fingerprint: str,
+        decided_at: datetime,
+        context: DecisionContext = NO_CONTEXT,
+        decisions: Mapping[str, PolicyDecision] = _NO_DECISIONS,
+    ) -> str:
         return verdict_id(
             chat_id=chat_id,
             fingerprint=fingerprint,
@@ -319,6 +329,7 @@ class VerdictBuilder:
             policies_digest=self._own_digest if self.policies is None else self.policies.digest_at(decided_at),
             previous=context.previous,
             override_revision=context.override_revision,
+            decisions=decisions,
             listed=context.listed,
         )
 

@@ -3,8 +3,8 @@
 //   java -cp 'target/dependency/*' Decide.java TABLE < VERDICTS
 //
 // TABLE holds the rows that `python -m model thresholds --json` prints, or those of topic `verdict-policies`; VERDICTS
-// one verdict a line. Prints one JSON line for each verdict. Ends with an error at a verdict or a row that it does not
-// know.
+// one verdict a line. Prints one JSON line for each verdict. Rows of other bundles and versions are passed over. Ends with
+// an error at a verdict or a row that it does not know, and at a verdict without any row of its bundle.
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -17,8 +17,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 public class Decide {
@@ -162,6 +165,33 @@ public class Decide {
         return texts;
     }
 
+    /**
+     * One row for each policy: of the verdict's bundle and the version that decided. Where a policy did not decide, or its
+     * version has no row, the last row of its name counts.
+     */
+    static Collection<JsonNode> rowsFor(JsonNode verdict, List<JsonNode> table) {
+        JsonNode digest = verdict.required("model").required("digest");
+        Map<String, JsonNode> found = new LinkedHashMap<>();
+        for (JsonNode row : table) {
+            if (!row.required("model").required("digest").equals(digest)) {
+                continue;
+            }
+            JsonNode policy = row.required("policy");
+            String name = policy.required("name").textValue();
+            JsonNode said = verdict.required("decisions").get(name);
+            JsonNode version = (said == null ? policy : said).required("version");
+            JsonNode held = found.get(name);
+            if (held == null || !held.required("policy").required("version").equals(version)) {
+                found.put(name, row);
+            }
+        }
+        if (found.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "the table has no row of bundle " + digest + "; expected those of each bundle in use");
+        }
+        return found.values();
+    }
+
     public static void main(String[] arguments) throws IOException {
         ObjectMapper json = new ObjectMapper();
         List<JsonNode> table = new ArrayList<>();
@@ -177,7 +207,7 @@ public class Decide {
             ObjectNode answer = json.createObjectNode();
             answer.set("verdict_id", verdict.required("verdict_id"));
             ObjectNode decisions = answer.putObject("decisions");
-            for (JsonNode row : table) {
+            for (JsonNode row : rowsFor(verdict, table)) {
                 Decided decided = decide(verdict, row);
                 String name = row.required("policy").required("name").textValue();
                 decisions.putArray(name).add(decided.decision()).add(decided.decidedBy());

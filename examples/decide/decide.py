@@ -3,7 +3,8 @@
     python3 decide.py TABLE < VERDICTS
 
 TABLE holds the rows that `python -m model thresholds --json` prints, or those of topic `verdict-policies`; VERDICTS one
-verdict a line. Prints one JSON line for each verdict. Ends with an error at a verdict or a row that it does not know.
+verdict a line. Prints one JSON line for each verdict. Rows of other bundles and versions are passed over. Ends with an
+error at a verdict or a row that it does not know, and at a verdict without any row of its bundle.
 """
 
 import json
@@ -115,12 +116,30 @@ def decide(verdict: Json, row: Json) -> Decided:
     return decided
 
 
+def rows_for(verdict: Json, table: list[Json]) -> list[Json]:
+    """Return one row for each policy: of the verdict's bundle and the version that decided.
+
+    Where a policy did not decide, or its version has no row, the last row of its name counts.
+    """
+    found: dict[str, Json] = {}
+    for row in table:
+        policy = row["policy"]
+        if row["model"]["digest"] != verdict["model"]["digest"]:
+            continue
+        version = verdict["decisions"].get(policy["name"], policy)["version"]
+        if policy["name"] not in found or found[policy["name"]]["policy"]["version"] != version:
+            found[policy["name"]] = row
+    if not found:
+        sys.exit(f"the table has no row of bundle {verdict['model']['digest']}; expected those of each bundle in use")
+    return list(found.values())
+
+
 def main() -> None:
     """Read the table and verdicts, print decisions."""
     table = [json.loads(line) for line in Path(sys.argv[1]).read_text("utf-8").splitlines() if line.strip()]
     for line in sys.stdin:
         verdict = json.loads(line)
-        decisions = {row["policy"]["name"]: decide(verdict, row) for row in table}
+        decisions = {row["policy"]["name"]: decide(verdict, row) for row in rows_for(verdict, table)}
         print(json.dumps({"verdict_id": verdict["verdict_id"], "decisions": decisions}))
 
 

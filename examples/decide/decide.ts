@@ -3,8 +3,8 @@
 //   node build/decide.js TABLE < VERDICTS
 //
 // TABLE holds the rows that `python -m model thresholds --json` prints, or those of topic `verdict-policies`; VERDICTS
-// one verdict a line. Prints one JSON line for each verdict. Ends with an error at a verdict or a row that it does not
-// know.
+// one verdict a line. Prints one JSON line for each verdict. Rows of other bundles and versions are passed over. Ends with
+// an error at a verdict or a row that it does not know, and at a verdict without any row of its bundle.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -22,7 +22,7 @@ interface Verdict {
   language: string | null;
   longest_message?: number | null;
   unevaluated: string[];
-  decisions: Record<string, { decision: Decision; decided_by: string }>;
+  decisions: Record<string, { version: string; decision: Decision; decided_by: string }>;
   decided_at: string;
 }
 
@@ -35,7 +35,7 @@ interface Row extends Thresholds {
   schema_version: number;
   model: { digest: string };
   calibrated: boolean;
-  policy: { name: string };
+  policy: { name: string; version: string };
   requested_by: string | null;
   must: string[];
   should: string[];
@@ -126,12 +126,28 @@ export function decide(verdict: Verdict, row: Row): Decided {
   return [decision, by];
 }
 
-const rows: Row[] = readFileSync(process.argv[2], "utf8")
+// One row for each policy: of the verdict's bundle and the version that decided. Where a policy did not decide, or its
+// version has no row, the last row of its name counts.
+function rowsFor(verdict: Verdict, table: Row[]): Row[] {
+  const found = new Map<string, Row>();
+  for (const row of table) {
+    if (row.model.digest !== verdict.model.digest) continue;
+    const { name, version } = row.policy;
+    const decided = Object.hasOwn(verdict.decisions, name) ? verdict.decisions[name].version : version;
+    if (found.get(name)?.policy.version !== decided) found.set(name, row);
+  }
+  if (found.size === 0) {
+    throw new Error(`the table has no row of bundle ${verdict.model.digest}; expected those of each bundle in use`);
+  }
+  return [...found.values()];
+}
+
+const table: Row[] = readFileSync(process.argv[2], "utf8")
   .split("\n")
   .filter((line) => line.trim() !== "")
   .map((line) => JSON.parse(line));
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
   const verdict: Verdict = JSON.parse(line);
-  const decisions = Object.fromEntries(rows.map((row) => [row.policy.name, decide(verdict, row)]));
+  const decisions = Object.fromEntries(rowsFor(verdict, table).map((row) => [row.policy.name, decide(verdict, row)]));
   process.stdout.write(`${JSON.stringify({ verdict_id: verdict.verdict_id, decisions })}\n`);
 }

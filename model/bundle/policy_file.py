@@ -88,6 +88,8 @@ def _faults(error: ValidationError, file: TomlFile) -> str:
             lines.append(f"{place}: not set")
         elif fault["type"] == "extra_forbidden":
             lines.append(f"{place}: no such field{meant(key[0], Policy.model_fields)}")
+        elif fault["type"] == "timezone_aware":
+            lines.append(f"{place}: no offset from UTC; expected one, as in 2026-07-01T00:00:00Z")
         else:
             lines.append(f"{place}: {fault['msg']}")
     return "\n".join(["", *lines])

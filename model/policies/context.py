@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from model.decision import SEVERITY
 from schemas import Decision, PreviousDecision
 
 EVERY_POLICY: Final = "*"
@@ -19,7 +20,7 @@ class DecisionContext:
     held: frozenset[str] = frozenset()
     """Names of the policies whose earlier `block` still holds: `review` at best."""
     said: Mapping[str, Decision] = field(default_factory=dict)
-    """What people decided, by name of the policy, or `EVERY_POLICY`; the policy's own name counts first."""
+    """What people decided, by name of the policy, or `EVERY_POLICY`; the stricter counts."""
     override_revision: int = 0
     """Of the newest of what people decided; 0 where they said nothing."""
     actor: str | None = None
@@ -35,11 +36,15 @@ class DecisionContext:
         return "deny" if self.is_denied else "allow" if self.is_allowed else ""
 
     def said_of(self, policy: str) -> Decision | None:
-        """Return what people decided for this policy, or an allow list did; None where nobody did."""
-        said = self.said.get(policy) or self.said.get(EVERY_POLICY)
-        if said is None and self.is_allowed:
-            return Decision.ALLOW
-        return said
+        """Return what people decided for this policy; None where nobody did.
+
+        Where they speak of the policy and of all of them, the stricter counts: an `allow` for one policy lifts no
+        `block` for every policy.
+        """
+        own, every = self.said.get(policy), self.said.get(EVERY_POLICY)
+        if own is None or every is None:
+            return own or every
+        return max(own, every, key=SEVERITY.__getitem__)
 
 
 NO_CONTEXT: Final = DecisionContext()

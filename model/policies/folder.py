@@ -62,7 +62,7 @@ def policy_files(folder: Path) -> list[Path]:
 
 
 def read_folder(
-    folder: Path, bundle: Bundle, default: Policy, *, before: FolderReading = NOTHING_READ
+    folder: Path, bundle: Bundle, default: Policy, *, before: FolderReading = NOTHING_READ, may_hold: bool = True
 ) -> FolderReading:
     """Read the policies of a folder; files that are refused are named, and change nothing.
 
@@ -71,6 +71,7 @@ def read_folder(
         bundle: Over which they are.
         default: The default policy, whose name is taken.
         before: What the folder gave before: a refused file keeps the policy that it held.
+        may_hold: Whether blocks are remembered; else policies that hold are refused.
 
     Raises:
         PolicyError: the folder cannot be listed.
@@ -80,7 +81,7 @@ def read_folder(
     named = {default.name: "the default policy"}
     in_use = {policy.name: policy for policy in before.policies.values()}
     for path in policy_files(folder):
-        for policy in _candidates(path, bundle, in_use, before, refused):
+        for policy in _candidates(path, bundle, in_use, before, refused, may_hold=may_hold):
             if (owner := named.get(policy.name)) is not None:
                 refused.setdefault(
                     path.name,
@@ -99,12 +100,18 @@ def read_folder(
 
 
 def _candidates(
-    path: Path, bundle: Bundle, in_use: Mapping[str, Policy], before: FolderReading, refused: dict[str, str]
+    path: Path,
+    bundle: Bundle,
+    in_use: Mapping[str, Policy],
+    before: FolderReading,
+    refused: dict[str, str],
+    *,
+    may_hold: bool,
 ) -> Iterator[Policy]:
     """Yield what a file may stand for, the best first: what it holds, else what it held before."""
     try:
         policy = load_policy(path, bundle)
-        _refuse(policy, path, in_use)
+        _refuse(policy, path, in_use, may_hold=may_hold)
     except PolicyError as error:
         refused[path.name] = str(error)
     else:
@@ -113,7 +120,12 @@ def _candidates(
         yield kept
 
 
-def _refuse(policy: Policy, path: Path, in_use: Mapping[str, Policy]) -> None:
+def _refuse(policy: Policy, path: Path, in_use: Mapping[str, Policy], *, may_hold: bool) -> None:
+    if policy.hold_block_s > 0 and not may_hold:
+        raise PolicyError(
+            f"{path}: policy {policy.name!r} sets hold_block_s, and kafka.state_topic is not set; expected a topic in "
+            "which blocks are remembered, or no holds; set MODERATION_KAFKA__STATE_TOPIC, or remove hold_block_s"
+        )
     if policy.name in RESERVED:
         raise PolicyError(
             f"{path}: the policy is called {policy.name!r}, which means something else in verdicts and overrides; "

@@ -4,9 +4,13 @@ Floor, a policy out of force, deny list, a person's block, a person's allow, hol
 the person's allow are final; a floor in doubt, a hold and what was not evaluated only take `allow` away.
 """
 
+from typing import Final
+
 from model.decision import NOT_IN_FORCE, Judgement, Word
 from model.policies.context import DecisionContext
 from schemas import DecidedBy, Decision
+
+_LISTED: Final = Word(Decision.ALLOW, DecidedBy.OVERRIDE)
 
 
 def settled(
@@ -23,7 +27,8 @@ def settled(
         own: What the policy's rule says, unevaluated parts of the chat included.
         policy: Its name.
         context: What else bears on the event.
-        floor: What the floor says. `block` is final. `review` asks for a person, so a person may answer it.
+        floor: What the floor says. `block` is final. `review` asks for a person, so a person may answer it; a list may
+            not.
         is_in_force: Whether it is decided within the policy's validity.
     """
     if (final := _final(policy, context, floor, is_in_force=is_in_force)) is not None:
@@ -42,5 +47,7 @@ def _final(policy: str, context: DecisionContext, floor: Decision, *, is_in_forc
         return NOT_IN_FORCE
     if context.is_denied:
         return Word(Decision.BLOCK, DecidedBy.DENY_LIST)
-    said = context.said_of(policy)
-    return None if said is None else Word(said, DecidedBy.OVERRIDE)
+    if (said := context.said_of(policy)) is not None:
+        return Word(said, DecidedBy.OVERRIDE)
+    # A floor in doubt asks for a person, and a list has not looked at the chat.
+    return _LISTED if context.is_allowed and floor is Decision.ALLOW else None

@@ -14,7 +14,7 @@ from schemas import CHAT_13, encode_verdict
 from schemas.policy_table import encode_policy_row
 from tests.consumers.example import Example, build
 from tests.consumers.readme import REPOSITORY, commands
-from tests.policy_cases import some_readings, twenty_policies, with_wrong_decisions
+from tests.policy_cases import as_a_topic_holds_them, some_readings, twenty_policies, with_wrong_decisions
 from tests.tiny_bundle import tiny_bundle
 
 pytestmark = [pytest.mark.services, pytest.mark.consumers, pytest.mark.timeout(1_200)]
@@ -66,7 +66,8 @@ def case(
         {name: [one.decision.value, one.decided_by.value] for name, one in verdict.decisions.items()}
         for verdict in verdicts
     ]
-    rows = [encode_policy_row(row) for row in policy_rows(policies, bundle.ref, bundle.taxonomy)]
+    table = policy_rows(policies, bundle.ref, bundle.taxonomy)
+    rows = [encode_policy_row(row) for row in as_a_topic_holds_them(table)]
     lines = [encode_verdict(with_wrong_decisions(verdict)) for verdict in verdicts]
     return written(folder / "policies.jsonl", rows), written(folder / "verdicts.jsonl", lines), expected
 

@@ -10,12 +10,14 @@ import pytest
 from testkit.records import InputRecord
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import LiveLedger
-from tests.integration.outcomes import ALLOWED, BANNED, chats
+from tests.integration.outcomes import ALLOWED, chats
 from tests.integration.workers import run_command
 
 pytestmark = pytest.mark.services
 
 CHAT = "chat-0"
+ROLE_PLAY = "rap battle between a microwave and an oven, 8 bars each"
+"""Banned by the policy, and no category of the floor, from which no score leads to another decision."""
 N_OTHERS = 20
 
 
@@ -42,7 +44,7 @@ def judged(ledger: LiveLedger, start_worker: StartWorker) -> datetime:
     time.sleep(0.05)
     between = datetime.now(UTC)
     time.sleep(0.05)
-    ledger.send(chats(1, BANNED))
+    ledger.send(chats(1, ROLE_PLAY))
     ledger.send_raw([InputRecord(CHAT.encode(), orjson.dumps({"chat_id": CHAT, "messages": "no list"}))])
     ledger.send_raw([InputRecord(CHAT.encode(), None)])
     ledger.wait_complete()

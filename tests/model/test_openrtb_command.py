@@ -84,6 +84,14 @@ def test_a_policy_that_no_verdict_knows_is_a_mistake() -> None:
     assert "no verdict has a decision under policy 'amce'; found acme, default" in ended.stderr.decode()
 
 
+def test_a_long_list_of_policies_says_how_many_it_leaves_out() -> None:
+    """Whoever looks for his own among them must not take it for all."""
+    document = orjson.loads(verdict(Decision.ALLOW))
+    document["decisions"] |= {f"p{i}": document["decisions"]["acme"] for i in range(5)}
+    ended = run("--policy", "amce", "--no-segments", lines=[orjson.dumps(document)])
+    assert "found acme, default, p0, p1, p2 and 2 more; name one of them" in ended.stderr.decode()
+
+
 def test_a_verdict_of_version_1_is_read() -> None:
     """The topic holds them for days after an upgrade."""
     golden = orjson.loads((Path(__file__).parents[1] / "schemas/golden/verdict.v1.json").read_bytes())

@@ -3,10 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from model.decision import Judgement
 from model.policies.context import DecisionContext
 from model.policies.policy_set import PolicySet
 from schemas import DecidedBy, Decision, PreviousDecision, RejectionReason, Verdict, VerdictKind
+from tests.worker.conversation.parts import holding_builder
+from tests.worker.conversation.parts import policy as held_policy
 from tests.worker.payloads import builder, classification, event, record
 from tests.worker.test_verdict_builder import strict
 from worker.decide import ContextSource, decide, decide_again
@@ -133,3 +137,61 @@ def test_what_is_decided_again_is_of_kind_override_and_nothing_else_is() -> None
     assert (verdicts[0].source, verdicts[0].decision) == (rows[0].record.source, Decision.REVIEW)
     again = strict().verdict(event(0, chat_id="a"), verdicts[0], NOW)
     assert (again.kind, again.override_revision) == (VerdictKind.EVENT, 0)
+
+
+class DenyListOfAFile(ContextSource):
+    """Denies what the file says when a decision begins."""
+
+    def __init__(self) -> None:
+        self.file, self.known = False, False
+
+    def begin(self) -> None:
+        """Read the file."""
+        self.known = self.file
+
+    def bear(self, event: Event, builder: VerdictBuilder, context: DecisionContext) -> DecisionContext:  # noqa: ARG002
+        """Allow by a person, and deny by the list."""
+        return replace(context, said={"*": Decision.ALLOW}, override_revision=9, is_denied=self.known)
+
+
+def test_what_is_decided_again_knows_the_lists_of_now() -> None:
+    """A worker without records decides on no batch, and a chat may have come onto the deny list hours ago."""
+    lists = DenyListOfAFile()
+    decide([row(0, "a")], strict(), [lists], NOW)
+    lists.file = True
+    again = row(0, "a")
+    decide_again([again], strict(), [lists], NOW)
+    assert again.verdict is not None
+    assert (again.verdict.decision, again.verdict.decided_by) == (Decision.BLOCK, DecidedBy.DENY_LIST)
+
+
+EARLIER = PreviousDecision(decision=Decision.BLOCK, offset=0, decided_at=NOW)
+TWO = holding_builder(held_policy("p"), held_policy("q"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            DecisionContext(EARLIER, frozenset({"p", "q"})),
+            DecisionContext(EARLIER, frozenset({"q"})),
+            id="of two holds of one block the shorter ends",
+        ),
+        pytest.param(
+            DecisionContext(said={"p": Decision.BLOCK, "q": Decision.REVIEW}, override_revision=4),
+            DecisionContext(said={"q": Decision.REVIEW}, override_revision=4),
+            id="of two overrides the older one is taken back",
+        ),
+    ],
+)
+def test_an_id_covers_what_the_newest_hold_or_override_does_not_tell(
+    before: DecisionContext, after: DecisionContext
+) -> None:
+    """Readers that drop repeats by id would else keep the decision of before."""
+    one = TWO.fresh(event(1), classification(), NOW, before)
+    other = TWO.fresh(event(1), classification(), NOW, after)
+    assert one.decisions != other.decisions
+    assert one.verdict_id != other.verdict_id
+    # From the cache the same.
+    assert TWO.verdict(event(1), one, NOW, after).verdict_id == other.verdict_id
+    assert TWO.verdict(event(1), other, NOW, before).verdict_id == one.verdict_id

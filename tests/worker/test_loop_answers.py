@@ -44,6 +44,8 @@ class People(ContextSource):
 
     def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
         """Return what is due."""
+        if self.in_hand:
+            return []
         self.in_hand, self.ready = [row for row in self.ready if owns((row.record.topic, row.record.partition))], []
         return self.in_hand
 
@@ -58,7 +60,7 @@ class People(ContextSource):
 
     def rewound(self) -> None:
         """Have it come again."""
-        self.ready = [Row(row.record, row.event) for row in self.in_hand]
+        self.ready, self.in_hand = [Row(row.record, row.event) for row in self.in_hand], []
 
 
 def rig_of(broker: Broker, people: People, *more: list[Record]) -> Rig:

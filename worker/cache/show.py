@@ -2,12 +2,12 @@
 
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import redis
 from redis.exceptions import BusyLoadingError, ClusterDownError, InvalidResponse, MasterDownError, MovedError
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from schemas import RejectionMarker, Verdict
@@ -17,6 +17,7 @@ from worker.cache.connection import connect
 from worker.cache.errors import acl_rules, causes, remedy
 from worker.cache.values import CacheValues, ValueRefused
 from worker.errors import Degraded
+from worker.process.printable import cell
 from worker.settings.redis import RedisSettings
 
 _IS_A_CLUSTER: Final = "it is a Redis Cluster, which is not supported; expected one Redis"
@@ -107,10 +108,14 @@ def rejection_text(marker: RejectionMarker) -> str:
     return f"{record} was rejected ({marker.rejected})"
 
 
+def _moment(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print one verdict as a table."""
     colour = _COLOURS[verdict.decision.value]
-    table = Table(title=escape(f"chat {verdict.chat_id}"), title_justify="left", show_header=False)
+    table = Table(title=cell(f"chat {verdict.chat_id}"), title_justify="left", show_header=False)
     table.add_column(style="bold", no_wrap=True)
     # Ids are copied from here: whole, on two lines where need be.
     table.add_column(overflow="fold")
@@ -119,9 +124,18 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         table.add_row("the rule alone", verdict.model_decision.value)
     if verdict.override_revision:
         by = "" if verdict.actor is None else f", by {verdict.actor}"
-        table.add_row("override", escape(f"revision {verdict.override_revision}{by}"))
-    table.add_row("category", escape(f"{verdict.category.code} {verdict.category.name}"))
-    table.add_row("taxonomy", escape(str(verdict.taxonomy)))
+        table.add_row("override", cell(f"revision {verdict.override_revision}{by}"))
+    if verdict.previous is not None:
+        held = verdict.previous
+        table.add_row("held by", f"{held.decision.value} at offset {held.offset}, {_moment(held.decided_at)}")
+    if verdict.unevaluated:
+        table.add_row("not judged", cell(", ".join(verdict.unevaluated)))
+    others = [(name, one) for name, one in sorted(verdict.decisions.items()) if name != verdict.policy.name]
+    if others:
+        lines = (f"{name} {one.version}: {one.decision.value} ({one.decided_by.value})" for name, one in others)
+        table.add_row("other policies", "\n".join(map(cell, lines)))
+    table.add_row("category", cell(f"{verdict.category.code} {verdict.category.name}"))
+    table.add_row("taxonomy", cell(str(verdict.taxonomy)))
     table.add_row("banned probability", f"{verdict.banned_probability:.4f}")
     table.add_row("banned-to-safe risk", f"{verdict.banned_to_safe_risk:.4f}")
     likely = sorted(verdict.probabilities.items(), key=lambda item: -item[1])[:3]
@@ -129,12 +143,12 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         "most probable",
         "\n".join(f"{probability:.3f}  {code}" for code, probability in likely),
     )
-    table.add_row("policy", escape(f"{verdict.policy.name} {verdict.policy.version}"))
-    table.add_row("model", escape(f"{verdict.model.name} {verdict.model.version}"))
+    table.add_row("policy", cell(f"{verdict.policy.name} {verdict.policy.version}"))
+    table.add_row("model", cell(f"{verdict.model.name} {verdict.model.version}"))
     source = verdict.source
-    table.add_row("record", escape(f"{source.topic}[{source.partition}]@{source.offset}"))
-    table.add_row("decided at", verdict.decided_at.isoformat(timespec="milliseconds"))
-    table.add_row("verdict id", verdict.verdict_id)
+    table.add_row("record", cell(f"{source.topic}[{source.partition}]@{source.offset}"))
+    table.add_row("decided at", _moment(verdict.decided_at))
+    table.add_row("verdict id", cell(verdict.verdict_id))
     if verdict.replay_id is not None:
-        table.add_row("replay", verdict.replay_id)
+        table.add_row("replay", cell(verdict.replay_id))
     console.print(table)

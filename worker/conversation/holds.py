@@ -92,7 +92,8 @@ def state_after(
         at_ms: When it happened.
     """
     known = {} if state is None else state.held
-    held: dict[str, HeldBlock] = {}
+    # A policy that is not there now may be back soon: its file was refused at a start, say. Its holds go on till then.
+    held = {name: block for name, block in known.items() if name not in policies and at_ms < block.until_ms}
     for name, policy in policies.items():
         block = known.get(name)
         if block is not None and block.offset < offset and at_ms >= _ends_ms(block, policy):

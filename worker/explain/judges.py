@@ -158,5 +158,6 @@ def _id_of(verdict: Verdict, policies: PolicySet, listed: str) -> str:
         policies_digest=policies.digest_at(verdict.decided_at),
         previous=verdict.previous,
         override_revision=verdict.override_revision,
+        decisions=verdict.decisions,
         listed=listed,
     )

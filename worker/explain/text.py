@@ -15,6 +15,7 @@ from worker.explain.explained import Explained
 from worker.explain.judges import Judge
 from worker.explain.look import TopicLook
 from worker.explain.outcomes import ChatHistory, ChatOutcome, OutcomeKind, reason_of
+from worker.process.printable import printable
 from worker.record import Place
 
 _COLOURS: Final = {Decision.ALLOW: "green", Decision.REVIEW: "yellow", Decision.BLOCK: "red"}
@@ -193,8 +194,3 @@ def change_text(change: Change) -> str:
 def number(value: float) -> str:
     """Return a share with up to six decimals."""
     return f"{value:.6f}".rstrip("0").rstrip(".") if value else "0"
-
-
-def printable(text: str) -> str:
-    """Return text from a topic as a terminal may show it: no control characters."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -66,7 +66,8 @@ def send(
         raise SettingsError("found neither --category nor --decision; expected what would have been right: one or both")
     known = _cached(settings, chat_id) if chat_id is not None else _read(verdict or Path("-"))
     if known is None or verdict_id not in (None, known.verdict_id):
-        typer.echo(f"error: {_unknown(known, verdict_id)}; nothing was sent", err=True)
+        where = "in --verdict" if chat_id is None else f"of chat {chat_id!r} in the cache"
+        typer.echo(f"error: {_unknown(known, verdict_id, where)}", err=True)
         raise typer.Exit(EXIT_NOT_CACHED)
     try:
         report = feedback_on(
@@ -84,15 +85,15 @@ def send(
     _print(report, place, as_json=as_json)
 
 
-def _unknown(known: Verdict | None, wanted: str | None) -> str:
+def _unknown(known: Verdict | None, wanted: str | None, where: str) -> str:
     if known is None:
         return (
-            "the cache has no verdict of this chat; expected one; check the id, or give the verdict from its topic "
-            "with --verdict"
+            f"found no verdict {where}; expected {wanted or 'one'}; nothing was sent; check the id, or give the "
+            "verdict from its topic by --verdict"
         )
     return (
-        f"found verdict {known.verdict_id}; expected {wanted}: the chat has been judged again since; give that verdict "
-        "with --verdict, or report the new one"
+        f"found verdict {known.verdict_id} {where}; expected {wanted}; nothing was sent; the chat may have been judged "
+        "again since: give the earlier verdict by --verdict, or report this one"
     )
 
 

@@ -25,7 +25,10 @@ def send_one(settings: KafkaSettings, topic: str, *, key: bytes, value: bytes) -
     with fatal_while(doing):
         # A broker that creates what it is asked for would hide a name that is misspelt.
         if missing_topics(admin, [topic], timeout_s=settings.request_timeout_s):
-            raise Fatal(f"Kafka lacks topic {topic}, or does not show it; expected it there; create it, or grant Write")
+            raise Fatal(
+                f"Kafka lacks topic {topic}, or does not show it; expected it there; create it "
+                "(`python -m deploy.kafka topics`), or grant Write"
+            )
         limit = FALLBACK_MAX_MESSAGE_BYTES
         producer = open_producer(settings, transactional_id=None, max_message_bytes=limit, min_message_bytes=limit)
         answers: list[tuple[Any, Any]] = []

@@ -49,15 +49,15 @@ class WatchedLists:
         return self._lists
 
     def look(self) -> None:
-        """Read the file again where it looks another than before; raises nothing."""
+        """Read the file again where it looks another than before, or could not be read; raises nothing."""
         seen = _look_at(self._path)
-        if seen == self._seen:
+        # The fault may lie with the volume: the file then looks the same when it can be read again.
+        if seen == self._seen and self._fault is None:
             return
         try:
             lists = read_lists(self._settings, self._path)
         except SettingsError as error:
             self._refuse(str(error))
-            self._seen = seen
             return
         self._seen, self._lists, self._fault = seen, lists, None
         self._show()

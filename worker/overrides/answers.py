@@ -98,6 +98,13 @@ class Answers:
         with self._lock:
             self._due.setdefault(due.place, {})[due.override.key, due.source.offset] = due
 
+    def forget(self, chat_id: str) -> None:
+        """Take that a chat is to be forgotten: an answer to what it said before would bring its id back."""
+        with self._lock:
+            for place, due in self._due.items():
+                self._due[place] = {line: one for line, one in due.items() if one.override.chat_id != chat_id}
+            self._ready = deque(one for one in self._ready if one[0].override.chat_id != chat_id)
+
     def n_due(self, owns: Callable[[Partition], bool]) -> int:
         """Return how many wait for an answer of this worker."""
         with self._lock:
@@ -105,6 +112,7 @@ class Answers:
 
     def prepare(self, owns: Callable[[Partition], bool]) -> None:
         """Fetch the events of overrides that are due in partitions of this worker, as many as there is room for."""
+        self._forget_old(owns)
         with self._lock:
             waiting = [one for place, due in self._due.items() if owns(place) for one in due.values()]
             room = max(0, _MOST_READY - len(self._ready))
@@ -115,6 +123,17 @@ class Answers:
                 if self._seldom.due("fetch"):
                     log.warning("override_record_not_fetched", error=str(error), n_waiting=len(waiting))
                 return
+
+    def _forget_old(self, owns: Callable[[Partition], bool]) -> None:
+        """Forget what other workers had to answer and could for a day; here nobody else takes it out."""
+        now = self._clock()
+        with self._lock:
+            for place in [place for place in self._due if not owns(place)]:
+                left = {line: one for line, one in self._due[place].items() if now - one.override.decided_at <= DUE_FOR}
+                if left:
+                    self._due[place] = left
+                else:
+                    del self._due[place]
 
     def _prepare(self, due: _Due) -> None:
         override, source, now = due.override, due.source, self._clock()
@@ -177,7 +196,8 @@ class Answers:
 
     def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
         """Return a few events that are due; see `worker.decide.Answers`."""
-        if not self._ready:
+        # Those in hand may be in their commit. Should it be aborted, it is they that must come again.
+        if self._in_hand or not self._ready:
             return []
         with self._lock:
             taken = [self._ready.popleft() for _ in range(min(self._at_once, len(self._ready)))]

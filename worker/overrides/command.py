@@ -10,12 +10,11 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from model.decision import SEVERITY
 from model.policies.context import EVERY_POLICY
-from schemas import Decision, Override, OverrideScope, Verdict
+from schemas import DecidedBy, Decision, Override, OverrideScope, Verdict
 from schemas.override import ALLOW_LASTS
 from worker.errors import SettingsError
 from worker.kafka.probe import open_admin
@@ -24,6 +23,7 @@ from worker.overrides.newest_verdict import newest_verdict
 from worker.overrides.store import OverrideStore, Wish
 from worker.process import logs
 from worker.process.lifecycle import EXIT_NOT_CACHED
+from worker.process.printable import cell
 from worker.settings.options import ConfigOption
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
@@ -109,7 +109,7 @@ def set_override(
         what = "its present text" if override.scope is OverrideScope.FINGERPRINT else "the whole chat"
         typer.echo(
             f"{override.decision.value} for {_policies(policy)}, {what}, {until} (revision {override.revision}); the "
-            f"newest verdict said {verdict.decision.value} ({verdict.decided_by.value})"
+            f"newest verdict said {verdict.decision.value} ({verdict.decided_by.value}){_not_lifted(wish, verdict)}"
         )
 
 
@@ -147,7 +147,10 @@ def clear_override(
         _write({"event": "override_cleared", "overrides": [one.model_dump(mode="json") for one in wanted]})
         return
     for one in wanted:
-        typer.echo(f"taken back: {one.decision.value} for {_policies(one.policy)} (revision {one.revision})")
+        typer.echo(
+            f"taken back: {one.decision.value} for {_policies(one.policy)} (revision {one.revision}); the verdict on "
+            "the chat's next event is without it"
+        )
 
 
 @app.command(name="list")
@@ -213,19 +216,32 @@ def _known_policy(verdict: Verdict, policy: str) -> str:
 
 
 def _refuse_what_would_not_count(wish: Wish, standing: Sequence[Override], now: datetime) -> None:
-    """Refuse a decision beside a stricter one of the other scope.
+    """Refuse a decision beside a stricter one of the other scope, or for all policies.
 
     Raises:
         SettingsError: there is one.
     """
     for one in standing:
-        is_beside = one.policy == wish.policy and one.scope is not wish.scope and is_in_force(one, now)
-        if is_beside and SEVERITY[one.decision] > SEVERITY[wish.decision]:
+        is_beside = one.policy in {wish.policy, EVERY_POLICY} and (one.policy, one.scope) != (wish.policy, wish.scope)
+        if is_beside and is_in_force(one, now) and SEVERITY[one.decision] > SEVERITY[wish.decision]:
             raise SettingsError(
                 f"{one.decision.value} stands for {_policies(one.policy)} ({one.scope.value}, revision {one.revision}, "
                 f"by {one.actor}), and the stricter one counts; expected no such override; take it back first: "
                 "`python -m worker override clear`"
             )
+
+
+def _not_lifted(wish: Wish, verdict: Verdict) -> str:
+    """Return what to add where the newest verdict is one that no person loosens."""
+    named = [one for name, one in verdict.decisions.items() if wish.policy in {EVERY_POLICY, name}]
+    barriers = {one.decided_by for one in named if one.decision is Decision.BLOCK} & {
+        DecidedBy.FLOOR,
+        DecidedBy.DENY_LIST,
+    }
+    if wish.decision is Decision.BLOCK or not barriers:
+        return ""
+    names = " and ".join(sorted(one.value for one in barriers))
+    return f"; beside the {names} it counts for nothing: the chat stays blocked"
 
 
 def _policies(policy: str) -> str:
@@ -241,10 +257,10 @@ def _print(overrides: Sequence[Override], now: datetime) -> None:
     for column in ("chat", "policy", "decision", "scope", "until", "actor", "reason", "revision"):
         table.add_column(column, overflow="fold")
     for one in overrides:
-        until = "it is taken back" if one.expires_at is None else _moment(one.expires_at)
+        until = "no end" if one.expires_at is None else _moment(one.expires_at)
         cells = (one.chat_id, one.policy, one.decision.value, one.scope.value)
         expired = "" if is_in_force(one, now) else " (expired)"
-        table.add_row(*map(escape, (*cells, until + expired, one.actor, one.reason, str(one.revision))))
+        table.add_row(*map(cell, (*cells, until + expired, one.actor, one.reason, str(one.revision))))
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
 
 

@@ -4,7 +4,7 @@ Invariant: what is refused changes nothing; under a key the record with the high
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -59,7 +59,7 @@ class OverrideRegister:
             self._forget(record.key)
             return None
         try:
-            override = decode_override(record.key, record.value, self._signing_keys)
+            override = decode_override(record.key, record.value, self._signing_keys, now=datetime.now(UTC))
         except OverrideRefused as refused:
             self._refuse(record, refused.reason)
             return None

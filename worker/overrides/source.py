@@ -11,7 +11,7 @@ from worker.kafka.partition_range import Partition
 from worker.overrides.answers import Answers
 from worker.overrides.applying import applying, newest_of, said_by
 from worker.overrides.register import OverrideRegister
-from worker.record import Event, Row
+from worker.record import Event, Row, erased_chat
 from worker.verdict_builder import VerdictBuilder
 
 
@@ -41,6 +41,11 @@ class OverrideSource(ContextSource):
             return context
         newest = newest_of(found)
         return replace(context, said=said_by(found), override_revision=newest.revision, actor=newest.actor)
+
+    def passed(self, row: Row) -> None:
+        """Leave a chat unanswered that asks to be forgotten."""
+        if (chat_id := erased_chat(row)) is not None:
+            self._answers.forget(chat_id)
 
     def take(self, owns: Callable[[Partition], bool]) -> list[Row]:
         """Return a few events that are due."""

@@ -17,7 +17,7 @@ from schemas import (
     encode_verdict_decision,
 )
 from schemas.erasure import chat_hash
-from schemas.override import OverrideRefused
+from schemas.override import OverrideRefused, highest_revision
 from worker.errors import Fatal, SettingsError
 from worker.kafka.client import KafkaAdmin
 from worker.kafka.config import consumer_config
@@ -66,7 +66,8 @@ class OverrideStore:
         with fatal_while(f"fixing the offsets of {self._topic}"):
             if missing_topics(admin, [self._topic], timeout_s=timeout_s):
                 raise Fatal(
-                    f"Kafka lacks the topic {self._topic}; expected it, compacted; create it, or check the rights"
+                    f"Kafka lacks the topic {self._topic}; expected it, compacted; create it "
+                    "(`python -m deploy.kafka topics`), or check the rights"
                 )
             self._ranges = fix_ranges(admin, Since((self._topic,), None), {}, timeout_s=timeout_s)
 
@@ -89,6 +90,7 @@ class OverrideStore:
         config: dict[str, Any] = consumer_config(kafka) | {"group.id": f"{kafka.group_id}.override"}
         config.pop("group.instance.id", None)
         found: dict[bytes, Override] = {}
+        keys, now = self._settings.overrides.signing_keys, datetime.now(UTC)
         for records in scan(config, ranges, timeout_s=kafka.request_timeout_s):
             for record in records:
                 key = record.key or b""
@@ -96,7 +98,7 @@ class OverrideStore:
                     found.pop(key, None)
                     continue
                 try:
-                    found[key] = decode_override(record.key, record.value, self._settings.overrides.signing_keys)
+                    found[key] = decode_override(record.key, record.value, keys, now=now)
                 except OverrideRefused:
                     # Workers leave it alone, too, and raise the alarm.
                     continue
@@ -121,6 +123,13 @@ class OverrideStore:
         highest = max((one.revision for one in standing), default=0)
         # The clock, so that a revision is never given twice, though an earlier override was taken back and forgotten.
         revision = max(round(now.timestamp() * 1_000), highest + 1, verdict.override_revision + 1)
+        if revision > highest_revision(now):
+            # Workers would leave it alone, too.
+            raise SettingsError(
+                f"the chat's verdict is under an override of revision {verdict.override_revision}, which no clock "
+                "gave; expected milliseconds since 1970: somebody forged it; delete the chat's key in Redis; find out "
+                "who writes there"
+            )
         override = Override(
             chat_id=verdict.chat_id,
             policy=wish.policy,

@@ -30,20 +30,18 @@ def policy_cost(
 
 
 def _table(costs: list[Cost]) -> Table:
-    table = Table(title="microseconds of one verdict, and what each policy beyond the first adds")
-    table.add_column("policies", justify="right")
+    table = Table(title="CPU time of one verdict, and what each policy beyond the first adds")
+    table.add_column("verdicts")
+    for name in ("policies", "µs a verdict", "µs a policy", "rate of one policy's"):
+        table.add_column(name, justify="right")
     for kind in Kind:
-        for name in ("verdict", "policy", "rate"):
-            table.add_column(f"{kind.value} {name}", justify="right")
-    for cost in costs:
-        cells = [
-            cell
-            for kind in Kind
-            for cell in (
+        for cost in costs:
+            added = "" if cost.n_policies == 1 else f"{cost.policy_us[kind]:.2f}"
+            table.add_row(
+                kind.value.replace("_", " "),
+                str(cost.n_policies),
                 f"{cost.verdict_us[kind]:.1f}",
-                "" if cost.n_policies == 1 else f"{cost.policy_us[kind]:.2f}",
+                added,
                 f"{cost.share_of_one[kind]:.0%}",
             )
-        ]
-        table.add_row(str(cost.n_policies), *cells)
     return table

@@ -2,6 +2,15 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from worker.process.seldom import Seldom
+
+log = structlog.get_logger()
+
+_SAME_FAULT_EVERY_S: Final = 60.0
 
 
 class Periodic:
@@ -10,11 +19,13 @@ class Periodic:
     Args:
         name: Of the thread.
         interval_s: Between two rounds.
-        jobs: Each must be quick to fail and raise nothing.
+        jobs: Each must be quick to fail. What one raises is logged, and it is done again in the next round.
     """
 
     def __init__(self, name: str, interval_s: float, jobs: Sequence[Callable[[], None]]) -> None:
+        self._name = name
         self._interval_s = interval_s
+        self._seldom = Seldom(_SAME_FAULT_EVERY_S)
         self._jobs = jobs
         self._closed = threading.Event()
         threading.Thread(target=self._run, name=name, daemon=True).start()
@@ -26,6 +37,11 @@ class Periodic:
     def _run(self) -> None:
         while True:
             for job in self._jobs:
-                job()
+                try:
+                    job()
+                except Exception:
+                    # Without this thread lists, tables or certificates would stay as they were, and nothing show it.
+                    if self._seldom.due(job):
+                        log.exception("periodic_job_failed", thread=self._name)
             if self._closed.wait(self._interval_s):
                 return

@@ -14,7 +14,7 @@ from worker.settings.model import ModelSettings
 
 
 def live_predictor(
-    settings: ModelSettings, metrics: Metrics, *, accepts: Accepts = accept_all
+    settings: ModelSettings, metrics: Metrics, *, accepts: Accepts = accept_all, may_hold: bool = True
 ) -> tuple[PredictorSwitch[Predictor], ReloadWatcher]:
     """Return a switch that holds the predictor of these settings, and its watcher, not yet started.
 
@@ -24,12 +24,13 @@ def live_predictor(
         settings: Paths and inference settings.
         metrics: Where outcomes are counted.
         accepts: Refuses what the rest of the settings cannot serve, now and at each reload.
+        may_hold: Whether blocks are remembered; else each policy of the folder that holds is refused by itself.
 
     Raises:
         BundleError, PolicyError: the bundle or the policy is refused.
     """
     seen = appearance(settings.path, settings.policy_path, settings.policies_dir)
-    loaded = Loaded.read(settings)
+    loaded = Loaded.read(settings, may_hold=may_hold)
     accepts(loaded)
     predictor = build_predictor(loaded, settings)
     metrics.model_info.labels(*predictor.labels).set(1)
@@ -48,6 +49,7 @@ def live_predictor(
         metrics=metrics,
         inbox=inbox,
         accepts=accepts,
+        may_hold=may_hold,
     )
 
 

@@ -74,6 +74,7 @@ class ReloadWatcher:
         inbox: What wakes the thread; whoever swaps predictors puts the old one here, to be dropped outside the loop.
         deadline_s: Longest time of a look before it is told of.
         accepts: Refuses what the rest of the settings cannot serve.
+        may_hold: Whether blocks are remembered; else each policy of the folder that holds is refused by itself.
     """
 
     def __init__(
@@ -90,8 +91,10 @@ class ReloadWatcher:
         inbox: Inbox | None = None,
         deadline_s: float = DEADLINE_S,
         accepts: Accepts = accept_all,
+        may_hold: bool = True,
     ) -> None:
         self._accepts = accepts
+        self._may_hold = may_hold
         self._settings = settings
         self._seen = seen
         self._in_use = _what(loaded) if loaded is not None else None
@@ -238,7 +241,7 @@ class ReloadWatcher:
             bundle = load_bundle(settings.path, public_key=settings.public_key_file)
         else:
             bundle = of_same_bundle.classifier.bundle
-        loaded = Loaded.over(bundle, settings, before=self._folder)
+        loaded = Loaded.over(bundle, settings, before=self._folder, may_hold=self._may_hold)
         if self._room_bytes is None or settings.policies_dir is None:
             return loaded
         in_use = {policy.name for policy in self._folder.policies.values()}

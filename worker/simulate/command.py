@@ -16,6 +16,7 @@ from model import DEFAULT_BUNDLE_PATH, Bundle, load_bundle, load_policy
 from model.policies.simulate import Simulation
 from model.policies.simulated import Account
 from schemas import Verdict, decode_verdict
+from worker.errors import SettingsError
 from worker.process import logs
 from worker.settings.options import ConfigOption, parse_time
 from worker.settings.source import read_settings
@@ -90,7 +91,7 @@ def simulate(
     Exit codes: 0 done; 1 no verdict could be compared; 2 wrong usage or settings; 3 fatal.
     """
     file = _file(verdicts)
-    settings = None if file is not None and config is None else read_settings(os.environ, config)
+    settings = None if file is not None and config is None else _settings(verdicts, config)
     if settings is not None:
         logs.configure("warning" if settings.log.level == "info" else settings.log.level)
     loaded = _bundle(bundle, settings)
@@ -112,10 +113,17 @@ def simulate(
     else:
         print_account(document, Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False))
     if not account.n_compared:
-        typer.echo(
-            f"error: found no verdict of bundle {loaded.digest}; name the one that judged with --bundle", err=True
-        )
+        typer.echo(f"error: {_nothing_compared(loaded, account)}", err=True)
         raise typer.Exit(EXIT_NOTHING_COMPARED)
+
+
+def _nothing_compared(bundle: Bundle, account: Account) -> str:
+    n_unreadable, n_lines = account.set_aside["unreadable"], account.set_aside.total()
+    if n_lines and n_unreadable == n_lines:
+        return (
+            f"found {n_lines} lines and no verdict; expected verdicts as on their topic, one a line; check --verdicts"
+        )
+    return f"found no verdict of bundle {bundle.digest} to compare; name the one that judged with --bundle"
 
 
 def _file(verdicts: str | None) -> Path | None:
@@ -126,6 +134,17 @@ def _file(verdicts: str | None) -> Path | None:
     # A pipe of the shell's is no regular file.
     is_readable = path.exists() and not path.is_dir()
     return path if path == STANDARD_INPUT or is_readable else None
+
+
+def _settings(verdicts: str | None, config: Path | None) -> WorkerSettings:
+    try:
+        return read_settings(os.environ, config)
+    except SettingsError as error:
+        if verdicts is None or _file(verdicts) is not None:
+            raise
+        raise SettingsError(
+            f"--verdicts {verdicts}: no such file; read as a topic it needs settings: {error}"
+        ) from None
 
 
 def _bundle(path: Path | None, settings: WorkerSettings | None) -> Bundle:

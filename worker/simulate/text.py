@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from worker.moves.counts import DECISIONS
+from worker.process.printable import cell
 
 
 def print_account(document: Mapping[str, Any], console: Console) -> None:
@@ -49,7 +49,7 @@ def _changes(document: Mapping[str, Any]) -> Table:
             f"{change['n']:,}",
             _percent(change["share"]),
             *(_risk(change[side]) for side in ("old_risk", "new_risk")),
-            escape(" ".join(change["chat_ids"])),
+            cell(" ".join(change["chat_ids"])),
             style=None if change["old"] != change["new"] else "dim",
         )
     return table

@@ -72,6 +72,18 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         (TOML.replace('["D"', '["hunter2 canary"'), "policy.toml:4: banned.0: String should match pattern"),
         (TOML + "surprise = 1\n", "policy.toml:7: surprise: no such field"),
         ("\n\nhunter2-canary", "policy.toml:3: not a readable TOML file"),
+        (
+            TOML + "valid_from = 2026-07-01\n",
+            "policy.toml:7: valid_from: no offset from UTC; expected one, as in 2026-",
+        ),
+        (TOML + "valid_from = 2026-07-01T00:00:00\n", "policy.toml:7: valid_from: no offset from UTC"),
+        (TOML + "valid_until = 9999-12-31T23:59:59-12:00\n", "valid_until: Value error, lies outside the years 1 to"),
+        (
+            TOML + "valid_from = 0001-01-01T00:00:00+12:00\n",
+            "valid_from: Value error, lies outside the years 1 to 9999",
+        ),
+        (TOML + 'requested_by = "a\\nb"\n', "requested_by: Value error, holds a control character"),
+        (TOML.replace('"strict"', '"\\u001b[2J"'), "name: Value error, holds a control character"),
     ],
 )
 def test_a_fault_is_told_by_line_and_name_as_in_settings(tmp_path: Path, content: str, fault: str) -> None:

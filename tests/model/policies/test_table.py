@@ -1,6 +1,8 @@
 """The rows of the policy table, and a reader that holds nothing else beside verdicts."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ from model.policies.rules import policies_over
 from model.policies.table import policy_rows
 from schemas import DecidedBy, Decision, Verdict, encode_verdict
 from schemas.policy_table import PolicyTableRow, decode_policy_row, encode_policy_row, read_policy_rows
-from tests.policy_cases import NOW, Read, some_readings, twenty_policies, with_wrong_decisions
+from tests.policy_cases import NOW, Read, as_a_topic_holds_them, some_readings, twenty_policies, with_wrong_decisions
 
 READER = Path(__file__).parents[3] / "examples" / "decide" / "decide.py"
 SAFE = dict.fromkeys("ABCDEFGHIJKLM", 0.0) | {"F": 1.0}
@@ -118,6 +120,28 @@ def test_a_reader_ends_at_what_it_does_not_know(
     documents[place[0]][place[1]] = value
     with pytest.raises(SystemExit, match=message):
         held.reader.decide(documents["verdict"], documents["row"])
+
+
+def test_a_reader_of_the_topic_takes_the_row_of_the_verdict_s_bundle_and_version(held: Held, tmp_path: Path) -> None:
+    """The topic keeps rows of earlier bundles and versions, for verdicts that are still read."""
+    verdicts = [read.verdict(held.bundle, held.policies) for read in some_readings(held.bundle, held.policies, 50)]
+    table = tmp_path / "policies.jsonl"
+    table.write_bytes(b"\n".join(encode_policy_row(row) for row in as_a_topic_holds_them(held.rows)))
+    lines = b"\n".join(encode_verdict(with_wrong_decisions(verdict)) for verdict in verdicts)
+    done = subprocess.run([sys.executable, READER, table], input=lines, capture_output=True, timeout=60, check=True)
+    found = [orjson.loads(line)["decisions"] for line in done.stdout.splitlines()]
+    assert found == [{name: list(one) for name, one in said(verdict).items()} for verdict in verdicts]
+
+
+def test_a_reader_without_a_row_of_the_bundle_decides_nothing(held: Held, tmp_path: Path) -> None:
+    """Thresholds of another bundle say nothing about its scores."""
+    table = tmp_path / "policies.jsonl"
+    other = held.rows[0].model_copy(update={"model": held.rows[0].model.model_copy(update={"digest": "sha256:0"})})
+    table.write_bytes(encode_policy_row(other))
+    line = encode_verdict(PLAIN.verdict(held.bundle, held.policies))
+    done = subprocess.run([sys.executable, READER, table], input=line, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"the table has no row of bundle sha256:" in done.stderr
 
 
 def test_rows_are_the_same_bytes_each_time_and_read_back(held: Held) -> None:

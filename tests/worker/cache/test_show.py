@@ -2,6 +2,7 @@
 
 import io
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,18 @@ from pydantic import SecretStr
 from redis.exceptions import BusyLoadingError, InvalidResponse, MasterDownError, MovedError
 from rich.console import Console
 
-from schemas import DecidedBy, Decision, RejectionMarker, Source, Taxonomy, Verdict, category_label, decode_verdict
+from schemas import (
+    DecidedBy,
+    Decision,
+    PolicyDecision,
+    PreviousDecision,
+    RejectionMarker,
+    Source,
+    Taxonomy,
+    Verdict,
+    category_label,
+    decode_verdict,
+)
 from schemas.taxonomy import TaxonomyCategory
 from tests.schemas.payloads import make_verdict
 from worker.cache.errors import remedy
@@ -62,6 +74,30 @@ def test_a_persons_decision_is_shown_with_the_rules_own() -> None:
     assert "the rule alone" in shown
     assert "revision 1700, by reviewer-7" in shown
     assert "the rule alone" not in _shown(make_verdict())
+
+
+def test_what_every_policy_decided_is_shown_and_why() -> None:
+    """A person's word on one policy would else stand beside another one's decision."""
+    said = PolicyDecision(version="3", decision=Decision.BLOCK, decided_by=DecidedBy.OVERRIDE)
+    held = PreviousDecision(decision=Decision.BLOCK, offset=17, decided_at=datetime(2026, 1, 2, tzinfo=UTC))
+    plain = make_verdict()
+    decisions = {**plain.decisions, "[red]acme": said}
+    shown = _shown(plain.model_copy(update={"decisions": decisions, "unevaluated": ("image",), "previous": held}))
+    assert "[red]acme 3: block (override)" in shown
+    assert f"{plain.policy.name} {plain.policy.version}: " not in shown
+    assert "block at offset 17, 2026-01-02T00:00:00.000+00:00" in shown
+    assert "not judged" in shown
+    assert "image" in shown
+    for row in ("other policies", "not judged", "held by"):
+        assert row not in _shown(plain)
+
+
+def test_a_terminal_obeys_nothing_that_upstream_wrote() -> None:
+    """Upstream chooses chat ids, and who may write Redis all the rest."""
+    shown = _shown(make_verdict(chat_id="a\x1b[2Jb", actor="r\x1b]0;x\x07", override_revision=1))
+    assert "a?[2Jb" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
 
 
 def test_a_verdict_of_version_1_is_shown() -> None:

@@ -93,6 +93,18 @@ def test_a_chat_whose_holds_are_over_has_no_state() -> None:
     assert left.last == PreviousDecision(decision=Decision.ALLOW, offset=11, decided_at=T0)
 
 
+def test_a_policy_that_is_away_for_a_while_finds_its_holds_again() -> None:
+    """Its file was refused at a start, and is mended minutes later; what is over meanwhile is left out."""
+    both = blocked(10, T0_MS, "p", "q")
+    without_q = {"p": policy("p")}
+    meanwhile = state_after(both, verdict(11, p=Decision.ALLOW), without_q, offset=11, at_ms=T0_MS + 60_000)
+    assert meanwhile is not None
+    assert bearing(meanwhile, without_q, offset=12, at_ms=T0_MS + 60_000).keys() == {"p"}
+    assert bearing(meanwhile, HOLDING, offset=12, at_ms=T0_MS + 60_000).keys() == {"p", "q"}
+    over = both.held["q"].until_ms
+    assert state_after(both, verdict(11, p=Decision.ALLOW), without_q, offset=11, at_ms=over) is None
+
+
 @pytest.mark.parametrize("by", [DecidedBy.OVERRIDE, DecidedBy.DENY_LIST])
 def test_what_a_person_or_a_list_blocks_begins_no_hold(by: DecidedBy) -> None:
     """Taking the word back would else leave the chat held."""

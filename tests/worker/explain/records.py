@@ -6,7 +6,7 @@ import orjson
 from confluent_kafka import Message
 
 from model import Bundle, DecisionRule
-from schemas import CHAT_13, DeadLetter, RejectionReason, Source, Verdict, category_label, encode_verdict
+from schemas import CHAT_13, DeadLetter, PolicyRef, RejectionReason, Source, Verdict, category_label, encode_verdict
 from tests.schemas.payloads import make_verdict
 from worker.kafka.topic_scan import ScannedRecord
 
@@ -91,7 +91,9 @@ def judged(bundle: Bundle, evidence: dict[str, float], **fields: Any) -> Verdict
     complete = dict.fromkeys(CHAT_13.codes, 0.0) | evidence
     category = fields.pop("category", max(complete, key=lambda code: complete[code]))
     said = rule.judgement(complete, category=category, unevaluated=fields.get("unevaluated", ()))
+    policy = bundle.default_policy
     return make_verdict(
+        policy=PolicyRef(name=policy.name, version=policy.version),
         probabilities=complete,
         category=category_label(category, CHAT_13),
         decision=said.decision,
@@ -100,5 +102,5 @@ def judged(bundle: Bundle, evidence: dict[str, float], **fields: Any) -> Verdict
         banned_to_safe_risk=said.banned_to_safe_risk,
         model=bundle.ref,
         content_fingerprint=FINGERPRINT,
-        **fields,
+        **{"policy": PolicyRef(name=bundle.default_policy.name, version=bundle.default_policy.version), **fields},
     )

@@ -66,8 +66,20 @@ def test_another_verdict_than_was_meant_is_not_reported(sent: list[tuple[str, by
     """The chat has gone on meanwhile: exit code 5, and nothing is sent."""
     code, output = send("--verdict", "-", "--category", "D", "--verdict-id", "ab" * 16, given=VERDICT.model_dump_json())
     assert code == EXIT_NOT_CACHED
-    assert f"found verdict {VERDICT.verdict_id}; expected {'ab' * 16}" in output
+    assert f"found verdict {VERDICT.verdict_id} in --verdict; expected {'ab' * 16}" in output
     assert "nothing was sent" in output
+    assert "in --verdict" in output
+    assert not sent
+
+
+def test_a_chat_without_a_verdict_is_told_by_its_id(
+    sent: list[tuple[str, bytes, Feedback]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where it was looked for."""
+    monkeypatch.setattr(command, "_cached", lambda *_: None)
+    code, output = send("--chat-id", "chat-9", "--category", "D")
+    assert code == EXIT_NOT_CACHED
+    assert "found no verdict of chat 'chat-9' in the cache; expected one; nothing was sent; check the id" in output
     assert not sent
 
 
@@ -79,7 +91,7 @@ def test_a_chat_without_a_verdict_is_told_with_what_to_give_in_its_place(
     monkeypatch.setattr(command, "cached_outcome", lambda *_, **__: None)
     code, output = send("--chat-id", "c", "--category", "D")
     assert code == EXIT_NOT_CACHED
-    assert "check the id, or give the verdict from its topic with --verdict; nothing was sent" in output
+    assert "nothing was sent; check the id, or give the verdict from its topic by --verdict" in output
     assert not sent
 
 

@@ -146,6 +146,27 @@ def test_a_change_counts_from_the_next_batch_on_and_a_bad_file_changes_nothing(p
     assert judged([lists], 3).decision is Decision.ALLOW
 
 
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_all_the_same(
+    path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume that fails changes no time of the file: a chat would stay off the deny list until the next edit."""
+    metrics = Metrics()
+    watched = WatchedLists(SETTINGS, path, metrics)
+    lists = source_of(watched, metrics)
+    write('[deny]\nchat_ids = ["chat-3"]')
+
+    def fails(*_: object) -> Any:
+        raise SettingsError("lists.toml: cannot be read (EIO)")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("worker.lists.watched.read_lists", fails)
+        watched.look()
+    assert gauge(metrics, "lists_failed") == 1
+    watched.look()
+    assert gauge(metrics, "lists_failed") == 0
+    assert judged([lists], 3).decided_by is DecidedBy.DENY_LIST
+
+
 def test_a_worker_does_not_start_without_its_lists(path: Path) -> None:
     """A missing deny list would let ads through; without the setting there is nothing to follow."""
     with ExitStack() as stack:

@@ -5,15 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from schemas import CodecLimits, Override, Source, Verdict
+from schemas import CodecLimits, Override, RejectionReason, Source, Verdict
 from tests.worker.overrides.parts import NOW, allow, override, scanned
 from tests.worker.payloads import builder, classification, event, record
 from worker.decode import Decoder
 from worker.errors import Degraded
 from worker.kafka.topic_scan import ScannedRecord
 from worker.overrides.answers import Answers
+from worker.overrides.register import OverrideRegister
+from worker.overrides.source import OverrideSource
 from worker.process.metrics import Metrics
-from worker.record import Place, Row
+from worker.record import Place, Rejection, Row
 
 
 class Input:
@@ -120,7 +122,25 @@ def test_an_answer_whose_commit_failed_is_due_again(rig: Rig) -> None:
     """One by one then, lest one of several was the cause."""
     assert len(rig.due(override(), allow("chat-8", source=_source(8), content_fingerprint=event(8).fingerprint))) == 2
     rig.answers.rewound()
-    assert [len(rig.due()), len(rig.due())] == [1, 1]
+    (first,) = rig.due()
+    first.encoded = b"{}"
+    rig.answers.answered([first])
+    (second,) = rig.due()
+    assert {first.record.offset, second.record.offset} == {7, 8}
+
+
+def test_nothing_more_is_taken_while_an_answer_is_in_its_commit(rig: Rig) -> None:
+    """The loop asks in each turn: what another turn took would be taken for what the aborted commit was of."""
+    (first,) = rig.due(override())
+    later = allow("chat-8", source=_source(8), content_fingerprint=event(8).fingerprint)
+    assert rig.due(later) == []
+    rig.answers.rewound()
+    (again,) = rig.due()
+    assert again.record.place == first.record.place
+    again.encoded = b"{}"
+    rig.answers.answered([again])
+    (second,) = rig.due()
+    assert second.record.offset == 8
 
 
 def _source(offset: int) -> Source:
@@ -205,3 +225,28 @@ def test_what_waited_for_too_long_is_due_no_longer(rig: Rig) -> None:
     rig.answers.prepare(lambda _: True)
     assert rig.answers.take(lambda _: True) == []
     assert rig.results() == {"expired": 1}
+
+
+def test_what_other_workers_had_to_answer_is_forgotten_after_a_day(rig: Rig) -> None:
+    """Every worker reads every override, and lives for months."""
+    assert rig.due(override(), owned=False) == []
+    assert rig.answers.n_due(lambda _: True) == 1
+    rig.now = NOW + timedelta(days=2)
+    rig.answers.prepare(lambda _: False)
+    assert rig.answers.n_due(lambda _: True) == 0
+    assert rig.results() == {}
+
+
+def test_a_chat_that_asks_to_be_forgotten_gets_no_answer_any_more(rig: Rig) -> None:
+    """Its tombstone was read: a verdict on what it said before would bring its id back to the topic."""
+    source = OverrideSource(OverrideRegister((), rig.metrics), rig.answers)
+    made = record(9)._replace(key=b"chat-7", value=None)
+    tombstone = Row(made, rejection=Rejection(RejectionReason.DECODE_ERROR, "found none; expected one", erases=True))
+    rig.answers.offer(override())
+    source.passed(tombstone)
+    assert rig.due() == []
+    rig.answers.offer(override())
+    rig.answers.prepare(lambda _: True)
+    source.passed(tombstone)
+    assert rig.answers.take(lambda _: True) == []
+    assert rig.answers.n_due(lambda _: True) == 0

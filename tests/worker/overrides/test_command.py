@@ -10,17 +10,18 @@ import typer
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+import worker.overrides.command
 import worker.overrides.store
-from schemas import Decision, Override, OverrideScope, decode_override
+from schemas import DecidedBy, Decision, Override, OverrideScope, PolicyDecision, decode_override
 from schemas.erasure import chat_hash
 from tests.schemas.payloads import make_verdict
 from tests.worker.overrides.parts import NOW, allow, override
 from tests.worker.payloads import kafka_settings
-from worker.errors import SettingsError
+from worker.errors import Fatal, SettingsError
 from worker.kafka.murmur2 import partition_of
 from worker.kafka.partition_range import PartitionRange
 from worker.kafka.written_together import KeyedRecord
-from worker.overrides.command import _refuse_what_would_not_count, app, parse_duration
+from worker.overrides.command import _not_lifted, _print, _refuse_what_would_not_count, app, parse_duration
 from worker.overrides.store import OverrideStore, Wish
 from worker.settings.erasure import ErasureSettings
 from worker.settings.overrides import OverrideSettings
@@ -77,6 +78,9 @@ def test_an_allow_beside_a_stricter_word_on_the_whole_chat_is_refused() -> None:
     text = wish(Decision.ALLOW, OverrideScope.FINGERPRINT)
     with pytest.raises(SettingsError, match="take it back first"):
         _refuse_what_would_not_count(text, [override()], NOW)
+    one_policy = text._replace(policy="p")
+    with pytest.raises(SettingsError, match="block stands for all policies"):
+        _refuse_what_would_not_count(one_policy, [override()], NOW)
     free: list[Sequence[Override]] = [
         [],
         [allow()],
@@ -145,6 +149,63 @@ def test_a_revision_is_above_all_that_stands_though_a_clock_is_behind(written: l
     assert len(written) == 1
 
 
+def test_a_forged_revision_is_not_taken_over_and_the_remedy_is_told(written: list[list[KeyedRecord]]) -> None:
+    """Whoever may write Redis could else raise it until nobody can decide on the chat any more."""
+    day = round((NOW + timedelta(days=1)).timestamp() * 1_000)
+    for forged in (day, 2**63 - 1):
+        with pytest.raises(SettingsError, match=r"somebody forged it; delete the chat's key in Redis"):
+            store(decisions_topic="log").put(
+                make_verdict(override_revision=forged), wish(Decision.BLOCK, OverrideScope.CHAT), [], NOW
+            )
+    assert written == []
+
+
+def test_a_missing_topic_is_told_with_what_creates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`deploy.local up` makes none of the topics that are switched on by settings."""
+    monkeypatch.setattr(worker.overrides.store, "missing_topics", lambda *_, **__: ["verdict-overrides"])
+    with pytest.raises(Fatal, match=r"python -m deploy\.kafka topics"):
+        store()
+
+
+def test_the_list_says_no_end_and_taking_back_says_when_it_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What stands until it is taken back has not been, and what was taken back still shows until the next event."""
+    standing = [override()]
+    command = worker.overrides.command
+    monkeypatch.setattr(command, "_settings", lambda *_: WorkerSettings(kafka=kafka_settings()))
+    monkeypatch.setattr(command, "open_admin", lambda _: None)
+    monkeypatch.setattr(OverrideStore, "__init__", lambda *_: None)
+    monkeypatch.setattr(OverrideStore, "of_chat", lambda *_: standing)
+    monkeypatch.setattr(OverrideStore, "all", lambda _: standing)
+    monkeypatch.setattr(OverrideStore, "remove", lambda *_, **__: None)
+    listed = RUNNER.invoke(app, ["list"]).output
+    assert "no end" in listed
+    assert "taken back" not in listed
+    cleared = RUNNER.invoke(app, ["clear", standing[0].chat_id, "--actor", "r8", "--reason", "mistake"]).output
+    assert "taken back: block" in cleared
+    assert "next event" in cleared
+
+
+@pytest.mark.parametrize(
+    ("by", "decision", "policy", "is_told"),
+    [
+        (DecidedBy.FLOOR, Decision.ALLOW, "*", True),
+        (DecidedBy.DENY_LIST, Decision.REVIEW, "default", True),
+        (DecidedBy.FLOOR, Decision.ALLOW, "other", False),
+        (DecidedBy.FLOOR, Decision.BLOCK, "*", False),
+        (DecidedBy.MODEL, Decision.ALLOW, "*", False),
+    ],
+)
+def test_that_a_block_is_none_a_person_lifts_is_told(
+    by: DecidedBy, decision: Decision, policy: str, is_told: bool
+) -> None:
+    """Whoever allows such a chat would else wait for its ads."""
+    said = PolicyDecision(version="1", decision=Decision.BLOCK, decided_by=by)
+    verdict = make_verdict().model_copy(update={"decisions": {"default": said}})
+    assert ("counts for nothing" in _not_lifted(wish(decision, OverrideScope.CHAT, policy), verdict)) == is_told
+
+
 def test_what_is_taken_back_leaves_a_tombstone_and_a_record(written: list[list[KeyedRecord]]) -> None:
     """Of each, by whoever took it back."""
     both = [override(), allow()]
@@ -162,3 +223,11 @@ def test_nothing_is_decided_without_an_audit_log(written: list[list[KeyedRecord]
     assert written == []
     with pytest.raises(SettingsError, match="OVERRIDES_TOPIC is not set"):
         OverrideStore(WorkerSettings(kafka=kafka_settings()), None)  # type: ignore[arg-type]
+
+
+def test_the_list_shows_no_control_characters_of_a_chat_id(capsys: pytest.CaptureFixture[str]) -> None:
+    """Upstream chooses them, and a terminal obeys them."""
+    _print([override(chat_id="a\x1b[2J[red]b")], NOW)
+    shown = capsys.readouterr().out
+    assert "a?[2J[red]b" in shown
+    assert "\x1b" not in shown

@@ -144,7 +144,9 @@ def test_an_override_is_known_before_the_first_batch_and_a_later_one_soon(broker
     found: list[str] = []
 
     def are_ready() -> bool:
-        found.extend(row.event.chat.chat_id for row in answers.take(lambda _: True) if row.event is not None)
+        rows = answers.take(lambda _: True)
+        found.extend(row.event.chat.chat_id for row in rows if row.event is not None)
+        answers.answered(rows)
         return len(found) == 2
 
     wait_until(are_ready, timeout_s=20)

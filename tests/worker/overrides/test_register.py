@@ -1,6 +1,6 @@
 """What stands on a chat, whatever lies on the topic."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -48,6 +48,19 @@ def test_a_refused_record_is_counted_and_leaves_what_stands() -> None:
     (standing,) = register.of("chat-7")
     assert standing.decision is Decision.BLOCK
     assert [refused(metrics, reason) for reason in ("unsigned", "unreadable", "key", "signature")] == [1, 1, 1, 0]
+
+
+def test_a_revision_far_ahead_of_the_clock_counts_for_nothing() -> None:
+    """Above the highest number nobody could decide again: an allow of that revision would stay."""
+    metrics = Metrics()
+    register = OverrideRegister((), metrics)
+    now = datetime.now(UTC)
+    for ahead in (timedelta(days=1, minutes=1), timedelta(days=400_000)):
+        revision = round((now + ahead).timestamp() * 1_000)
+        assert register.take(written(allow(revision=revision))) is None
+    assert register.take(written(allow(revision=2**63 - 1), KEY)) is None
+    assert refused(metrics, "revision") == 3
+    assert register.take(written(allow(revision=round((now + timedelta(hours=23)).timestamp() * 1_000)))) is not None
 
 
 def test_an_allow_speaks_of_one_text_until_it_expires_and_a_block_of_the_chat() -> None:

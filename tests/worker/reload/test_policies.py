@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,8 +13,9 @@ import structlog
 from model import BundleError, Classification
 from schemas import CHAT_13, DecidedBy, Decision, Role, Turn, Verdict, encode_verdict
 from tests.tiny_bundle import tiny_bundle
-from tests.worker.payloads import TOPICS, event
+from tests.worker.payloads import TOPICS, event, kafka_settings
 from worker.cache.decisions import decode_cached_verdict
+from worker.conversation.assembly import refuse_unheld
 from worker.errors import Fatal
 from worker.outcome_encoding import OutputTopics
 from worker.predictor import Predictor
@@ -233,3 +235,23 @@ def test_at_a_reload_policies_that_do_not_fit_are_refused_and_those_in_use_stay(
 
 def _topics(verdict_max_bytes: int) -> OutputTopics:
     return replace(TOPICS, verdict_max_bytes=verdict_max_bytes)
+
+
+def test_a_policy_of_the_folder_that_nothing_could_hold_for_is_refused_alone(tmp_path: Path) -> None:
+    """One advertiser's file must not keep a worker from its start, nor other policies from a reload."""
+    bundle, folder = tmp_path / "bundle", tmp_path / "policies"
+    folder.mkdir()
+    tiny_bundle(bundle, CHAT_13)
+    write(folder / "a.json", name="alpha", hold_block_s=60)
+    write(folder / "b.json", name="beta")
+    settings, metrics = ModelSettings(path=bundle, policies_dir=folder, n_threads=1), Metrics()
+    accepts = partial(refuse_unheld, kafka_settings())
+    switch, watcher = live_predictor(settings, metrics, accepts=accepts, may_hold=False)
+    rig = Rig(bundle, folder, settings, metrics, switch, watcher)
+    assert (rig.names, rig.value("policies_refused")) == (["default 2", "beta 1"], 1)
+    rig.write("b.json", name="beta", version="2", hold_block_s=60)
+    rig.write("c.json", name="gamma")
+    rig.watcher.look()
+    # What a file held before it was refused stays.
+    assert (rig.names, rig.value("policies_refused")) == (["default 2", "beta 1", "gamma 1"], 2)
+    assert rig.value("reload_failed", role="live") == 0

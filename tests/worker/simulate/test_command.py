@@ -157,6 +157,8 @@ def test_what_a_policy_of_nothing_allowed_looks_like(bundle: Bundle, tmp_path: P
     ("options", "expected"),
     [
         (("--verdicts", "nowhere.jsonl"), (2, b"MODERATION_KAFKA__BOOTSTRAP_SERVERS")),
+        (("--verdicts", "nowhere.jsonl"), (2, b"--verdicts nowhere.jsonl: no such file")),
+        (("--verdicts", "{other}"), (1, b"found 2 lines and no verdict; expected verdicts as on their topic")),
         (("--verdicts", "{file}", "--html", "/nowhere/page.html"), (2, b"check --html")),
         (("--verdicts", "{file}", "--floor", "Q"), (3, b"'Q'")),
         (("--verdicts", "{empty}"), (1, b"found no verdict of bundle sha256:")),
@@ -168,7 +170,9 @@ def test_a_bad_input_is_named(
     """With what was found and what helps."""
     file = written(tmp_path / "verdicts.jsonl", verdicts(bundle, 3))
     empty = written(tmp_path / "empty.jsonl", [])
-    done = run(*(one.format(file=file, empty=empty) for one in options), "--policy", strict)
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"event": "batch_done"}\n{}\n')
+    done = run(*(one.format(file=file, empty=empty, other=other) for one in options), "--policy", strict)
     assert done.returncode == expected[0], done.stderr
     assert expected[1] in done.stderr
 

@@ -82,7 +82,8 @@ def prepare(live: WorkerSettings, choices: Choices, lifecycle: Lifecycle, consol
         SettingsError: the options contradict each other.
     """
     settings = replay_settings(live, choices)
-    loaded = Loaded.read(settings.model)
+    # The policies that the live workers have.
+    loaded = Loaded.read(settings.model, may_hold=live.kafka.state_topic is not None)
     for file_name, fault in loaded.folder.refused.items():
         log.error("policy_refused", file=file_name, error=fault)
     request = build_request(live, settings, choices, loaded.bundle, loaded.policies)
