@@ -145,13 +145,8 @@ def _described(admin: AdminClient, topics: list[str], *, timeout: float) -> dict
 def _missing(topics: list[str], uses: Uses) -> Iterator[str]:
     if topics:
         yield (
-<<<<<<< HEAD
-            f"Kafka lacks the topics {', '.join(topics)}; expected all of {', '.join(uses)}; create them: "
-            "`python -m deploy.kafka topics`"
-=======
             f"Kafka lacks the topics {', '.join(topics)}; expected all of {', '.join(uses)}; create them "
             "(`python -m deploy.kafka topics`), or correct the names in the settings"
->>>>>>> strangerb
         )
 
 
