@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col, explode
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
@@ -19,11 +20,14 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from deploy.spark.partition import FILE, ROW, Task, judge_batches, located
 from model import load_bundle
 from model.backfill.columns import Columns
+from model.backfill.errors import BackfillRefused
 from model.backfill.outcome_table import outcome_schema
 from model.backfill.policies import policies_of, policy_set
 from schemas import RULES_VERSION, VERDICT_SCHEMA_VERSION
 
 MANIFEST: Final = "_manifest.json"
+_FILES: Final = "*.{parquet,pq,PARQUET,PQ}"
+"""What of a folder is read: by Spark itself all of it, a note beside the files, too."""
 _BATCH_ROWS: Final = 512
 """Rows of one batch, and so of one call of the classifier; Spark's own 10,000 long chats would take gigabytes."""
 _BATCH_BYTES: Final = 8_000_000
@@ -66,7 +70,7 @@ def run_job(spark: SparkSession, job: Job) -> dict[str, Any]:
     policies = policies_of(bundle, job.policy, job.policies)
     # Here, once, and not by every task.
     rules = policy_set(bundle, policies, floor=frozenset(job.floor))
-    table = spark.read.parquet(job.source)
+    table = _archive(spark, job.source)
     columns = Columns.of(to_arrow_schema(table.schema, timezone="UTC"), job.mapping or {}, job.source)
     task = Task(
         bundle=name,
@@ -82,7 +86,13 @@ def run_job(spark: SparkSession, job: Job) -> dict[str, Any]:
     if job.n_tasks is not None:
         rows = rows.repartition(job.n_tasks)
     outcomes = rows.mapInArrow(partial(judge_batches, task), from_arrow_schema(outcome_schema()))
-    outcomes.write.option("compression", "zstd").parquet(job.out)
+    try:
+        outcomes.write.option("compression", "zstd").parquet(job.out)
+    except AnalysisException as error:
+        raise BackfillRefused(
+            f"{job.out}: refused ({_first_line(error)}); expected an address at which nothing is yet; remove what an "
+            "earlier run left there, or name another one"
+        ) from error
     counts = _counts(spark.read.parquet(job.out))
     if (n_rows := table.count()) != counts["n_rows"]:
         raise JobFailed(
@@ -103,6 +113,28 @@ def run_job(spark: SparkSession, job: Job) -> dict[str, Any]:
     }
     _write(spark, f"{job.out.rstrip('/')}/{MANIFEST}", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     return manifest
+
+
+def _archive(spark: SparkSession, source: str) -> DataFrame:
+    """Return the archive's table.
+
+    Raises:
+        BackfillRefused: there is none.
+    """
+    path = _path(spark, source)
+    files = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())  # noqa: SLF001
+    options = {"pathGlobFilter": _FILES} if files.exists(path) and files.isDirectory(path) else {}
+    try:
+        return spark.read.options(**options).parquet(source)
+    except AnalysisException as error:
+        raise BackfillRefused(
+            f"{source}: cannot be read ({_first_line(error)}); expected a Parquet file, or a folder of files that end "
+            "in .parquet or .pq, without two columns of one name; check the address and the credentials"
+        ) from error
+
+
+def _first_line(error: AnalysisException) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def _rows(table: DataFrame, columns: Columns) -> DataFrame:

@@ -178,6 +178,20 @@ def test_a_table_without_chats_is_refused_before_anything_is_judged(
     assert not (tmp_path / "out").exists()
 
 
+def test_only_the_parquet_files_of_a_folder_are_read_and_an_output_that_is_there_is_refused(
+    spark: SparkSession, quick: Path, tmp_path: Path
+) -> None:
+    """As by the command for one machine: a note beside the files is no row. A second run would mix with the first."""
+    write_values(tmp_path / "in" / "a.PARQUET", as_values([chat(i) for i in range(20)]))
+    (tmp_path / "in" / "note.txt").write_text("from the export of May")
+    job = Job(str(tmp_path / "in"), str(tmp_path / "out"), str(quick))
+    assert run_job(spark, job)["counts"]["n_rows"] == 20
+    with pytest.raises(BackfillRefused, match="expected an address at which nothing is yet; remove what an earlier"):
+        run_job(spark, job)
+    with pytest.raises(BackfillRefused, match=r"missing: cannot be read .* check the address"):
+        run_job(spark, Job(str(tmp_path / "missing"), str(tmp_path / "other"), str(quick)))
+
+
 def test_an_executor_with_another_bundle_judges_nothing(quick: Path) -> None:
     """A folder that was changed on one machine only would give two answers in one output."""
     task = Task(
