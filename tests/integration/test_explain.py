@@ -10,14 +10,12 @@ import pytest
 from testkit.records import InputRecord
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import LiveLedger
-from tests.integration.outcomes import ALLOWED, chats
+from tests.integration.outcomes import ALLOWED, ROLE_PLAY, chats
 from tests.integration.workers import run_command
 
 pytestmark = pytest.mark.services
 
 CHAT = "chat-0"
-ROLE_PLAY = "rap battle between a microwave and an oven, 8 bars each"
-"""Banned by the policy, and no category of the floor, from which no score leads to another decision."""
 N_OTHERS = 20
 
 

@@ -23,7 +23,7 @@ from testkit.waiting import wait_until
 from tests.brokers import configure_topic
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import LiveLedger
-from tests.integration.outcomes import ALLOWED, BANNED, chats
+from tests.integration.outcomes import ALLOWED, BANNED, ROLE_PLAY, chats
 from tests.integration.workers import run_command
 from worker.cache.values import cache_key
 from worker.kafka.probe import open_admin
@@ -118,7 +118,7 @@ def test_an_override_reaches_topic_and_redis_though_the_chat_says_nothing_more(
 ) -> None:
     """With the model's own decision and the actor beside it; taken back, it gives way at the next event."""
     worker = start_worker()
-    ledger.send(chats(3, BANNED))
+    ledger.send(chats(3, ROLE_PLAY))
     ledger.wait_complete()
     before = ledger.verdicts()
     (place, judged) = next((place, one) for place, one in before.items() if one.chat_id == CHAT)
@@ -133,7 +133,7 @@ def test_an_override_reaches_topic_and_redis_though_the_chat_says_nothing_more(
     assert (answer.probabilities, answer.evidence) == (judged.probabilities, judged.evidence)
     assert answer.verdict_id != judged.verdict_id
     # The same text again: the override speaks of it too. Another text: it does not.
-    ledger.send(chats(1, BANNED))
+    ledger.send(chats(1, ROLE_PLAY))
     ledger.wait_complete()
     again = cached(cache)
     assert (again.kind, again.decision, again.override_revision) == (
@@ -142,7 +142,7 @@ def test_an_override_reaches_topic_and_redis_though_the_chat_says_nothing_more(
         said["revision"],
     )
     assert again.verdict_id == answer.verdict_id
-    ledger.send(chats(1, f"{BANNED}, and fast"))
+    ledger.send(chats(1, f"{ROLE_PLAY}, and fast"))
     ledger.wait_complete()
     other = cached(cache)
     assert (other.decision, other.override_revision, other.actor) == (Decision.BLOCK, 0, None)
@@ -151,13 +151,26 @@ def test_an_override_reaches_topic_and_redis_though_the_chat_says_nothing_more(
     assert "nothing was decided" in override("clear", "chat-1", *ACTOR, code=5)
     override("clear", CHAT, *ACTOR)
     assert override("list")["overrides"] == []
-    ledger.send(chats(1, BANNED))
+    ledger.send(chats(1, ROLE_PLAY))
     ledger.wait_complete()
     assert cached(cache).decision is Decision.BLOCK
     assert place in ledger.verdicts()
     ledger.assert_exactly_once()
     assert len(answers(ledger)) == 1
     assert worker.stop() == 0
+
+
+def test_an_allow_never_lifts_the_floor(
+    ledger: LiveLedger, cache: "redis.Redis", override: Override, start_worker: StartWorker
+) -> None:
+    """Its verdict says so: the answer of the same revision is blocked by the floor."""
+    start_worker()
+    ledger.send(chats(1, BANNED))
+    ledger.wait_complete()
+    assert cached(cache).decided_by.value == "floor"
+    said = override("set", CHAT, "allow", *ACTOR)
+    answer = wait_for_answer(ledger, cache, said["revision"])
+    assert (answer.decision, answer.decided_by.value, answer.actor) == (Decision.BLOCK, "floor", None)
 
 
 def test_a_block_counts_for_the_whole_chat_and_every_decision_is_in_the_audit_log(
@@ -210,7 +223,7 @@ def test_what_an_override_cannot_do_is_refused_with_the_remedy(
 ) -> None:
     """Rather than written, and found to count for nothing."""
     start_worker()
-    ledger.send(chats(1, BANNED))
+    ledger.send(chats(1, ROLE_PLAY))
     ledger.wait_complete()
     assert "no verdict" in override("set", "chat-nobody", "block", *ACTOR, code=5)
     assert "decides on no verdict; expected `*` or one of" in override(
@@ -226,7 +239,7 @@ def test_an_owner_that_dies_on_the_way_is_followed_by_one_that_answers(
 ) -> None:
     """The override stays due until its verdict is committed, whoever owns the partition then."""
     first = start_worker()
-    ledger.send(chats(8, BANNED))
+    ledger.send(chats(8, ROLE_PLAY))
     ledger.wait_complete()
     first.kill()
     said = override("set", CHAT, "allow", *ACTOR)
@@ -246,7 +259,7 @@ def test_an_unsigned_override_counts_for_nothing_where_workers_hold_a_key(
     """Whoever may write the topic alone cannot allow anything."""
     key = {"OVERRIDES__SIGNING_KEY": "s" * 32}
     worker = start_worker(**key)
-    ledger.send(chats(1, BANNED))
+    ledger.send(chats(1, ROLE_PLAY))
     ledger.wait_complete()
     override("set", CHAT, "allow", *ACTOR)
     refused = worker.wait_for("override_refused")
@@ -265,7 +278,7 @@ def test_an_override_whose_record_is_gone_counts_at_the_next_event(
 ) -> None:
     """Retention took what is to be decided on again; the person's word stands all the same."""
     worker = start_worker()
-    ledger.send(chats(1, BANNED))
+    ledger.send(chats(1, ROLE_PLAY))
     ledger.wait_complete()
     place = next(iter(ledger.sent))
     admin = open_admin(KafkaSettings(bootstrap_servers=stack.bootstrap_servers))
@@ -274,7 +287,7 @@ def test_an_override_whose_record_is_gone_counts_at_the_next_event(
     override("set", CHAT, "allow", "--whole-chat", *ACTOR)
     assert worker.wait_for("override_not_answered")["reason"] == "no_record"
     assert cached(cache).decision is Decision.BLOCK
-    ledger.send(chats(1, BANNED))
+    ledger.send(chats(1, ROLE_PLAY))
     ledger.wait_complete()
     assert cached(cache).decision is Decision.ALLOW
     assert answers(ledger) == []
