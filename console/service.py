@@ -91,7 +91,7 @@ class Service:
         state["n_conversations"] = state.get("n_conversations", 0) + len(conversations)
         answers = await self.judge.judge(conversations, within_s=within_s, is_background=is_background)
         for answer in answers:
-            decision = answer.judgement.decision.value if isinstance(answer, Classification) else "failed"
+            decision = self.writer.decision(answer).value if isinstance(answer, Classification) else "failed"
             self.metrics.conversations.labels(decision=decision).inc()
         return answers
 

@@ -1,7 +1,7 @@
 """Verdicts as the worker would publish them, without `source`: no record is answered."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import create_model
@@ -11,7 +11,7 @@ from model import Bundle, Classification, DecisionRule
 from model.policies.floor import floor_policy
 from model.policies.policy_set import Decided, PolicySet
 from model.policies.rules import rule_over
-from schemas import RULES_VERSION, PolicyDecision, PolicyRef, Verdict, category_label, verdict_id
+from schemas import RULES_VERSION, Decision, PolicyDecision, PolicyRef, Verdict, category_label, verdict_id
 from schemas.verdict import WireModel
 
 HttpVerdict: Final[type[WireModel]] = create_model(
@@ -69,6 +69,7 @@ class VerdictWriter:
                 "banned_probability": judgement.banned_probability,
                 "banned_to_safe_risk": judgement.banned_to_safe_risk,
                 "decided_by": judgement.decided_by,
+                "model_decision": decided.model_decision,
                 "rules_version": RULES_VERSION,
                 "model": self.model,
                 "content_fingerprint": asked.fingerprint,
@@ -76,6 +77,10 @@ class VerdictWriter:
                 "cache_hit": False,
             }
         )
+
+    def decision(self, classification: Classification) -> Decision:
+        """Return the default policy's decision of now, behind the floor."""
+        return self._decided(classification, datetime.now(UTC)).judgement.decision
 
     def decisions(self, classification: Classification, decided_at: datetime) -> dict[str, PolicyDecision]:
         """Return what every policy says, by its name."""

@@ -29,7 +29,7 @@ def result_of(answer: Answer | None, *, n_images: int, writer: VerdictWriter) ->
     """
     classification = answer if isinstance(answer, Classification) else None
     unevaluated = _unevaluated(answer, n_images)
-    decision = _decision(classification, is_partial=n_images > 0)
+    decision = _decision(classification, writer, is_partial=n_images > 0)
     own_names = _own_names(writer)
     flagged = decision is not Decision.ALLOW
     categories = dict.fromkeys(OPENAI_NAMES, False)
@@ -69,11 +69,11 @@ def _unevaluated(answer: Answer | None, n_images: int) -> list[str]:
     return [*map(str, found), *failed, *([IMAGE] if n_images else [])]
 
 
-def _decision(classification: Classification | None, *, is_partial: bool) -> Decision:
+def _decision(classification: Classification | None, writer: VerdictWriter, *, is_partial: bool) -> Decision:
     """Return the default policy's decision; `review` at best where something was not looked at."""
     if classification is None:
         return Decision.REVIEW
-    decision = classification.judgement.decision
+    decision = writer.decision(classification)
     return max(decision, Decision.REVIEW, key=_SEVERITY.__getitem__) if is_partial else decision
 
 

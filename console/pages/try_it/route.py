@@ -192,7 +192,7 @@ def _row(answer: Answer, chosen: Loaded) -> Row:
         category=answer.category,
         name=chosen.service.bundle.taxonomy.names[answer.category],
         probability=answer.probabilities[answer.category],
-        decision=answer.judgement.decision.value,
+        decision=chosen.service.writer.decision(answer).value,
         banned_probability=answer.judgement.banned_probability,
         risk=answer.judgement.banned_to_safe_risk,
     )

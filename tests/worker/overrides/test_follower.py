@@ -61,7 +61,7 @@ def test_a_topic_is_read_to_its_end_and_then_followed(broker: Broker, topic: str
             found.extend((one.key, one.value) for one in follower.poll(0.1))
             return bool(found)
 
-        wait_until(is_there, timeout_s=20)
+        wait_until(is_there, timeout_s=60)
         assert found == [(b"d", None)]
 
 
@@ -82,7 +82,7 @@ def test_what_is_in_an_open_transaction_at_the_end_is_not_waited_for(broker: Bro
             found.extend(one.key for one in follower.poll(0.1))
             return bool(found)
 
-        wait_until(is_there, timeout_s=20)
+        wait_until(is_there, timeout_s=60)
         assert found == [b"b"]
 
 
@@ -90,7 +90,7 @@ def test_what_is_in_an_open_transaction_at_the_end_is_not_waited_for(broker: Bro
 def fetcher(broker: Broker) -> Iterator[RecordFetcher]:
     """Return what fetches records."""
     config = {"group.id": unique("g"), "enable.partition.eof": True, "auto.offset.reset": "earliest"}
-    with closing(RecordFetcher(broker.consumer(config), timeout_s=20)) as found:
+    with closing(RecordFetcher(broker.consumer(config), timeout_s=60)) as found:
         yield found
 
 
@@ -134,7 +134,7 @@ def test_an_override_is_known_before_the_first_batch_and_a_later_one_soon(broker
     metrics = Metrics()
     register = OverrideRegister((), metrics)
     config = {"group.id": unique("g"), "enable.partition.eof": True, "auto.offset.reset": "earliest"}
-    records = RecordFetcher(broker.consumer(config), timeout_s=20)
+    records = RecordFetcher(broker.consumer(config), timeout_s=60)
     answers = Answers(records, Decoder(CodecLimits()), NoCache(), metrics)
     follower = OverrideFollower(follower_of(broker, topic), records, register, answers, metrics)
     follower.read_whole()
@@ -149,9 +149,9 @@ def test_an_override_is_known_before_the_first_batch_and_a_later_one_soon(broker
         answers.answered(rows)
         return len(found) == 2
 
-    wait_until(are_ready, timeout_s=20)
+    wait_until(are_ready, timeout_s=60)
     assert sorted(found) == ["chat-7", "chat-8"]
     assert register.of("chat-8")[0].decision is Decision.ALLOW
-    wait_until(lambda: metrics.registry.get_sample_value("moderation_overrides_in_force") == 2, timeout_s=20)
+    wait_until(lambda: metrics.registry.get_sample_value("moderation_overrides_in_force") == 2, timeout_s=60)
     assert metrics.registry.get_sample_value("moderation_overrides_last_read_timestamp_seconds")
     follower.close()
