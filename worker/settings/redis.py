@@ -7,12 +7,11 @@ from typing import ClassVar, Final, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from worker.cache.address import address_parts
+from worker.settings.key_lines import KeyLines, keys_of
 from worker.settings.section import MAX_S, Section
 
 _TLS = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
 
-_SIGNING_KEY_CHARACTERS = 32
-_MOST_SIGNING_KEYS = 2
 _MAX_TTL_S: Final = 10 * 365 * 86_400
 """Ten years. A moment so long ago is still one that Kafka can be asked for."""
 
@@ -51,7 +50,7 @@ class RedisSettings(Section):
         json_schema_extra={"form": "1 to 64 ASCII letters, digits, `_`, `.`, `:` and `-`, such as verdict:"},
         description="What precedes the chat_id in a key; keeps two models with other categories apart.",
     )
-    signing_key: SecretStr | None = Field(
+    signing_key: KeyLines | None = Field(
         default=None,
         description="Key that signs cached values, at least 32 characters; a second line is accepted, too.",
     )
@@ -102,22 +101,10 @@ class RedisSettings(Section):
         address_parts(url.get_secret_value())
         return url
 
-    @field_validator("signing_key")
-    @classmethod
-    def _signing_keys_are_long(cls, key: SecretStr | None) -> SecretStr | None:
-        lines = [] if key is None else key.get_secret_value().splitlines()
-        if len(lines) > _MOST_SIGNING_KEYS or any(len(line.strip()) < _SIGNING_KEY_CHARACTERS for line in lines):
-            raise ValueError(
-                f"expected one line, or two during a rotation, each of at least {_SIGNING_KEY_CHARACTERS} characters; "
-                "make one with `openssl rand -hex 32`"
-            )
-        return key
-
     @property
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys of cached values: the first signs, each is accepted; none: nothing is signed."""
-        text = "" if self.signing_key is None else self.signing_key.get_secret_value()
-        return tuple(line.strip().encode() for line in text.splitlines())
+        return keys_of(self.signing_key)
 
     @model_validator(mode="after")
     def _settings_match_the_url(self) -> Self:
