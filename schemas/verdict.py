@@ -62,8 +62,8 @@ class Decision(StrEnum):
     BLOCK = "block"
 
 
-_MODEL_DECISION: Final = {"type": ["string", "null"], "enum": [*(decision.value for decision in Decision), None]}
-"""Written out where it stands, since it may be null."""
+_MODEL_DECISION: Final = {"type": ["string", "null"]}
+"""Without its values: generators of types make of an enumeration that may be null what cannot read one of them."""
 
 
 class VerdictKind(StrEnum):
@@ -227,8 +227,8 @@ class Verdict(WireModel):
     previous: PreviousDecision | None = None
     model_decision: Annotated[Decision | None, WithJsonSchema(_MODEL_DECISION)] = Field(
         default=None,
-        description="What the default policy's own rule says, where `decided_by` is override, deny_list, hold or "
-        "floor; else null.",
+        description="What the default policy's own rule says, `allow`, `review` or `block`, where `decided_by` is "
+        "override, deny_list, hold or floor; else null.",
     )
     actor: str | None = Field(
         default=None,

@@ -93,7 +93,6 @@ def judged(bundle: Bundle, evidence: dict[str, float], **fields: Any) -> Verdict
     said = rule.judgement(complete, category=category, unevaluated=fields.get("unevaluated", ()))
     policy = bundle.default_policy
     return make_verdict(
-        policy=PolicyRef(name=policy.name, version=policy.version),
         probabilities=complete,
         category=category_label(category, CHAT_13),
         decision=said.decision,
@@ -102,5 +101,5 @@ def judged(bundle: Bundle, evidence: dict[str, float], **fields: Any) -> Verdict
         banned_to_safe_risk=said.banned_to_safe_risk,
         model=bundle.ref,
         content_fingerprint=FINGERPRINT,
-        **{"policy": PolicyRef(name=bundle.default_policy.name, version=bundle.default_policy.version), **fields},
+        **{"policy": PolicyRef(name=policy.name, version=policy.version), **fields},
     )
