@@ -72,6 +72,8 @@ def rig_of(broker: Broker, people: People, *more: list[Record]) -> Rig:
         sources=[people],
         answers=people,
         on_committed=people.on_committed,
+        # An idle turn asks once: the commit that makes somebody decide must have ended by then.
+        in_background=False,
     )
     rig.predictor = Predictor(rig.model, strict())  # type: ignore[arg-type]
     return rig
