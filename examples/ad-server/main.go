@@ -136,7 +136,7 @@ func run() error {
 	keyPrefix := flag.String("key-prefix", "verdict:", "what stands before the chat_id in a key")
 	taxonomy := flag.String("taxonomy", "chat-13", "name of the taxonomy that the policy is of")
 	policy := flag.String("policy", "default", "name of the policy that an ad needs an allow of")
-	policyVersion := flag.String("policy-version", "1", "its version")
+	policyVersion := flag.String("policy-version", "2", "its version")
 	wait := flag.Duration("wait", 150*time.Millisecond, "how long to wait for a verdict before there is no ad")
 	flag.Parse()
 

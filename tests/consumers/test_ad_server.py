@@ -100,7 +100,7 @@ def redis_back(stack: LocalStack) -> Iterator[None]:
 
 def store(cache: "redis.Redis", chat_id: str, **fields: Any) -> None:
     """Put an allow on event-1 of this chat into Redis, with these fields laid over it."""
-    verdict = make_verdict(chat_id=chat_id, policy=PolicyRef(name="default", version="1"), **fields)
+    verdict = make_verdict(chat_id=chat_id, policy=PolicyRef(name="default", version="2"), **fields)
     cache.set(f"verdict:{chat_id}", encode_verdict(verdict))
 
 
@@ -204,7 +204,7 @@ MARKER = {
     "rejected": "schema_error",
 }
 ALLOWED = orjson.loads(
-    encode_verdict(make_verdict(policy=PolicyRef(name="default", version="1"), decision=Decision.ALLOW))
+    encode_verdict(make_verdict(policy=PolicyRef(name="default", version="2"), decision=Decision.ALLOW))
 )
 
 

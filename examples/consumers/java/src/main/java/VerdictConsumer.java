@@ -75,7 +75,7 @@ public final class VerdictConsumer {
         if (verdict.getSchemaVersion() == 1) {
             // It knew one taxonomy and no overrides.
             verdict.setTaxonomy(CHAT_13);
-            verdict.setOverrideRevision(0);
+            verdict.setOverrideRevision(0L);
         }
         Verdict held = newest.get(verdict.getChatId());
         String kind = "new";
