@@ -250,8 +250,9 @@ def test_a_verdict_of_version_1_is_one_of_chat_13(cache: "redis.Redis", serve: S
     """Redis keeps them for 7 days after the workers' upgrade; without it every page would lose its ads meanwhile."""
     value = (REPOSITORY / "tests/schemas/golden/verdict.v1.json").read_bytes()
     cache.set("verdict:chat-0001", value)
-    assert serve()("chat-0001", "evt-0001") == AD
-    assert serve("-taxonomy", "toxicity")("chat-0001", "evt-0001") == no_ad("other_taxonomy")
+    before = ("-policy-version", "1")
+    assert serve(*before)("chat-0001", "evt-0001") == AD
+    assert serve(*before, "-taxonomy", "toxicity")("chat-0001", "evt-0001") == no_ad("other_taxonomy")
 
 
 def test_the_policy_of_another_taxonomy_is_asked_for_with_its_name(cache: "redis.Redis", serve: Serve) -> None:

@@ -37,7 +37,7 @@ function decode(text: string): Verdict {
   if (verdict.schema_version === 1) {
     // It knew one taxonomy and no overrides.
     verdict.taxonomy = { name: 'chat-13', version: '1' }
-    verdict.override_revision = 0
+    verdict.override_revision = 0n
   }
   return verdict
 }
