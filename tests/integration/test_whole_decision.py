@@ -210,6 +210,12 @@ def test_every_decision_is_what_policies_people_and_earlier_decisions_give(
     ledger.wait_complete()
     said = person("set", CHAT, "allow", "--whole-chat")
     oracle.said[said["revision"]] = Decision.ALLOW
+
+    def has_counted() -> bool:
+        send(10)
+        return any(one.override_revision == said["revision"] for one in all_verdicts(ledger))
+
+    wait_until(has_counted, timeout_s=60, what=workers[1].tail)
     send(60)
     workers[0].kill()
     put(policies, CHANGED)
