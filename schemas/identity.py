@@ -9,7 +9,7 @@ import orjson
 
 from schemas.chat_event import ChatEvent, Role
 from schemas.policy import Policy
-from schemas.verdict import DecidedBy, PolicyDecision, PreviousDecision, wire_time
+from schemas.verdict import IN_PLACE_OF_A_POLICY, PolicyDecision, PreviousDecision, wire_time
 from schemas.visible_text import Turn, conversation_turns
 
 RULES_VERSION: Final = "1"
@@ -27,8 +27,6 @@ _LATER_FIELDS: Final = {
 }
 """Fields of a policy that its first digests did not know."""
 
-_NOT_OF_POLICIES: Final = frozenset({DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
-"""What decides in place of a policy, for some policies and not for others."""
 _NO_DECISIONS: Final[Mapping[str, PolicyDecision]] = {}
 
 _DIGEST_BYTES = 16
@@ -93,7 +91,7 @@ def verdict_id(
     named = _framed(chat_id, fingerprint) + _often_framed(model_digest, rules_version, policies_digest)
     if previous is not None or override_revision:
         earlier = ("",) if previous is None else (previous.decision, previous.offset, wire_time(previous.decided_at))
-        given = sorted((name, said) for name, said in decisions.items() if said.decided_by in _NOT_OF_POLICIES)
+        given = sorted((name, said) for name, said in decisions.items() if said.decided_by in IN_PLACE_OF_A_POLICY)
         words = [word for name, said in given for word in (name, said.decision, said.decided_by)]
         named += _framed(str(override_revision), *map(str, earlier), *words)
     if listed:

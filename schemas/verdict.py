@@ -104,6 +104,10 @@ class DecidedBy(StrEnum):
     """A person."""
 
 
+IN_PLACE_OF_A_POLICY: Final = frozenset({DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+"""What no policy says by itself: lists, people and earlier decisions, for some policies and not for others."""
+
+
 class WireModel(BaseModel):
     """A document, or a part of one, that other teams read."""
 

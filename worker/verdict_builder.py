@@ -33,6 +33,7 @@ from schemas import (
     verdict_id,
 )
 from schemas.chat_event import carried_text
+from schemas.verdict import IN_PLACE_OF_A_POLICY
 from worker.record import Event
 
 _SUM_TOLERANCE: Final = 2e-4
@@ -41,8 +42,6 @@ _SUM_TOLERANCE: Final = 2e-4
 _STAGES: Final = frozenset(stage.value for stage in Stage)
 _REASONS: Final = frozenset(reason.value for reason in Unevaluated)
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
-_OF_CONTEXT: Final = frozenset({DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
-"""What no policy says by itself."""
 _NO_DECISIONS: Final[Mapping[str, PolicyDecision]] = {}
 _DECIDED: Final = ("decision", "banned_probability", "banned_to_safe_risk", "decided_by", "decisions", "policy")
 """What policies say of evidence."""
@@ -346,7 +345,7 @@ def _was_plain(cached: Verdict) -> bool:
     if cached.override_revision or cached.previous is not None:
         return False
     # A list is named by none of its fields, and may have decided for other policies than the default one alone.
-    return all(one.decided_by not in _OF_CONTEXT for one in cached.decisions.values())
+    return all(one.decided_by not in IN_PLACE_OF_A_POLICY for one in cached.decisions.values())
 
 
 def _actor(decided: Decided, context: DecisionContext) -> str | None:

@@ -12,9 +12,9 @@ from console.judging.request import Answer
 from console.judging.verdicts import VerdictWriter
 from console.moderations.documents import OPENAI_NAMES
 from model import Classification
+from model.decision import SEVERITY
 from schemas import Decision
 
-_SEVERITY: Final = {Decision.ALLOW: 0, Decision.REVIEW: 1, Decision.BLOCK: 2}
 IMAGE: Final = "image"
 FAILURE: Final = "failure"
 
@@ -74,7 +74,7 @@ def _decision(classification: Classification | None, writer: VerdictWriter, *, i
     if classification is None:
         return Decision.REVIEW
     decision = writer.decision(classification)
-    return max(decision, Decision.REVIEW, key=_SEVERITY.__getitem__) if is_partial else decision
+    return max(decision, Decision.REVIEW, key=SEVERITY.__getitem__) if is_partial else decision
 
 
 def _decisions(writer: VerdictWriter, classification: Classification) -> dict[str, Any]:

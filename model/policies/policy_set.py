@@ -11,13 +11,14 @@ from model.policies.context import NO_CONTEXT, DecisionContext
 from model.policies.precedence import settled
 from model.policies.thresholds import WIRE_UNITS, wire_units
 from schemas import DecidedBy, Decision, EncodedDecision, Policy, PolicyDecision, SharedDecisions, policies_digest
+from schemas.verdict import IN_PLACE_OF_A_POLICY
 
 _MAX_KEPT_DECISIONS: Final = 65_536
 """Decisions of policies in the combinations that are kept, some 200 bytes each: with many policies there are more
 combinations than memory."""
 _MAX_KEPT_LIMITS: Final = 1_024
 
-_OVER_THE_RULE: Final = frozenset({DecidedBy.FLOOR, DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
+_OVER_THE_RULE: Final = IN_PLACE_OF_A_POLICY | {DecidedBy.FLOOR}
 """What decides in place of a policy's own rule."""
 
 _Limits = tuple[Word | None, ...]

@@ -13,11 +13,9 @@ from model.bundle.bundle import Bundle
 from model.decision import Judgement
 from model.policies.policy_set import PolicySet
 from model.policies.rules import policies_over
-from schemas import DecidedBy, Decision, Policy, PolicyDecision, Verdict
-from schemas.verdict import VERDICT_SCHEMA_VERSION
+from schemas import Decision, Policy, PolicyDecision, Verdict
+from schemas.verdict import IN_PLACE_OF_A_POLICY, VERDICT_SCHEMA_VERSION
 
-_NO_POLICY: Final = frozenset({DecidedBy.DENY_LIST, DecidedBy.OVERRIDE, DecidedBy.HOLD})
-"""What decides in place of a policy."""
 _ANY_RATE: Final = nextafter(1.0, 0.0)
 """The largest rate that a policy can accept."""
 
@@ -114,7 +112,7 @@ class Simulation:
         if verdict.model.digest != self._digest:
             return "other_bundle"
         decided_by = verdict.decided_by if said is None else said.decided_by
-        return decided_by.value if decided_by in _NO_POLICY else None
+        return decided_by.value if decided_by in IN_PLACE_OF_A_POLICY else None
 
     def _said(self, verdict: Verdict, said: PolicyDecision | None) -> Said:
         if said is None:
