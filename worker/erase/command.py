@@ -14,19 +14,16 @@ from rich.console import Console
 from schemas.chat_event import MAX_CHAT_ID_CHARACTERS
 from worker.erase.account import Account, CacheAccount, print_account
 from worker.erase.run import Eraser
-from worker.errors import Fatal, SettingsError
+from worker.errors import SettingsError
 from worker.kafka.probe import open_admin
 from worker.process import logs
+from worker.process.command_end import errors_end_the_process
 from worker.process.lifecycle import (
     EXIT_CACHE_AWAY,
-    EXIT_FATAL,
     EXIT_STOPPED_EARLY,
-    EXIT_UNEXPECTED,
-    EXIT_USAGE,
     Lifecycle,
     exit_now,
 )
-from worker.process.masking import masked
 from worker.process.read_progress import ReadProgress
 from worker.settings.options import ConfigOption
 from worker.settings.source import usable_settings
@@ -67,17 +64,8 @@ def erase(
         account.cache = CacheAccount()
     if settings.kafka.erasures_topic is not None:
         account.n_listed = 0
-    try:
+    with errors_end_the_process("erase"):
         _run(settings, chats, account, lifecycle, is_quick=quick)
-    except SettingsError as error:
-        typer.echo(f"error: settings: {masked(str(error))}", err=True)
-        exit_now(EXIT_USAGE)
-    except Fatal as error:
-        log.error("erase_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
-        exit_now(EXIT_FATAL)
-    except Exception:
-        log.exception("erase_crashed", exit_code=EXIT_UNEXPECTED)
-        exit_now(EXIT_UNEXPECTED)
     if as_json:
         sys.stdout.write(orjson.dumps(account.line()).decode() + "\n")
     else:

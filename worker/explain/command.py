@@ -11,7 +11,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from worker.errors import Fatal, SettingsError
+from worker.errors import SettingsError
 from worker.explain.document import document
 from worker.explain.explained import Explained, explained
 from worker.explain.judges import Judges
@@ -20,16 +20,13 @@ from worker.explain.outcomes import ChatHistory
 from worker.explain.text import looked_through, print_history
 from worker.kafka.probe import open_admin
 from worker.process import logs
+from worker.process.command_end import errors_end_the_process
 from worker.process.lifecycle import (
-    EXIT_FATAL,
     EXIT_NOT_CACHED,
     EXIT_STOPPED_EARLY,
-    EXIT_UNEXPECTED,
-    EXIT_USAGE,
     Lifecycle,
     exit_now,
 )
-from worker.process.masking import masked
 from worker.process.read_progress import ReadProgress
 from worker.record import Place
 from worker.settings.options import ConfigOption, parse_time
@@ -84,7 +81,7 @@ def explain(
     lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
     lifecycle.install()
     history = ChatHistory(limit=limit, until_ms=_ms(at))
-    try:
+    with errors_end_the_process("explain"):
         looks = topic_looks(
             open_admin(settings.kafka),
             settings.kafka,
@@ -120,15 +117,6 @@ def explain(
             _write(document(chat_id, at, history, explanations, looks, is_complete=is_complete))
         else:
             _show(chat_id, at, history, explanations, looks)
-    except SettingsError as error:
-        typer.echo(f"error: settings: {masked(str(error))}", err=True)
-        exit_now(EXIT_USAGE)
-    except Fatal as error:
-        log.error("explain_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
-        exit_now(EXIT_FATAL)
-    except Exception:
-        log.exception("explain_crashed", exit_code=EXIT_UNEXPECTED)
-        exit_now(EXIT_UNEXPECTED)
     if not is_complete:
         typer.echo("error: stopped before the end; run it again", err=True)
         exit_now(EXIT_STOPPED_EARLY)

@@ -13,19 +13,16 @@ from rich.console import Console
 
 from worker.cache.connection import connect
 from worker.cache.verdict_cache import RedisVerdictCache
-from worker.errors import Degraded, Fatal, SettingsError
+from worker.errors import Degraded, SettingsError
 from worker.kafka.probe import open_admin
 from worker.process import logs
+from worker.process.command_end import errors_end_the_process
 from worker.process.lifecycle import (
     EXIT_CACHE_AWAY,
-    EXIT_FATAL,
     EXIT_STOPPED_EARLY,
-    EXIT_UNEXPECTED,
-    EXIT_USAGE,
     Lifecycle,
     exit_now,
 )
-from worker.process.masking import masked
 from worker.process.metrics import Metrics
 from worker.process.read_progress import ReadProgress
 from worker.project.account import Projected
@@ -70,23 +67,15 @@ def project(
     logs.configure("warning" if console.is_terminal and settings.log.level == "info" else settings.log.level)
     lifecycle = Lifecycle(grace_s=settings.shutdown_grace_s)
     lifecycle.install()
-    try:
-        account = _project(settings, from_time, lifecycle, console)
-    except SettingsError as error:
-        typer.echo(f"error: settings: {masked(str(error))}", err=True)
-        exit_now(EXIT_USAGE)
-    except Fatal as error:
-        log.error("project_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
-        exit_now(EXIT_FATAL)
-    except Degraded as error:
-        log.error("project_cache_away", error=str(error), exit_code=EXIT_CACHE_AWAY)  # noqa: TRY400  (the same)
-        exit_now(EXIT_CACHE_AWAY)
-    except Stopped:
-        log.warning("project_stopped", exit_code=EXIT_STOPPED_EARLY)
-        exit_now(EXIT_STOPPED_EARLY)
-    except Exception:
-        log.exception("project_crashed", exit_code=EXIT_UNEXPECTED)
-        exit_now(EXIT_UNEXPECTED)
+    with errors_end_the_process("project"):
+        try:
+            account = _project(settings, from_time, lifecycle, console)
+        except Degraded as error:
+            log.error("project_cache_away", error=str(error), exit_code=EXIT_CACHE_AWAY)  # noqa: TRY400  (its text says it all)
+            exit_now(EXIT_CACHE_AWAY)
+        except Stopped:
+            log.warning("project_stopped", exit_code=EXIT_STOPPED_EARLY)
+            exit_now(EXIT_STOPPED_EARLY)
     sys.stdout.write(orjson.dumps(account.line()).decode() + "\n")
     exit_now(0)
 

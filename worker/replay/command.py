@@ -14,13 +14,13 @@ from rich.console import Console
 
 from model import BundleError, PolicyError
 from schemas import RejectionReason
-from worker.errors import Fatal, SettingsError
+from worker.errors import SettingsError
 from worker.kafka.config import consumer_config
 from worker.kafka.topic_scan import scan
 from worker.predictor import build_predictor
 from worker.process import logs
-from worker.process.lifecycle import EXIT_FATAL, EXIT_UNEXPECTED, EXIT_USAGE, Lifecycle, exit_now
-from worker.process.masking import masked
+from worker.process.command_end import errors_end_the_process
+from worker.process.lifecycle import Lifecycle, exit_now
 from worker.process.metrics import Metrics
 from worker.process.tuning import give_back_large_blocks, look_for_cycles_rarely
 from worker.replay.plan.dry_run import count, estimate
@@ -154,7 +154,7 @@ def _run(settings: WorkerSettings, choices: Choices, *, dry_run: bool) -> None:
     lifecycle.install()
     look_for_cycles_rarely()
     give_back_large_blocks()
-    try:
+    with errors_end_the_process("worker", BundleError, PolicyError):
         setup = prepare(settings, choices, lifecycle, console)
         if dry_run:
             answer, is_whole = _dry_run(setup)
@@ -168,15 +168,6 @@ def _run(settings: WorkerSettings, choices: Choices, *, dry_run: bool) -> None:
         reading = report.state.total.reading
         is_whole = setup.selection.looked_at.n_records >= reading.n_read + reading.n_skipped
         _print_line(report.line() | _chats_not_met(setup.selection, is_whole=is_whole and report.state.is_complete))
-    except SettingsError as error:
-        typer.echo(f"error: settings: {masked(str(error))}", err=True)
-        exit_now(EXIT_USAGE)
-    except (Fatal, BundleError, PolicyError) as error:
-        log.error("worker_fatal", error=str(error), exit_code=EXIT_FATAL)  # noqa: TRY400  (its text says it all)
-        exit_now(EXIT_FATAL)
-    except Exception:
-        log.exception("worker_crashed", exit_code=EXIT_UNEXPECTED)
-        exit_now(EXIT_UNEXPECTED)
     exit_now(report.exit_code)
 
 
