@@ -180,13 +180,16 @@ class DecisionRule:
             at: When it is decided; None: while the policy is in force.
         """
         word = self.words[self.by_evidence(wire_units(evidence), category)]
-        at_best = self.at_best(unevaluated, language, longest_message)
-        if at_best is not None and SEVERITY[at_best.decision] > SEVERITY[word.decision]:
-            word = at_best
+        word = no_better_than(self.at_best(unevaluated, language, longest_message), word)
         if at is not None and not self.is_in_force(at):
             word = NOT_IN_FORCE
         score = self.score(evidence)
         return Judgement(score, self.risk(evidence, score), *word)
+
+
+def no_better_than(at_best: Word | None, word: Word) -> Word:
+    """Return a policy's word, or the best that it leaves the chat where that is stricter; None leaves anything."""
+    return word if at_best is None or SEVERITY[at_best.decision] <= SEVERITY[word.decision] else at_best
 
 
 NOT_IN_FORCE: Final = Word(Decision.BLOCK, DecidedBy.ADVERTISER)

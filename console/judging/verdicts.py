@@ -8,9 +8,8 @@ from pydantic import create_model
 
 from console.judging.asked import Asked
 from model import Bundle, Classification, DecisionRule
-from model.policies.floor import floor_policy
 from model.policies.policy_set import Decided, PolicySet
-from model.policies.rules import rule_over
+from model.policies.rules import floor_rule
 from schemas import RULES_VERSION, Decision, PolicyDecision, PolicyRef, Verdict, category_label, verdict_id
 from schemas.verdict import WireModel
 
@@ -36,8 +35,7 @@ class VerdictWriter:
         policy = rules[0].policy
         self.policy = PolicyRef(name=policy.name, version=policy.version)
         self.banned = policy.counted
-        floor = floor_policy(bundle.taxonomy)
-        self._policies = PolicySet(rules, None if floor is None else rule_over(bundle, floor))
+        self._policies = PolicySet(rules, floor_rule(bundle))
 
     def verdict(self, asked: Asked, classification: Classification, decided_at: datetime) -> WireModel:
         """Return the verdict on a conversation."""

@@ -5,18 +5,13 @@ A bad file refuses the run: what it would leave out, nobody would judge again af
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from model.bundle.bundle import Bundle
 from model.bundle.policy_file import PolicyError, load_policy
-from model.policies.context import EVERY_POLICY
-from model.policies.floor import FLOOR_NAME
+from model.policies.folder import RESERVED, policy_files
 from model.policies.policy_set import PolicySet
 from model.policies.rules import policies_over
 from schemas import Policy
-
-_SUFFIXES: Final = (".toml", ".json")
-_RESERVED: Final = frozenset({FLOOR_NAME, EVERY_POLICY})
 
 
 def policies_of(bundle: Bundle, policy: Path | None, folder: Path | None) -> list[Policy]:
@@ -52,7 +47,7 @@ def policy_set(bundle: Bundle, policies: Sequence[Policy], *, floor: frozenset[s
                 f"two policies are called {policy.name!r}; expected each name once, that of the default policy "
                 "included; rename one"
             )
-        if policy.name in _RESERVED:
+        if policy.name in RESERVED:
             raise PolicyError(
                 f"a policy is called {policy.name!r}, which means something else where decisions are named by their "
                 "policies; expected another name; rename it"
@@ -64,7 +59,7 @@ def policy_set(bundle: Bundle, policies: Sequence[Policy], *, floor: frozenset[s
 def _of_folder(folder: Path | None, bundle: Bundle) -> list[Policy]:
     if folder is None:
         return []
-    files = sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES) if folder.is_dir() else []
+    files = policy_files(folder) if folder.is_dir() else []
     if not files:
         raise PolicyError(f"{folder}: found no policy file; expected a folder with files that end in .toml or .json")
     return [load_policy(path, bundle) for path in files]

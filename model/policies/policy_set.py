@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from model.decision import SEVERITY, DecisionRule, Judgement, Word
+from model.decision import DecisionRule, Judgement, Word, no_better_than
 from model.policies.context import NO_CONTEXT, DecisionContext
 from model.policies.precedence import settled
 from model.policies.thresholds import WIRE_UNITS, wire_units
@@ -131,10 +131,7 @@ class PolicySet:
         floor = Decision.ALLOW if self.floor is None else words.pop().decision
         limits = self._limits_of(tuple(unevaluated), language, longest_message)
         if limits is not None:
-            words = [
-                word if limit is None or SEVERITY[limit.decision] <= SEVERITY[word.decision] else limit
-                for word, limit in zip(words, limits, strict=True)
-            ]
+            words = [no_better_than(limit, word) for limit, word in zip(limits, words, strict=True)]
         outside = self._outside_at(at) if at is not None and self._changes else frozenset[str]()
         own_decision = words[0].decision
         if context is not NO_CONTEXT or outside or floor is not Decision.ALLOW:

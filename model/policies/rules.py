@@ -22,6 +22,20 @@ def rule_over(bundle: Bundle, policy: Policy) -> DecisionRule:
     return DecisionRule(policy, curves, bundle.risk_curves(firm))
 
 
+def floor_rule(bundle: Bundle, floor: frozenset[str] = frozenset()) -> DecisionRule | None:
+    """Return the rule that stands before every policy over a bundle; None where nothing is banned for all.
+
+    Args:
+        bundle: Its taxonomy's floor counts.
+        floor: More codes that no policy may allow.
+
+    Raises:
+        BundleError: the floor is over another taxonomy, or the bundle's calibration cannot speak for it.
+    """
+    before_all = floor_policy(bundle.taxonomy, floor)
+    return None if before_all is None else rule_over(bundle, before_all)
+
+
 def policies_over(bundle: Bundle, policies: Sequence[Policy], *, floor: frozenset[str] = frozenset()) -> PolicySet:
     """Return policies over a bundle, behind the floor; see `policies_with`.
 
@@ -47,6 +61,4 @@ def policies_with(
         BundleError: the default policy or the floor is over another taxonomy, or the bundle's calibration cannot speak
             for it.
     """
-    before_all = floor_policy(bundle.taxonomy, floor)
-    rule = None if before_all is None else rule_over(bundle, before_all)
-    return PolicySet([rule_over(bundle, default), *others], rule)
+    return PolicySet([rule_over(bundle, default), *others], floor_rule(bundle, floor))

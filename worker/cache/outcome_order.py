@@ -6,6 +6,7 @@ The rule is the compare-and-set's; a test holds the two together.
 import re
 from typing import NamedTuple
 
+from schemas import Verdict
 from worker.record import Place
 
 
@@ -35,6 +36,27 @@ class Outcome(NamedTuple):
     """What the marker of a dead letter says; None for a verdict."""
     revision: int = 0
     """`override_revision` of a verdict."""
+
+
+def verdict_outcome(verdict: Verdict, place: Place, published_ms: int) -> Outcome:
+    """Return what a verdict says of its chat.
+
+    Args:
+        verdict: As it was published.
+        place: Of its record.
+        published_ms: Timestamp of its record, ms since the epoch.
+    """
+    source, model, policy = verdict.source, verdict.model, verdict.policy
+    return Outcome(
+        source.topic,
+        source.partition,
+        source.offset,
+        source.timestamp_ms,
+        place,
+        published_ms,
+        versions=Versions(model.name, model.version, policy.name, policy.version),
+        revision=verdict.override_revision,
+    )
 
 
 def is_newer(new: Outcome, old: Outcome) -> bool:

@@ -23,13 +23,14 @@ from worker.erase.stores import stores_of, wants_tombstones
 from worker.errors import Degraded, Fatal
 from worker.kafka.client import KafkaAdmin
 from worker.kafka.config import consumer_config
-from worker.kafka.direct_writer import Written, write_records
+from worker.kafka.direct_writer import write_records
 from worker.kafka.errors import fatal_while
 from worker.kafka.high_watermark import high_watermark
 from worker.kafka.murmur2 import partition_of
 from worker.kafka.ranges import Since, fix_ranges, missing_topics, partitions_of
 from worker.kafka.topic_cleanup import cleanup_of
 from worker.kafka.topic_scan import scan
+from worker.kafka.written_together import KeyedRecord
 from worker.process.metrics import Metrics
 from worker.settings.worker import WorkerSettings
 
@@ -140,10 +141,10 @@ class Eraser:
         if self._account.cache is not None:
             self._mark(self._account.cache, dict(zip(places, sources, strict=True)))
 
-    def _listed(self, topic: str, chat_id: str) -> Written:
+    def _listed(self, topic: str, chat_id: str) -> KeyedRecord:
         name = chat_hash(chat_id, self._settings.erasure.hash_keys[0])
         erasure = Erasure(chat_hash=name, erased_at=datetime.fromtimestamp(self._account.began_ms / 1_000, UTC))
-        return Written(topic, name.encode(), encode_erasure(erasure))
+        return KeyedRecord(topic, name.encode(), encode_erasure(erasure))
 
     def _own_places(self, topic: str) -> Mapping[str, Place]:
         """Return where murmur2 puts each chat under its bare id."""
@@ -158,7 +159,7 @@ class Eraser:
         done = self._done.setdefault(one.store.topic, set())
         due = [place for place in places if place not in done]
         sources = write_records(
-            self._settings.kafka, [Written(one.store.topic, place.key, None, place.partition) for place in due]
+            self._settings.kafka, [KeyedRecord(one.store.topic, place.key, None, place.partition) for place in due]
         )
         done.update(due)
         one.n_written += len(due)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from schemas import CodecLimits, DeadLetter, Source, ValueFormat, Verdict, decode_verdict
 from schemas.marker import TOMBSTONE
 from worker.cache.chats import chat_of, erases
-from worker.cache.outcome_order import Outcome, Versions, is_newer
+from worker.cache.outcome_order import Outcome, is_newer, verdict_outcome
 from worker.kafka.topic_scan import ScannedRecord
 from worker.record import Place
 
@@ -58,13 +58,11 @@ class ChatOutcome:
     @property
     def ordered(self) -> Outcome | None:
         """What the compare-and-set orders it by; None for what is unreadable."""
+        if self.verdict is not None:
+            return verdict_outcome(self.verdict, self.place, self.published_ms)
         source = self.source
         if source is None:
             return None
-        versions = None
-        if self.verdict is not None:
-            model, policy = self.verdict.model, self.verdict.policy
-            versions = Versions(model.name, model.version, policy.name, policy.version)
         return Outcome(
             source.topic,
             source.partition,
@@ -72,9 +70,7 @@ class ChatOutcome:
             source.timestamp_ms,
             self.place,
             self.published_ms,
-            versions=versions,
-            rejected=None if self.verdict is not None else self.kind.value,
-            revision=0 if self.verdict is None else self.verdict.override_revision,
+            rejected=self.kind.value,
         )
 
 

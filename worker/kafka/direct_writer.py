@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -11,20 +10,11 @@ from worker.errors import Fatal
 from worker.kafka.client import open_producer
 from worker.kafka.config import FALLBACK_MAX_MESSAGE_BYTES
 from worker.kafka.errors import fatal
+from worker.kafka.written_together import KeyedRecord
 from worker.settings.kafka import KafkaSettings
 
 
-class Written(NamedTuple):
-    """A record to be written."""
-
-    topic: str
-    key: bytes
-    value: bytes | None
-    partition: int = -1
-    """-1: where the key belongs."""
-
-
-def write_records(settings: KafkaSettings, records: Sequence[Written]) -> list[Source]:
+def write_records(settings: KafkaSettings, records: Sequence[KeyedRecord]) -> list[Source]:
     """Write records and return where each lies, in the same order.
 
     An error may leave some of them written: writing again does no harm to readers that take the last record of a key.
@@ -43,7 +33,7 @@ def write_records(settings: KafkaSettings, records: Sequence[Written]) -> list[S
     places: dict[int, Source] = {}
     refused: list[tuple[KafkaError, str]] = []
 
-    def told(error: KafkaError | None, message: Message, at: int, record: Written) -> None:
+    def told(error: KafkaError | None, message: Message, at: int, record: KeyedRecord) -> None:
         if error is not None:
             refused.append((error, record.topic))
             return
@@ -61,7 +51,7 @@ def write_records(settings: KafkaSettings, records: Sequence[Written]) -> list[S
                     record.topic,
                     value=record.value,
                     key=record.key,
-                    partition=record.partition,
+                    partition=-1 if record.partition is None else record.partition,
                     on_delivery=partial(told, at=at, record=record),
                 )
                 break

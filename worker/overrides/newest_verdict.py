@@ -6,7 +6,7 @@ import structlog
 from pydantic import ValidationError
 
 from schemas import RejectionMarker, Verdict, decode_verdict
-from worker.cache.outcome_order import Outcome, Versions, is_newer
+from worker.cache.outcome_order import Outcome, is_newer, verdict_outcome
 from worker.cache.show import cached_outcome
 from worker.errors import Degraded
 from worker.kafka.client import KafkaAdmin
@@ -67,15 +67,4 @@ def _verdict(record: ScannedRecord, chat_id: str) -> tuple[Outcome, Verdict] | N
         return None
     if verdict.chat_id != chat_id:
         return None
-    source, model, policy = verdict.source, verdict.model, verdict.policy
-    outcome = Outcome(
-        source.topic,
-        source.partition,
-        source.offset,
-        source.timestamp_ms,
-        record.place,
-        record.timestamp_ms,
-        versions=Versions(model.name, model.version, policy.name, policy.version),
-        revision=verdict.override_revision,
-    )
-    return outcome, verdict
+    return verdict_outcome(verdict, record.place, record.timestamp_ms), verdict

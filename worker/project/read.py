@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from schemas import CodecLimits, DeadLetter, ValueFormat, decode_verdict
 from schemas.marker import TOMBSTONE
 from worker.cache.chats import chat_of, erases
-from worker.cache.outcome_order import Outcome, Versions
+from worker.cache.outcome_order import Outcome, verdict_outcome
 from worker.kafka.topic_scan import ScannedRecord
 
 
@@ -31,18 +31,7 @@ def outcome_of_verdict(record: ScannedRecord, limits: CodecLimits) -> tuple[str,
         verdict = decode_verdict(record.value or b"")
     except ValidationError:
         raise UnreadableOutcome(chat_of(record.key, None, limits, ValueFormat.JSON)) from None
-    source, model, policy = verdict.source, verdict.model, verdict.policy
-    versions = Versions(model.name, model.version, policy.name, policy.version)
-    return verdict.chat_id, Outcome(
-        source.topic,
-        source.partition,
-        source.offset,
-        source.timestamp_ms,
-        record.place,
-        record.timestamp_ms,
-        versions=versions,
-        revision=verdict.override_revision,
-    )
+    return verdict.chat_id, verdict_outcome(verdict, record.place, record.timestamp_ms)
 
 
 def outcome_of_dead_letter(

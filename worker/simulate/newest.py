@@ -9,7 +9,7 @@ import orjson
 
 from model.policies.simulate import Case, Said
 from schemas import Decision, Verdict
-from worker.cache.outcome_order import Outcome, Versions, is_newer
+from worker.cache.outcome_order import Outcome, Versions, is_newer, verdict_outcome
 from worker.errors import Fatal
 from worker.simulate.verdicts import WrittenVerdict
 
@@ -45,13 +45,13 @@ class NewestCases:
 
     def offer(self, case: Case, verdict: Verdict, written: WrittenVerdict) -> None:
         """Take the case of a verdict, unless there is a newer one of the chat."""
-        outcome = _outcome(verdict, written)
+        outcome = verdict_outcome(verdict, written.place, written.published_ms)
         found = self._database.execute("SELECT outcome FROM cases WHERE chat = ?", (case.chat_id,)).fetchone()
-        if found is not None and not _is_newer(outcome, verdict.override_revision, found[0]):
+        if found is not None and not is_newer(outcome, _outcome(found[0])):
             return
         self._database.execute(
             "INSERT OR REPLACE INTO cases VALUES (?, ?, ?)",
-            (case.chat_id, _dumped([*outcome, verdict.override_revision]), _dumped(case[1:])),
+            (case.chat_id, _dumped(outcome), _dumped(case[1:])),
         )
 
     def __iter__(self) -> Iterator[Case]:
@@ -61,26 +61,9 @@ class NewestCases:
                 yield Case(chat_id, set_aside, _said(old), _said(new))
 
 
-def _outcome(verdict: Verdict, written: WrittenVerdict) -> Outcome:
-    source, model, policy = verdict.source, verdict.model, verdict.policy
-    return Outcome(
-        source.topic,
-        source.partition,
-        source.offset,
-        source.timestamp_ms,
-        written.place,
-        written.published_ms,
-        versions=Versions(model.name, model.version, policy.name, policy.version),
-    )
-
-
-def _is_newer(new: Outcome, revision: int, stored: bytes) -> bool:
-    *fields, old_revision = orjson.loads(stored)
-    old = Outcome(*fields)._replace(place=tuple(fields[4]), versions=Versions(*fields[6]))
-    is_of_one_event = (new.topic, new.partition, new.offset) == (old.topic, old.partition, old.offset)
-    if is_of_one_event and revision != old_revision:
-        return bool(revision > old_revision)
-    return is_newer(new, old)
+def _outcome(stored: bytes) -> Outcome:
+    fields = orjson.loads(stored)
+    return Outcome(*fields)._replace(place=tuple(fields[4]), versions=Versions(*fields[6]))
 
 
 def _said(fields: list[Any] | None) -> Said | None:
