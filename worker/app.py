@@ -117,6 +117,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
         stack.callback(cache.close)
         probes.waiting("reading what people decided")
         overrides = read_overrides(settings, admin, cache, metrics, stack)
+        people = None if overrides is None else overrides.source
         lists = follow_lists(settings, metrics, stack)
         notes = OwedNotes(cache) if isinstance(cache, OwingCache) else None
         publisher = make_publisher(
@@ -128,7 +129,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             waiting=probes.waiting,
         )
         stack.callback(publisher.close)
-        sources = conversations(settings.kafka, admin, metrics, probes.waiting)
+        held = conversations(settings.kafka, admin, metrics, probes.waiting)
         consumer = RecordConsumer(
             client,
             settings.kafka,
@@ -139,7 +140,7 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             notes=notes,
             unread=Unread(metrics, unreadable_after_s=settings.kafka.unreadable_after_s, ask=ends_of(admin)),
             waiting=probes.waiting,
-            followers=sources,
+            followers=held,
         )
         stack.callback(consumer.close)
         stack.callback(commits.close)
@@ -161,12 +162,13 @@ def _run_until_stopped(settings: WorkerSettings, lifecycle: Lifecycle, metrics: 
             on_committed=on_committed,
             notes=notes,
             sources=[
-                *sources,
-                *(one for one in (lists, overrides and overrides.source) if one is not None),
+                *held,
+                *([] if lists is None else [lists]),
+                *([] if people is None else [people]),
                 *review_sources(settings.kafka, metrics),
                 *erasure_sources(settings),
             ],
-            answers=None if overrides is None else overrides.source,
+            answers=people,
             tracing=tracing,
         )
         if overrides is not None:
