@@ -9,6 +9,9 @@ from worker.erase.account import Account
 from worker.erase.command import erase
 from worker.errors import SettingsError
 
+# The command sets the process's logging up.
+pytestmark = pytest.mark.usefixtures("default_logging_after")
+
 
 @pytest.fixture(autouse=True)
 def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
