@@ -141,7 +141,7 @@ class TransactionalPublisher:
             _enqueue(self._producer, messages, None, deadline)
             self._published(time.monotonic() - self._begun_at, len(messages))
             if ends:
-                self._step(partial(self._producer.send_offsets_to_transaction, ends, member))
+                self._send_offsets(ends, member)
         except KafkaException as error:
             raise self._undone(error, "filling the transaction") from error
         except BatchAborted:
@@ -156,6 +156,16 @@ class TransactionalPublisher:
             self._replace_producer(cause)
             raise BatchAborted(describe(cause), in_doubt=True) from error
         self._unknown_topic.passed()
+
+    def _send_offsets(self, ends: list[TopicPartition], member: GroupMember) -> None:
+        step = partial(self._producer.send_offsets_to_transaction, ends, member)
+        try:
+            self._step(step)
+        except KafkaException as error:
+            if kafka_error(error).code() != KafkaError._STATE:
+                raise
+            # A message failed in the middle of the step. Asked again the client says which error that was.
+            self._step(step)
 
     def _step(self, call: Callable[[float], None]) -> None:
         """Take one transaction step; it ends in time even where the client does not."""
@@ -195,7 +205,9 @@ class TransactionalPublisher:
             self._step(self._producer.abort_transaction)
         except KafkaException as error:
             cause = kafka_error(error)
-            if is_fatal(cause) and not self._timed_out(cause):
+            # The client may ask for the abort before the broker knows of the transaction (librdkafka 4849).
+            is_early = cause.code() == KafkaError.INVALID_TXN_STATE
+            if is_fatal(cause) and not is_early and not self._timed_out(cause):
                 raise fatal(cause, "aborting") from error
             # An abort without an answer is as open as a commit without one.
             self._replace_producer(cause)

@@ -7,6 +7,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 Failures = dict[str, list[BaseException | None]]
 
+_FLUSH_S = 30.0
+
 
 def kafka_failure(code: int, *, fatal: bool = False, requires_abort: bool = False) -> KafkaException:
     """Return what the client raises."""
@@ -66,6 +68,14 @@ class FaultyProducer(FaultyClient):
         super().__init__(client, failures)
         self.delivery_error = delivery_error
         self._n_unacknowledged = n_unacknowledged
+
+    def before(self, name: str) -> None:
+        """Note a call, and fail where it is to."""
+        if name in {"send_offsets_to_transaction", "commit_transaction"} and self.failures.get(name):
+            # So that the fault meets the same state each time: an abort beside messages on their way can take longer
+            # than its time-out.
+            self._client.flush(_FLUSH_S)
+        super().before(name)
 
     def produce(self, topic: str, *, on_delivery: Any = None, **message: Any) -> None:
         """Take a message, and report on it in its own way."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tests.brokers import Broker, read, unique
 from tests.worker.kafka.faults import Failures, FaultyClient, FaultyProducer, StuckClient, kafka_failure
@@ -241,6 +241,15 @@ def test_a_message_that_a_topic_never_takes_ends_the_process_with_topic_and_reme
     desk.assert_nothing_committed()
 
 
+def test_a_message_that_fails_while_the_offsets_are_sent_is_named_too(desk: Desk) -> None:
+    """The client then speaks of a wrong state only, and the batch was tried again."""
+    desk.configure_letters({"cleanup.policy": "compact"})
+    producer = desk.producer({"send_offsets_to_transaction": [kafka_failure(KafkaError._STATE)]})
+    with pytest.raises(Fatal, match=rf"INVALID_RECORD.*{desk.letters}"):
+        desk.transactional(producer).commit(desk.messages, desk.offsets, desk.member)
+    desk.assert_nothing_committed()
+
+
 def test_at_least_once_ends_on_such_a_message_too_and_repeats_its_neighbours_no_more(desk: Desk) -> None:
     """It wrote two verdicts eighteen times within 20 s."""
     desk.configure_letters({"cleanup.policy": "compact"})
@@ -310,12 +319,17 @@ def test_a_transaction_that_gets_no_answer_is_left_to_the_broker(desk: Desk, ste
     desk.assert_committed_once()
 
 
-def test_an_abort_without_an_answer_throws_the_producer_away(desk: Desk) -> None:
-    """It is as open as a commit without one."""
+@pytest.mark.parametrize(
+    "refused",
+    [kafka_failure(KafkaError._TIMED_OUT), kafka_failure(KafkaError.INVALID_TXN_STATE, fatal=True)],
+    ids=["no answer", "before the broker knows of the transaction"],
+)
+def test_an_abort_that_fails_throws_the_producer_away(desk: Desk, refused: KafkaException) -> None:
+    """It is as open as a commit without an answer; the second case ended the worker with exit code 3."""
     old = desk.producer(
         {
             "send_offsets_to_transaction": [kafka_failure(KafkaError.UNKNOWN_MEMBER_ID, requires_abort=True)],
-            "abort_transaction": [kafka_failure(KafkaError._TIMED_OUT)],
+            "abort_transaction": [refused],
         }
     )
     new = desk.producer()
