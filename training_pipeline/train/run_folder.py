@@ -4,6 +4,7 @@
     encoder/                 the encoder's config.json and tokenizer.json, so that the run can be exported alone, and
                              source.json, where its weights come from
     epoch-N.safetensors      weights after epoch N; optimizer-N.safetensors of the last epoch only
+    part.safetensors         an epoch that is under way: weights, moments, how far it has come
     log.jsonl                one line of figures per epoch
     done.json                the last complete epoch
     best.json                the epoch with the best held-out figure so far
@@ -145,6 +146,11 @@ def chosen_epoch(run: Path) -> int:
 def weights_path(run: Path, epoch: int) -> Path:
     """Return where the weights of an epoch are."""
     return run / f"epoch-{epoch}.safetensors"
+
+
+def part_path(run: Path) -> Path:
+    """Return where the epoch is that is under way."""
+    return run / "part.safetensors"
 
 
 def read_marker(folder: Path) -> dict[str, Any]:

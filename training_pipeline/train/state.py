@@ -9,20 +9,22 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 import structlog
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.state import AcceleratorState, PartialState
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from training_pipeline.encoder.classifier import EncoderClassifier
 from training_pipeline.train.config import TrainConfig
-from training_pipeline.train.run_folder import read_marker, weights_path, write_marker
+from training_pipeline.train.run_folder import part_path, read_marker, weights_path, write_marker
 
 log = structlog.get_logger()
 
@@ -43,6 +45,16 @@ def start_accelerator(config: TrainConfig, *, cpu: bool = False) -> Accelerator:
     AcceleratorState._reset_state()  # noqa: SLF001  (accelerate has no public way)
     precision = "fp16" if config.fp16 else "bf16" if config.bf16 else "no"
     return Accelerator(cpu=cpu, mixed_precision=precision)
+
+
+class PartOfEpoch(NamedTuple):
+    """How far an epoch has come."""
+
+    epoch: int
+    n_steps: int
+    """Of this epoch."""
+    loss: float
+    """Summed over these steps."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +122,47 @@ class TrainingState:
         """Write the weights, then the moments, then the marker; from the main process only."""
         if self.accelerator.is_main_process:
             save_file(self.model.state_dict(), weights_path(folder, epoch))
-            state = self.optimizer.optimizer.state_dict()["state"]
-            moments = {f"{i}.{name}": value for i, entry in state.items() for name, value in entry.items()}
-            save_file(moments, folder / f"optimizer-{epoch}.safetensors")
-            scaler = self.accelerator.scaler
-            write_marker(
-                folder,
-                {"epoch": epoch, "loss": loss, **({"scaler": scaler.state_dict()} if scaler is not None else {})},
-            )
+            save_file(self._moments(), folder / f"optimizer-{epoch}.safetensors")
+            write_marker(folder, {"epoch": epoch, "loss": loss, **self._scaler_state()})
             (folder / f"optimizer-{epoch - 1}.safetensors").unlink(missing_ok=True)
+            part_path(folder).unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
+
+    def save_part(self, folder: Path, part: PartOfEpoch) -> None:
+        """Write what an epoch needs to go on from here, in one file; for a run of one process only."""
+        values = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        values |= {f"optimizer.{name}": value for name, value in self._moments().items()}
+        values["random.cpu"] = torch.get_rng_state()
+        if self.accelerator.device.type == "cuda":
+            values["random.cuda"] = torch.cuda.get_rng_state()
+        written = {"part": orjson.dumps({**part._asdict(), **self._scaler_state()}).decode()}
+        path = part_path(folder)
+        new = path.with_suffix(".new")
+        # A tied tensor may stand in both; safetensors writes none twice.
+        save_file({name: value.contiguous() for name, value in values.items()}, new, metadata=written)
+        new.replace(path)
+
+    def resume_part(self, folder: Path, epoch: int) -> PartOfEpoch | None:
+        """Load the part of an epoch that was done, and say how far it went; None where there is none of it."""
+        path = part_path(folder)
+        if self.accelerator.num_processes > 1 or not path.exists():
+            return None
+        with safe_open(path, "pt") as file:
+            written = orjson.loads(file.metadata()["part"])
+            scaler = written.pop("scaler", None)
+            part = PartOfEpoch(**written)
+            if part.epoch != epoch:
+                return None
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+        self.model.load_state_dict(_below("model.", values))
+        self._load_moments(_below("optimizer.", values))
+        if self.accelerator.scaler is not None and scaler is not None:
+            self.accelerator.scaler.load_state_dict(scaler)
+        torch.set_rng_state(values["random.cpu"])
+        if "random.cuda" in values and self.accelerator.device.type == "cuda":
+            torch.cuda.set_rng_state(values["random.cuda"])
+        log.info("epoch_resumed", epoch=epoch, n_steps_done=part.n_steps)
+        return part
 
     def resume(self, folder: Path) -> dict[str, Any]:
         """Load the last complete epoch, if any, and return its marker."""
@@ -128,17 +171,34 @@ class TrainingState:
         if epoch == 0:
             return marker
         self.model.load_state_dict(load_file(weights_path(folder, epoch)))
+        n_steps = self._load_moments(load_file(folder / f"optimizer-{epoch}.safetensors"))
+        if self.accelerator.scaler is not None and "scaler" in marker:
+            self.accelerator.scaler.load_state_dict(marker["scaler"])
+        log.info("run_resumed", epoch=epoch, n_steps=n_steps)
+        return marker
+
+    def _moments(self) -> dict[str, torch.Tensor]:
+        state = self.optimizer.optimizer.state_dict()["state"]
+        return {f"{i}.{name}": value for i, entry in state.items() for name, value in entry.items()}
+
+    def _load_moments(self, moments: dict[str, torch.Tensor]) -> int:
+        """Load the moments, set the learning rates that follow, and return how many steps were taken."""
         state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in load_file(folder / f"optimizer-{epoch}.safetensors").items():
+        for name, value in moments.items():
             position, _, moment = name.partition(".")
             state.setdefault(int(position), {})[moment] = value
         optimizer, schedule = self.optimizer.optimizer, self.schedule
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        if self.accelerator.scaler is not None and "scaler" in marker:
-            self.accelerator.scaler.load_state_dict(marker["scaler"])
         n_steps = int(next(iter(state.values()))["step"].item()) if state else 0
         schedule.load_state_dict({**schedule.state_dict(), "last_epoch": n_steps, "_step_count": n_steps + 1})
         for group, factor, base_lr in zip(optimizer.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
             group["lr"] = base_lr * factor(n_steps)
-        log.info("run_resumed", epoch=epoch, n_steps=n_steps)
-        return marker
+        return n_steps
+
+    def _scaler_state(self) -> dict[str, Any]:
+        scaler = self.accelerator.scaler
+        return {} if scaler is None else {"scaler": scaler.state_dict()}
+
+
+def _below(prefix: str, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -1,13 +1,14 @@
 """Fine-tune the encoder on labelled chats, with a checkpoint after each epoch.
 
 Batches hold chats of similar length, so that little time goes into padding; their order is shuffled with the seed.
-An interrupted run continues after its last complete epoch. Under `accelerate launch` several processes share the chats
-of each step; the run's folder must then be visible to all of them.
+An interrupted run goes on where it was last written down, within an epoch too. Under `accelerate launch` several
+processes share the chats of each step; the run's folder must then be visible to all of them.
 """
 
 import ctypes
 import ctypes.util
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -41,7 +42,7 @@ from training_pipeline.train.run_folder import (
     record_best,
     weights_path,
 )
-from training_pipeline.train.state import TrainingState, start_accelerator
+from training_pipeline.train.state import PartOfEpoch, TrainingState, start_accelerator
 
 log = structlog.get_logger()
 
@@ -52,6 +53,9 @@ _MALLOC_OPTIONS: Final = {-4: 0, -1: 2**31 - 1, -2: 256 * 2**20}
 
 _BUCKET_BATCHES: Final = 24
 """Batches whose chats are sorted by length together: enough to save padding, few enough to keep batches random."""
+
+PART_S: Final = 600.0
+"""How often an epoch that is under way is written down: what an interruption costs at most."""
 
 _SEED_STRIDE: Final = 1_000_003
 """Keeps the dropout masks of the processes apart."""
@@ -206,7 +210,7 @@ def train(
         # A seed per epoch: a resumed run sees the batches that an uninterrupted one would have seen.
         torch.manual_seed(config.seed + epoch + _SEED_STRIDE * accelerator.process_index)
         epoch_rows = augmented_rows(training, rows, tokenizer, config, epoch=epoch)
-        loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch)
+        loss = _train_epoch(run, training, epoch_rows, pad_id=tokenizer.pad_id, epoch=epoch, folder=folder)
         run.save(folder, epoch, loss)
         _report(run, reported, folder, {"epoch": epoch, "loss": loss}, on_epoch)
     best = best_epoch(folder, config) if config.early_stopping_patience > 0 else None
@@ -214,9 +218,9 @@ def train(
 
 
 def _train_epoch(
-    run: TrainingState, training: LabelledChats, rows: list[TokenIds], *, pad_id: int, epoch: int
+    run: TrainingState, training: LabelledChats, rows: list[TokenIds], *, pad_id: int, epoch: int, folder: Path
 ) -> float:
-    """Go over the chats once and return the mean loss over steps."""
+    """Go over the chats once, from where an interrupted run stood, and return the mean loss over steps."""
     config, accelerator, device = run.config, run.accelerator, run.accelerator.device
     target = torch.from_numpy(training_targets(training, config))
     weights = class_weights_of(config, target)
@@ -229,15 +233,22 @@ def _train_epoch(
 
     run.network.train()
     groups = list(batches(rows, config.batch_rows, np.random.default_rng(config.seed + epoch)))
-    total = 0.0
+    done = run.resume_part(folder, epoch) or PartOfEpoch(epoch, 0, 0.0)
+    total, written_s = done.loss, time.monotonic()
     shown = track(
-        groups,
+        enumerate(groups[done.n_steps :], done.n_steps + 1),
+        total=len(groups),
+        completed=done.n_steps,
         description=f"epoch {epoch}/{config.n_epochs}",
         console=Console(stderr=True),
         disable=not accelerator.is_main_process,
     )
-    for group in shown:
+    for n_steps, group in shown:
         total += run.step(group, loss_of)
+        # Several processes would have to agree on the moment; where they are, an epoch is short.
+        if accelerator.num_processes == 1 and time.monotonic() - written_s >= PART_S and n_steps < len(groups):
+            run.save_part(folder, PartOfEpoch(epoch, n_steps, total))
+            written_s = time.monotonic()
     if accelerator.num_processes > 1:
         total = float(accelerator.reduce(torch.tensor(total, device=device), reduction="mean"))
     return total / len(groups)

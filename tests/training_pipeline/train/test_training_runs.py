@@ -11,6 +11,7 @@ import pytest
 from training_pipeline.train import train
 from training_pipeline.train.config import TrainConfig
 from training_pipeline.train.run_folder import BestEpoch, chosen_epoch, read_log
+from training_pipeline.train.state import TrainingState
 from training_pipeline.train.train import run_training
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +54,36 @@ def test_two_processes_train_what_one_trains(
     config = TrainConfig(n_epochs=1, batch_rows=33, **STILL)
     run_training([training], dev, tmp_path / "one", config, encoder=tiny_encoder, cpu=True)
     assert _figures(tmp_path / "two") == pytest.approx(_figures(tmp_path / "one"), rel=1e-3)
+
+
+def test_an_epoch_that_is_interrupted_goes_on_where_it_was_written_down(
+    tiny_encoder: Path, labelled_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour's epoch is not begun anew, and ends with the same weights, dropout included."""
+    config = TrainConfig(n_epochs=1, batch_rows=8, calibration_ratio=0.5, dropout=0.2)
+    whole = run_training([labelled_files[0]], None, tmp_path / "whole", config, encoder=tiny_encoder, cpu=True)
+    monkeypatch.setattr(train, "PART_S", 0.0)
+    taken: list[int] = []
+    step = TrainingState.step
+
+    def fails_at_the_fourth(run: TrainingState, *arguments: Any) -> float:
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return step(run, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "step", fails_at_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            run_training([labelled_files[0]], None, tmp_path / "two", config, encoder=tiny_encoder, cpu=True)
+    again: list[int] = []
+    monkeypatch.setattr(TrainingState, "step", lambda run, *rest: again.append(1) or step(run, *rest))
+    two = run_training([labelled_files[0]], None, tmp_path / "two", config, encoder=tiny_encoder, cpu=True)
+    n_training = len(labelled_files[0].read_text(encoding="utf-8").splitlines())
+    assert 0 < len(again) <= n_training // 8 + 1 - len(taken)
+    assert two.read_bytes() == whole.read_bytes()
+    assert read_log(tmp_path / "two") == read_log(tmp_path / "whole")
+    assert not (tmp_path / "two" / "part.safetensors").exists()
 
 
 @pytest.fixture
