@@ -161,7 +161,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 PEERS_LOCK = grep -hE '^(numpy|onnx|onnxruntime|orjson|jiter|tokenizers)==' requirements-training.lock | sed 's/ .$$//' | \
 	$(subst pyproject.toml,,$(LOCK)) --constraint -
 
-# What only the worker imports: the console's image and executors of Spark have no client of Kafka or Redis.
+# What only worker and console import: executors of Spark have no client of Kafka or Redis.
 NOT_WITHOUT_KAFKA := $(addprefix --no-emit-package ,confluent-kafka hiredis pybreaker redis)
 
 lock: setup  ## pin the requirements again, with hashes
@@ -169,7 +169,7 @@ lock: setup  ## pin the requirements again, with hashes
 	$(LOCK) --extra signing --extra tracing --constraint requirements-training.lock -o requirements-tracing.lock
 	$(LOCK) --extra dev -o requirements.lock
 	$(LOCK) --extra dev --extra training -o requirements-training.lock
-	$(LOCK) --extra signing --extra console --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-console.lock
+	$(LOCK) --extra signing --extra console --constraint requirements-training.lock -o requirements-console.lock
 	$(LOCK) --extra parquet --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-parquet.lock
 	$(LOCK) --extra spark --constraint requirements-training.lock $(NOT_WITHOUT_KAFKA) -o requirements-spark.lock
 	$(LOCK) --extra console-clients --constraint requirements-training.lock --constraint requirements-console.lock \

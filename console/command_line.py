@@ -73,7 +73,9 @@ def serve_command(
     settings = read_settings(os.environ, config, flags)
     logs.configure(settings.log.level)
     settings = without_refused(settings)
-    cause = serve(settings, lambda address: _announce(address, settings), () if settings.api_only else PAGES)
+    cause = serve(
+        settings, lambda address: _announce(address, settings), () if settings.api_only else PAGES, os.environ
+    )
     if cause is not None:
         structlog.get_logger().error("console_fatal", error=cause, exit_code=EXIT_FATAL)
         # The threads that never ended would keep the interpreter from ending.

@@ -3,8 +3,9 @@
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ import uvicorn
 from console.app import AddPages, make_app
 from console.errors import SettingsError
 from console.metrics import Metrics
+from console.operations import open_operations
 from console.port.keys import Keys
 from console.port.sessions import Sessions, session_secret
 from console.service import load_service
@@ -45,7 +47,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Sequence[AddPages] = ()) -> str | None:
+def serve(
+    settings: ConsoleSettings,
+    announce: Callable[[str], None],
+    pages: Sequence[AddPages] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> str | None:
     """Serve until a signal.
 
     Order of the end: no new connection, the requests in hand, then the classifier's thread.
@@ -54,6 +61,7 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Seq
         settings: Everything.
         announce: Told the address once requests are answered.
         pages: What is served besides the API.
+        environment: Holds the MODERATION_ variables of the pipeline that is followed.
 
     Returns:
         Why the process ended by itself; None where it was asked to.
@@ -72,7 +80,7 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Seq
     sessions = None if keys is None else Sessions(keys, session_secret(http.session_secret_file))
     bound = _bound(http.host, http.port)
     with bound:
-        service = load_service(settings, metrics)
+        service = load_service(settings, metrics, open_operations(settings, environment))
         server = _Server(
             uvicorn.Config(
                 make_app(service, keys, pages, sessions),
@@ -92,6 +100,8 @@ def serve(settings: ConsoleSettings, announce: Callable[[str], None], pages: Seq
         # for longer than a client's deadline.
         gc.collect()
         gc.freeze()
+        if service.operations is not None:
+            service.operations.start()
         service.judge.start(on_end=lambda: setattr(server, "should_exit", True))
         log.info("console_started", model=service.bundle.ref.model_dump(), keys=keys is not None)
         try:

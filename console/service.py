@@ -16,6 +16,7 @@ from console.judging.loading import load_classifier
 from console.judging.request import Answer
 from console.judging.verdicts import VerdictWriter
 from console.metrics import Metrics
+from console.operations import Operations
 from console.port.body import Bodies
 from console.port.guard import caller_of
 from console.settings.console import ConsoleSettings
@@ -39,6 +40,8 @@ class Service:
     bodies: Bodies
     metrics: Metrics
     settings: ConsoleSettings
+    operations: Operations | None = None
+    """What follows the pipeline; None where the console is not told of one."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called by `close`, before the judge ends."""
 
@@ -46,6 +49,8 @@ class Service:
         """End what answers: a thread that is inside the model must not meet the end of the interpreter."""
         for end in self.at_end:
             end()
+        if self.operations is not None:
+            self.operations.close()
         self.judge.close()
 
     @property
@@ -115,20 +120,24 @@ class Service:
         return min(longest_s, int(text[:9]) / 1_000)
 
 
-def load_service(settings: ConsoleSettings, metrics: Metrics) -> Service:
-    """Load the bundle and put together what answers; the judge is not started.
+def load_service(settings: ConsoleSettings, metrics: Metrics, operations: Operations | None = None) -> Service:
+    """Load the bundle and put together what answers; neither the judge nor the operations are started.
 
     Raises:
         BundleError, PolicyError, SettingsError: a file is refused.
     """
     classifier, rules = load_classifier(settings.model)
-    return service_of(classifier, rules, settings, metrics)
+    return service_of(classifier, rules, settings, metrics, operations)
 
 
 def service_of(
-    classifier: Classifier, rules: Sequence[DecisionRule], settings: ConsoleSettings, metrics: Metrics
+    classifier: Classifier,
+    rules: Sequence[DecisionRule],
+    settings: ConsoleSettings,
+    metrics: Metrics,
+    operations: Operations | None = None,
 ) -> Service:
-    """Put together what answers with a classifier; the judge is not started."""
+    """Put together what answers with a classifier; neither the judge nor the operations are started."""
     bundle = classifier.bundle
     metrics.show_model(bundle.ref, taxonomy=str(bundle.taxonomy.ref), is_calibrated=bundle.is_calibrated)
     return Service(
@@ -138,4 +147,5 @@ def service_of(
         bodies=Bodies(settings.http),
         metrics=metrics,
         settings=settings,
+        operations=operations,
     )

@@ -6,7 +6,7 @@ never executed. The policy makes the browser hold it, too.
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,7 +15,9 @@ from starlette.staticfiles import StaticFiles
 
 from console.errors import Problem
 from console.port.body import Bodies, parse_object
+from console.port.guard import caller_of
 from console.port.observe import STATIC_ROUTE
+from console.port.roles import Role, may
 from console.port.sessions import COOKIE, LASTS_S, LOGIN_PATH, Sessions
 from console.service import Service
 
@@ -33,14 +35,45 @@ _TEMPLATES: Final = Environment(
 )
 
 
-def page(template: str, **values: Any) -> HTMLResponse:
+class Tab(NamedTuple):
+    """A page that the header names."""
+
+    title: str
+    path: str
+    needs: Role
+
+
+TABS: Final = (
+    Tab("Live", "/live", Role.VIEWER),
+    Tab("Review", "/review", Role.REVIEWER),
+    Tab("Chat", "/chat", Role.VIEWER),
+    Tab("Policy", "/policy", Role.VIEWER),
+    Tab("Model", "/model", Role.VIEWER),
+)
+"""Where a pipeline is followed."""
+_TRY: Final = Tab("Try", HOME, Role.CLIENT)
+
+
+def page(template: str, request: Request, service: Service, sessions: Sessions | None, **values: Any) -> HTMLResponse:
     """Return a page.
 
     Args:
         template: Its file in templates/.
-        values: What the template names.
+        request: Who asks for which path: the header shows what their role may open.
+        service: What answers.
+        sessions: Logins; None where the port has none.
+        values: What the template names besides.
     """
-    written = _TEMPLATES.get_template(template).render(**values)
+    caller = caller_of(request.scope)
+    tabs = () if service.operations is None else TABS
+    written = _TEMPLATES.get_template(template).render(
+        tabs=[tab for tab in (*tabs, _TRY) if may(caller.role, tab.needs)],
+        path=request.scope["path"],
+        person=caller.name,
+        role=caller.role.value,
+        has_login=sessions is not None and template != "login.html",
+        **values,
+    )
     return HTMLResponse(written, headers={"content-security-policy": CONTENT_POLICY})
 
 
@@ -54,12 +87,13 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         return await files.get_response(path, request.scope)
 
     @app.get("/", include_in_schema=False)
-    async def home() -> Response:
-        return RedirectResponse(HOME)
+    async def home(request: Request) -> Response:
+        sees_verdicts = service.operations is not None and may(caller_of(request.scope).role, Role.VIEWER)
+        return RedirectResponse(TABS[0].path if sees_verdicts else HOME)
 
     @app.get(LOGIN_PATH, include_in_schema=False)
-    async def login_page() -> Response:
-        return RedirectResponse(HOME) if sessions is None else page("login.html", has_login=False)
+    async def login_page(request: Request) -> Response:
+        return RedirectResponse(HOME) if sessions is None else page("login.html", request, service, sessions)
 
     if sessions is None:
         return

@@ -18,6 +18,7 @@ from console.errors import Problem
 from console.port.keys import Caller, Keys
 from console.port.problems import is_google, problem_response
 from console.port.rate import RateLimit
+from console.port.roles import Role
 from console.port.sessions import COOKIE, LOGIN_PATH, Sessions, is_open, is_page
 
 PROBES: Final = frozenset({"/livez", "/readyz"})
@@ -54,6 +55,8 @@ class Guard:
         self._origins = origins
         self._keys = keys
         self._nobody = Caller("-", keyless_limit)
+        # Whoever reaches a port without keys sits at the machine.
+        self._local = Caller("local", keyless_limit, Role.ADMIN)
         self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +101,9 @@ class Guard:
         return self._sessions is not None and is_page(scope["path"])
 
     def _caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
-        if self._keys is None or (self._is_page(scope) and is_open(scope["path"])):
+        if self._keys is None:
+            return self._local
+        if self._is_page(scope) and is_open(scope["path"]):
             return self._nobody
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
         if self._sessions is None or cookie is None or not self._is_page(scope):

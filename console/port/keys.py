@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from console.errors import SettingsError
 from console.port.rate import RateLimit
+from console.port.roles import Role
 
 _LOOK_EVERY_S: Final = 1.0
 _KEY_BYTES: Final = 32
@@ -39,6 +40,7 @@ class KeyEntry(BaseModel):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     conversations_per_s: float | None = Field(default=None, gt=0)
     burst: float | None = Field(default=None, gt=0, description="Conversations at once; by default those of 2 s.")
+    role: Role = Field(default=Role.CLIENT, description="What its holder may do besides asking the classifier.")
 
 
 class KeyFileContent(BaseModel):
@@ -60,7 +62,9 @@ class Caller:
     """Who asks."""
 
     name: str
+    """Of a key or a person: an opaque id, which logs, metrics and decisions name."""
     limit: RateLimit | None
+    role: Role = Role.CLIENT
 
 
 def new_key() -> tuple[str, str]:
@@ -160,7 +164,7 @@ class Keys:
 
     def _caller_of(self, entry: KeyEntry) -> Caller:
         per_s = entry.conversations_per_s or self._default_per_s
-        return Caller(entry.name, limit_of(per_s, entry.burst, self._clock))
+        return Caller(entry.name, limit_of(per_s, entry.burst, self._clock), entry.role)
 
 
 def read_keys(path: Path) -> KeyFileContent:

@@ -19,7 +19,7 @@ COOKIE: Final = "verdictstream-session"
 LOGIN_PATH: Final = "/login"
 LASTS_S: Final = 12 * 3_600
 
-_PAGES: Final = ("/try",)
+_PAGES: Final = ("/try", "/live", "/review", "/chat", "/policy", "/model")
 """Of each page: its path, and what stands below it."""
 _OPEN: Final = (LOGIN_PATH, "/static")
 _LEAST_SECRET_BYTES: Final = 32

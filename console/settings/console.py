@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from console.settings.http import HttpSettings
+from console.settings.operations import AppealSettings, PipelineSettings, ReviewSettings, StoreSettings
 from console.settings.section import MAX_S, Section
 from model import DEFAULT_BUNDLE_PATH, DEFAULT_TIMEOUT_S
 from schemas import CodecLimits
@@ -100,5 +101,9 @@ class ConsoleSettings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     codec: CodecLimits = CodecLimits()
     pages: PagesSettings = PagesSettings()
+    pipeline: PipelineSettings = PipelineSettings()
+    store: StoreSettings = StoreSettings()
+    review: ReviewSettings = ReviewSettings()
+    appeals: AppealSettings = AppealSettings()
     log: LogSettings = LogSettings()
     api_only: bool = Field(default=False, description="Serve the API and no pages.")

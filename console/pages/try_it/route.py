@@ -40,8 +40,8 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     asking = _Asking(service, shelf)
 
     @app.get("/try", include_in_schema=False)
-    async def try_page() -> Response:
-        return page("try.html", has_login=sessions is not None)
+    async def try_page(request: Request) -> Response:
+        return page("try.html", request, service, sessions)
 
     @app.get("/try/bundles", include_in_schema=False)
     async def bundles() -> Response:

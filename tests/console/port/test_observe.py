@@ -70,6 +70,6 @@ def test_metrics_count_requests_and_conversations(console: RunningConsole) -> No
     def shown() -> str:
         return console.ask("GET", "/metrics").raw.decode()
 
-    wait_until(lambda: 'moderation_console_requests_total{key="-",route="/v1/classify",status="200"}' in shown())
+    wait_until(lambda: 'moderation_console_requests_total{key="local",route="/v1/classify",status="200"}' in shown())
     assert 'moderation_console_conversations_total{decision="allow"}' in shown()
     assert 'taxonomy="chat-13 1"' in shown()

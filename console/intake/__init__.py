@@ -1,0 +1,1 @@
+"""From the topics into the database: reviews, samples, counts and erasures."""

@@ -1,0 +1,1 @@
+"""`/v1/reviews`: the queue for programs, and its export."""

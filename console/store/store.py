@@ -1,0 +1,118 @@
+"""Open the database, and its transactions."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+
+from console.errors import SettingsError
+from console.store.tables import LAYOUT, layout, metadata
+
+_BUSY_S: Final = 10.0
+"""How long a transaction waits for another one's lock."""
+
+
+class StoreAway(Exception):  # noqa: N818  the name says what happened
+    """The database does not answer, or not now; nothing of the transaction was written."""
+
+
+class Store:
+    """The database.
+
+    Args:
+        engine: SQLAlchemy's.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether one file on this machine is the database."""
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a transaction; it is committed at the end, and rolled back where the block raises.
+
+        Raises:
+            StoreAway: the database does not answer.
+        """
+        with self._guarded(), self._engine.execution_options(writes=True).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection to read with; raises as `writing` does."""
+        with self._guarded(), self._engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            # The caller's to understand: somebody else was first.
+            raise
+        except SQLAlchemyError as error:
+            # Its text may quote values; the class says what happened.
+            raise StoreAway(type(error).__name__) from error
+
+
+def now_ms() -> int:
+    """Return the time, milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def open_store(url: str) -> Store:
+    """Open the database, and make its tables where there are none.
+
+    Args:
+        url: SQLAlchemy address.
+
+    Raises:
+        SettingsError: the address is not understood, or the database is of another layout.
+        StoreAway: it does not answer.
+    """
+    try:
+        engine = create_engine(url, pool_pre_ping=True, connect_args=_connecting(url))
+    except (ArgumentError, NoSuchModuleError, ImportError):
+        raise SettingsError(
+            "store.url is not understood; expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        ) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    store = Store(engine)
+    with store.writing() as connection:
+        metadata.create_all(connection)
+        found = connection.execute(select(layout.c.version)).scalar()
+        if found is None:
+            connection.execute(insert(layout).values(version=LAYOUT))
+    if found not in (None, LAYOUT):
+        raise SettingsError(f"the database has layout {found}; expected {LAYOUT}; use the release that made it")
+    return store
+
+
+def _connecting(url: str) -> dict[str, Any]:
+    return {"timeout": _BUSY_S} if url.startswith("sqlite") else {"connect_timeout": round(_BUSY_S)}
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    # pysqlite would begin transactions by its own rules, after the first read.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and then writes would fail where another one wrote meanwhile.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
