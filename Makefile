@@ -10,7 +10,7 @@ POLICY ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console setup-spark setup-browser demo console test test-unit test-serving test-console test-spark test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
+.PHONY: help setup setup-training setup-console setup-spark setup-browser demo console console-api test test-unit test-serving test-console test-spark test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -22,6 +22,7 @@ help:  ## this list
 # python -m schemas: contracts and taxonomies
 # python -m deploy.local: a local Kafka and Redis: up, down, status
 # python -m deploy.demo: the demo, with options of its own
+# python -m deploy.console_demo: what make console runs, with options of its own
 # python -m deploy.kafka: topics and least rights on a cluster
 # python -m deploy.spark: archives in Parquet, judged by Spark (make setup-spark)
 # python -m deploy.image_size: what the image adds to its base
@@ -78,7 +79,10 @@ setup-browser:  ## Chromium for the tests of the pages, by apt-get as root on De
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml; JSON=file keeps the numbers)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY)) $(if $(JSON),--json-file $(JSON))
 
-console: setup-console  ## the HTTP API and the page to try it, with the shipped bundle; prints the address; no Kafka, no Redis
+console: setup-console  ## the console over a real Kafka, Redis and worker, with sample chats flowing in; prints each page's address; Ctrl-C ends all
+	@$(PY) -m deploy.console_demo
+
+console-api: setup-console  ## the HTTP API and the page to try it alone, with the shipped bundle; no Kafka, no Redis
 	@$(PY) -m console serve
 
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
