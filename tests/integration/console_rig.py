@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import orjson
 import pytest
 import redis
 
 from deploy.local import LocalStack
 from deploy.local.kafka_topics import admin_client
-from schemas import Verdict, VerdictKind, decode_verdict
+from schemas import Feedback, Verdict, VerdictKind, decode_verdict
+from schemas.feedback import decode_feedback
 from testkit.console_process import ConsoleProcess
 from testkit.reader import read_all
 from testkit.topics import Topics
@@ -144,3 +146,15 @@ def rows(database: str, query: str, values: Mapping[str, Any] | None = None) -> 
     """Ask a SQLite database, as somebody who looks into the file."""
     with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as connection:
         return connection.execute(query, values or {}).fetchall()
+
+
+def decisions_of(stack: LocalStack, settings: Settings) -> list[dict[str, Any]]:
+    """Return the audit log's committed records, in order."""
+    topic = settings["MODERATION_KAFKA__DECISIONS_TOPIC"]
+    return [orjson.loads(one.value or b"") for one in read_all(stack.bootstrap_servers, [topic], properties=READER)]
+
+
+def reports_of(stack: LocalStack, settings: Settings) -> list[Feedback]:
+    """Return the committed reports, in order."""
+    topic = settings["MODERATION_KAFKA__FEEDBACK_TOPIC"]
+    return [decode_feedback(one.value) for one in read_all(stack.bootstrap_servers, [topic], properties=READER)]
