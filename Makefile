@@ -10,7 +10,7 @@ POLICY ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console setup-spark setup-browser demo console test test-unit test-serving test-console test-spark test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
+.PHONY: help setup setup-training setup-console setup-spark setup-browser setup-postgres demo console test test-unit test-serving test-console test-spark test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,15 @@ setup-browser:  ## Chromium for the tests of the pages, by apt-get as root on De
 		command -v "$${CHROMIUM:-chromium}" >/dev/null; \
 	} || { echo "error: found no program $${CHROMIUM:-chromium}; expected Chromium; apt-get installs it as root on Debian, from its package servers; else install one and name it: CHROMIUM=/path/to/chromium" >&2; exit 1; }
 
+# POSTGRES_BIN= names the folder of another one, which is not installed for you. The tests start a server of their own.
+setup-postgres:  ## PostgreSQL for the tests of the console's database, by apt-get as root on Debian; nothing where there is one
+	@found() { ls $${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}/initdb >/dev/null 2>&1; }; found || { \
+		[ -n "$$POSTGRES_BIN" ] || { echo "installing Debian's postgresql: about 60 MB of downloads"; \
+			apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+				-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 postgresql >/dev/null; }; \
+		found; \
+	} || { echo "error: found no PostgreSQL in $${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}; expected initdb and pg_ctl; apt-get installs them as root on Debian, from its package servers; else install one and name its folder: POSTGRES_BIN=/path/to/bin" >&2; exit 1; }
+
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml; JSON=file keeps the numbers)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY)) $(if $(JSON),--json-file $(JSON))
 
@@ -85,7 +94,7 @@ console: setup-console  ## the HTTP API and the page to try it, with the shipped
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
 # In two processes: the tests of tests/integration wait for brokers most of the time. Each has its own summary.
-test: setup setup-training setup-console setup-browser  ## the whole test suite but the examples and Spark, real Kafka and Redis included
+test: setup setup-training setup-console setup-browser setup-postgres  ## the whole test suite but the examples and Spark, real Kafka and Redis included
 	@mkdir -p work; $(PYTEST) --ignore=tests/integration --ignore=tests/deploy/spark -p no:cacheprovider > work/test-others.txt 2>&1 & others=$$!; \
 	$(PYTEST) tests/integration; integration_failed=$$?; \
 	wait $$others; others_failed=$$?; cat work/test-others.txt; exit $$((integration_failed | others_failed))
@@ -104,7 +113,7 @@ test-serving: setup  ## all that needs no torch
 	@$(PYTEST) -m "not training and not console and not spark and not consumers" \
 		--ignore=tests/training_pipeline --ignore=tests/console --ignore=tests/deploy/spark
 
-test-console: setup-console setup-browser  ## the HTTP API, and its pages in a real Chromium
+test-console: setup-console setup-browser setup-postgres  ## the HTTP API, its pages in a real Chromium, its database on a real PostgreSQL
 	@$(PYTEST) tests/console
 
 test-spark: setup-spark  ## the Spark job, with two executors on this machine; needs Java 17
