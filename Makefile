@@ -76,15 +76,14 @@ setup-browser:  ## Chromium for the tests of the pages, by apt-get as root on De
 		command -v "$${CHROMIUM:-chromium}" >/dev/null; \
 	} || { echo "error: found no program $${CHROMIUM:-chromium}; expected Chromium; apt-get installs it as root on Debian, from its package servers; else install one and name it: CHROMIUM=/path/to/chromium" >&2; exit 1; }
 
-# Its server is not started: the tests start one of their own. POSTGRES_BIN= names the folder of another one.
-POSTGRES = $$(ls -d $${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}/initdb 2>/dev/null)
-setup-postgres:  ## PostgreSQL for the tests of the console, by apt-get as root on Debian; nothing where there is one
-	@[ -n "$(POSTGRES)" ] || { \
+# POSTGRES_BIN= names the folder of another one, which is not installed for you. The tests start a server of their own.
+setup-postgres:  ## PostgreSQL for the tests of the console's database, by apt-get as root on Debian; nothing where there is one
+	@found() { ls $${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}/initdb >/dev/null 2>&1; }; found || { \
 		[ -n "$$POSTGRES_BIN" ] || { echo "installing Debian's postgresql: about 60 MB of downloads"; \
 			apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 				-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 postgresql >/dev/null; }; \
-		[ -n "$(POSTGRES)" ]; \
-	} || { echo "error: found no initdb in $${POSTGRES_BIN:-/usr/lib/postgresql}; expected PostgreSQL; apt-get installs it as root on Debian, from its package servers; else install one and name its folder: POSTGRES_BIN=/path/to/bin" >&2; exit 1; }
+		found; \
+	} || { echo "error: found no PostgreSQL in $${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}; expected initdb and pg_ctl; apt-get installs them as root on Debian, from its package servers; else install one and name its folder: POSTGRES_BIN=/path/to/bin" >&2; exit 1; }
 
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml; JSON=file keeps the numbers)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY)) $(if $(JSON),--json-file $(JSON))

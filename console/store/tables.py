@@ -81,6 +81,8 @@ items = Table(
     Column("gold_decision", String(16)),
     Column("gold_category", String(64)),
     Column("appealed_id", _ID),  # of an appeal: the item that was answered, where there was one
+    Column("closed_why", String(16)),  # where no answer closed it: override, erased
+    Column("closed_by", String(128)),  # who decided by that override
     UniqueConstraint("kind", "verdict_id", name="one_item_a_verdict"),
     Index("items_by_order", "state", "queue", "order_ms"),
     Index("items_in_order", "state", "order_ms"),
@@ -162,12 +164,31 @@ counts = Table(
     "counts",
     metadata,
     Column("hour_ms", BigInteger, primary_key=True),
-    Column("what", String(32), primary_key=True),  # decision, category, score, language, length, stage, letter
+    Column("what", String(32), primary_key=True),  # see console/review/arriving.py
     Column("policy", String(64), primary_key=True),  # empty where it is of none
     Column("key", String(64), primary_key=True),
     Column("n", BigInteger, nullable=False),
 )
 """How many verdicts of an hour had what: for rates, drift, and what samples stand for."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("chat_hash", String(64), primary_key=True),  # keyed
+    Column("erased_ms", BigInteger, nullable=False),  # when it was asked for
+)
+"""Chats that were erased: what is of before is not taken in again."""
+
+overridden = Table(
+    "overridden",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("record_offset", BigInteger, primary_key=True),
+    Column("decided_ms", BigInteger, nullable=False),
+    Column("actor", String(128)),
+)
+"""Records on which a person has decided, so that no policy asks any longer: their reviews may be read later."""
 
 access_log = Table(
     "access_log",
