@@ -83,9 +83,14 @@ items = Table(
     Column("appealed_id", _ID),  # of an appeal: the item that was answered, where there was one
     Column("closed_why", String(16)),  # where no answer closed it: override, erased
     Column("closed_by", String(128)),  # who decided by that override
+    Column("meant_for", String(128)),  # of a gold item: the one reviewer who sees it
     UniqueConstraint("kind", "verdict_id", name="one_item_a_verdict"),
     Index("items_by_order", "state", "queue", "order_ms"),
     Index("items_in_order", "state", "order_ms"),
+    Index("items_by_queue_age", "state", "queue", "arrived_ms"),
+    Index("items_by_age", "state", "arrived_ms"),
+    Index("items_by_category", "state", "category"),
+    Index("items_by_fingerprint", "fingerprint"),
     Index("items_by_chat", "chat_id"),
     Index("items_by_hash", "chat_hash"),
     Index("items_by_closing", "closed_ms"),
@@ -98,6 +103,7 @@ claims = Table(
     Column("reviewer", String(128), primary_key=True),
     Column("token", String(32), nullable=False),
     Column("until_ms", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
     Index("claims_by_reviewer", "reviewer"),
 )
 
@@ -121,6 +127,7 @@ answers = Table(
     Index("answers_by_item", "item_id"),
     Index("answers_by_reviewer", "reviewer", "at_ms"),
     Index("answers_by_time", "at_ms"),
+    Index("answers_by_batch", "batch"),
 )
 """Appended; `undone_ms` is the one thing that changes."""
 
@@ -140,6 +147,9 @@ outbox = Table(
     Column("n_tries", Integer, nullable=False, default=0),
     Column("next_try_ms", BigInteger, nullable=False, default=0),
     Column("error", String(500)),
+    Column("started_ms", BigInteger),  # from here on it may be on its topic, and can only be answered by a later row
+    Column("refused_ms", BigInteger),  # for good: an admin looks at it
+    Column("revision", BigInteger),  # of an override: given once, before the first try, and kept over all tries
     UniqueConstraint("decision_id", "kind", name="one_of_a_kind_a_decision"),
     Index("outbox_to_send", "sent_ms", "not_before_ms"),
     Index("outbox_by_chat", "chat_id"),
