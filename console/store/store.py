@@ -1,7 +1,7 @@
 """Open the database, and its transactions."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
 
     @property
     def is_sqlite(self) -> bool:
@@ -41,8 +42,20 @@ class Store:
         Raises:
             StoreAway: the database does not answer.
         """
-        with self._guarded(), self._engine.execution_options(writes=True).begin() as connection:
+        told: set[str] = set()
+        engine = self._engine.execution_options(writes=True, told=told)
+        with self._guarded(), engine.begin() as connection:
             yield connection
+        for name in told:
+            for call in self._listeners.get(name, ()):
+                call()
+
+    def listen(self, name: str, call: Callable[[], None]) -> None:
+        """Have a function called after each transaction that told of `name`; it must be short and not raise.
+
+        A transaction tells by adding the name to its execution option `told`.
+        """
+        self._listeners.setdefault(name, []).append(call)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

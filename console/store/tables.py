@@ -138,6 +138,9 @@ outbox = Table(
     Column("n_tries", Integer, nullable=False, default=0),
     Column("next_try_ms", BigInteger, nullable=False, default=0),
     Column("error", String(500)),
+    Column("started_ms", BigInteger),  # from here on it may be on its topic, and can only be answered by a later row
+    Column("refused_ms", BigInteger),  # for good: an admin looks at it
+    Column("revision", BigInteger),  # of an override: given once, before the first try, and kept over all tries
     UniqueConstraint("decision_id", "kind", name="one_of_a_kind_a_decision"),
     Index("outbox_to_send", "sent_ms", "not_before_ms"),
     Index("outbox_by_chat", "chat_id"),
