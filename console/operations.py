@@ -1,9 +1,13 @@
 """What follows the pipeline, put together: worker's settings, database, and the threads that work beside the port."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from console.errors import SettingsError
+from console.pipeline.history import Histories
+from console.pipeline.live.follower import Live
+from console.pipeline.states import Check, KafkaCheck, RedisCheck, States
+from console.pipeline.text import Texts
 from console.settings.console import ConsoleSettings
 from console.store.store import Store, StoreAway, open_store
 from worker.errors import SettingsError as WorkerSettingsError
@@ -23,6 +27,14 @@ class Operations:
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
+    live: Live | None = None
+    """What passes now; None in tests that show nothing of it, as the three below."""
+    states: States | None = None
+    """Whether Kafka, Redis and the database answer."""
+    texts: Texts | None = None
+    """The texts of chats."""
+    histories: Histories | None = None
+    """What the topics say of a chat."""
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -58,4 +70,32 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    return Operations(settings, worker, store)
+    return with_views(Operations(settings, worker, store))
+
+
+def with_views(operations: Operations) -> Operations:
+    """Return operations with what shows the pipeline; their threads start and end with the operations."""
+    settings, worker, store = operations.settings, operations.worker, operations.store
+    live = Live(worker, settings.pipeline.live_minutes)
+    states = States(_checks(worker, store))
+    texts = Texts(worker)
+    operations.at_start.extend([live.start, states.start])
+    operations.at_end.extend([texts.close, states.close, live.close])
+    histories = Histories(worker, [settings.model.path])
+    return replace(operations, live=live, states=states, texts=texts, histories=histories)
+
+
+def _checks(worker: WorkerSettings, store: Store) -> dict[str, Check]:
+    checks: dict[str, Check] = {"kafka": KafkaCheck(worker.kafka)}
+    if worker.redis.url is not None:
+        checks["redis"] = RedisCheck(worker.redis)
+    return checks | {"database": lambda: _asked(store)}
+
+
+def _asked(store: Store) -> str | None:
+    try:
+        with store.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except StoreAway as away:
+        return f"the database does not answer ({away})"
+    return None
