@@ -81,9 +81,14 @@ items = Table(
     Column("gold_decision", String(16)),
     Column("gold_category", String(64)),
     Column("appealed_id", _ID),  # of an appeal: the item that was answered, where there was one
+    Column("meant_for", String(128)),  # of a gold item: the one reviewer who sees it
     UniqueConstraint("kind", "verdict_id", name="one_item_a_verdict"),
     Index("items_by_order", "state", "queue", "order_ms"),
     Index("items_in_order", "state", "order_ms"),
+    Index("items_by_queue_age", "state", "queue", "arrived_ms"),
+    Index("items_by_age", "state", "arrived_ms"),
+    Index("items_by_category", "state", "category"),
+    Index("items_by_fingerprint", "fingerprint"),
     Index("items_by_chat", "chat_id"),
     Index("items_by_hash", "chat_hash"),
     Index("items_by_closing", "closed_ms"),
@@ -96,6 +101,7 @@ claims = Table(
     Column("reviewer", String(128), primary_key=True),
     Column("token", String(32), nullable=False),
     Column("until_ms", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
     Index("claims_by_reviewer", "reviewer"),
 )
 
@@ -119,6 +125,7 @@ answers = Table(
     Index("answers_by_item", "item_id"),
     Index("answers_by_reviewer", "reviewer", "at_ms"),
     Index("answers_by_time", "at_ms"),
+    Index("answers_by_batch", "batch"),
 )
 """Appended; `undone_ms` is the one thing that changes."""
 
