@@ -1,11 +1,10 @@
-"""Consoles on a real pipeline: topics, worker, database, and the steps of a person who reviews, over the API.
+"""Consoles on a real pipeline: topics, worker, database, and the steps of a person who reviews.
 
 Invariant: nothing here imports the console; its extra may be missing where this folder is collected.
 """
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -86,60 +85,56 @@ def start_console(settings: Settings, database: str, tmp_path: Path) -> Iterator
 
 
 @dataclass(frozen=True)
+class Held:
+    """An item that a person has claimed."""
+
+    item_id: int
+    chat_id: str
+    token: str
+
+    def wish(self, outcome: str, **wish: Any) -> dict[str, Any]:
+        """Return an answer as the page Review sends it."""
+        usual = {"reason": "policy_violation", "decision_id": uuid4().hex}
+        return {"item_id": self.item_id, "token": self.token, "outcome": outcome, **usual, **wish}
+
+
+@dataclass(frozen=True)
 class Reviewer:
-    """A person who reviews over the API, on a port without keys: everybody is `local`."""
+    """A person before the page Review, by its routes, on a port without keys: everybody is `local`."""
 
     console: ConsoleProcess
 
-    def open_items(self) -> list[dict[str, Any]]:
-        """Return the open items of the queue, at most a hundred."""
-        status, found = self.console.ask("GET", "/v1/reviews?limit=100")
-        assert status == HTTPStatus.OK, found
-        items: list[dict[str, Any]] = found["items"]
-        return items
+    def asked(self, path: str, document: dict[str, Any]) -> Any:
+        """Ask one route of the page; anything but a 200 fails the test."""
+        status, found = self.console.ask("POST", f"/review/{path}", document)
+        assert status == HTTPStatus.OK, f"{path}: {status} {found}"
+        return found
 
-    def wait_for(self, n_items: int) -> list[dict[str, Any]]:
-        """Wait until so many items are open; return them."""
+    def claim_next(self) -> Held | None:
+        """Claim the next review; None where the queue is empty."""
+        claim = self.asked("claim", {"kind": "review", "order": "age"})["claim"]
+        return None if claim is None else Held(claim["item"]["id"], claim["item"]["chat_id"], claim["token"])
 
-        def there() -> list[dict[str, Any]] | None:
-            found = self.open_items()
-            return found if len(found) >= n_items else None
+    def take(self, n_items: int) -> list[Held]:
+        """Claim so many reviews; waits until they are there."""
+        return [
+            wait_until(self.claim_next, timeout_s=60, what=lambda: f"no item to claim: {self.console.tail()}")
+            for _ in range(n_items)
+        ]
 
-        return wait_until(there, timeout_s=60, what=lambda: f"{len(self.open_items())} of {n_items} items are open")
+    def answer(self, held: Held, outcome: str, **wish: Any) -> dict[str, Any]:
+        """Answer an item; return what the console says of the answer."""
+        return dict(self.asked("answer", held.wish(outcome, **wish)))
 
-    def claim(self, item_id: int) -> str:
-        """Claim an item; return the token."""
-        status, found = self.console.ask("POST", f"/v1/reviews/{item_id}/claim", {})
-        assert status == HTTPStatus.OK, found
-        return str(found["token"])
-
-    def answer(self, item_id: int, outcome: str, **wish: Any) -> dict[str, Any]:
-        """Claim an item and answer it; return what the console says of the answer."""
-        token = self.claim(item_id)
-        body = {"token": token, "outcome": outcome, "reason": "policy_violation", **wish}
-        status, found = self.console.ask("POST", f"/v1/reviews/{item_id}/answer", body)
-        assert status == HTTPStatus.OK, found
-        return dict(found)
-
-
-def overrides_seen(stack: LocalStack, topic: str, chat_id: str) -> list[Verdict]:
-    """Return the committed verdicts of people on a chat, in order."""
-    records = read_all(stack.bootstrap_servers, [topic], properties=READER)
-    found = [decode_verdict(one.value or b"") for one in records if one.key == chat_id.encode()]
-    return [one for one in found if one.kind is VerdictKind.OVERRIDE]
+    def text(self, held: Held) -> dict[str, Any]:
+        """Ask for an item's text."""
+        return dict(self.asked("text", {"item_id": held.item_id}))
 
 
 def cached(cache: "redis.Redis", chat_id: str) -> Verdict | None:
     """Return the verdict that Redis shows; None where it shows none."""
     raw = cache.get(cache_key(chat_id))
     return None if raw is None else decode_verdict(raw)  # type: ignore[arg-type]  # the client is synchronous
-
-
-def seconds_until(condition: Callable[[], object], what: Callable[[], str]) -> float:
-    """Wait for a condition and return how long it took."""
-    started = time.perf_counter()
-    wait_until(condition, timeout_s=PATIENCE_S, what=what)
-    return time.perf_counter() - started
 
 
 def rows(database: str, query: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -158,3 +153,20 @@ def reports_of(stack: LocalStack, settings: Settings) -> list[Feedback]:
     """Return the committed reports, in order."""
     topic = settings["MODERATION_KAFKA__FEEDBACK_TOPIC"]
     return [decode_feedback(one.value) for one in read_all(stack.bootstrap_servers, [topic], properties=READER)]
+
+
+def is_as_decided(cache: "redis.Redis", chat_id: str, outcome: str) -> bool:
+    """Say whether the ad server sees what the person said."""
+    shown = cached(cache, chat_id)
+    return shown is not None and shown.kind is VerdictKind.OVERRIDE and shown.decision.value == outcome
+
+
+def wait_as_decided(
+    cache: "redis.Redis", decided: Mapping[str, str], console: ConsoleProcess, *, timeout_s: float = PATIENCE_S
+) -> None:
+    """Wait until the ad server sees everything that was decided, by chat."""
+    wait_until(
+        lambda: all(is_as_decided(cache, chat_id, outcome) for chat_id, outcome in decided.items()),
+        timeout_s=timeout_s,
+        what=lambda: f"{[one for one in decided.items() if not is_as_decided(cache, *one)]}: {console.tail()}",
+    )

@@ -13,21 +13,19 @@ import pytest
 import redis
 
 from deploy.local import LocalStack
-from schemas import Decision, VerdictKind
-from testkit.console_process import ConsoleProcess
 from testkit.waiting import wait_until
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.console_rig import (
     PATIENCE_S,
     Reviewer,
     StartConsole,
-    cached,
     database,
     decisions_of,
     reports_of,
     rows,
     settings,
     start_console,
+    wait_as_decided,
 )
 from tests.integration.ledger import LiveLedger
 
@@ -49,23 +47,6 @@ def filled(ledger: LiveLedger, start_worker: StartWorker, sample_chats: list[dic
     ledger.send(sample_chats[:400])
     ledger.wait_complete()
     return ledger
-
-
-def is_as_decided(cache: "redis.Redis", chat_id: str, outcome: str) -> bool:
-    """Say whether the ad server sees what the person said."""
-    shown = cached(cache, chat_id)
-    return shown is not None and shown.kind is VerdictKind.OVERRIDE and shown.decision is Decision(outcome)
-
-
-def wait_as_decided(
-    cache: "redis.Redis", decided: dict[str, str], console: ConsoleProcess, *, timeout_s: float = PATIENCE_S
-) -> None:
-    """Wait until the ad server sees everything that was decided."""
-    wait_until(
-        lambda: all(is_as_decided(cache, chat_id, outcome) for chat_id, outcome in decided.items()),
-        timeout_s=timeout_s,
-        what=lambda: f"{[one for one in decided.items() if not is_as_decided(cache, *one)]}: {console.tail()}",
-    )
 
 
 def assert_told_once(stack: LocalStack, settings: Settings, database: str, answered: list[dict[str, Any]]) -> None:
@@ -96,10 +77,10 @@ def test_a_console_killed_between_an_answer_and_its_sending_loses_and_doubles_no
     console = start_console(REVIEW__UNDO_S=LONG_UNDO_S)
     reviewer = Reviewer(console)
     decided, answered = {}, []
-    for number, item in enumerate(reviewer.wait_for(N_EACH)[:N_EACH]):
+    for number, item in enumerate(reviewer.take(N_EACH)):
         outcome = ("block", "allow")[number % 2]
-        answered.append(reviewer.answer(item["id"], outcome))
-        decided[item["chat_id"]] = outcome
+        answered.append(reviewer.answer(item, outcome))
+        decided[item.chat_id] = outcome
     console.kill()
     assert rows(database, "SELECT count(*) FROM outbox WHERE sent_ms IS NOT NULL") == [(0,)]
     n_read = rows(database, "SELECT count(*) FROM items WHERE kind = 'review'")
@@ -124,10 +105,10 @@ def test_consoles_killed_at_random_points_lose_and_double_nothing(
     for _ in range(N_KILLS):
         console = start_console()
         reviewer = Reviewer(console)
-        for item in reviewer.wait_for(N_EACH)[:N_EACH]:
+        for item in reviewer.take(N_EACH):
             outcome = dice.choice(("allow", "block"))
-            answered.append(reviewer.answer(item["id"], outcome))
-            decided[item["chat_id"]] = outcome
+            answered.append(reviewer.answer(item, outcome))
+            decided[item.chat_id] = outcome
         # So many decisions on the topic, or none of these yet: the kill comes in the middle.
         n_wanted = len(answered) - dice.randrange(N_EACH + 1)
         wait_until(
@@ -154,13 +135,13 @@ def test_without_kafka_people_answer_and_what_they_said_is_sent_once_it_is_back(
     """A broker that is away stops no reviewer; the same console goes on by itself, and so does its reading."""
     console = start_console()
     reviewer = Reviewer(console)
-    items = reviewer.wait_for(N_EACH)[:N_EACH]
+    items = reviewer.take(N_EACH)
     decided, answered = {}, []
     stack.kafka.stop_broker(0)
     try:
         for item in items:
-            answered.append(reviewer.answer(item["id"], "block"))
-            decided[item["chat_id"]] = "block"
+            answered.append(reviewer.answer(item, "block"))
+            decided[item.chat_id] = "block"
         assert console.ask("GET", "/livez")[0] == HTTPStatus.OK
     finally:
         stack.kafka.start_broker(0)
@@ -188,15 +169,15 @@ def test_without_redis_people_answer_and_the_ad_server_sees_it_once_redis_is_bac
     """The console writes Redis never; the worker owes it what it missed."""
     console = start_console()
     reviewer = Reviewer(console)
-    items = reviewer.wait_for(N_EACH)[:N_EACH]
+    items = reviewer.take(N_EACH)
     decided, answered = {}, []
     stack.redis.stop()
     try:
         for item in items:
-            answered.append(reviewer.answer(item["id"], "block"))
-            decided[item["chat_id"]] = "block"
+            answered.append(reviewer.answer(item, "block"))
+            decided[item.chat_id] = "block"
         wait_until(lambda: len(decisions_of(stack, settings)) >= N_EACH, timeout_s=PATIENCE_S, what=console.tail)
-        assert console.ask("GET", f"/v1/verdicts/{items[0]['chat_id']}")[0] in {
+        assert console.ask("GET", f"/v1/verdicts/{items[0].chat_id}")[0] in {
             HTTPStatus.OK,
             HTTPStatus.SERVICE_UNAVAILABLE,
         }
@@ -209,7 +190,7 @@ def test_without_redis_people_answer_and_the_ad_server_sees_it_once_redis_is_bac
 def test_sigterm_ends_a_console_in_order(*, filled: LiveLedger, start_console: StartConsole) -> None:  # noqa: ARG001
     """Threads and all, with exit code 0."""
     console = start_console()
-    Reviewer(console).wait_for(1)
+    Reviewer(console).take(1)
     console.send(signal.SIGTERM)
     assert console.stop() == 0, console.tail()
     assert "Traceback" not in console.tail()

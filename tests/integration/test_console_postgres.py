@@ -18,10 +18,10 @@ from tests.integration.console_rig import (
     PATIENCE_S,
     Reviewer,
     StartConsole,
-    cached,
     decisions_of,
     settings,
     start_console,
+    wait_as_decided,
 )
 from tests.integration.ledger import LiveLedger
 
@@ -74,16 +74,10 @@ def test_two_consoles_side_by_side_make_one_item_a_review_and_send_each_answer_o
         timeout_s=60,
         what=lambda: f"{n_asked} reviews; {consoles[0].tail()}",
     )
-    items = people[0].open_items()[:N_ANSWERS]
+    items = people[0].take(N_ANSWERS)
     with ThreadPoolExecutor(4) as pool:
-        answered = list(
-            pool.map(lambda pair: people[pair[0] % 2].answer(pair[1]["id"], "block"), list(enumerate(items)))
-        )
-    wait_until(
-        lambda: all((shown := cached(cache, item["chat_id"])) and shown.kind.value == "override" for item in items),
-        timeout_s=PATIENCE_S,
-        what=consoles[0].tail,
-    )
+        answered = list(pool.map(lambda pair: people[pair[0] % 2].answer(pair[1], "block"), list(enumerate(items))))
+    wait_as_decided(cache, {item.chat_id: "block" for item in items}, consoles[0])
     told = Counter(one["decision_id"] for one in decisions_of(stack, settings))
     assert told == dict.fromkeys([one["decision_id"] for one in answered], 1)
 
@@ -104,10 +98,9 @@ def test_a_console_whose_twin_is_killed_takes_over_what_it_was_doing(
     ledger.send(sample_chats[:200])
     ledger.wait_complete()
     people = Reviewer(first)
-    people.wait_for(2)
     second = start_console(REVIEW__UNDO_S="3")
     second.address()
-    answered = [people.answer(item["id"], "block") for item in people.open_items()[:2]]
+    answered = [people.answer(item, "block") for item in people.take(2)]
     first.kill()
     ledger.send(sample_chats[200:400])
     ledger.wait_complete()
@@ -141,12 +134,11 @@ def test_while_the_database_is_away_answers_are_refused_and_afterwards_taken(
     ledger.send(sample_chats[:200])
     ledger.wait_complete()
     person = Reviewer(console)
-    item = person.wait_for(1)[0]
-    token = person.claim(item["id"])
-    body = {"token": token, "outcome": "block", "reason": "policy_violation"}
+    (item,) = person.take(1)
+    body = item.wish("block")
     server.stop()
     try:
-        status, refused = console.ask("POST", f"/v1/reviews/{item['id']}/answer", body)
+        status, refused = console.ask("POST", "/review/answer", body)
         assert status == HTTPStatus.SERVICE_UNAVAILABLE, refused
         assert "database" in refused["error"]["message"]
         assert console.ask("GET", "/livez")[0] == HTTPStatus.OK
@@ -156,11 +148,7 @@ def test_while_the_database_is_away_answers_are_refused_and_afterwards_taken(
         server.start()
 
     def is_taken() -> bool:
-        return console.ask("POST", f"/v1/reviews/{item['id']}/answer", body)[0] == HTTPStatus.OK
+        return console.ask("POST", "/review/answer", body)[0] == HTTPStatus.OK
 
     wait_until(is_taken, timeout_s=PATIENCE_S, what=console.tail)
-    wait_until(
-        lambda: (shown := cached(cache, item["chat_id"])) and shown.kind.value == "override",
-        timeout_s=60,
-        what=console.tail,
-    )
+    wait_as_decided(cache, {item.chat_id: "block"}, console, timeout_s=60)

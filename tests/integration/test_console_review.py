@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from deploy.local import LocalStack
-from schemas import Decision, VerdictKind, decode_verdict
+from schemas import VerdictKind, decode_verdict
 from testkit.records import Place
 from testkit.waiting import wait_until
 from tests.integration.conftest import Settings, StartWorker
@@ -19,8 +19,8 @@ from tests.integration.console_rig import (
     PATIENCE_S,
     Reviewer,
     StartConsole,
-    cached,
     database,
+    is_as_decided,
     reports_of,
     rows,
     settings,
@@ -42,12 +42,11 @@ GENEROUS_S: Final = 10.0
 def reviewer(
     *, ledger: LiveLedger, start_worker: StartWorker, start_console: StartConsole, sample_chats: list[dict[str, Any]]
 ) -> Reviewer:
-    """Return a person before a queue of at least twenty items."""
+    """Return a person before the reviews of 400 chats."""
     start_worker()
     found = Reviewer(start_console())
     ledger.send(sample_chats[:400])
     ledger.wait_complete()
-    found.wait_for(N_ANSWERS)
     return found
 
 
@@ -61,12 +60,6 @@ def topic_time(ledger: LiveLedger, chat_id: str) -> float | None:
     return None
 
 
-def when(condition: Callable[[], bool], what: str) -> float:
-    """Wait for a condition; return the time at which it held."""
-    wait_until(condition, timeout_s=PATIENCE_S, what=lambda: what, every_s=0.01)
-    return time.perf_counter()
-
-
 def test_an_answer_is_a_verdict_on_the_topic_and_in_redis_and_then_a_training_row(
     *,
     reviewer: Reviewer,
@@ -78,20 +71,18 @@ def test_an_answer_is_a_verdict_on_the_topic_and_in_redis_and_then_a_training_ro
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Within two seconds on a quiet machine; what the person said teaches the next bundle."""
-    items = reviewer.open_items()[:N_ANSWERS]
+    items = reviewer.take(N_ANSWERS)
     on_topic, in_redis = [], []
     for number, item in enumerate(items):
-        outcome, chat_id = ("block", "allow")[number % 2], item["chat_id"]
+        outcome, category = (("block", "D"), ("allow", "E"))[number % 2]
         started = time.perf_counter()
-        reviewer.answer(item["id"], outcome, category="D" if outcome == "block" else "E")
-
-        def is_shown(chat_id: str = chat_id, outcome: str = outcome) -> bool:
-            shown = cached(cache, chat_id)
-            return shown is not None and shown.kind is VerdictKind.OVERRIDE and shown.decision == Decision(outcome)
-
-        in_redis.append(when(is_shown, f"{chat_id} in Redis") - started)
-        when(lambda chat_id=chat_id: topic_time(ledger, chat_id) is not None, f"{chat_id} on the topic")  # type: ignore[misc]
-        on_topic.append((topic_time(ledger, chat_id) or 0.0) - started)
+        reviewer.answer(item, outcome, category=category)
+        wait_until(partial(is_as_decided, cache, item.chat_id, outcome), timeout_s=PATIENCE_S, every_s=0.01)
+        in_redis.append(time.perf_counter() - started)
+        seen_at = wait_until(
+            partial(topic_time, ledger, item.chat_id), timeout_s=PATIENCE_S, what=reviewer.console.tail
+        )
+        on_topic.append(seen_at - started)
     with capsys.disabled():
         for name, found in (("verdict topic", on_topic), ("Redis", in_redis)):
             figures = f"median {statistics.median(found):.2f} s, longest {max(found):.2f} s, n = {len(found)}"
@@ -109,8 +100,8 @@ def test_an_answer_is_a_verdict_on_the_topic_and_in_redis_and_then_a_training_ro
     assert done.returncode == 0, done.stderr
     learnt = {row["chat_id"]: row for row in map(orjson.loads, out.read_bytes().splitlines())}
     for number, item in enumerate(items):
-        assert learnt[item["chat_id"]]["category"] == ("D", "E")[number % 2]
-        assert learnt[item["chat_id"]]["messages"]
+        assert learnt[item.chat_id]["category"] == ("D", "E")[number % 2]
+        assert learnt[item.chat_id]["messages"]
 
 
 def test_an_erased_chat_leaves_the_database(
@@ -121,20 +112,20 @@ def test_an_erased_chat_leaves_the_database(
     stack: LocalStack,
 ) -> None:
     """Its id is in no page of the file any more; its neighbour's answer stays."""
-    gone, stays = reviewer.open_items()[:2]
+    gone, stays = reviewer.take(2)
     for item in (gone, stays):
-        reviewer.answer(item["id"], "block", category="D", note="seen")
+        reviewer.answer(item, "block", category="D", note="seen")
     wait_until(lambda: len(reports_of(stack, settings)) == 2, timeout_s=PATIENCE_S)
     path = Path(database.removeprefix("sqlite:///"))
-    assert gone["chat_id"].encode() in content(database, path)
-    done = run_command("erase", gone["chat_id"], settings=settings)
+    assert gone.chat_id.encode() in content(database, path)
+    done = run_command("erase", gone.chat_id, settings=settings)
     assert done.returncode == 0, done.stdout + done.stderr
     wait_until(
-        lambda: gone["chat_id"].encode() not in content(database, path),
+        lambda: gone.chat_id.encode() not in content(database, path),
         timeout_s=PATIENCE_S,
         what=reviewer.console.tail,
     )
-    assert stays["chat_id"].encode() in content(database, path)
+    assert stays.chat_id.encode() in content(database, path)
 
 
 def content(database: str, path: Path) -> bytes:
@@ -145,11 +136,17 @@ def content(database: str, path: Path) -> bytes:
     return b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
 
 
-def test_each_look_at_a_text_is_logged_before_it_is_given(*, reviewer: Reviewer, database: str) -> None:
+def test_each_look_at_a_text_is_logged_before_it_is_given(
+    *, reviewer: Reviewer, database: str, sample_chats: list[dict[str, Any]]
+) -> None:
     """Who saw which text can be told afterwards; the log itself holds none."""
-    item = reviewer.open_items()[0]
-    text = reviewer.reveal(item["id"])
+    (item,) = reviewer.take(1)
+    assert rows(database, "SELECT count(*) FROM access_log WHERE action = 'reveal'") == [(0,)]
+    turns = reviewer.text(item)["turns"]
     logged = rows(database, "SELECT actor, action, item_id FROM access_log WHERE action = 'reveal'")
-    assert logged == [("local", "reveal", item["id"])]
+    assert logged == [("local", "reveal", item.item_id)]
+    (chat,) = (one for one in sample_chats if one["chat_id"] == item.chat_id)
+    assert [turn["text"] for turn in turns] == [one["content"] for one in chat["messages"]]
     path = Path(database.removeprefix("sqlite:///"))
-    assert text.encode() not in content(database, path)
+    found = content(database, path)
+    assert not any(turn["text"].encode() in found for turn in turns)
