@@ -1,5 +1,6 @@
-"""The pictures of the pages: `python -m tests.console.pages.picture` writes that of Try anew, and of a running
-`make console`, whose address is given, those of Review and Live.
+"""The pictures of the pages: `python -m tests.console.pages.picture` writes that of Try anew.
+
+With `--of ADDRESS` it writes those of Review and Live, of a running `make console`.
 """
 
 import argparse
