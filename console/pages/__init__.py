@@ -6,8 +6,8 @@ share is the frame: login, headers, banner, looks.
 
 from typing import Final
 
-from console.pages import frame, try_it
+from console.pages import frame, review, try_it
 
-PAGES: Final = (frame.add, try_it.add)
+PAGES: Final = (frame.add, try_it.add, review.add)
 
 __all__ = ["PAGES"]
