@@ -8,6 +8,7 @@ from console.pipeline.history import Histories
 from console.pipeline.live.follower import Live
 from console.pipeline.states import Check, KafkaCheck, RedisCheck, States
 from console.pipeline.text import Texts
+from console.review.queue import Queue
 from console.settings.console import ConsoleSettings
 from console.store.store import Store, StoreAway, open_store
 from worker.errors import SettingsError as WorkerSettingsError
@@ -35,6 +36,8 @@ class Operations:
     """The texts of chats."""
     histories: Histories | None = None
     """What the topics say of a chat."""
+    queue: Queue | None = None
+    """The review queue."""
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -70,7 +73,9 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    return with_views(Operations(settings, worker, store))
+    keys = worker.erasure.hash_keys
+    queue = Queue(store, settings.review, keys[0] if keys else None)
+    return with_views(Operations(settings, worker, store, queue=queue))
 
 
 def with_views(operations: Operations) -> Operations:
