@@ -105,9 +105,7 @@ def take(
         item = replace(item, state=ItemState.DONE.value, closed_ms=now)
         agreeing = [own] if is_final else said
         is_sent = send_settled(connection, item, own, agreeing, now + by.undo_ms)
-        settled = Settled(
-            item, wish.outcome, wish.category, wish.reason, reviewer, decision_id, now, now + by.undo_ms
-        )
+        settled = Settled(item, wish.outcome, wish.category, wish.reason, reviewer, decision_id, now, now + by.undo_ms)
         by.hooks.on_settled(connection, settled)
     changed = {"n_answers": item.n_answers, "state": item.state, "closed_ms": item.closed_ms}
     connection.execute(update(items).where(items.c.id == item.id).values(changed))

@@ -7,7 +7,7 @@ shown, nothing is answered.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from console.review.answering import Answering, take
 from console.review.errors import Conflict, WishRefused
@@ -76,20 +76,21 @@ def answer_all(
     if (known := _known(connection, batch, reviewer)) is not None:
         return known
     condition = _matching(wanted, reviewer, now)
+    n_matching = connection.execute(select(func.count()).select_from(items).where(condition)).scalar_one()
     # Locked in the order of their ids, as everybody locks several.
-    rows = connection.execute(select(items).where(condition).order_by(items.c.id).with_for_update()).mappings().all()
-    found = [item_of(row) for row in rows]
+    chosen = select(items).where(condition).order_by(items.c.id).limit(cap).with_for_update()
+    found = [item_of(row) for row in connection.execute(chosen).mappings()]
     # On PostgreSQL somebody may have claimed one between the look and the lock.
-    held = _held(connection, [item.id for item in found], now)
-    found = [item for item in found if item.id not in held]
-    if len(found) != expected_count:
+    held = select(claims.c.item_id).where(claims.c.item_id.in_([item.id for item in found]), claims.c.until_ms > now)
+    n_matching -= len(connection.execute(held).all())
+    if n_matching != expected_count:
         raise Conflict(
-            f"{len(found)} items match and {expected_count} did; look at the preview again", n_matching=len(found)
+            f"{n_matching} items match and {expected_count} did; look at the preview again", n_matching=n_matching
         )
-    checked = [(item, by.rules.check(wish, item)) for item in found[:cap]]
+    checked = [(item, by.rules.check(wish, item)) for item in found]
     taken = [take(connection, item, reviewer, one, by=by, now=now, batch=batch) for item, one in checked]
     sends_at_ms = next((one.sends_at_ms for one in taken if one.sends_at_ms is not None), None)
-    return BulkResult(batch, len(found), [one.answer_id for one in taken], sends_at_ms)
+    return BulkResult(batch, n_matching, [one.answer_id for one in taken], sends_at_ms)
 
 
 def _matching(wanted: BulkFilter, reviewer: str, now: int) -> ColumnElement[bool]:
@@ -112,15 +113,6 @@ def _matching(wanted: BulkFilter, reviewer: str, now: int) -> ColumnElement[bool
     if wanted.policy is not None:
         conditions.append(items.c.queue == wanted.policy)
     return and_(*conditions)
-
-
-def _held(connection: Connection, ids: Sequence[int], now: int) -> set[int]:
-    held: set[int] = set()
-    for start in range(0, len(ids), MAX_CAP):
-        some = ids[start : start + MAX_CAP]
-        wanted = select(claims.c.item_id).where(claims.c.item_id.in_(some), claims.c.until_ms > now)
-        held.update(connection.execute(wanted).scalars())
-    return held
 
 
 def _known(connection: Connection, batch: str, reviewer: str) -> BulkResult | None:

@@ -142,9 +142,12 @@ def make_place(connection: Connection, item: Item, reviewer: str, now: int) -> N
 def decided(connection: Connection, item: Item) -> Conflict:
     """Return the conflict of an item that is settled: who settled it, and how."""
     wanted = select(answers).where(answers.c.item_id == item.id, OPINION)
-    row = connection.execute(wanted.order_by(answers.c.is_final.desc(), answers.c.id.desc()).limit(1)).mappings().first()
+    row = (
+        connection.execute(wanted.order_by(answers.c.is_final.desc(), answers.c.id.desc()).limit(1)).mappings().first()
+    )
     if row is None:
-        return Conflict("the item is closed; take the next one")
+        by = item.closed_by or "somebody"
+        return Conflict(f"{by} has decided it outside of the queue; take the next one", decided_by=item.closed_by)
     return decided_by(row)
 
 

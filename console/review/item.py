@@ -106,6 +106,8 @@ class Item:
     gold_decision: str | None
     gold_category: str | None
     appealed_id: int | None
+    closed_why: str | None
+    closed_by: str | None
     meant_for: str | None
     claimed_by: str | None = None
     """Whoever holds it: the reviewer who asks, where they do; else somebody who leaves no place for them."""

@@ -133,8 +133,10 @@ def n_open(connection: Connection, asked: Asked) -> int:
     if asked.kind is not None:
         wanted.append(_is_of_kind(asked.kind))
     every = connection.execute(select(func.count()).select_from(items).where(*wanted)).scalar_one()
-    of_others = select(func.count()).select_from(items).where(
-        *wanted, items.c.kind == ItemKind.GOLD.value, items.c.meant_for != asked.reviewer
+    of_others = (
+        select(func.count())
+        .select_from(items)
+        .where(*wanted, items.c.kind == ItemKind.GOLD.value, items.c.meant_for != asked.reviewer)
     )
     answered = (
         select(func.count(func.distinct(items.c.id)))

@@ -8,7 +8,7 @@ from console.store.store import now_ms
 from console.store.tables import access_log
 
 
-def log_reveal(
+def log_reveal(  # noqa: PLR0917  the order in which pages have them
     connection: Connection,
     actor: str,
     item_id: int | None,

@@ -108,7 +108,5 @@ def _earlier(connection: Connection, fingerprints: Iterable[str | None]) -> dict
 
 
 def _earlier_of(row: RowMapping) -> Earlier:
-    names: dict[str, Any] = {
-        name: row[name] for name in ("outcome", "category", "reason", "reviewer", "at_ms")
-    }
+    names: dict[str, Any] = {name: row[name] for name in ("outcome", "category", "reason", "reviewer", "at_ms")}
     return Earlier(**names)

@@ -8,13 +8,12 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, update
 
 from console.review.item import EVERY_POLICY, Item, ItemKind
 from console.review.wish import NO_REASON, UNDONE
-from console.store.outbox_rows import FeedbackBody, Kind, OverrideClearBody, OverrideSetBody, cancel, put, sending
+from console.store.outbox_rows import Body, FeedbackBody, Kind, OverrideClearBody, OverrideSetBody, cancel, put, sending
 from console.store.tables import outbox
 from schemas import Decision, Source, TaxonomyRef
 
@@ -47,7 +46,9 @@ def send_settled(
     return True
 
 
-def take_back(connection: Connection, item: Item, decision_ids: Sequence[str], actor: str, new_id: str, now: int) -> None:
+def take_back(
+    connection: Connection, item: Item, decision_ids: Sequence[str], *, actor: str, new_id: str, now: int
+) -> None:
     """Cancel what answers have in the outbox; what is on its way already is followed by its opposite.
 
     A report that was sent stays: the reviewer's next one on this text counts in its place.
@@ -67,20 +68,28 @@ def take_back(connection: Connection, item: Item, decision_ids: Sequence[str], a
         if override is None or override.state in {"cancelled", "refused"} or item.chat_id is None:
             continue
         body = OverrideClearBody(chat_id=item.chat_id, policy=None, actor=actor, reason=UNDONE, undoes=decision_id)
-        put(connection, Kind.OVERRIDE_CLEAR, new_id, body, item.chat_id, item.chat_hash, now, created_ms=now)
+        put(
+            connection,
+            Kind.OVERRIDE_CLEAR,
+            new_id,
+            body,
+            chat_id=item.chat_id,
+            chat_hash=item.chat_hash,
+            not_before_ms=now,
+        )
 
 
 def model_decision(item: Item) -> str | None:
     """Return what was decided without people: of a sample by its stratum's policy, else by its queue's."""
     for policy in item.policies:
         if policy.get("name") == item.queue:
-            return policy.get("decision")
-    return item.policies[0].get("decision") if item.policies else None
+            return str(policy.get("decision"))
+    return str(item.policies[0].get("decision")) if item.policies else None
 
 
 def _contradicts(item: Item, answer: RowMapping) -> bool:
     is_other_category = answer["category"] is not None and answer["category"] != item.category
-    return is_other_category or answer["outcome"] != model_decision(item)
+    return is_other_category or str(answer["outcome"]) != model_decision(item)
 
 
 def _put_override(connection: Connection, item: Item, source: Source, answer: RowMapping, sends_at_ms: int) -> None:
@@ -96,7 +105,7 @@ def _put_override(connection: Connection, item: Item, source: Source, answer: Ro
         reason=answer["reason"] or NO_REASON,
         decided_ms=answer["at_ms"],
     )
-    _put(connection, Kind.OVERRIDE_SET, item, answer, body, sends_at_ms)
+    _put(connection, item, answer, body, sends_at_ms)
 
 
 def _put_feedback(connection: Connection, item: Item, source: Source, answer: RowMapping, sends_at_ms: int) -> None:
@@ -123,9 +132,17 @@ def _put_feedback(connection: Connection, item: Item, source: Source, answer: Ro
         .values(cancelled_ms=None, not_before_ms=sends_at_ms)
     )
     if revived.rowcount == 0 and sending(connection, answer["decision_id"], Kind.FEEDBACK) is None:
-        _put(connection, Kind.FEEDBACK, item, answer, body, sends_at_ms)
+        _put(connection, item, answer, body, sends_at_ms)
 
 
-def _put(connection: Connection, kind: Kind, item: Item, answer: RowMapping, body: Any, sends_at_ms: int) -> None:
-    decision_id, created_ms = answer["decision_id"], answer["at_ms"]
-    put(connection, kind, decision_id, body, item.chat_id, item.chat_hash, sends_at_ms, created_ms=created_ms)
+def _put(connection: Connection, item: Item, answer: RowMapping, body: Body, sends_at_ms: int) -> None:
+    put(
+        connection,
+        Kind.FEEDBACK if isinstance(body, FeedbackBody) else Kind.OVERRIDE_SET,
+        answer["decision_id"],
+        body,
+        chat_id=item.chat_id,
+        chat_hash=item.chat_hash,
+        not_before_ms=sends_at_ms,
+        created_ms=answer["at_ms"],
+    )

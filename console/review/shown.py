@@ -6,7 +6,7 @@ Of a blind item that is nothing of the model's, and nothing that leads to it: a 
 from dataclasses import asdict
 from typing import Any, Final
 
-from console.review.item import BulkResult, Claim, Item, ItemKind, Page, Preview
+from console.review.item import Answered, BulkResult, Claim, Item, ItemKind, Page, Preview
 
 _ALWAYS: Final = (
     "id", "queue", "state", "taxonomy", "arrived_ms", "claimed_by", "claim_until_ms", "was_skipped"
@@ -55,3 +55,13 @@ def shown_preview(preview: Preview) -> dict[str, Any]:
 def shown_bulk(result: BulkResult) -> dict[str, Any]:
     """Return what a bulk action did, JSON-ready."""
     return asdict(result)
+
+
+def shown_answered(answered: Answered) -> dict[str, Any]:
+    """Return an answer as it was taken, JSON-ready. Of a blind item it does not say whether anything is sent."""
+    return {
+        "answer_id": answered.answer_id,
+        "decision_id": answered.decision_id,
+        "item": shown(answered.item),
+        "sends_at_ms": None if answered.item.is_blind else answered.sends_at_ms,
+    }

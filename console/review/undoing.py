@@ -65,9 +65,7 @@ def reopen(connection: Connection, answer_id: int, reviewer: str, *, hooks: Hook
     return item
 
 
-def _reopened(
-    connection: Connection, item: Item, row: RowMapping, reviewer: str, *, hooks: Hooks, now: int
-) -> Item:
+def _reopened(connection: Connection, item: Item, row: RowMapping, reviewer: str, *, hooks: Hooks, now: int) -> Item:
     said = opinions(connection, item.id)
     final = next((one for one in said if one["is_final"]), None)
     if final is not None and not row["is_final"]:
@@ -76,7 +74,9 @@ def _reopened(
     reopened = replace(item, state=ItemState.OPEN.value, closed_ms=None, n_answers=n_answers)
     make_place(connection, reopened, reviewer, now)
     if item.state == ItemState.DONE:
-        take_back(connection, item, [one["decision_id"] for one in said], reviewer, uuid.uuid4().hex, now)
+        take_back(
+            connection, item, [one["decision_id"] for one in said], actor=reviewer, new_id=uuid.uuid4().hex, now=now
+        )
         hooks.on_reopened(connection, reopened)
     changed = {"state": reopened.state, "closed_ms": None, "n_answers": n_answers}
     connection.execute(update(items).where(items.c.id == item.id).values(changed))

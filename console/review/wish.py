@@ -52,9 +52,13 @@ class AnswerRules:
                 )
         known = {Outcome.ALLOW.value, Outcome.BLOCK.value, OTHER_CATEGORY}
         if others := needed - known:
-            raise SettingsError(f"review.reason_needed has {len(others)} unknown words; expected some of {sorted(known)}")
+            raise SettingsError(
+                f"review.reason_needed has {len(others)} unknown words; expected some of {sorted(known)}"
+            )
         if needed and not reasons:
-            raise SettingsError("review.reason_needed asks for reasons and review.reasons has none; expected some codes")
+            raise SettingsError(
+                "review.reason_needed asks for reasons and review.reasons has none; expected some codes"
+            )
         return cls(reasons, needed)
 
     def check(self, wish: Wish, item: Item) -> Wish:
@@ -69,11 +73,13 @@ class AnswerRules:
             raise WishRefused(
                 "note", f"note has {len(wish.note)} characters; expected at most {MAX_NOTE_CHARACTERS}; write less"
             )
-        note = wish.note if wish.note else None
+        note = wish.note or None
         if wish.outcome == Outcome.SKIP:
             return Wish(Outcome.SKIP.value, note=note)
         if wish.category is not None and wish.category not in item.codes:
-            raise WishRefused("category", f"category is no code of taxonomy {item.taxonomy.get('name')}; send one of its")
+            raise WishRefused(
+                "category", f"category is no code of taxonomy {item.taxonomy.get('name')}; send one of its"
+            )
         # Who answers blind cannot know whether their category is another one.
         is_other = wish.category not in {None, item.category} and not item.is_blind
         self._check_reason(wish.outcome, wish.reason, has_other_category=is_other)
@@ -90,7 +96,9 @@ class AnswerRules:
                 )
             return
         if reason not in self.reasons:
-            raise WishRefused("reason", f"reason is none of review.reasons: {', '.join(self.reasons)}; send one of them")
+            raise WishRefused(
+                "reason", f"reason is none of review.reasons: {', '.join(self.reasons)}; send one of them"
+            )
 
 
 def check_actor(name: str) -> None:

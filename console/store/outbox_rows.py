@@ -65,6 +65,8 @@ class OverrideSetBody(Body):
     actor: ActorId
     reason: ReasonCode
     decided_ms: Annotated[int, Field(gt=0)]
+    seen_revision: Annotated[int, Field(ge=0)] = 0
+    """`override_revision` of the newest verdict, where it is known: the new revision is above it."""
 
 
 class OverrideClearBody(Body):

@@ -81,6 +81,8 @@ items = Table(
     Column("gold_decision", String(16)),
     Column("gold_category", String(64)),
     Column("appealed_id", _ID),  # of an appeal: the item that was answered, where there was one
+    Column("closed_why", String(16)),  # where no answer closed it: override, erased
+    Column("closed_by", String(128)),  # who decided by that override
     Column("meant_for", String(128)),  # of a gold item: the one reviewer who sees it
     UniqueConstraint("kind", "verdict_id", name="one_item_a_verdict"),
     Index("items_by_order", "state", "queue", "order_ms"),
@@ -113,7 +115,7 @@ answers = Table(
     Column("reviewer", String(128), nullable=False),
     Column("decision_id", String(32), nullable=False, unique=True),
     Column("outcome", String(16), nullable=False),  # allow, block, skip
-    Column("category", String(64)),  # the category that is right, where it is another one
+    Column("category", String(64)),  # the category that is right, where the reviewer named one
     Column("reason", String(64)),
     Column("note", String(1_000)),
     Column("at_ms", BigInteger, nullable=False),
@@ -122,6 +124,8 @@ answers = Table(
     Column("is_final", Boolean, nullable=False),  # an adjudicator's, which settles a disagreement
     Column("undone_ms", BigInteger),
     Column("batch", String(32)),  # of a bulk action
+    Column("policy", String(64)),  # for which the decision is meant; of a skip null
+    Column("whole_chat", Boolean),
     Index("answers_by_item", "item_id"),
     Index("answers_by_reviewer", "reviewer", "at_ms"),
     Index("answers_by_time", "at_ms"),
