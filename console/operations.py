@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from console.errors import SettingsError
 from console.pipeline.history import Histories
@@ -29,15 +30,22 @@ class Operations:
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
     live: Live | None = None
-    """What passes now; None in tests that show nothing of it, as the three below."""
+    """What passes now; None in tests that show nothing of it, as the two below."""
     states: States | None = None
     """Whether Kafka, Redis and the database answer."""
-    texts: Texts | None = None
-    """The texts of chats."""
     histories: Histories | None = None
     """What the topics say of a chat."""
-    queue: Queue | None = None
-    """The review queue."""
+
+    @cached_property
+    def queue(self) -> Queue:
+        """The review queue."""
+        keys = self.worker.erasure.hash_keys
+        return Queue(self.store, self.settings.review, keys[0] if keys else None)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Fetches texts of chats."""
+        return Texts(self.worker)
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -73,9 +81,7 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    keys = worker.erasure.hash_keys
-    queue = Queue(store, settings.review, keys[0] if keys else None)
-    return with_views(Operations(settings, worker, store, queue=queue))
+    return with_views(Operations(settings, worker, store))
 
 
 def with_views(operations: Operations) -> Operations:
@@ -83,11 +89,11 @@ def with_views(operations: Operations) -> Operations:
     settings, worker, store = operations.settings, operations.worker, operations.store
     live = Live(worker, settings.pipeline.live_minutes)
     states = States(_checks(worker, store))
-    texts = Texts(worker)
-    operations.at_start.extend([live.start, states.start])
-    operations.at_end.extend([texts.close, states.close, live.close])
     histories = Histories(worker, [settings.model.path])
-    return replace(operations, live=live, states=states, texts=texts, histories=histories)
+    viewed = replace(operations, live=live, states=states, histories=histories)
+    viewed.at_start.extend([live.start, states.start])
+    viewed.at_end.extend([viewed.texts.close, states.close, live.close])
+    return viewed
 
 
 def _checks(worker: WorkerSettings, store: Store) -> dict[str, Check]:

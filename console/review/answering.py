@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from console.review.claiming import check_claim, drop_claim, locked
 from console.review.errors import Conflict
@@ -19,7 +19,7 @@ from console.review.item import Answered, Item, ItemState, Outcome, Wish
 from console.review.rows import OPINION
 from console.review.sending import send_settled
 from console.review.wish import AnswerRules, check_actor
-from console.store.tables import answers, items
+from console.store.tables import answers, items, outbox
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,15 @@ class Answering:
 
 
 def answer(
-    connection: Connection, item_id: int, reviewer: str, token: str, wish: Wish, *, by: Answering, now: int
+    connection: Connection,
+    item_id: int,
+    reviewer: str,
+    token: str,
+    wish: Wish,
+    *,
+    by: Answering,
+    now: int,
+    decision_id: str | None = None,
 ) -> Answered:
     """Take a reviewer's answer on an item that they hold.
 
@@ -45,21 +53,24 @@ def answer(
         wish: The answer.
         by: What it is taken by.
         now: Milliseconds since 1970.
+        decision_id: The caller's name of the answer, 32 hex digits: sent again, it is taken once.
 
     Raises:
         NotInQueue: there is no such item.
-        Conflict: the lease was lost.
+        Conflict: the lease was lost, or the name is another answer's.
         WishRefused: the answer breaks a rule.
     """
     check_actor(reviewer)
     item = locked(connection, item_id)
+    if decision_id is not None and (known := _known(connection, item, reviewer, decision_id)) is not None:
+        return known
     claim = check_claim(connection, item, reviewer, token, now)
     if item.state == ItemState.DONE:
         # Never so while a claim stands; erasure and pruning are others' work.
         raise Conflict("the item is closed; take the next one")
     wish = by.rules.check(wish, item)
     drop_claim(connection, item_id, reviewer)
-    return take(connection, item, reviewer, wish, by=by, now=now, took_ms=max(0, now - claim["since_ms"]))
+    return take(connection, item, reviewer, wish, by=by, now=now, took_ms=max(0, now - claim["since_ms"]), decision_id=decision_id)
 
 
 def take(
@@ -72,9 +83,10 @@ def take(
     now: int,
     took_ms: int | None = None,
     batch: str | None = None,
+    decision_id: str | None = None,
 ) -> Answered:
     """Write an answer that was checked, and settle its item where it does so."""
-    decision_id = uuid.uuid4().hex
+    decision_id = decision_id or uuid.uuid4().hex
     is_opinion = wish.outcome != Outcome.SKIP
     is_final = is_opinion and item.is_disputed
     values: dict[str, Any] = {
@@ -110,6 +122,16 @@ def take(
     changed = {"n_answers": item.n_answers, "state": item.state, "closed_ms": item.closed_ms}
     connection.execute(update(items).where(items.c.id == item.id).values(changed))
     return Answered(answer_id, decision_id, item, now + by.undo_ms if is_sent else None)
+
+
+def _known(connection: Connection, item: Item, reviewer: str, decision_id: str) -> Answered | None:
+    row = connection.execute(select(answers).where(answers.c.decision_id == decision_id)).mappings().first()
+    if row is None:
+        return None
+    if row["reviewer"] != reviewer or row["item_id"] != item.id:
+        raise Conflict("decision_id is another answer's; choose a new one")
+    sends_at = select(func.min(outbox.c.not_before_ms)).where(outbox.c.decision_id == decision_id)
+    return Answered(row["id"], decision_id, item, connection.execute(sends_at).scalar())
 
 
 def opinions(connection: Connection, item_id: int) -> Sequence[RowMapping]:

@@ -73,7 +73,5 @@ def _document(row: RowMapping, said: Sequence[RowMapping]) -> dict[str, Any]:
     return {
         "item_id": row["id"],
         **{name: row[name] for name in ("decided_ms", "state", "category", "taxonomy")},
-        "answers": [
-            {**{name: one[name] for name in names}, "undone": one["undone_ms"] is not None} for one in said
-        ],
+        "answers": [{**{name: one[name] for name in names}, "undone": one["undone_ms"] is not None} for one in said],
     }

@@ -15,6 +15,8 @@ from console.review.rows import OPINION, SKIP, answerable, item_of, with_claims
 from console.store.tables import answers, claims, items
 
 MAX_LIMIT: Final = 200
+ADJUDICATION: Final = "adjudication"
+"""Asks for the items on which reviewers disagree, whatever their kind."""
 _LATEST_SHARE: Final = 0.05
 _MOST_CURSOR_CHARACTERS: Final = 64
 
@@ -183,6 +185,8 @@ def _is_asked(asked: Asked) -> ColumnElement[bool]:
 def _is_of_kind(kind: str) -> ColumnElement[bool]:
     # Whoever could ask for gold items, or for samples without them, would know which are which.
     blind = [ItemKind.SAMPLE.value, ItemKind.GOLD.value]
+    if kind == ADJUDICATION:
+        return items.c.n_answers >= items.c.n_wanted
     return items.c.kind.in_(blind) if kind in blind else items.c.kind == kind
 
 

@@ -135,7 +135,13 @@ class Queue:
             )
 
     def claim_next(
-        self, reviewer: str, *, queue: str | None = None, order: Order = "risk", is_admin: bool = False
+        self,
+        reviewer: str,
+        *,
+        queue: str | None = None,
+        order: Order = "risk",
+        kind: str | None = None,
+        is_admin: bool = False,
     ) -> Claim | None:
         """Claim the first item that has a place and that the reviewer does not hold; None where there is none.
 
@@ -174,8 +180,10 @@ class Queue:
         with self._store.writing() as connection:
             claiming.release(connection, item_id, reviewer, token, now=self._clock())
 
-    def answer(self, item_id: int, reviewer: str, token: str, wish: Wish) -> Answered:
-        """Take an answer, and what it sends, in one transaction.
+    def answer(
+        self, item_id: int, reviewer: str, token: str, wish: Wish, *, decision_id: str | None = None
+    ) -> Answered:
+        """Take an answer, and what it sends, in one transaction; under a `decision_id` that is known, once.
 
         Raises:
             NotInQueue: there is no such item.
@@ -184,7 +192,7 @@ class Queue:
         """
         with self._store.writing() as connection:
             now = self._clock()
-            taken = answer(connection, item_id, reviewer, token, wish, by=self._answering(), now=now)
+            taken = answer(connection, item_id, reviewer, token, wish, by=self._answering(), now=now, decision_id=decision_id)
             if taken.item.kind != ItemKind.GOLD and wish.outcome != Outcome.SKIP:
                 every = self._settings.gold_every
                 seeding.seed(connection, self.gold, reviewer, every=every, draw=self._draw, now=now)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from console.pages.review.asked import limit_of
+from console.pages.review.asked import limit_of, order_of
 from console.pages.review.desk import Desk, in_thread, reviewer_of
 from console.pages.review.start import start_of
 from console.port.problems import JsonResponse
@@ -33,11 +33,12 @@ def add(app: FastAPI, desk: Desk) -> None:
         person, is_admin = reviewer_of(request)
         query = request.query_params
         limit = limit_of(query.get("limit", "50"))
+        order = order_of(query.get("order", "risk"))
         found = await in_thread(
             lambda: queue.page(
                 person,
                 queue=query.get("queue"),
-                order=query.get("order", "risk"),  # type: ignore[arg-type]  the queue refuses all else
+                order=order,
                 kind=query.get("kind"),
                 after=query.get("after"),
                 limit=limit,

@@ -11,6 +11,7 @@ from console.review.listing import MAX_LIMIT
 
 _Form = TypeVar("_Form", bound=BaseModel)
 _MOST_DIGITS: Final = 4
+_ORDERS: Final[dict[str, Order]] = {"risk": "risk", "age": "age"}
 
 Token = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -140,3 +141,10 @@ def limit_of(text: str) -> int:
             param="limit",
         )
     return int(text)
+
+
+def order_of(text: str) -> Order:
+    """Return the order that a query asks for; raises Problem (400)."""
+    if (order := _ORDERS.get(text)) is None:
+        raise Problem(HTTPStatus.BAD_REQUEST, "bad_request", "order is neither risk nor age; send one", param="order")
+    return order

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from console.errors import Problem
+from console.judging.request import Answer
 from console.review.item import Item
 from console.service import Service
 from model import Classification
@@ -47,13 +48,14 @@ async def severe_passages(service: Service, item: Item, turns: Sequence[Turn]) -
         labels[i] = ""
     if not judged:
         return labels
+    answers: Sequence[Answer | None]
     try:
         answers = await service.judge.judge([[turns[i]] for i in judged], within_s=_WITHIN_S, is_background=True)
     except Problem:
-        answers = []
+        answers = [None] * len(judged)
     names = service.bundle.taxonomy.names
     banned = service.writer.banned
-    for i, answer in zip(judged, answers or [None] * len(judged), strict=True):
+    for i, answer in zip(judged, answers, strict=True):
         if not isinstance(answer, Classification):
             labels[i] = names.get(item.category, "")
             continue

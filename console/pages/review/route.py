@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from console.pages.frame import page
-from console.pages.review import around, judging, many
+from console.pages.review import around, claims, judging, many
 from console.pages.review.desk import Desk
 from console.port.guard import caller_of
 from console.port.roles import Role, may
@@ -28,6 +28,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         refused.status_code = HTTPStatus.FORBIDDEN
         return refused
 
+    claims.add(app, desk)
     judging.add(app, desk)
     around.add(app, desk)
     many.add(app, desk)

@@ -75,10 +75,8 @@ def _policy(policy: Policy) -> dict[str, Any]:
 
 def _said(policy: Policy) -> str:
     """Say a policy in sentences."""
-    parts = [
-        f"Of banned chats at most {_share(policy.max_banned_to_safe_rate)} may be allowed, of safe ones at most "
-        f"{_share(policy.max_safe_to_banned_rate)} blocked."
-    ]
+    passing, blocked = _share(policy.max_banned_to_safe_rate), _share(policy.max_safe_to_banned_rate)
+    parts = [f"At most {passing} of banned chats may be allowed, {blocked} of safe ones blocked."]
     soft = {kind: sorted(c for c, one in policy.enforcement.items() if one is kind) for kind in Enforcement}
     if soft[Enforcement.SHOULD]:
         parts.append(f"Never blocked for {', '.join(soft[Enforcement.SHOULD])} alone.")

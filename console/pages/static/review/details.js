@@ -28,7 +28,9 @@ export const policyOf = (item) => setup.policies.find((one) => one.name === item
 export function show(claim) {
   const { item } = claim;
   fill(byId("details"),
-    item.is_blind ? blindNote(item) : asks(item),
+    blindNote(item),
+    claim.opinions.length > 0 && opinions(item, claim.opinions),
+    !item.is_blind && asks(item),
     claim.appeal && appealOf(claim.appeal),
     !item.is_blind && scores(item),
     policyText(item),
@@ -39,10 +41,16 @@ export function show(claim) {
 const section = (title, ...children) => make("section", { "aria-label": title }, make("h3", {}, title), ...children);
 
 function blindNote(item) {
-  const text = item.kind === "review"
-    ? "A second opinion: what the model and others said is hidden until you have answered."
-    : "A sample for quality: what the model said is hidden until you have answered.";
-  return make("p", { class: "note" }, text);
+  if (item.is_blind) return make("p", { class: "note" }, "A sample for quality: what the model said is hidden until you have answered.");
+  if (item.n_wanted > 1 && !item.is_disputed) return make("p", { class: "note" }, `One of ${item.n_wanted} opinions: what others answered is hidden.`);
+  return null;
+}
+
+function opinions(item, said) {
+  return section("Reviewers disagree", make("ul", { class: "plain" }, ...said.map((one) => make("li", {},
+    make("b", { "data-decision": one.outcome }, one.outcome),
+    one.category && ` · ${spoken(categoryOf(item, one.category).name)}`, one.reason && ` · ${spoken(one.reason)}`,
+    one.note && make("q", { dir: "auto" }, one.note)))), make("p", { class: "hint" }, "Your answer is final."));
 }
 
 function asks(item) {
@@ -113,7 +121,7 @@ function before(earlier) {
 
 function facts(item) {
   const rows = [
-    ["Item", `${item.id} · ${kindOf(item.kind)} · ${item.queue}`],
+    ["Item", `${item.id} · ${kindOf(item)} · ${item.queue}`],
     ["Waiting", span(now() - item.arrived_ms)],
     item.chat_id && ["Chat", item.chat_id],
     item.model && ["Model", `${item.model.name} ${item.model.version}`],

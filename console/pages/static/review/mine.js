@@ -39,7 +39,7 @@ function row(answer) {
   const undo = make("button", { type: "button", onclick: () => takeBack(answer, undo), "aria-label": `Take back the answer to item ${answer.item_id}` }, "Undo");
   return make("tr", { class: answer.undone_ms !== null && "undone" },
     make("td", { class: "number" }, moment(answer.at_ms)),
-    make("td", {}, `${kindOf(answer.kind)} ${answer.item_id}`),
+    make("td", {}, `${kindOf(answer)} ${answer.item_id}`),
     make("td", {}, answer.queue),
     make("td", {}, make("b", { "data-decision": answer.outcome }, answer.outcome)),
     make("td", {}, [answer.category_name && spoken(answer.category_name), answer.reason && spoken(answer.reason)].filter(Boolean).join(" · ")),

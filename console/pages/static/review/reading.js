@@ -60,7 +60,7 @@ function begin(title) {
   byId("kafka-away").hidden = true;
 }
 
-const titleOf = (item) => `${kindOf(item.kind)} ${item.id}${item.is_blind ? "" : ` · ${spoken(details.categoryOf(item, item.category).name)}`}`;
+const titleOf = (item) => `${kindOf(item)} ${item.id}${item.is_blind ? "" : ` · ${spoken(details.categoryOf(item, item.category).name)}`}`;
 
 /** Opens an item; `mode` says what veils its text. */
 export async function open(claim, mode) {

@@ -43,7 +43,7 @@ const UNEVALUATED = {
 const DONE = { allow: "Allowed", block: "Blocked", skip: "Skipped" };
 
 export const why = (decidedBy) => WHY[decidedBy] ?? spoken(decidedBy);
-export const kindOf = (kind) => KINDS[kind] ?? spoken(kind);
+export const kindOf = ({ kind, is_disputed: isDisputed }) => KINDS[isDisputed ? "adjudication" : kind] ?? spoken(kind);
 export const unevaluatedOf = (reason) => UNEVALUATED[reason] ?? reason.replaceAll("_", " ");
 export const done = (outcome) => DONE[outcome] ?? spoken(outcome);
 export const percent = (value) => `${(100 * value).toFixed(value > 0 && value < 1 ? 1 : 0)} %`;
