@@ -17,11 +17,12 @@ from console.port.guard import Guard
 from console.port.keys import Keys, limit_of
 from console.port.observe import Observe
 from console.port.problems import problem_response
+from console.port.proxy import ProxyPeople
 from console.port.sessions import Sessions
 from console.service import DEADLINE_HEADER, MODEL_HEADER, Service
 
 AddPages = Callable[[FastAPI, Service, Sessions | None], None]
-"""Adds pages to the application, with the logins of a port with keys; left out with `--api-only`."""
+"""Adds pages to the application, with the logins of a port that has them; left out with `--api-only`."""
 
 _HEADERS_OF_PAGES: Final = ["authorization", "content-type", "x-goog-api-key", "x-request-id", DEADLINE_HEADER]
 """What a page of an allowed origin may send."""
@@ -53,7 +54,11 @@ def make_api(service: Service, pages: Iterable[AddPages] = (), sessions: Session
 
 
 def make_app(
-    service: Service, keys: Keys | None, pages: Sequence[AddPages] = (), sessions: Sessions | None = None
+    service: Service,
+    keys: Keys | None,
+    pages: Sequence[AddPages] = (),
+    sessions: Sessions | None = None,
+    people: ProxyPeople | None = None,
 ) -> ASGIApp:
     """Return the application as it is served.
 
@@ -61,16 +66,19 @@ def make_app(
         service: What answers.
         keys: API keys; None where the port needs none.
         pages: What is served besides the API.
-        sessions: Logins of the pages, on a port with keys.
+        sessions: Logins of the pages, on a port with keys or users.
+        people: Whom a proxy names.
     """
     http = service.settings.http
     app: ASGIApp = Guard(
         make_api(service, pages, sessions),
         host_names=http.host_names,
-        origins=http.origins | (frozenset() if http.public_url is None else {http.public_url.lower()}),
+        origins=http.origins,
+        public_origin=None if http.public_url is None else http.public_url.lower(),
         keys=keys,
         keyless_limit=limit_of(http.conversations_per_s),
         sessions=sessions if pages else None,
+        people=people if pages else None,
     )
     if http.origins:
         # Around the guard: a browser asks for leave without a key.

@@ -7,6 +7,7 @@ Exit codes: 0 done, or stopped on request; 1 unexpected error, or (openapi --che
 settings; 3 the bundle or a policy is refused, or (check-config) a bundle of the page, or the model never ends.
 """
 
+import json
 import os
 import re
 import sys
@@ -28,6 +29,8 @@ from console.metrics import Metrics
 from console.pages import PAGES
 from console.pages.try_it.offered import check_offered, without_refused
 from console.port.keys import KEY_NAME, new_key, read_keys
+from console.port.roles import Role
+from console.port.users import LEAST_CHARACTERS, USER_NAME, PasswordHash
 from console.server import serve
 from console.service import load_service
 from console.settings.console import ConsoleSettings
@@ -59,6 +62,7 @@ def serve_command(
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder, or a registry.")] = None,
     policy: Annotated[Path | None, typer.Option(help="The default policy's file.")] = None,
     keys_file: Annotated[Path | None, typer.Option(help="File of hashed API keys.")] = None,
+    users_file: Annotated[Path | None, typer.Option(help="File of local users of the pages.")] = None,
     api_only: Annotated[bool | None, typer.Option("--api-only", help="Serve the API and no pages.")] = None,
 ) -> None:
     """Answer over HTTP until SIGTERM; prints the address first."""
@@ -66,6 +70,7 @@ def serve_command(
         "http.host": host,
         "http.port": port,
         "http.keys_file": keys_file,
+        "http.users_file": users_file,
         "model.path": bundle,
         "model.policy_path": policy,
         "api_only": api_only,
@@ -126,6 +131,33 @@ def make_key(
     key, digest = new_key()
     typer.echo(f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"')
     typer.echo(f"the key, shown this once: {key}", err=True)
+
+
+@app.command(name="user")
+def make_user(
+    name: Annotated[str, typer.Argument(help="Who it is: the actor of their decisions.")],
+    *,
+    role: Annotated[Role, typer.Option(help="What they may do.")],
+    queue: Annotated[list[str] | None, typer.Option(help="A review queue that is theirs; again for more.")] = None,
+) -> None:
+    """Make an entry for the file of users; asks for the password twice, or reads one line from standard input."""
+    if not re.fullmatch(USER_NAME, name):
+        raise typer.BadParameter(
+            f"{name!r}: expected letters, digits, _, ., @, + and -, at most 128", param_hint="NAME"
+        )
+    if sys.stdin.isatty():
+        password = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if len(password) < LEAST_CHARACTERS:
+        raise typer.BadParameter(
+            f"it has {len(password)} characters; expected at least {LEAST_CHARACTERS}", param_hint="the password"
+        )
+    # JSON's texts are TOML's.
+    lines = [f'name = "{name}"', f'password = "{PasswordHash.of(password)}"', f'role = "{role.value}"']
+    if queue:
+        lines.append(f"queues = {json.dumps(queue)}")
+    typer.echo("\n".join(["[[users]]", *lines]))
 
 
 @app.command(name="openapi")

@@ -14,7 +14,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "moderation_console_requests_total",
-            "Requests by route, status and the name of the key.",
+            "Requests by route, status and the name of the key; `(person)`: of those who have logged in.",
             ["route", "status", "key"],
             registry=self.registry,
         )
@@ -54,6 +54,23 @@ class Metrics:
         self.keys_outdated = Gauge(
             "moderation_console_keys_outdated",
             "1 where the file of keys changed into one that cannot be used.",
+            registry=self.registry,
+        )
+        self.users_outdated = Gauge(
+            "moderation_console_users_outdated",
+            "1 where the file of users changed into one that cannot be used.",
+            registry=self.registry,
+        )
+        self.logins_refused = Counter(
+            "moderation_console_logins_refused_total",
+            "Logins refused: the password or the key was wrong, or too many tried (rate).",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.identity_ignored = Counter(
+            "moderation_console_identity_ignored_total",
+            "Requests whose proxy headers did not count: of another address, without the secret, or repeated.",
+            ["reason"],
             registry=self.registry,
         )
         self._model = Gauge(

@@ -13,6 +13,8 @@ from console.metrics import Metrics
 from console.pages import PAGES
 from console.port.body import Bodies
 from console.port.keys import Keys
+from console.port.proxy import ProxyPeople
+from console.port.users import Users
 from console.service import Service, service_of
 from console.settings.console import ConsoleSettings, PagesSettings, QueueSettings
 from console.settings.http import HttpSettings
@@ -57,6 +59,8 @@ def start_console(service: Service) -> Iterator[StartConsole]:
     def start(
         *,
         keys: Keys | None = None,
+        users: Users | None = None,
+        people: ProxyPeople | None = None,
         judge: Judge | None = None,
         queue: QueueSettings | None = None,
         pages: PagesSettings | None = None,
@@ -66,7 +70,7 @@ def start_console(service: Service) -> Iterator[StartConsole]:
         update = {"http": port, "queue": queue or service.settings.queue, "pages": pages or PagesSettings()}
         settings = service.settings.model_copy(update=update)
         other = replace(service, settings=settings, bodies=Bodies(port), judge=judge or service.judge)
-        running.append(RunningConsole(other, keys, () if pages is None else PAGES))
+        running.append(RunningConsole(other, keys, () if pages is None else PAGES, users=users, people=people))
         return running[-1]
 
     yield start

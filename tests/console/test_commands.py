@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from console.port.keys import hash_of, read_keys
+from console.port.roles import Role
+from console.port.users import PasswordHash, read_users
 from console.server import _bound
 from tests.command_line import run_main
 
@@ -46,6 +48,37 @@ def test_a_key_is_shown_once_and_its_entry_is_what_the_file_takes(tmp_path: Path
     assert key not in done.stdout.decode()
 
 
+def test_a_users_entry_is_what_the_file_takes_and_the_password_is_not_in_it(tmp_path: Path) -> None:
+    """Read from standard input, as a script gives it; at a terminal it is asked for twice."""
+    command = ("console", "user", "anna@example.org", "--role", "reviewer", "--queue", "default", "--queue", 'a "b"')
+    done = run_main(*command, stdin=b"correct horse battery\n")
+    assert done.returncode == 0
+    path = tmp_path / "users.toml"
+    path.write_bytes(done.stdout)
+    (entry,) = read_users(path).users
+    assert (entry.name, entry.role, entry.queues) == ("anna@example.org", Role.REVIEWER, ("default", 'a "b"'))
+    assert PasswordHash.parse(entry.password).is_of("correct horse battery")
+    assert b"horse" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "password", "named"),
+    [
+        (("anna", "--role", "boss"), b"correct horse battery", b"role"),
+        (("a b", "--role", "viewer"), b"correct horse battery", b"NAME"),
+        (("anna", "--role", "viewer"), b"short", b"at least 12"),
+        (("anna",), b"correct horse battery", b"--role"),
+    ],
+)
+def test_a_user_that_the_file_would_refuse_is_refused(
+    arguments: tuple[str, ...], password: bytes, named: bytes
+) -> None:
+    """And a password that is guessed in a day."""
+    done = run_main("console", "user", *arguments, stdin=password)
+    assert done.returncode == 2
+    assert named in done.stderr
+
+
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\nb"])
 def test_a_key_with_a_name_that_the_file_refuses_is_refused(name: str) -> None:
     """Else its owner finds out at the next start."""
@@ -55,7 +88,7 @@ def test_a_key_with_a_name_that_the_file_refuses_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
-        (("--host", "0.0.0.0"), 2, "keys_file"),  # noqa: S104
+        (("--host", "0.0.0.0"), 2, "allowed_hosts"),  # noqa: S104
         (("--port", "65536"), 2, "CONSOLE_HTTP__PORT"),
         (("--keys-file", "missing.toml"), 2, "missing.toml"),
         (("--port", "0", "--bundle", "missing"), 3, "missing"),
