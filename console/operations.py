@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from console.errors import SettingsError
 from console.pipeline.text import Texts
@@ -26,17 +25,10 @@ class Operations:
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
-
-    @cached_property
-    def queue(self) -> Queue:
-        """The review queue."""
-        keys = self.worker.erasure.hash_keys
-        return Queue(self.store, self.settings.review, keys[0] if keys else None)
-
-    @cached_property
-    def texts(self) -> Texts:
-        """Fetches texts of chats."""
-        return Texts(self.worker)
+    texts: Texts | None = None
+    """The texts of chats."""
+    queue: Queue | None = None
+    """The review queue."""
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -72,4 +64,7 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    return Operations(settings, worker, store)
+    keys = worker.erasure.hash_keys
+    queue = Queue(store, settings.review, keys[0] if keys else None)
+    texts = Texts(worker)
+    return Operations(settings, worker, store, at_end=[texts.close], texts=texts, queue=queue)
