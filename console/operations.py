@@ -1,8 +1,12 @@
 """What follows the pipeline, put together: worker's settings, database, and the threads that work beside the port."""
 
 from collections.abc import Callable, Mapping
+<<<<<<< HEAD
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+=======
+from dataclasses import dataclass, field
+>>>>>>> reviewpage
 
 from console.errors import SettingsError
 from console.pipeline.history import Histories
@@ -29,6 +33,7 @@ class Operations:
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
+<<<<<<< HEAD
     live: Live | None = None
     """What passes now; None in tests that show nothing of it, as the two below."""
     states: States | None = None
@@ -46,6 +51,12 @@ class Operations:
     def texts(self) -> Texts:
         """Fetches texts of chats."""
         return Texts(self.worker)
+=======
+    texts: Texts | None = None
+    """The texts of chats."""
+    queue: Queue | None = None
+    """The review queue."""
+>>>>>>> reviewpage
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -81,6 +92,7 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
+<<<<<<< HEAD
     return with_views(Operations(settings, worker, store))
 
 
@@ -110,3 +122,9 @@ def _asked(store: Store) -> str | None:
     except StoreAway as away:
         return f"the database does not answer ({away})"
     return None
+=======
+    keys = worker.erasure.hash_keys
+    queue = Queue(store, settings.review, keys[0] if keys else None)
+    texts = Texts(worker)
+    return Operations(settings, worker, store, at_end=[texts.close], texts=texts, queue=queue)
+>>>>>>> reviewpage

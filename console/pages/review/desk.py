@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from console.operations import Operations
 from console.pages.review.asked import read
 from console.pages.review.problems import answered
 from console.pipeline.text import Texts
@@ -29,13 +28,14 @@ class Desk:
 
     Args:
         service: Bounds of bodies, taxonomy, policies.
-        operations: Queue and texts.
+        queue: The queue.
+        texts: Texts of chats; None: there are none to be had, as where Kafka is away.
     """
 
-    def __init__(self, service: Service, operations: Operations) -> None:
+    def __init__(self, service: Service, queue: Queue, texts: Texts | None) -> None:
         self.service = service
-        self.queue: Queue = operations.queue
-        self.texts: Texts = operations.texts
+        self.queue = queue
+        self.texts = texts
 
     async def read(self, request: Request, form: type[_Form]) -> _Form:
         """Return what a request asks; raises Problem."""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from console.pages.review.passages import severe_passages, shown_turns
 from console.pages.review.problems import answered
+from console.pipeline.errors import PipelineAway
 from console.pipeline.text import Texts
 from console.review.item import Item
 from console.review.queue import Queue
@@ -15,7 +16,7 @@ RETENTION: Final = "The topic's retention deleted the record, or it is no record
 NO_GOLD: Final = "Its file has it no longer."
 
 
-async def reveal(service: Service, queue: Queue, texts: Texts, person: str, item_id: int) -> dict[str, Any]:
+async def reveal(service: Service, queue: Queue, texts: Texts | None, person: str, item_id: int) -> dict[str, Any]:
     """Return an item's text for whoever asks, JSON-ready.
 
     Returns:
@@ -34,6 +35,8 @@ async def reveal(service: Service, queue: Queue, texts: Texts, person: str, item
         source = item.source
         if source is None or item.chat_id is None:
             return {"gone": RETENTION}
+        if texts is None:
+            raise PipelineAway("this console follows no topic of chats")
         found = await asyncio.to_thread(texts.of, source.topic, source.partition, source.offset, item.chat_id)
     if found is None:
         return {"gone": RETENTION}

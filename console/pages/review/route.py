@@ -15,10 +15,11 @@ from console.service import Service
 
 
 def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
-    """Add the page; nothing where no pipeline is followed."""
-    if service.operations is None:
+    """Add the page; nothing where there is no queue."""
+    operations = service.operations
+    if operations is None or operations.queue is None:
         return
-    desk = Desk(service, service.operations)
+    desk = Desk(service, operations.queue, operations.texts)
 
     @app.get("/review", include_in_schema=False)
     async def review_page(request: Request) -> Response:

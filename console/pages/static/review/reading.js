@@ -112,6 +112,8 @@ function showText(text, mode, claim) {
     reader.element);
   byId("reveal").hidden = !reader.isVeiled();
   sayVeil();
+  // The answer's buttons stand over the end of the page; what decides must not be behind them.
+  reader.deciding?.scrollIntoView({ block: "nearest" });
   onSeen(text.is_severe);
 }
 

@@ -7,7 +7,7 @@ const EARLIER_BEGINNING = 400;
 const MORE = 20_000;
 const NEAREST = 4;
 
-/** Shows a chat. `mode`: blurred, collapsed or open. Gives {element, isVeiled, toggle, unfold}. */
+/** Shows a chat. `mode`: blurred, collapsed or open. Gives {element, deciding, isVeiled, toggle, unfold}. */
 export function chat(text, mode, onChange = () => {}) {
   const turns = text.turns.map((turn, i) => turnOf(turn, i === text.deciding, mode));
   const list = make("ol", { class: "turns" }, ...turns.map((turn) => turn.element));
@@ -19,6 +19,7 @@ export function chat(text, mode, onChange = () => {}) {
   const element = make("div", { class: "chat" }, list);
   return {
     element,
+    deciding: turns[text.deciding]?.element ?? null,
     isVeiled,
     toggle() {
       const isOn = isVeiled();

@@ -38,6 +38,8 @@ export function begin(next) {
 
 function show() {
   byId("wish").hidden = item === null;
+  for (const outcome of ["allow", "block", "skip"]) byId(outcome).disabled = item === null;
+  byId("follow").textContent = "";
   if (item === null) return;
   const all = categoriesOf(item);
   const banned = new Set(policyOf(item)?.banned ?? []);
@@ -51,7 +53,7 @@ function show() {
     type: "button", "aria-pressed": String(reason === one), onclick: () => give(one),
   }, armed !== null && make("kbd", {}, String(i + 1)), spoken(one))));
   byId("reason-row").dataset.armed = String(armed !== null);
-  byId("follow").textContent = category === null ? "" : `⏎ ${implied()}s`;
+  if (category !== null) byId("follow").textContent = `⏎ ${implied()}`;
 }
 
 /** What follows from the chosen category: the policy bans it or not. */

@@ -104,7 +104,7 @@ def test_the_help_lists_the_keys_and_single_keys_can_be_switched_off(desk: Desk,
     expect(page.locator("#keys dt")).to_have_count(14)
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_hidden()
-    page.get_by_text("How text is shown").click()
+    page.locator("#looks summary").click()
     page.get_by_label("single keys").uncheck()
     before = _title(page)
     page.get_by_role("heading", name="Review", exact=True).click()
