@@ -1,12 +1,7 @@
 """What follows the pipeline, put together: worker's settings, database, and the threads that work beside the port."""
 
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-=======
-from dataclasses import dataclass, field
->>>>>>> reviewpage
 
 from console.errors import SettingsError
 from console.pipeline.history import Histories
@@ -33,30 +28,16 @@ class Operations:
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
-<<<<<<< HEAD
     live: Live | None = None
-    """What passes now; None in tests that show nothing of it, as the two below."""
+    """What passes now; None in tests that show nothing of it, as the four below."""
     states: States | None = None
     """Whether Kafka, Redis and the database answer."""
-    histories: Histories | None = None
-    """What the topics say of a chat."""
-
-    @cached_property
-    def queue(self) -> Queue:
-        """The review queue."""
-        keys = self.worker.erasure.hash_keys
-        return Queue(self.store, self.settings.review, keys[0] if keys else None)
-
-    @cached_property
-    def texts(self) -> Texts:
-        """Fetches texts of chats."""
-        return Texts(self.worker)
-=======
     texts: Texts | None = None
     """The texts of chats."""
+    histories: Histories | None = None
+    """What the topics say of a chat."""
     queue: Queue | None = None
     """The review queue."""
->>>>>>> reviewpage
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -92,8 +73,9 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-<<<<<<< HEAD
-    return with_views(Operations(settings, worker, store))
+    keys = worker.erasure.hash_keys
+    queue = Queue(store, settings.review, keys[0] if keys else None)
+    return with_views(Operations(settings, worker, store, queue=queue))
 
 
 def with_views(operations: Operations) -> Operations:
@@ -101,11 +83,11 @@ def with_views(operations: Operations) -> Operations:
     settings, worker, store = operations.settings, operations.worker, operations.store
     live = Live(worker, settings.pipeline.live_minutes)
     states = States(_checks(worker, store))
+    texts = Texts(worker)
+    operations.at_start.extend([live.start, states.start])
+    operations.at_end.extend([texts.close, states.close, live.close])
     histories = Histories(worker, [settings.model.path])
-    viewed = replace(operations, live=live, states=states, histories=histories)
-    viewed.at_start.extend([live.start, states.start])
-    viewed.at_end.extend([viewed.texts.close, states.close, live.close])
-    return viewed
+    return replace(operations, live=live, states=states, texts=texts, histories=histories)
 
 
 def _checks(worker: WorkerSettings, store: Store) -> dict[str, Check]:
@@ -122,9 +104,3 @@ def _asked(store: Store) -> str | None:
     except StoreAway as away:
         return f"the database does not answer ({away})"
     return None
-=======
-    keys = worker.erasure.hash_keys
-    queue = Queue(store, settings.review, keys[0] if keys else None)
-    texts = Texts(worker)
-    return Operations(settings, worker, store, at_end=[texts.close], texts=texts, queue=queue)
->>>>>>> reviewpage
