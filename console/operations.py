@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from console.errors import SettingsError
+from console.gauges import Gauges
+from console.metrics import Metrics
+from console.pipeline.behind import Behind
 from console.pipeline.history import Histories
 from console.pipeline.live.follower import Live
 from console.pipeline.states import Check, KafkaCheck, RedisCheck, States
 from console.pipeline.text import Texts
 from console.review.queue import Queue
 from console.settings.console import ConsoleSettings
+from console.settings.operations import StoreSettings
 from console.store.store import Store, StoreAway, open_store
 from worker.errors import SettingsError as WorkerSettingsError
 from worker.settings.source import usable_settings
@@ -51,31 +55,31 @@ class Operations:
         self.store.close()
 
 
-def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -> Operations | None:
+def open_operations(settings: ConsoleSettings, environment: Mapping[str, str], metrics: Metrics) -> Operations | None:
     """Open what follows the pipeline; nothing is started. None where no pipeline is to be followed.
 
     Args:
         settings: The console's.
         environment: Holds the worker's MODERATION_ variables.
+        metrics: The console's.
 
     Raises:
         SettingsError: the worker's settings are refused, or the database does not answer.
     """
     if not settings.pipeline.is_on:
         return None
+    worker = worker_settings(settings, environment)
     try:
-        worker = usable_settings(environment, settings.pipeline.worker_config)
-    except WorkerSettingsError as error:
-        raise SettingsError(f"the pipeline's: {error}") from None
-    try:
-        store = open_store(settings.store.url.get_secret_value())
+        store = open_store(store_url(settings.store))
     except StoreAway as error:
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
     keys = worker.erasure.hash_keys
     queue = Queue(store, settings.review, keys[0] if keys else None)
-    return with_views(Operations(settings, worker, store, queue=queue))
+    gauges = Gauges(store, Behind(worker), metrics, answer_within_s=settings.review.answer_within_s)
+    operations = Operations(settings, worker, store, at_start=[gauges.start], at_end=[gauges.close], queue=queue)
+    return with_views(operations)
 
 
 def with_views(operations: Operations) -> Operations:
@@ -104,3 +108,31 @@ def _asked(store: Store) -> str | None:
     except StoreAway as away:
         return f"the database does not answer ({away})"
     return None
+
+
+def worker_settings(settings: ConsoleSettings, environment: Mapping[str, str]) -> WorkerSettings:
+    """Return where the pipeline is.
+
+    Raises:
+        SettingsError: the worker's settings are refused.
+    """
+    try:
+        return usable_settings(environment, settings.pipeline.worker_config)
+    except WorkerSettingsError as error:
+        raise SettingsError(f"the pipeline's: {error}") from None
+
+
+def store_url(settings: StoreSettings) -> str:
+    """Return the database's address, from its file where one is named.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    if settings.url_file is None:
+        return settings.url.get_secret_value()
+    try:
+        return settings.url_file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"store.url_file: cannot be read ({type(error).__name__}); expected one line, the database's address"
+        ) from None

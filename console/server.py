@@ -91,7 +91,7 @@ def serve(
     sessions = Sessions(keys, session_secret(http.session_secret_file), users=users) if has_logins else None
     bound = _bound(http.host, http.port)
     with bound:
-        service = load_service(settings, metrics, open_operations(settings, environment))
+        service = load_service(settings, metrics, open_operations(settings, environment, metrics))
         server = _Server(
             uvicorn.Config(
                 make_app(service, keys, pages, sessions, _people(settings, metrics)),
