@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from console.errors import SettingsError
+from console.metrics import Metrics
+from console.outbox.assembly import Outbox, open_outbox
 from console.settings.console import ConsoleSettings
 from console.store.store import Store, StoreAway, open_store
+from schemas.erasure import chat_hash
 from worker.errors import SettingsError as WorkerSettingsError
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
@@ -23,6 +26,13 @@ class Operations:
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
+    outbox: Outbox | None = None
+    """Sends what the database holds for the topics; None in tests that send nothing."""
+
+    def hash_of(self, chat_id: str) -> str | None:
+        """Return the keyed hash by which the database names a chat; None without a key."""
+        keys = self.worker.erasure.hash_keys
+        return chat_hash(chat_id, keys[0]) if keys else None
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -36,12 +46,13 @@ class Operations:
         self.store.close()
 
 
-def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -> Operations | None:
+def open_operations(settings: ConsoleSettings, environment: Mapping[str, str], metrics: Metrics) -> Operations | None:
     """Open what follows the pipeline; nothing is started. None where no pipeline is to be followed.
 
     Args:
         settings: The console's.
         environment: Holds the worker's MODERATION_ variables.
+        metrics: The console's.
 
     Raises:
         SettingsError: the worker's settings are refused, or the database does not answer.
@@ -58,4 +69,5 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    return Operations(settings, worker, store)
+    outbox = open_outbox(store, worker, settings.appeals, metrics)
+    return Operations(settings, worker, store, [outbox.start], [outbox.close], outbox=outbox)

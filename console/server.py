@@ -80,7 +80,7 @@ def serve(
     sessions = None if keys is None else Sessions(keys, session_secret(http.session_secret_file))
     bound = _bound(http.host, http.port)
     with bound:
-        service = load_service(settings, metrics, open_operations(settings, environment))
+        service = load_service(settings, metrics, open_operations(settings, environment, metrics))
         server = _Server(
             uvicorn.Config(
                 make_app(service, keys, pages, sessions),
