@@ -74,6 +74,26 @@ class Metrics:
             registry=self.registry,
         )
         self._add_operations()
+        self.outbox_rows = Counter(
+            "moderation_console_outbox_rows_total",
+            "Decisions, reports and answers on appeals that left the outbox: sent, or refused for good.",
+            ["kind", "result"],
+            registry=self.registry,
+        )
+        self.outbox_refused = Gauge(
+            "moderation_console_outbox_refused_rows",
+            "Rows that were refused for good and that nobody has tried again.",
+            registry=self.registry,
+        )
+        self.reports = Counter(
+            "moderation_console_reports_total",
+            "Reports that a verdict is wrong: accepted, or dropped since no known verdict is meant.",
+            ["result"],
+            registry=self.registry,
+        )
+        for result in ("accepted", "dropped"):
+            # There before the first one, or an increase() would not see it.
+            self.reports.labels(result=result)
         self._model = Gauge(
             "moderation_console_model_info",
             "The bundle that answers.",

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field, replace
 from console.errors import SettingsError
 from console.gauges import Gauges
 from console.metrics import Metrics
+from console.outbox.assembly import Outbox, open_outbox
 from console.pipeline.behind import Behind
 from console.pipeline.history import Histories
 from console.pipeline.live.follower import Live
 from console.pipeline.states import Check, KafkaCheck, RedisCheck, States
 from console.pipeline.text import Texts
+from console.review.appealing import on_reopened, on_settled
+from console.review.hooks import Hooks
 from console.review.queue import Queue
 from console.settings.console import ConsoleSettings
 from console.settings.operations import StoreSettings
 from console.store.store import Store, StoreAway, open_store
+from schemas.erasure import chat_hash
 from worker.errors import SettingsError as WorkerSettingsError
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
@@ -42,6 +46,13 @@ class Operations:
     """What the topics say of a chat."""
     queue: Queue | None = None
     """The review queue."""
+    outbox: Outbox | None = None
+    """Sends what the database holds for the topics; None in tests that send nothing."""
+
+    def hash_of(self, chat_id: str) -> str | None:
+        """Return the keyed hash by which the database names a chat; None without a key."""
+        keys = self.worker.erasure.hash_keys
+        return chat_hash(chat_id, keys[0]) if keys else None
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -76,10 +87,12 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str], m
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
     keys = worker.erasure.hash_keys
-    queue = Queue(store, settings.review, keys[0] if keys else None)
+    hooks = Hooks(on_settled=on_settled, on_reopened=on_reopened)
+    queue = Queue(store, settings.review, keys[0] if keys else None, hooks=hooks)
     gauges = Gauges(store, Behind(worker), metrics, answer_within_s=settings.review.answer_within_s)
-    operations = Operations(settings, worker, store, at_start=[gauges.start], at_end=[gauges.close], queue=queue)
-    return with_views(operations)
+    outbox = open_outbox(store, worker, settings.appeals, metrics)
+    starts, ends = [gauges.start, outbox.start], [gauges.close, outbox.close]
+    return with_views(Operations(settings, worker, store, starts, ends, queue=queue, outbox=outbox))
 
 
 def with_views(operations: Operations) -> Operations:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 
 from console.store.tables import outbox
 from schemas import Decision, Source, TaxonomyRef
@@ -125,6 +125,7 @@ class OutboxRow(NamedTuple):
     chat_id: str | None
     body: Body
     created_ms: int
+    not_before_ms: int
     n_tries: int
     revision: int | None
 
@@ -199,11 +200,27 @@ def put(
 _UNSENT: Final = and_(outbox.c.sent_ms.is_(None), outbox.c.cancelled_ms.is_(None), outbox.c.refused_ms.is_(None))
 
 
-def due(connection: Connection, now: int, limit: int, kinds: tuple[Kind, ...] = tuple(Kind)) -> list[OutboxRow]:
-    """Return what is to be sent now, the oldest first.
+_OVERRIDES: Final = [kind.value for kind in OVERRIDES]
+_earlier = outbox.alias("earlier")
+_MAY_GO: Final = or_(
+    outbox.c.kind.not_in(_OVERRIDES),
+    ~select(_earlier.c.id)
+    .where(
+        _earlier.c.chat_id == outbox.c.chat_id,
+        _earlier.c.id < outbox.c.id,
+        _earlier.c.kind.in_(_OVERRIDES),
+        _earlier.c.sent_ms.is_(None),
+        _earlier.c.cancelled_ms.is_(None),
+        _earlier.c.refused_ms.is_(None),
+    )
+    .exists(),
+)
+"""An override waits for every earlier one of its chat: the topic keeps the last that is written, which must be the last
+that was decided."""
 
-    An override waits for every earlier one of its chat: the topic keeps the last that is written, so that one must be
-    the last that was decided.
+
+def due(connection: Connection, now: int, limit: int, kinds: tuple[Kind, ...] = tuple(Kind)) -> list[OutboxRow]:
+    """Return what is to be sent now, the oldest first; of a chat's overrides only the first.
 
     Args:
         connection: Any.
@@ -211,40 +228,17 @@ def due(connection: Connection, now: int, limit: int, kinds: tuple[Kind, ...] = 
         limit: How many at most.
         kinds: Of which kinds.
     """
-    earlier = outbox.alias("earlier")
-    overrides = [kind.value for kind in OVERRIDES]
-    is_behind = (
-        select(earlier.c.id)
-        .where(
-            earlier.c.chat_id == outbox.c.chat_id,
-            earlier.c.id < outbox.c.id,
-            earlier.c.kind.in_(overrides),
-            earlier.c.sent_ms.is_(None),
-            earlier.c.cancelled_ms.is_(None),
-            earlier.c.refused_ms.is_(None),
-        )
-        .exists()
-    )
-    found = connection.execute(
-        select(outbox)
-        .where(
-            _UNSENT,
-            outbox.c.not_before_ms <= now,
-            outbox.c.next_try_ms <= now,
-            outbox.c.kind.in_([kind.value for kind in kinds]),
-            or_(outbox.c.kind.not_in(overrides), ~is_behind),
-        )
-        .order_by(outbox.c.id)
-        .limit(limit)
-    )
+    is_due = and_(outbox.c.not_before_ms <= now, outbox.c.next_try_ms <= now)
+    found = connection.execute(select(outbox).where(_of(kinds), is_due, _MAY_GO).order_by(outbox.c.id).limit(limit))
     return [_row(one) for one in found.mappings()]
 
 
-def next_due_ms(connection: Connection) -> int | None:
-    """Return when the next row is due that waits, milliseconds since 1970; None where nothing waits."""
+def next_due_ms(connection: Connection, kinds: tuple[Kind, ...] = tuple(Kind)) -> int | None:
+    """Return when the next row of these kinds is due, milliseconds since 1970; None where none waits."""
+    mine = and_(_of(kinds), _MAY_GO)
     later = outbox.c.next_try_ms > outbox.c.not_before_ms
-    times = select(func.min(outbox.c.not_before_ms)).where(_UNSENT, ~later)
-    tries = select(func.min(outbox.c.next_try_ms)).where(_UNSENT, later)
+    times = select(func.min(outbox.c.not_before_ms)).where(mine, ~later)
+    tries = select(func.min(outbox.c.next_try_ms)).where(mine, later)
     found = [connection.execute(one).scalar() for one in (times, tries)]
     return min((one for one in found if one is not None), default=None)
 
@@ -267,9 +261,16 @@ def start(connection: Connection, row_id: int, now: int, revision: int | None = 
     return connection.execute(update(outbox).where(*wanted).values(values)).rowcount == 1
 
 
-def sent(connection: Connection, row_id: int, now: int) -> None:
-    """Mark a row as sent."""
-    values = {"sent_ms": now, "error": None, "n_tries": outbox.c.n_tries + 1}
+def sent(connection: Connection, row_id: int, now: int, note: str | None = None) -> None:
+    """Mark a row as sent.
+
+    Args:
+        connection: Of `Store.writing`.
+        row_id: The row.
+        now: Milliseconds since 1970.
+        note: Why nothing had to be written, where that is so; kept as `error`.
+    """
+    values = {"sent_ms": now, "error": note, "n_tries": outbox.c.n_tries + 1}
     connection.execute(update(outbox).where(outbox.c.id == row_id, outbox.c.sent_ms.is_(None)).values(values))
 
 
@@ -345,12 +346,42 @@ def revision_of(connection: Connection, decision_id: str) -> int | None:
     return connection.execute(select(outbox.c.revision).where(*wanted)).scalar()
 
 
+class Refusal(NamedTuple):
+    """A row that was refused for good."""
+
+    row: int
+    decision_id: str
+    kind: str
+    created_ms: int
+    refused_ms: int
+    n_tries: int
+    error: str | None
+
+
+def refusals(connection: Connection, limit: int = 100) -> list[Refusal]:
+    """Return the rows that were refused for good, the newest first."""
+    c = outbox.c
+    columns = (c.id, c.decision_id, c.kind, c.created_ms, c.refused_ms, c.n_tries, c.error)
+    found = select(*columns).where(c.refused_ms.is_not(None)).order_by(c.refused_ms.desc(), c.id.desc()).limit(limit)
+    return [Refusal(*row) for row in connection.execute(found)]
+
+
+def waiting_of_chat(connection: Connection, chat_id: str) -> int:
+    """Return how many overrides of a chat are not sent yet, those within their time for undoing among them."""
+    wanted = and_(_of(OVERRIDES), outbox.c.chat_id == chat_id)
+    return connection.execute(select(func.count()).select_from(outbox).where(wanted)).scalar_one()
+
+
 def backlog(connection: Connection, now: int) -> Backlog:
     """Return what has not been sent."""
     of_due = select(func.count(), func.min(outbox.c.not_before_ms)).where(_UNSENT, outbox.c.not_before_ms <= now)
     n_waiting, oldest = connection.execute(of_due).one()
     of_refused = select(func.count()).select_from(outbox).where(outbox.c.refused_ms.is_not(None))
     return Backlog(n_waiting, oldest, connection.execute(of_refused).scalar_one())
+
+
+def _of(kinds: tuple[Kind, ...]) -> ColumnElement[bool]:
+    return and_(_UNSENT, outbox.c.kind.in_([kind.value for kind in kinds]))
 
 
 def _row(found: RowMapping) -> OutboxRow:
@@ -362,6 +393,7 @@ def _row(found: RowMapping) -> OutboxRow:
         found["chat_id"],
         BODIES[kind].model_validate_json(found["body"]),
         found["created_ms"],
+        found["not_before_ms"],
         found["n_tries"],
         found["revision"],
     )

@@ -95,6 +95,8 @@ items = Table(
     Index("items_by_chat", "chat_id"),
     Index("items_by_hash", "chat_hash"),
     Index("items_by_closing", "closed_ms"),
+    Index("items_by_verdict", "verdict_id"),
+    Index("items_by_fingerprint", "fingerprint"),
 )
 
 claims = Table(
@@ -171,6 +173,9 @@ appeals = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("answered_ms", BigInteger),
     Column("outcome", String(16)),  # accepted, rejected
+    Column("decision", String(16)),  # of the answer
+    Column("answer_reason", String(64)),
+    Index("appeals_by_caller", "caller", "created_ms"),
 )
 
 counts = Table(
