@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from console.errors import SettingsError
+from console.intake.intake import Intake
 from console.settings.console import ConsoleSettings
 from console.store.store import Store, StoreAway, open_store
 from worker.errors import SettingsError as WorkerSettingsError
@@ -19,6 +20,8 @@ class Operations:
     worker: WorkerSettings
     """Where Kafka and Redis are, and what the topics are called."""
     store: Store
+    intake: Intake | None = None
+    """What reads the topics into the database; None in tests that put rows there themselves."""
     at_start: list[Callable[[], None]] = field(default_factory=list)
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
@@ -58,4 +61,5 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    return Operations(settings, worker, store)
+    intake = Intake(store, settings, worker)
+    return Operations(settings, worker, store, intake, at_start=[intake.start], at_end=[intake.close])
