@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from console.errors import SettingsError
 from console.gauges import Gauges
+from console.intake.intake import Intake
 from console.metrics import Metrics
 from console.outbox.assembly import Outbox, open_outbox
 from console.pipeline.behind import Behind
@@ -32,6 +33,8 @@ class Operations:
     worker: WorkerSettings
     """Where Kafka and Redis are, and what the topics are called."""
     store: Store
+    intake: Intake | None = None
+    """What reads the topics into the database; None in tests that put rows there themselves."""
     at_start: list[Callable[[], None]] = field(default_factory=list)
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
@@ -91,8 +94,10 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str], m
     queue = Queue(store, settings.review, keys[0] if keys else None, hooks=hooks)
     gauges = Gauges(store, Behind(worker), metrics, answer_within_s=settings.review.answer_within_s)
     outbox = open_outbox(store, worker, settings.appeals, metrics)
-    starts, ends = [gauges.start, outbox.start], [gauges.close, outbox.close]
-    return with_views(Operations(settings, worker, store, starts, ends, queue=queue, outbox=outbox))
+    intake = Intake(store, settings, worker)
+    starts = [gauges.start, outbox.start, intake.start]
+    ends = [gauges.close, outbox.close, intake.close]
+    return with_views(Operations(settings, worker, store, intake, starts, ends, queue=queue, outbox=outbox))
 
 
 def with_views(operations: Operations) -> Operations:

@@ -184,7 +184,7 @@ counts = Table(
     Column("hour_ms", BigInteger, primary_key=True),
     Column("what", String(32), primary_key=True),  # see console/review/arriving.py
     Column("policy", String(64), primary_key=True),  # empty where it is of none
-    Column("key", String(64), primary_key=True),
+    Column("key", String(96), primary_key=True),
     Column("n", BigInteger, nullable=False),
 )
 """How many verdicts of an hour had what: for rates, drift, and what samples stand for."""

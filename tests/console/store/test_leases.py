@@ -6,7 +6,7 @@ from sqlalchemy import update
 from console.store.leases import give_back, holder_of, take
 from console.store.store import Store
 from console.store.tables import leases
-from tests.console.store.conftest import OpenStore
+from tests.console.databases import OpenStore
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from console.store.counting import Counted, add_counts, set_once, totals
 from console.store.offsets import OffsetMoved, Place, move, offsets_of
 from console.store.store import Store
-from tests.console.store.conftest import OpenStore
+from tests.console.databases import OpenStore
 
 VERDICTS = ("verdicts", 0)
 SEEN = Counted(0, "decision", "p", "allow")

@@ -8,8 +8,8 @@ from sqlalchemy import func, insert, select
 from console.errors import SettingsError
 from console.store.store import Store, StoreAway, StoreRefused, open_store
 from console.store.tables import layout, preferences
+from tests.console.databases import OpenStore
 from tests.console.postgres import Postgres, running_postgres
-from tests.console.store.conftest import OpenStore
 
 
 def put(store: Store, person: str) -> None:
