@@ -58,12 +58,12 @@ function changed(changes) {
   return make("ul", { class: "changed", "aria-label": "What changed since the verdict before it" }, ...changes.map(({ what, before, after }) => {
     if (what === "text") return make("li", {}, "the text is another one");
     if (what === "policies") return make("li", {}, "other policies: ", ...Object.keys(after).flatMap((name, i) => [i ? ", " : "", make("bdi", {}, name), ` ${before[name] ?? "none"} → ${after[name] ?? "none"}`]));
-    return make("li", {}, `${NAMES[what] ?? what} `, ...step(shown(what, before)), " → ", ...step(shown(what, after)));
+    return make("li", {}, `${NAMES[what] ?? what} `, step(what, before), " → ", step(what, after));
   }));
 }
 
 const shown = (what, value) => (value === null || value === undefined ? "none" : what === "score" ? share(value) : String(value));
-const step = (text) => [make("b", { "data-decision": text }, text)];
+const step = (what, value) => make(what === "decision" ? "b" : "bdi", { "data-decision": what === "decision" && value }, shown(what, value));
 
 function details(one) {
   const { verdict } = one;
