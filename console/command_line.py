@@ -23,12 +23,13 @@ from rich.table import Column, Table
 
 from console import logs, openapi
 from console.app import make_api
+from console.checks import check_people, check_pipeline
 from console.errors import SettingsError
 from console.judging.loading import load_policies
 from console.metrics import Metrics
 from console.pages import PAGES
 from console.pages.try_it.offered import check_offered, without_refused
-from console.port.keys import KEY_NAME, new_key, read_keys
+from console.port.keys import KEY_NAME, new_key
 from console.port.roles import Role
 from console.port.users import LEAST_CHARACTERS, USER_NAME, PasswordHash
 from console.server import serve
@@ -95,10 +96,12 @@ def _announce(address: str, settings: ConsoleSettings) -> None:
 
 @app.command(name="check-config")
 def check_config(*, config: ConfigOption = None) -> None:
-    """Check settings, keys, bundle, policies and the page's bundles, and print all settings. Listens on nothing."""
+    """Check settings, keys, users, proxy, bundle, policies, the page's bundles, and the pipeline's settings.
+
+    Prints them all; listens on nothing, and asks neither Kafka nor the database.
+    """
     settings = read_settings(os.environ, config)
-    if settings.http.keys_file is not None:
-        read_keys(settings.http.keys_file)
+    said = [*check_people(settings), *check_pipeline(settings, os.environ)]
     bundle = load_bundle(settings.model.path, public_key=settings.model.public_key_file)
     policies = load_policies(settings.model, bundle)
     for policy in policies:
@@ -108,6 +111,8 @@ def check_config(*, config: ConfigOption = None) -> None:
     _add_rows(table, settings, PREFIX)
     Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
     named = ", ".join(f"{policy.name} {policy.version}" for policy in policies)
+    for line in said:
+        typer.echo(line)
     typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under {named}")
 
 

@@ -17,7 +17,6 @@ from console.review.appealing import on_reopened, on_settled
 from console.review.hooks import Hooks
 from console.review.queue import Queue
 from console.settings.console import ConsoleSettings
-from console.settings.operations import StoreSettings
 from console.store.store import Store, StoreAway, open_store
 from schemas.erasure import chat_hash
 from worker.errors import SettingsError as WorkerSettingsError
@@ -84,7 +83,7 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str], m
         return None
     worker = worker_settings(settings, environment)
     try:
-        store = open_store(store_url(settings.store))
+        store = open_store(settings.store.url.get_secret_value())
     except StoreAway as error:
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
@@ -138,19 +137,3 @@ def worker_settings(settings: ConsoleSettings, environment: Mapping[str, str]) -
         return usable_settings(environment, settings.pipeline.worker_config)
     except WorkerSettingsError as error:
         raise SettingsError(f"the pipeline's: {error}") from None
-
-
-def store_url(settings: StoreSettings) -> str:
-    """Return the database's address, from its file where one is named.
-
-    Raises:
-        SettingsError: the file cannot be read.
-    """
-    if settings.url_file is None:
-        return settings.url.get_secret_value()
-    try:
-        return settings.url_file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"store.url_file: cannot be read ({type(error).__name__}); expected one line, the database's address"
-        ) from None
