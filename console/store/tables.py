@@ -96,7 +96,6 @@ items = Table(
     Index("items_by_hash", "chat_hash"),
     Index("items_by_closing", "closed_ms"),
     Index("items_by_verdict", "verdict_id"),
-    Index("items_by_fingerprint", "fingerprint"),
 )
 
 claims = Table(
