@@ -175,7 +175,7 @@ def _away_is_503() -> Iterator[None]:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "pipeline_away", f"Kafka cannot be read: {away}") from away
     except StoreAway as away:
         message = f"the database does not answer ({away}); nothing was written; ask again"
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "database_away", message) from away
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_away", message) from away
 
 
 def _chat_id(found: object) -> str:
@@ -192,7 +192,7 @@ def _number(document: Mapping[str, Any], name: str) -> int:
 
 
 def _refused(param: str, message: str) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "bad_request", f"{param}: {message}", param=param)
+    return Problem(HTTPStatus.BAD_REQUEST, "schema_error", f"{param}: {message}", param=param)
 
 
 def _json(document: Mapping[str, Any]) -> Response:

@@ -84,4 +84,4 @@ def json_of(document: Mapping[str, Any]) -> Response:
 
 
 def _refused(param: str, message: str) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "bad_filter", f"{param}: {message}", param=param)
+    return Problem(HTTPStatus.BAD_REQUEST, "schema_error", f"{param}: {message}", param=param)

@@ -162,7 +162,7 @@ def test_no_text_without_a_log(followed: Followed) -> None:
     with followed.operations.store.writing() as connection:
         connection.exec_driver_sql("DROP TABLE access_log")
     answer = post(followed, "/chat/text", TEXT)
-    assert (answer.status, answer.error["code"]) == (503, "database_away")
+    assert (answer.status, answer.error["code"]) == (503, "store_away")
     assert b"hello" not in answer.raw
 
 

@@ -46,7 +46,7 @@ def test_the_turns_are_those_of_the_record(broker: Broker, monkeypatch: pytest.M
     topic = unique("events")
     broker.create_topics({topic: 2})
     found_in = texts(broker, monkeypatch)
-    long = "word " * 300_000
+    long = "word " * 150_000
     values = [event(), event(chat_id="another"), b"no json", event(messages=[{"role": "user", "content": long}])]
     write(broker, topic, values, partition=1)
     found = found_in.of(topic, 1, 0, CHAT)
