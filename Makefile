@@ -10,7 +10,7 @@ POLICY ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-training setup-console setup-spark setup-browser demo console test test-unit test-serving test-console test-spark test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
+.PHONY: help setup setup-training setup-console setup-spark setup-browser setup-postgres demo console console-api test test-unit test-serving test-console test-spark test-consumers test-chaos train-smoke train-community train-toxicity train-default lint format lock sbom diagram contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -22,6 +22,7 @@ help:  ## this list
 # python -m schemas: contracts and taxonomies
 # python -m deploy.local: a local Kafka and Redis: up, down, status
 # python -m deploy.demo: the demo, with options of its own
+# python -m deploy.console_demo: what make console runs, with options of its own
 # python -m deploy.kafka: topics and least rights on a cluster
 # python -m deploy.spark: archives in Parquet, judged by Spark (make setup-spark)
 # python -m deploy.image_size: what the image adds to its base
@@ -75,17 +76,29 @@ setup-browser:  ## Chromium for the tests of the pages, by apt-get as root on De
 		command -v "$${CHROMIUM:-chromium}" >/dev/null; \
 	} || { echo "error: found no program $${CHROMIUM:-chromium}; expected Chromium; apt-get installs it as root on Debian, from its package servers; else install one and name it: CHROMIUM=/path/to/chromium" >&2; exit 1; }
 
+# POSTGRES_BIN= names the folder of another one, which is not installed for you. The tests start a server of their own.
+setup-postgres:  ## PostgreSQL for the tests of the console's database, by apt-get as root on Debian; nothing where there is one
+	@found() { ls $${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}/initdb >/dev/null 2>&1; }; found || { \
+		[ -n "$$POSTGRES_BIN" ] || { echo "installing Debian's postgresql: about 60 MB of downloads"; \
+			apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+				-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 postgresql >/dev/null; }; \
+		found; \
+	} || { echo "error: found no PostgreSQL in $${POSTGRES_BIN:-/usr/lib/postgresql/*/bin}; expected initdb and pg_ctl; apt-get installs them as root on Debian, from its package servers; else install one and name its folder: POSTGRES_BIN=/path/to/bin" >&2; exit 1; }
+
 demo: setup  ## real broker, real Redis, sample chats in, verdicts out (your own: EVENTS=file.jsonl BUNDLE=dir POLICY=file.toml; JSON=file keeps the numbers)
 	@$(PY) -m deploy.demo $(if $(EVENTS),--events $(EVENTS)) $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(POLICY),--policy $(POLICY)) $(if $(JSON),--json-file $(JSON))
 
-console: setup-console  ## the HTTP API and the page to try it, with the shipped bundle; prints the address; no Kafka, no Redis
+console: setup-console  ## the console over a real Kafka, Redis and worker, with sample chats flowing in; prints each page's address; Ctrl-C ends all
+	@$(PY) -m deploy.console_demo
+
+console-api: setup-console  ## the HTTP API and the page to try it alone, with the shipped bundle; no Kafka, no Redis
 	@$(PY) -m console serve
 
 # Kinds of tests: tests/markers.py. A folder without the kinds asked for is not even imported: torch may be missing.
 PYTEST := $(PY) -m pytest --durations=25 --durations-min=1
 
 # In two processes: the tests of tests/integration wait for brokers most of the time. Each has its own summary.
-test: setup setup-training setup-console setup-browser  ## the whole test suite but the examples and Spark, real Kafka and Redis included
+test: setup setup-training setup-console setup-browser setup-postgres  ## the whole test suite but the examples and Spark, real Kafka and Redis included
 	@mkdir -p work; $(PYTEST) --ignore=tests/integration --ignore=tests/deploy/spark -p no:cacheprovider > work/test-others.txt 2>&1 & others=$$!; \
 	$(PYTEST) tests/integration; integration_failed=$$?; \
 	wait $$others; others_failed=$$?; cat work/test-others.txt; exit $$((integration_failed | others_failed))
@@ -102,9 +115,10 @@ test-unit: setup  ## what needs no service and no torch; a minute on two CPUs
 
 test-serving: setup  ## all that needs no torch
 	@$(PYTEST) -m "not training and not console and not spark and not consumers" \
-		--ignore=tests/training_pipeline --ignore=tests/console --ignore=tests/deploy/spark
+		--ignore=tests/training_pipeline --ignore=tests/console --ignore=tests/deploy/spark \
+		--ignore-glob='tests/integration/test_console*'
 
-test-console: setup-console setup-browser  ## the HTTP API, and its pages in a real Chromium
+test-console: setup-console setup-browser setup-postgres  ## the HTTP API, its pages in a real Chromium, its database on a real PostgreSQL
 	@$(PYTEST) tests/console
 
 test-spark: setup-spark  ## the Spark job, with two executors on this machine; needs Java 17

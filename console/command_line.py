@@ -7,6 +7,7 @@ Exit codes: 0 done, or stopped on request; 1 unexpected error, or (openapi --che
 settings; 3 the bundle or a policy is refused, or (check-config) a bundle of the page, or the model never ends.
 """
 
+import json
 import os
 import re
 import sys
@@ -22,12 +23,15 @@ from rich.table import Column, Table
 
 from console import logs, openapi
 from console.app import make_api
+from console.checks import check_people, check_pipeline
 from console.errors import SettingsError
 from console.judging.loading import load_policies
 from console.metrics import Metrics
 from console.pages import PAGES
 from console.pages.try_it.offered import check_offered, without_refused
-from console.port.keys import KEY_NAME, new_key, read_keys
+from console.port.keys import KEY_NAME, new_key
+from console.port.roles import Role
+from console.port.users import LEAST_CHARACTERS, USER_NAME, PasswordHash
 from console.server import serve
 from console.service import load_service
 from console.settings.console import ConsoleSettings
@@ -59,6 +63,7 @@ def serve_command(
     bundle: Annotated[Path | None, typer.Option(help="Bundle folder, or a registry.")] = None,
     policy: Annotated[Path | None, typer.Option(help="The default policy's file.")] = None,
     keys_file: Annotated[Path | None, typer.Option(help="File of hashed API keys.")] = None,
+    users_file: Annotated[Path | None, typer.Option(help="File of local users of the pages.")] = None,
     api_only: Annotated[bool | None, typer.Option("--api-only", help="Serve the API and no pages.")] = None,
 ) -> None:
     """Answer over HTTP until SIGTERM; prints the address first."""
@@ -66,6 +71,7 @@ def serve_command(
         "http.host": host,
         "http.port": port,
         "http.keys_file": keys_file,
+        "http.users_file": users_file,
         "model.path": bundle,
         "model.policy_path": policy,
         "api_only": api_only,
@@ -90,10 +96,12 @@ def _announce(address: str, settings: ConsoleSettings) -> None:
 
 @app.command(name="check-config")
 def check_config(*, config: ConfigOption = None) -> None:
-    """Check settings, keys, bundle, policies and the page's bundles, and print all settings. Listens on nothing."""
+    """Check settings, keys, users, proxy, bundle, policies, the page's bundles, and the pipeline's settings.
+
+    Prints them all; listens on nothing, and asks neither Kafka nor the database.
+    """
     settings = read_settings(os.environ, config)
-    if settings.http.keys_file is not None:
-        read_keys(settings.http.keys_file)
+    said = [*check_people(settings), *check_pipeline(settings, os.environ)]
     bundle = load_bundle(settings.model.path, public_key=settings.model.public_key_file)
     policies = load_policies(settings.model, bundle)
     for policy in policies:
@@ -103,6 +111,8 @@ def check_config(*, config: ConfigOption = None) -> None:
     _add_rows(table, settings, PREFIX)
     Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
     named = ", ".join(f"{policy.name} {policy.version}" for policy in policies)
+    for line in said:
+        typer.echo(line)
     typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under {named}")
 
 
@@ -126,6 +136,33 @@ def make_key(
     key, digest = new_key()
     typer.echo(f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"')
     typer.echo(f"the key, shown this once: {key}", err=True)
+
+
+@app.command(name="user")
+def make_user(
+    name: Annotated[str, typer.Argument(help="Who it is: the actor of their decisions.")],
+    *,
+    role: Annotated[Role, typer.Option(help="What they may do.")],
+    queue: Annotated[list[str] | None, typer.Option(help="A review queue that is theirs; again for more.")] = None,
+) -> None:
+    """Make an entry for the file of users; asks for the password twice, or reads one line from standard input."""
+    if not re.fullmatch(USER_NAME, name):
+        raise typer.BadParameter(
+            f"{name!r}: expected letters, digits, _, ., @, + and -, at most 128", param_hint="NAME"
+        )
+    if sys.stdin.isatty():
+        password = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if len(password) < LEAST_CHARACTERS:
+        raise typer.BadParameter(
+            f"it has {len(password)} characters; expected at least {LEAST_CHARACTERS}", param_hint="the password"
+        )
+    # JSON's texts are TOML's.
+    lines = [f'name = "{name}"', f'password = "{PasswordHash.of(password)}"', f'role = "{role.value}"']
+    if queue:
+        lines.append(f"queues = {json.dumps(queue)}")
+    typer.echo("\n".join(["[[users]]", *lines]))
 
 
 @app.command(name="openapi")

@@ -14,7 +14,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "moderation_console_requests_total",
-            "Requests by route, status and the name of the key.",
+            "Requests by route, status and the name of the key; `(person)`: of those who have logged in.",
             ["route", "status", "key"],
             registry=self.registry,
         )
@@ -56,10 +56,97 @@ class Metrics:
             "1 where the file of keys changed into one that cannot be used.",
             registry=self.registry,
         )
+        self.users_outdated = Gauge(
+            "moderation_console_users_outdated",
+            "1 where the file of users changed into one that cannot be used.",
+            registry=self.registry,
+        )
+        self.logins_refused = Counter(
+            "moderation_console_logins_refused_total",
+            "Logins refused: the password or the key was wrong, or too many tried (rate).",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.identity_ignored = Counter(
+            "moderation_console_identity_ignored_total",
+            "Requests whose proxy headers did not count: of another address, without the secret, or repeated.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._add_operations()
+        self.outbox_rows = Counter(
+            "moderation_console_outbox_rows_total",
+            "Decisions, reports and answers on appeals that left the outbox: sent, or refused for good.",
+            ["kind", "result"],
+            registry=self.registry,
+        )
+        self.outbox_refused = Gauge(
+            "moderation_console_outbox_refused_rows",
+            "Rows that were refused for good and that nobody has tried again.",
+            registry=self.registry,
+        )
+        self.reports = Counter(
+            "moderation_console_reports_total",
+            "Reports that a verdict is wrong: accepted, or dropped since no known verdict is meant.",
+            ["result"],
+            registry=self.registry,
+        )
+        for result in ("accepted", "dropped"):
+            # There before the first one, or an increase() would not see it.
+            self.reports.labels(result=result)
         self._model = Gauge(
             "moderation_console_model_info",
             "The bundle that answers.",
             ["name", "version", "digest", "taxonomy", "calibrated"],
+            registry=self.registry,
+        )
+
+    def _add_operations(self) -> None:
+        """Add what the database says of reviews; every console of one database says the same."""
+        self.review_open_items = Gauge(
+            "moderation_console_review_open_items",
+            "Open items of the review queue; kind: review, sample, gold or appeal.",
+            ["queue", "kind"],
+            registry=self.registry,
+        )
+        self.review_late_items = Gauge(
+            "moderation_console_review_late_items",
+            "Open items that wait for longer than CONSOLE_REVIEW__ANSWER_WITHIN_S.",
+            ["queue", "kind"],
+            registry=self.registry,
+        )
+        self.review_oldest_s = Gauge(
+            "moderation_console_review_oldest_seconds",
+            "How long the oldest open item waits; 0 where there is none.",
+            ["queue", "kind"],
+            registry=self.registry,
+        )
+        self.outbox_waiting = Gauge(
+            "moderation_console_outbox_waiting_rows", "Rows that are due and not sent.", registry=self.registry
+        )
+        self.outbox_oldest_s = Gauge(
+            "moderation_console_outbox_oldest_seconds",
+            "How long the oldest row is due that is not sent; 0 where there is none.",
+            registry=self.registry,
+        )
+        self.intake_lag = Gauge(
+            "moderation_console_intake_lag_records",
+            "Records of a topic that are not in the database yet.",
+            ["topic"],
+            registry=self.registry,
+        )
+        self.reveals = Gauge(
+            "moderation_console_reveals_last_hour",
+            "Chat texts that were shown to people within the last hour; person: of all, or most of one.",
+            ["person"],
+            registry=self.registry,
+        )
+        self.store_away = Gauge(
+            "moderation_console_store_away", "1 where the database does not answer.", registry=self.registry
+        )
+        self.pipeline_away = Gauge(
+            "moderation_console_pipeline_away",
+            "1 where Kafka does not say how far its topics are.",
             registry=self.registry,
         )
 

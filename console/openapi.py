@@ -31,9 +31,17 @@ _STATUSES: Final = {
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ProblemDocument, "description": text} for status, text in _STATUSES.items()
 }
-NOT_YET: Final[dict[int | str, dict[str, Any]]] = {
-    501: {"model": ProblemDocument, "description": "What would answer does not exist yet; the message says what."}
+FOLLOWING: Final = PROBLEMS | {
+    status: {"model": ProblemDocument, "description": text}
+    for status, text in {
+        403: "Host or Origin is not allowed, or the key's role is too low.",
+        404: "There is no such thing.",
+        409: "It contradicts what stands.",
+        501: "This process follows no pipeline, or lacks a setting; the message says which.",
+        503: "Kafka, Redis or the database does not answer; `retry-after` says when to ask again.",
+    }.items()
 }
+"""Of routes that need the pipeline."""
 GOOGLE_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": GoogleProblem, "description": text}
     for status, text in _STATUSES.items()

@@ -1,11 +1,24 @@
 """What follows the pipeline, put together: worker's settings, database, and the threads that work beside the port."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from console.errors import SettingsError
+from console.gauges import Gauges
+from console.intake.intake import Intake
+from console.metrics import Metrics
+from console.outbox.assembly import Outbox, open_outbox
+from console.pipeline.behind import Behind
+from console.pipeline.history import Histories
+from console.pipeline.live.follower import Live
+from console.pipeline.states import Check, KafkaCheck, RedisCheck, States
+from console.pipeline.text import Texts
+from console.review.appealing import on_reopened, on_settled
+from console.review.hooks import Hooks
+from console.review.queue import Queue
 from console.settings.console import ConsoleSettings
 from console.store.store import Store, StoreAway, open_store
+from schemas.erasure import chat_hash
 from worker.errors import SettingsError as WorkerSettingsError
 from worker.settings.source import usable_settings
 from worker.settings.worker import WorkerSettings
@@ -19,10 +32,29 @@ class Operations:
     worker: WorkerSettings
     """Where Kafka and Redis are, and what the topics are called."""
     store: Store
+    intake: Intake | None = None
+    """What reads the topics into the database; None in tests that put rows there themselves."""
     at_start: list[Callable[[], None]] = field(default_factory=list)
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
+    live: Live | None = None
+    """What passes now; None in tests that show nothing of it, as the four below."""
+    states: States | None = None
+    """Whether Kafka, Redis and the database answer."""
+    texts: Texts | None = None
+    """The texts of chats."""
+    histories: Histories | None = None
+    """What the topics say of a chat."""
+    queue: Queue | None = None
+    """The review queue."""
+    outbox: Outbox | None = None
+    """Sends what the database holds for the topics; None in tests that send nothing."""
+
+    def hash_of(self, chat_id: str) -> str | None:
+        """Return the keyed hash by which the database names a chat; None without a key."""
+        keys = self.worker.erasure.hash_keys
+        return chat_hash(chat_id, keys[0]) if keys else None
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -36,26 +68,72 @@ class Operations:
         self.store.close()
 
 
-def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -> Operations | None:
+def open_operations(settings: ConsoleSettings, environment: Mapping[str, str], metrics: Metrics) -> Operations | None:
     """Open what follows the pipeline; nothing is started. None where no pipeline is to be followed.
 
     Args:
         settings: The console's.
         environment: Holds the worker's MODERATION_ variables.
+        metrics: The console's.
 
     Raises:
         SettingsError: the worker's settings are refused, or the database does not answer.
     """
     if not settings.pipeline.is_on:
         return None
-    try:
-        worker = usable_settings(environment, settings.pipeline.worker_config)
-    except WorkerSettingsError as error:
-        raise SettingsError(f"the pipeline's: {error}") from None
+    worker = worker_settings(settings, environment)
     try:
         store = open_store(settings.store.url.get_secret_value())
     except StoreAway as error:
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    return Operations(settings, worker, store)
+    keys = worker.erasure.hash_keys
+    hooks = Hooks(on_settled=on_settled, on_reopened=on_reopened)
+    queue = Queue(store, settings.review, keys[0] if keys else None, hooks=hooks)
+    gauges = Gauges(store, Behind(worker), metrics, answer_within_s=settings.review.answer_within_s)
+    outbox = open_outbox(store, worker, settings.appeals, metrics)
+    intake = Intake(store, settings, worker)
+    starts = [gauges.start, outbox.start, intake.start]
+    ends = [gauges.close, outbox.close, intake.close]
+    return with_views(Operations(settings, worker, store, intake, starts, ends, queue=queue, outbox=outbox))
+
+
+def with_views(operations: Operations) -> Operations:
+    """Return operations with what shows the pipeline; their threads start and end with the operations."""
+    settings, worker, store = operations.settings, operations.worker, operations.store
+    live = Live(worker, settings.pipeline.live_minutes)
+    states = States(_checks(worker, store))
+    texts = Texts(worker)
+    operations.at_start.extend([live.start, states.start])
+    operations.at_end.extend([texts.close, states.close, live.close])
+    histories = Histories(worker, [settings.model.path])
+    return replace(operations, live=live, states=states, texts=texts, histories=histories)
+
+
+def _checks(worker: WorkerSettings, store: Store) -> dict[str, Check]:
+    checks: dict[str, Check] = {"kafka": KafkaCheck(worker.kafka)}
+    if worker.redis.url is not None:
+        checks["redis"] = RedisCheck(worker.redis)
+    return checks | {"database": lambda: _asked(store)}
+
+
+def _asked(store: Store) -> str | None:
+    try:
+        with store.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except StoreAway as away:
+        return f"the database does not answer ({away})"
+    return None
+
+
+def worker_settings(settings: ConsoleSettings, environment: Mapping[str, str]) -> WorkerSettings:
+    """Return where the pipeline is.
+
+    Raises:
+        SettingsError: the worker's settings are refused.
+    """
+    try:
+        return usable_settings(environment, settings.pipeline.worker_config)
+    except WorkerSettingsError as error:
+        raise SettingsError(f"the pipeline's: {error}") from None

@@ -3,6 +3,7 @@
 import gc
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -16,7 +17,10 @@ from console.errors import SettingsError
 from console.metrics import Metrics
 from console.operations import open_operations
 from console.port.keys import Keys
+from console.port.proxy import ProxyPeople
+from console.port.rate import RateLimits
 from console.port.sessions import Sessions, session_secret
+from console.port.users import Users, check_names
 from console.service import load_service
 from console.settings.console import ConsoleSettings
 
@@ -77,13 +81,20 @@ def serve(
         if http.keys_file is None
         else Keys(http.keys_file, default_per_s=http.conversations_per_s, on_state=metrics.keys_outdated.set)
     )
-    sessions = None if keys is None else Sessions(keys, session_secret(http.session_secret_file))
+    users = (
+        None
+        if http.users_file is None
+        else Users(http.users_file, default_per_s=http.conversations_per_s, on_state=metrics.users_outdated.set)
+    )
+    check_names(keys, users)
+    has_logins = keys is not None or users is not None
+    sessions = Sessions(keys, session_secret(http.session_secret_file), users=users) if has_logins else None
     bound = _bound(http.host, http.port)
     with bound:
-        service = load_service(settings, metrics, open_operations(settings, environment))
+        service = load_service(settings, metrics, open_operations(settings, environment, metrics))
         server = _Server(
             uvicorn.Config(
-                make_app(service, keys, pages, sessions),
+                make_app(service, keys, pages, sessions, _people(settings, metrics)),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -111,6 +122,19 @@ def serve(
             service.close()
     log.info("console_stopped")
     return service.judge.ended_by
+
+
+def _people(settings: ConsoleSettings, metrics: Metrics) -> ProxyPeople | None:
+    proxy = settings.proxy
+    if proxy.secret_file is None:
+        return None
+    per_s = settings.http.conversations_per_s
+    return ProxyPeople(
+        proxy,
+        session_secret(proxy.secret_file),
+        limits=None if per_s is None else RateLimits(per_s, max(1.0, 2 * per_s), time.monotonic),
+        on_ignored=lambda reason: metrics.identity_ignored.labels(reason=reason).inc(),
+    )
 
 
 def _bound(host: str, port: int) -> socket.socket:

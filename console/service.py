@@ -59,6 +59,16 @@ class Service:
         ref = self.bundle.ref
         return {MODEL_HEADER: f"{ref.name} {ref.version} {ref.digest}"}
 
+    def following(self) -> Operations:
+        """Return what follows the pipeline.
+
+        Raises:
+            Problem: 501, the console is not told of one.
+        """
+        if self.operations is None:
+            raise not_configured("CONSOLE_PIPELINE__IS_ON=true, and the MODERATION_ settings of the workers")
+        return self.operations
+
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """Give the body of a request that the judge has time for; its bytes count as held until the context ends.
@@ -118,6 +128,15 @@ class Service:
                 param=DEADLINE_HEADER,
             )
         return min(longest_s, int(text[:9]) / 1_000)
+
+
+def not_configured(missing: str) -> Problem:
+    """Return the answer of a route that needs a setting: 501, and no client should try again."""
+    return Problem(
+        HTTPStatus.NOT_IMPLEMENTED,
+        "not_implemented",
+        f"this process is not set up for it; expected {missing}; docs/console.md tells more",
+    )
 
 
 def load_service(settings: ConsoleSettings, metrics: Metrics, operations: Operations | None = None) -> Service:

@@ -1,6 +1,6 @@
 """Take the Dockerfile's steps without Docker, and say how large what they add to the base image is.
 
-It installs the serving lock into a temporary folder, which takes minutes. Prints a table and, last, one JSON line.
+It installs the image's lock into a temporary folder, which takes minutes. Prints a table and, last, one JSON line.
 
 Exit codes: 0 measured; 1 a step failed.
 """
@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Final
 
 _ROOT: Final = Path(__file__).parents[1]
-_FOLDERS: Final = ("schemas", "model", "worker")
+IMAGES: Final = ("worker", "console")
+_LOCKS: Final = {"worker": "requirements-serving.lock", "console": "requirements-console.lock"}
+_FOLDERS: Final = {"worker": ("schemas", "model", "worker"), "console": ("schemas", "model", "worker", "console")}
+_UNWANTED: Final = {
+    "torch",
+    "transformers",
+    "onnx",
+    "pip",
+    "setuptools",
+    "pytest",
+    "openai",
+    "googleapiclient",
+    "playwright",
+}
 _STEP_LIMIT_S: Final = 900
 
 
@@ -24,11 +37,12 @@ class ImageStepError(Exception):
     """A step of the Dockerfile does not work outside a container; holds found, expected and remedy."""
 
 
-def take_steps(target: Path) -> dict[str, int]:
-    """Build `opt/venv` and `app` under the target folder, start the worker's command line from there, and measure.
+def take_steps(target: Path, image: str) -> dict[str, int]:
+    """Build `opt/venv` and `app` under the target folder, start the image's command line from there, and measure.
 
     Args:
         target: An empty folder.
+        image: One of IMAGES.
 
     Returns:
         Bytes of `venv` and `app`, and their sum `added`.
@@ -39,29 +53,32 @@ def take_steps(target: Path) -> dict[str, int]:
     venv, app = target / "opt" / "venv", target / "app"
     python = venv / "bin" / "python"
     _step("make the environment", [sys.executable, "-m", "venv", "--without-pip", str(venv)])
-    lock = str(_ROOT / "requirements-serving.lock")
+    lock = str(_ROOT / _LOCKS[image])
     install = ["install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", lock]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
-    _step("install the serving lock", [*pip, *install])
+    _step(f"install {_LOCKS[image]}", [*pip, *install])
     app.mkdir()
-    for folder in _FOLDERS:
+    for folder in _FOLDERS[image]:
         shutil.copytree(_ROOT / folder, app / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    _step("compile", [str(python), "-m", "compileall", "-q", *_FOLDERS], cwd=app)
-    _check(venv, python, app)
+    _step("compile", [str(python), "-m", "compileall", "-q", *_FOLDERS[image]], cwd=app)
+    _check(venv, python, app, image)
     sizes = {"venv": _size_bytes(venv), "app": _size_bytes(app)}
     return sizes | {"added": sum(sizes.values())}
 
 
-def _check(venv: Path, python: Path, app: Path) -> None:
+def _check(venv: Path, python: Path, app: Path, image: str) -> None:
     packages = {path.name for path in venv.glob("lib/python*/site-packages/*")}
-    unwanted = packages & {"torch", "transformers", "onnx", "pip", "setuptools", "pytest"}
+    unwanted = packages & _UNWANTED
     if unwanted:
         raise ImageStepError(
             f"found {', '.join(sorted(unwanted))} in the image's environment; expected what serves only"
         )
     # Nothing of this checkout or its environment may help.
     environment = {"PATH": "", "MODERATION_KAFKA__BOOTSTRAP_SERVERS": "nowhere:9092"}
-    _step("start the worker's command line", [str(python), "-m", "worker", "check-config"], cwd=app, env=environment)
+    if image == "console":
+        database = {"CONSOLE_PIPELINE__IS_ON": "true", "CONSOLE_STORE__URL": "postgresql+psycopg://nobody@nowhere/none"}
+        environment |= database
+    _step(f"start the {image}'s command line", [str(python), "-m", image, "check-config"], cwd=app, env=environment)
 
 
 def _step(name: str, command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
@@ -88,12 +105,14 @@ def _size_bytes(folder: Path) -> int:
 
 def main() -> int:
     """Print the sizes."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m deploy.image_size", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    )
+    parser.add_argument("image", nargs="?", choices=IMAGES, default="worker", help="which one; the worker's by default")
+    image = parser.parse_args().image
     try:
         with tempfile.TemporaryDirectory(prefix="verdictstream-image-") as folder:
-            sizes = take_steps(Path(folder))
+            sizes = take_steps(Path(folder), image)
     except ImageStepError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

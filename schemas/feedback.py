@@ -7,9 +7,9 @@ counted and dropped, and its sender is not told.
 Invariant: no error text quotes a report.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Protocol, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
@@ -130,7 +130,35 @@ def feedback_on(
     return feedback
 
 
-def answers(feedback: Feedback, verdict: Verdict) -> bool:
+class KnownVerdict(Protocol):
+    """What must be known of a verdict for a report on it to be checked; a verdict itself is one."""
+
+    @property
+    def verdict_id(self) -> str:
+        """Its id."""
+
+    @property
+    def chat_id(self) -> str:
+        """The chat."""
+
+    @property
+    def content_fingerprint(self) -> str:
+        """Of what the chat said."""
+
+    @property
+    def source(self) -> Source:
+        """The event."""
+
+    @property
+    def taxonomy(self) -> TaxonomyRef:
+        """Whose categories it names."""
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """By category; only their codes are looked at."""
+
+
+def answers(feedback: Feedback, verdict: KnownVerdict) -> bool:
     """Say whether a report is about this verdict: the same verdict_id, or the same text.
 
     What else the report says of the verdict must not contradict it.
@@ -142,7 +170,7 @@ def answers(feedback: Feedback, verdict: Verdict) -> bool:
     return feedback.fingerprint == verdict.content_fingerprint
 
 
-def accepted(feedback: Feedback, known: Iterable[Verdict]) -> Feedback | None:
+def accepted(feedback: Feedback, known: Iterable[KnownVerdict]) -> Feedback | None:
     """Return a report as it is kept, completed from the verdict that it is about; None where it is to be dropped.
 
     Args:
@@ -166,7 +194,7 @@ def accepted(feedback: Feedback, known: Iterable[Verdict]) -> Feedback | None:
     return None
 
 
-def _is_of(verdict: Verdict, category: str | None) -> bool:
+def _is_of(verdict: KnownVerdict, category: str | None) -> bool:
     return category is None or category in verdict.probabilities
 
 

@@ -45,7 +45,7 @@ KINDS_BY_PATH: Final[dict[str, frozenset[str]]] = {
 }
 """Folders and files under tests/; a folder that is not here has no kind."""
 
-SERVICE_FIXTURES: Final = frozenset({"stack", "cluster", "secured", "warm_cache", "helm", "promtool"})
+SERVICE_FIXTURES: Final = frozenset({"stack", "cluster", "secured", "warm_cache", "helm", "promtool", "postgres"})
 """Fixtures that start a broker and a Redis, or fetch or build a program that is not ours."""
 
 _TESTS: Final = Path(__file__).parent

@@ -88,6 +88,35 @@ def test_a_browser_that_cannot_be_installed_is_said_at_once(
     assert (tmp_path / "calls").exists() == (not chromium)
 
 
+@pytest.mark.parametrize(
+    ("install", "has_own", "said"),
+    [
+        pytest.param("exit 100", False, "expected initdb and pg_ctl; apt-get", id="no network"),
+        pytest.param("exit 0", True, "", id="another that is there"),
+        pytest.param("exit 0", None, "found no PostgreSQL in /none; expected initdb", id="another that is not there"),
+    ],
+)
+def test_a_database_that_cannot_be_installed_is_said_at_once(
+    make: object, tmp_path: Path, install: str, has_own: bool | None, said: str
+) -> None:
+    """As of the browser."""
+    (tmp_path / "bin").mkdir()
+    for name in ("make", "sh", "ls"):
+        program = shutil.which(name)
+        assert program is not None
+        (tmp_path / "bin" / name).symlink_to(program)
+    (tmp_path / "bin" / "apt-get").write_text(_APT.replace("{install}", install))
+    (tmp_path / "bin" / "apt-get").chmod(0o755)
+    folder = {None: "/none", False: "", True: str(tmp_path)}[has_own]
+    (tmp_path / "initdb").touch()
+    # Where this machine has one, the package is not asked for.
+    if has_own is False and list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        said = ""
+    done = make("setup-postgres", f"PATH={tmp_path / 'bin'}", f"POSTGRES_BIN={folder}")  # type: ignore[operator]
+    assert said in done.stderr
+    assert (done.returncode != 0) == bool(said)
+
+
 def test_help_lists_every_target_and_every_command(make: object) -> None:
     """Who knows make alone finds `python -m worker explain`."""
     done = make("help")  # type: ignore[operator]

@@ -10,7 +10,7 @@ from console.judging.asked import Asked
 from model import Bundle, Classification, DecisionRule
 from model.policies.policy_set import Decided, PolicySet
 from model.policies.rules import floor_rule
-from schemas import RULES_VERSION, Decision, PolicyDecision, PolicyRef, Verdict, category_label, verdict_id
+from schemas import RULES_VERSION, Decision, Policy, PolicyDecision, PolicyRef, Verdict, category_label, verdict_id
 from schemas.verdict import WireModel
 
 HttpVerdict: Final[type[WireModel]] = create_model(
@@ -36,6 +36,11 @@ class VerdictWriter:
         self.policy = PolicyRef(name=policy.name, version=policy.version)
         self.banned = policy.counted
         self._policies = PolicySet(rules, floor_rule(bundle))
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """All policies, the default one first."""
+        return self._policies.policies
 
     def verdict(self, asked: Asked, classification: Classification, decided_at: datetime) -> WireModel:
         """Return the verdict on a conversation."""

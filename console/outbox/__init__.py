@@ -1,1 +1,1 @@
-"""From the database to the topics and to callers: what people decided, once and in order."""
+"""Sends what stands in the outbox: decisions and reports to their topics, answers on appeals to their callers."""

@@ -16,9 +16,10 @@ from starlette.staticfiles import StaticFiles
 from console.errors import Problem
 from console.port.body import Bodies, parse_object
 from console.port.guard import caller_of
+from console.port.logins import Logins
 from console.port.observe import STATIC_ROUTE
-from console.port.roles import Role, may
-from console.port.sessions import COOKIE, LASTS_S, LOGIN_PATH, Sessions
+from console.port.roles import Role, may, needs
+from console.port.sessions import LASTS_S, LOGIN_PATH, Sessions, cookie_name
 from console.service import Service
 
 HOME: Final = "/try"
@@ -29,6 +30,7 @@ CONTENT_POLICY: Final = (
 )
 
 _LOGIN_BYTES: Final = 4_000
+_OF_ALL: Final = [needs(Role.CLIENT)]
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("console.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -71,7 +73,9 @@ def page(template: str, request: Request, service: Service, sessions: Sessions |
         path=request.scope["path"],
         person=caller.name,
         role=caller.role.value,
-        has_login=sessions is not None and template != "login.html",
+        # At the proxy whoever came by it logs out, where it has a page for that.
+        logs_out_here=sessions is not None and caller.login == "cookie",
+        logout_url=service.settings.proxy.logout_url if caller.login == "proxy" else None,
         **values,
     )
     return HTMLResponse(written, headers={"content-security-policy": CONTENT_POLICY})
@@ -82,42 +86,54 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     files = StaticFiles(directory=_HERE / "static")
 
     # A route and no mount, so that logs and metrics name it.
-    @app.get(STATIC_ROUTE, include_in_schema=False)
+    @app.get(STATIC_ROUTE, include_in_schema=False, dependencies=_OF_ALL)
     async def static(path: str, request: Request) -> Response:
         return await files.get_response(path, request.scope)
 
-    @app.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False, dependencies=_OF_ALL)
     async def home(request: Request) -> Response:
         sees_verdicts = service.operations is not None and may(caller_of(request.scope).role, Role.VIEWER)
         return RedirectResponse(TABS[0].path if sees_verdicts else HOME)
 
-    @app.get(LOGIN_PATH, include_in_schema=False)
+    @app.get(LOGIN_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def login_page(request: Request) -> Response:
-        return RedirectResponse(HOME) if sessions is None else page("login.html", request, service, sessions)
+        if sessions is None:
+            return RedirectResponse(HOME)
+        has = {"has_users": sessions.users is not None, "has_keys": sessions.keys is not None}
+        return page("login.html", request, service, sessions, **has)
 
-    if sessions is None:
-        return
+    if sessions is not None:
+        _add_login(app, service, sessions)
 
+
+def _add_login(app: FastAPI, service: Service, sessions: Sessions) -> None:
     # Whoever has no key yet may not fill the memory that is for bodies of those who have.
     bounds = {"max_body_bytes": _LOGIN_BYTES, "max_held_bytes": 250 * _LOGIN_BYTES}
     bodies = Bodies(service.settings.http.model_copy(update=bounds))
+    refused = service.metrics.logins_refused
+    logins = Logins(sessions, on_refused=lambda reason: refused.labels(reason=reason).inc())
 
-    @app.post(LOGIN_PATH, include_in_schema=False)
+    @app.post(LOGIN_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def login(request: Request) -> Response:
         async with bodies.of(request) as raw:
-            key = parse_object(raw).get("key")
-        cookie = sessions.cookie(key) if isinstance(key, str) else None
-        if cookie is None:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "invalid_api_key",
-                "this key is not known here; expected one of the keys file",
-            )
+            document = parse_object(raw)
+        address = request.client.host if request.client is not None else ""
+        match document:
+            case {"name": str(name), "password": str(password)}:
+                cookie = await logins.with_password(name, password, address)
+            case {"key": str(key)}:
+                cookie = logins.with_key(key, address)
+            case _:
+                raise Problem(
+                    HTTPStatus.BAD_REQUEST,
+                    "schema_error",
+                    "expected an object with the texts name and password, or with the text key",
+                )
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
         _set_cookie(answer, request, service, cookie, LASTS_S)
         return answer
 
-    @app.post(LOGOUT_PATH, include_in_schema=False)
+    @app.post(LOGOUT_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def logout(request: Request) -> Response:
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
         _set_cookie(answer, request, service, "", 0)
@@ -125,5 +141,13 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
 
 
 def _set_cookie(answer: Response, request: Request, service: Service, value: str, lasts_s: int) -> None:
-    is_secure = request.url.scheme == "https" or (service.settings.http.public_url or "").startswith("https:")
-    answer.set_cookie(COOKIE, value, max_age=lasts_s, path="/", secure=is_secure, httponly=True, samesite="strict")
+    is_secure = request.url.scheme == "https" or (service.settings.http.public_url or "").lower().startswith("https:")
+    answer.set_cookie(
+        cookie_name(is_behind_tls=is_secure),
+        value,
+        max_age=lasts_s,
+        path="/",
+        secure=is_secure,
+        httponly=True,
+        samesite="strict",
+    )

@@ -29,6 +29,10 @@ class Attributes:
         """Their names, sorted."""
         return sorted(self._codes)
 
+    def codes(self, name: str) -> list[str]:
+        """Return the categories that mean an attribute."""
+        return self._codes[name]
+
     def score(self, name: str, classification: Classification) -> float:
         """Return the sum of the evidence of the attribute's categories, 0..1."""
         evidence: Mapping[str, float] = classification.evidence

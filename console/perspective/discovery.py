@@ -126,7 +126,7 @@ def discovery_document(root_url: str) -> dict[str, Any]:
                         "suggestscore",
                         "SuggestCommentScoreRequest",
                         "SuggestCommentScoreResponse",
-                        "Answers 501: feedback is not taken yet.",
+                        "Takes what the scores of a comment should be.",
                     ),
                 }
             }

@@ -1,6 +1,6 @@
 """Documents of Perspective's API, for our description of it; requests are read by `console.perspective.reading`."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -80,9 +80,42 @@ class AnalyzeAnswer(BaseModel):
     clientToken: str | None = None  # noqa: N815
 
 
+class SuggestedScore(BaseModel):
+    """A score that a person gives."""
+
+    value: float = Field(ge=0, le=1)
+    type: Literal["SCORE_TYPE_UNSPECIFIED", "PROBABILITY"] = "PROBABILITY"
+
+
+class SuggestedSpan(BaseModel):
+    """Of a part of the comment."""
+
+    begin: int | None = None
+    end: int | None = None
+    score: SuggestedScore
+
+
+class SuggestedScores(BaseModel):
+    """Of one attribute: of the whole comment, or the highest of its parts."""
+
+    summaryScore: SuggestedScore | None = None  # noqa: N815
+    spanScores: list[SuggestedSpan] | None = None  # noqa: N815
+
+
 class SuggestScoreRequest(BaseModel):
-    """A score that a person gives a comment."""
+    """Scores that a person gives a comment: from 0.5 on it has what the attribute means."""
 
     comment: TextEntry
-    attributeScores: dict[str, Any]  # noqa: N815
+    context: Context | None = None
+    attributeScores: dict[str, SuggestedScores] = Field(min_length=1)  # noqa: N815
+    languages: list[str] | None = None
+    clientToken: str | None = None  # noqa: N815
+    sessionId: str | None = Field(default=None, description="Not read.")  # noqa: N815
+    communityId: str | None = Field(default=None, description="Not read.")  # noqa: N815
+
+
+class SuggestScoreAnswer(BaseModel):
+    """The same whether the suggestion counts or not: only those on texts with a known verdict do."""
+
+    requestedLanguages: list[str] | None = None  # noqa: N815
     clientToken: str | None = None  # noqa: N815

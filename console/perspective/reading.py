@@ -53,6 +53,62 @@ def read_analysis(raw: bytes, attributes: Attributes, knows_language: Callable[[
     return Analysis(comment, kept_turns(turns), thresholds, languages, token)
 
 
+@dataclass(frozen=True)
+class Suggestion:
+    """What somebody says the scores should be."""
+
+    turns: list[Turn]
+    scores: Mapping[str, float]
+    """By attribute, 0 to 1."""
+    languages: list[str]
+    client_token: str | None
+
+
+def read_suggestion(raw: bytes, attributes: Attributes) -> Suggestion:
+    """Read a request of comments:suggestscore.
+
+    Args:
+        raw: The body.
+        attributes: What the bundle answers.
+
+    Raises:
+        Problem: with Perspective's `errorType`.
+    """
+    document = parse_object(raw)
+    comment = _comment(document)
+    given = document.get("attributeScores")
+    if not isinstance(given, dict) or not given:
+        raise _invalid("attributeScores must be an object with at least one attribute.")
+    scores = {_known(name, attributes): _suggested(name, scored) for name, scored in given.items()}
+    token = document.get("clientToken")
+    if not isinstance(token, str | None):
+        raise _invalid("clientToken must be a string.")
+    turns = [*_context(document.get("context")), Turn(Role.USER, comment)]
+    return Suggestion(turns, scores, _languages(document.get("languages")), token)
+
+
+def _suggested(name: str, scored: object) -> float:
+    """Return the score of the whole comment; where only parts are scored, the highest of theirs."""
+    if not isinstance(scored, dict) or not scored:
+        raise _invalid(f"attributeScores.{name} must be an object with summaryScore or spanScores.")
+    if (summary := scored.get("summaryScore")) is not None:
+        return _value(summary, f"attributeScores.{name}.summaryScore")
+    spans = scored.get("spanScores")
+    if not isinstance(spans, list) or not 0 < len(spans) <= _MAX_ENTRIES:
+        raise _invalid(f"attributeScores.{name} must have summaryScore, or 1 to {_MAX_ENTRIES} spanScores.")
+    where = f"attributeScores.{name}.spanScores"
+    return max(_value(span.get("score") if isinstance(span, dict) else None, where) for span in spans)
+
+
+def _value(score: object, where: str) -> float:
+    if not isinstance(score, dict) or score.get("type", _SCORE_TYPES[0]) not in _SCORE_TYPES:
+        raise _invalid(f"{where} must be a score of type PROBABILITY.")
+    value = score.get("value")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _invalid(f"{where}.value must be a number from 0 to 1.")
+    return float(value)
+
+
 def _comment(document: Mapping[str, Any]) -> str:
     comment = document.get("comment")
     if not isinstance(comment, dict):
@@ -106,11 +162,16 @@ def _thresholds(requested: object, attributes: Attributes) -> dict[str, float | 
     return {name: _threshold(name, asked, attributes) for name, asked in requested.items()}
 
 
-def _threshold(name: str, asked: object, attributes: Attributes) -> float | None:
+def _known(name: str, attributes: Attributes) -> str:
     if name not in attributes:
         shown = name if len(name) <= _QUOTED and name.replace("_", "").isalnum() and name.isascii() else "(not a name)"
         known = ", ".join(attributes.names) or "none"
         raise _invalid(f"Unknown requested attribute: {shown}. This model answers: {known}.")
+    return name
+
+
+def _threshold(name: str, asked: object, attributes: Attributes) -> float | None:
+    _known(name, attributes)
     if not isinstance(asked, dict | None):
         raise _invalid(f"requestedAttributes.{name} must be an object.")
     asked = asked or {}

@@ -1,5 +1,6 @@
 """Perspective's API: comments:analyze, comments:suggestscore and the discovery document."""
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,10 +12,14 @@ from console.errors import Problem
 from console.openapi import GOOGLE_PROBLEMS, body_of
 from console.perspective.attributes import Attributes
 from console.perspective.discovery import VERSION, discovery_document
-from console.perspective.documents import AnalyzeAnswer, AnalyzeRequest, SuggestScoreRequest
-from console.perspective.reading import Analysis, read_analysis
+from console.perspective.documents import AnalyzeAnswer, AnalyzeRequest, SuggestScoreAnswer, SuggestScoreRequest
+from console.perspective.reading import Analysis, read_analysis, read_suggestion
+from console.perspective.suggesting import take_suggestion
+from console.port.guard import caller_of
 from console.port.problems import JsonResponse
-from console.service import Service
+from console.port.roles import Role, needs
+from console.review.reporting import Reporter
+from console.service import Service, not_configured
 from model import Classification, RowFailed
 
 _UNDETERMINED: Final = "und"
@@ -23,7 +28,7 @@ _UTF_16_UNIT_BYTES: Final = 2
 
 def router_of(service: Service) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["perspective"])
+    router = APIRouter(tags=["perspective"], dependencies=[needs(Role.CLIENT)])
     attributes = Attributes(service.bundle.taxonomy)
     detector = service.bundle.languages
 
@@ -48,17 +53,26 @@ def router_of(service: Service) -> APIRouter:
 
     @router.post(
         "/v1alpha1/comments:suggestscore",
+        dependencies=[needs(Role.CLIENT)],
+        response_model=SuggestScoreAnswer,
         responses=GOOGLE_PROBLEMS | {HTTPStatus.NOT_IMPLEMENTED.value: GOOGLE_PROBLEMS[503]},
         openapi_extra=body_of(SuggestScoreRequest),
-        summary="Not there yet: 501.",
+        summary="Say what a comment's scores should be: a report that its verdict is wrong.",
     )
-    async def suggest_score() -> Response:
-        """Refuse: feedback has no place to go to yet."""
-        raise Problem(
-            HTTPStatus.NOT_IMPLEMENTED,
-            "not_implemented",
-            "Suggested scores are not taken yet: this service keeps no feedback. Scores of comments:analyze are.",
-        )
+    async def suggest_score(request: Request) -> Response:
+        """Take it as a report on each known verdict on this text; what matches none is counted and dropped."""
+        operations = service.following()
+        if operations.worker.kafka.feedback_topic is None:
+            raise not_configured("MODERATION_KAFKA__FEEDBACK_TOPIC, the topic of reports")
+        caller = caller_of(request.scope)
+        if caller.limit is not None:
+            caller.limit.spend(1)
+        async with service.bodies.of(request) as raw:
+            suggestion = await service.read(raw, lambda body: read_suggestion(body, attributes))
+        reporter = Reporter(operations.store, operations.hash_of, service.metrics)
+        await asyncio.to_thread(take_suggestion, operations, reporter, suggestion, attributes, caller.name)
+        answer = {"requestedLanguages": suggestion.languages or None, "clientToken": suggestion.client_token}
+        return JsonResponse({name: value for name, value in answer.items() if value is not None})
 
     @router.get("/$discovery/rest", summary="How Google's clients find the methods of Perspective's API.")
     async def discovery(request: Request) -> Response:

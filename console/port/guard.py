@@ -6,6 +6,7 @@ allowed one.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs
@@ -17,9 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from console.errors import Problem
 from console.port.keys import Caller, Keys
 from console.port.problems import is_google, problem_response
+from console.port.proxy import ProxyPeople
 from console.port.rate import RateLimit
 from console.port.roles import Role
-from console.port.sessions import COOKIE, LOGIN_PATH, Sessions, is_open, is_page
+from console.port.sessions import LOGIN_PATH, Sessions, cookie_name, is_open, is_page
 
 PROBES: Final = frozenset({"/livez", "/readyz"})
 """Asked by orchestrators, under whatever name and without a key; they say nothing but whether all is well."""
@@ -37,7 +39,9 @@ class Guard:
         origins: Foreign origins that may ask.
         keys: Keys of which one is needed; None asks for none.
         keyless_limit: Rate limit of a port without keys.
-        sessions: Logins of pages; None where none are served.
+        sessions: Logins of pages; None where none are served, or the port has none.
+        people: Whom a proxy names to pages; None where none are served, or there is no such proxy.
+        public_origin: The port's own as browsers see it, in lower case; None: what each request names.
     """
 
     def __init__(
@@ -49,15 +53,20 @@ class Guard:
         keys: Keys | None = None,
         keyless_limit: RateLimit | None = None,
         sessions: Sessions | None = None,
+        people: ProxyPeople | None = None,
+        public_origin: str | None = None,
     ) -> None:
         self._app = app
         self._host_names = host_names
         self._origins = origins
+        self._public_origin = public_origin
         self._keys = keys
         self._nobody = Caller("-", keyless_limit)
         # Whoever reaches a port without keys sits at the machine.
         self._local = Caller("local", keyless_limit, Role.ADMIN)
         self._sessions = sessions
+        self._people = people
+        self._has_logins = sessions is not None or people is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through to what follows, or answer it."""
@@ -79,8 +88,11 @@ class Guard:
         headers = _headers(scope)
         host = headers.get("host", "")
         self._check_host(host)
-        self._check_origin(headers, f"{_web(scope['scheme'])}://{host.lower()}")
+        own = {f"{_web(scope['scheme'])}://{host.lower()}", self._public_origin}
+        self._check_origin(headers, own)
         caller = self._caller(scope, headers)
+        if caller.login is not None and scope.get("method") not in _READING:
+            _check_same_origin(headers, own)
         scope.setdefault("state", {})["caller"] = caller
         if caller.limit is not None and (wait_s := caller.limit.wait_s()):
             raise Problem(
@@ -93,32 +105,29 @@ class Guard:
 
     def _refusal(self, problem: Problem, scope: Scope) -> Response:
         is_of_a_person = "text/html" in _headers(scope).get("accept", "") and scope.get("method") == "GET"
-        if problem.status is HTTPStatus.UNAUTHORIZED and is_of_a_person and self._is_page(scope):
+        has_login = self._sessions is not None and is_page(scope["path"])
+        if problem.status is HTTPStatus.UNAUTHORIZED and is_of_a_person and has_login:
             return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
         return problem_response(problem, scope["path"])
 
-    def _is_page(self, scope: Scope) -> bool:
-        return self._sessions is not None and is_page(scope["path"])
-
     def _caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
-        if self._keys is None:
+        if self._keys is None and not self._has_logins:
             return self._local
-        if self._is_page(scope) and is_open(scope["path"]):
+        if not (self._has_logins and is_page(scope["path"])):
+            return self._with_key(scope, headers)
+        if is_open(scope["path"]):
             return self._nobody
-        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
-        if self._sessions is None or cookie is None or not self._is_page(scope):
-            return self._with_key(self._keys, scope, headers)
-        caller = self._sessions.caller(cookie)
-        if caller is None:
-            return self._with_key(self._keys, scope, headers)
-        if scope.get("method") not in _READING and "origin" not in headers:
-            # The cookie is Strict; every browser that knows it names the origin of what is no reading.
-            raise Problem(
-                HTTPStatus.FORBIDDEN,
-                "origin_not_allowed",
-                "a request with a login and without an Origin; expected one of this port's own page, or a key",
-            )
-        return caller
+        return self._person(scope, headers) or self._with_key(scope, headers)
+
+    def _person(self, scope: Scope, headers: Mapping[str, str]) -> Caller | None:
+        """Return who has logged in, at the proxy or here; None for nobody."""
+        if self._people is not None and (person := self._people.caller(scope)) is not None:
+            return person
+        if self._sessions is None:
+            return None
+        is_behind_tls = _web(scope["scheme"]) == "https" or (self._public_origin or "").startswith("https:")
+        cookie = cookie_parser(headers.get("cookie", "")).get(cookie_name(is_behind_tls=is_behind_tls))
+        return None if cookie is None else self._sessions.caller(cookie)
 
     def _check_host(self, host: str) -> None:
         name = _without_port(host.lower())
@@ -129,14 +138,14 @@ class Guard:
                 "the Host header is none of this port's names; expected one of them, or of CONSOLE_HTTP__ALLOWED_HOSTS",
             )
 
-    def _check_origin(self, headers: Mapping[str, str], own: str) -> None:
+    def _check_origin(self, headers: Mapping[str, str], own: AbstractSet[str | None]) -> None:
         origin = headers.get("origin")
         if origin is None:
             # A browser leaves the origin out of a GET; what it says of the site that asks is there instead.
             is_foreign = headers.get("sec-fetch-site") in _FOREIGN_SITES
             is_foreign &= headers.get("sec-fetch-mode") != "navigate"
         else:
-            is_foreign = origin.lower() != own and origin.lower() not in self._origins
+            is_foreign = origin.lower() not in own and origin.lower() not in self._origins
         if is_foreign:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
@@ -144,10 +153,9 @@ class Guard:
                 "a page of another origin asks; expected this port's own or one of CONSOLE_HTTP__ALLOWED_ORIGINS",
             )
 
-    @staticmethod
-    def _with_key(keys: Keys, scope: Scope, headers: Mapping[str, str]) -> Caller:
+    def _with_key(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
         key = _key_of(scope, headers)
-        caller = None if key is None else keys.caller(key)
+        caller = None if key is None or self._keys is None else self._keys.caller(key)
         if caller is None:
             found = "no API key" if key is None else "an API key that is not known here"
             raise Problem(
@@ -156,6 +164,21 @@ class Guard:
                 f"found {found}; expected Authorization: Bearer, x-goog-api-key, or ?key= under /v1alpha1",
             )
         return caller
+
+
+def _check_same_origin(headers: Mapping[str, str], own: AbstractSet[str | None]) -> None:
+    """Refuse a change that a page of another origin could have asked for with its visitor's login.
+
+    Every browser that knows strict cookies names the origin of what is no reading. An allowed foreign origin asks with
+    a key of its own.
+    """
+    site = headers.get("sec-fetch-site")
+    if headers.get("origin", "").lower() not in own or site not in (None, "same-origin"):
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "origin_not_allowed",
+            "a change with a login that no page of this port asks for; expected its own Origin, or a key",
+        )
 
 
 def caller_of(scope: Scope) -> Caller:

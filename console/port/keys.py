@@ -7,24 +7,18 @@ file that cannot be used, an empty one among them, leaves the last good one in f
 import hashlib
 import secrets
 import time
-import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
-import structlog
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from console.errors import SettingsError
 from console.port.rate import RateLimit
 from console.port.roles import Role
+from console.port.watched import FileForm, WatchedFile
 
-_LOOK_EVERY_S: Final = 1.0
 _KEY_BYTES: Final = 32
-
-log = structlog.get_logger()
-
 
 KEY_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
@@ -65,6 +59,10 @@ class Caller:
     """Of a key or a person: an opaque id, which logs, metrics and decisions name."""
     limit: RateLimit | None
     role: Role = Role.CLIENT
+    queues: frozenset[str] | None = None
+    """Review queues that are theirs; None: all."""
+    login: Literal["cookie", "proxy"] | None = None
+    """How a person came in; None: with a key, or at the machine."""
 
 
 def new_key() -> tuple[str, str]:
@@ -106,52 +104,28 @@ class Keys:
         on_state: Callable[[float], None] = lambda _is_outdated: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
         self._default_per_s = default_per_s
         self._clock = clock
-        self._signature = _signature(path)
         self._entries: dict[str, KeyEntry] = {}
         self._callers: dict[str, Caller] = {}
-        self._take(read_keys(path))
-        self._looked_s = clock()
-        self._on_state = on_state
+        self._file = WatchedFile(path, _FORM, take=self._take, on_state=on_state, clock=clock)
 
     def caller(self, key: str) -> Caller | None:
         """Return whose key it is; None for nobody's."""
-        self._look()
+        self._file.look()
         return self._callers.get(hash_of(key))
 
-    def caller_named(self, is_it: Callable[[str], bool]) -> Caller | None:
-        """Return whose key it is by its hash; None where no key of the file is the one.
+    def binding(self, key: str) -> str | None:
+        """Return what a login with a key is bound to; None for nobody's."""
+        self._file.look()
+        entry = self._entries.get(hash_of(key))
+        return None if entry is None else binding_of(entry)
 
-        Args:
-            is_it: Told the hashes of the file, one by one.
-        """
-        self._look()
-        return next((caller for digest, caller in self._callers.items() if is_it(digest)), None)
-
-    def _look(self) -> None:
-        now_s = self._clock()
-        if now_s - self._looked_s < _LOOK_EVERY_S:
-            return
-        self._looked_s = now_s
-        signature = _signature(self._path)
-        if signature == self._signature:
-            return
-        self._signature = signature
-        try:
-            self._take(read_keys(self._path))
-        except SettingsError as error:
-            self._on_state(1)
-            log.error(  # noqa: TRY400  (the error's text says it all)
-                "keys_refused",
-                error=str(error),
-                still_good=sorted(entry.name for entry in self._entries.values()),
-                remedy="mend the file; to revoke every key, let it hold the line keys = [] and nothing else",
-            )
-            return
-        self._on_state(0)
-        log.info("keys_taken_over", n_keys=len(self._entries))
+    def logins(self) -> Iterator[tuple[str, Caller]]:
+        """Yield what a login is bound to, and whose it is: it ends where its entry changes or goes."""
+        self._file.look()
+        for digest, entry in self._entries.items():
+            yield binding_of(entry), self._callers[digest]
 
     def _take(self, content: KeyFileContent) -> None:
         entries = {entry.sha256: entry for entry in content.keys}
@@ -167,35 +141,24 @@ class Keys:
         return Caller(entry.name, limit_of(per_s, entry.burst, self._clock), entry.role)
 
 
+def binding_of(entry: BaseModel) -> str:
+    """Return the digest of an entry, in which every field counts; two kinds of entries never share one."""
+    content = f"{type(entry).__name__} {entry.model_dump_json()}"
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def read_keys(path: Path) -> KeyFileContent:
-    """Read a file of keys.
-
-    Raises:
-        SettingsError: it cannot be read or is not understood. The text quotes nothing of the file.
-    """
-    expected = (
-        "expected [[keys]] tables with name and sha256; `python -m console key NAME` makes one; keys = [] revokes all"
-    )
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); {expected}") from None
-    except ValueError:
-        raise SettingsError(f"{path}: not a TOML file in UTF-8; {expected}") from None
-    try:
-        return KeyFileContent.model_validate(document)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-        raise SettingsError(f"{path}: {faults}; {expected}") from None
+    """Read a file of keys; raises SettingsError as `FileForm.read` does."""
+    return _FORM.read(path)
 
 
-def _signature(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is written or replaced, links followed; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+_FORM: Final = FileForm(
+    refused="keys_refused",
+    taken_over="keys_taken_over",
+    counted="n_keys",
+    model=KeyFileContent,
+    expected="expected [[keys]] tables with name and sha256; `python -m console key NAME` makes one; "
+    "keys = [] revokes all",
+    remedy="mend the file; to revoke every key, let it hold the line keys = [] and nothing else",
+    names=lambda content: [entry.name for entry in content.keys],
+)

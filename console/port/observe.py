@@ -7,6 +7,7 @@ chat_id.
 import re
 import secrets
 import time
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -18,6 +19,10 @@ from console.port.guard import PROBES
 
 STATIC_ROUTE: Final = "/static/{path:path}"
 """Scripts and styles of the pages."""
+PERSON: Final = "(person)"
+"""In metrics, of everybody who has logged in."""
+_POLLS: Final = frozenset({"/live/newest", "/live/figures", "/live/state", "/chat/sent"})
+"""Asked each second by every open page."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _HEADERS: Final = {
     "cache-control": "no-store",
@@ -65,10 +70,14 @@ class Observe:
         route = getattr(scope.get("route"), "path", "none")
         state = scope["state"]
         key = state["caller"].name if "caller" in state else "-"
-        self._metrics.requests.labels(route=route, status=str(status), key=key).inc()
+        # A person's name is no label: there may be many, and a proxy names anybody.
+        is_person = "caller" in state and state["caller"].login is not None
+        label = PERSON if is_person else key
+        self._metrics.requests.labels(route=route, status=str(status), key=label).inc()
         self._metrics.seconds.labels(route=route).observe(took_s)
-        # Probes come every few seconds, files a dozen at once.
-        write = log.debug if route in PROBES or route == STATIC_ROUTE else log.info
+        # Probes come every few seconds, files a dozen at once. A poll that is refused is worth a line.
+        is_usual = route in PROBES or route == STATIC_ROUTE or (route in _POLLS and status == HTTPStatus.OK)
+        write = log.debug if is_usual else log.info
         write(
             "request_done",
             request_id=request_id,

@@ -5,7 +5,11 @@ request waits for. So a limit below the size of a request slows its caller down 
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
+
+_MOST_KEPT: Final = 10_000
 
 
 class RateLimit:
@@ -35,3 +39,27 @@ class RateLimit:
     def spend(self, n_conversations: int) -> None:
         """Take what an admitted request costs."""
         self._left -= n_conversations
+
+
+class RateLimits:
+    """One limit for each name; whoever fills the memory pushes out what was not used for longest.
+
+    Args:
+        per_s: Of each, in the long run.
+        burst: Of each, at once after a pause.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, per_s: float, burst: float, clock: Callable[[], float]) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._clock = clock
+        self._kept: OrderedDict[str, RateLimit] = OrderedDict()
+
+    def of(self, name: str) -> RateLimit:
+        """Return the limit of a name."""
+        limit = self._kept.pop(name, None) or RateLimit(self._per_s, self._burst, self._clock)
+        self._kept[name] = limit
+        if len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return limit

@@ -1,21 +1,25 @@
 """Logins of pages: a signed cookie in place of a key, for browsers, which send no key of their own.
 
-The cookie names no key and holds none. It says until when it counts, and its signature is made with the key's hash, so
-that it ends with the key's entry in the file. It counts for pages only, never for the APIs.
+The cookie names nobody and holds no key. It says until when it counts, and its signature covers the whole entry of the
+key or the user: it ends where the entry changes or goes. It counts for pages only, never for the APIs.
 """
 
 import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from console.errors import SettingsError
-from console.port.keys import Caller, Keys, hash_of
+from console.port.keys import Caller, Keys
+from console.port.users import Users
 
 COOKIE: Final = "verdictstream-session"
+"""Over plain HTTP; behind TLS `HOST_COOKIE`, which browsers take from this very host only."""
+HOST_COOKIE: Final = f"__Host-{COOKIE}"
 LOGIN_PATH: Final = "/login"
 LASTS_S: Final = 12 * 3_600
 
@@ -30,22 +34,29 @@ class Sessions:
     """Signs cookies and reads them.
 
     Args:
-        keys: A session ends where its key does.
+        keys: Of a file, or None; a session ends where its key's entry does.
         secret: Signs; processes that share it know each other's cookies.
         clock: Seconds since 1970, which other processes and later starts share.
+        users: Of a file, or None; the same.
     """
 
-    def __init__(self, keys: Keys, secret: bytes, clock: Callable[[], float] = time.time) -> None:
-        self._keys = keys
+    def __init__(
+        self,
+        keys: Keys | None,
+        secret: bytes,
+        clock: Callable[[], float] = time.time,
+        *,
+        users: Users | None = None,
+    ) -> None:
+        self.keys = keys
+        self.users = users
         self._secret = secret
         self._clock = clock
 
-    def cookie(self, key: str) -> str | None:
-        """Return the cookie for a key, None for nobody's."""
-        if self._keys.caller(key) is None:
-            return None
+    def cookie(self, binding: str) -> str:
+        """Return the cookie for an entry."""
         until = str(int(self._clock()) + LASTS_S)
-        return f"{until}.{self._signature(until, hash_of(key))}"
+        return f"{until}.{self._signature(until, binding)}"
 
     def caller(self, cookie: str) -> Caller | None:
         """Return who has logged in, None where the cookie does not count."""
@@ -55,12 +66,28 @@ class Sessions:
         if int(until) <= self._clock():
             return None
         found = signature.encode()
-        return self._keys.caller_named(
-            lambda digest: hmac.compare_digest(self._signature(until, digest).encode(), found)
-        )
+        for binding, caller in self._logins():
+            if hmac.compare_digest(self._signature(until, binding).encode(), found):
+                return replace(caller, login="cookie")
+        return None
 
-    def _signature(self, until: str, key_hash: str) -> str:
-        return hmac.new(self._secret, f"{until}.{key_hash}".encode(), hashlib.sha256).hexdigest()
+    def _logins(self) -> Iterator[tuple[str, Caller]]:
+        for entries in (self.keys, self.users):
+            if entries is not None:
+                yield from entries.logins()
+
+    def _signature(self, until: str, binding: str) -> str:
+        return hmac.new(self._secret, f"{until}.{binding}".encode(), hashlib.sha256).hexdigest()
+
+
+def cookie_name(*, is_behind_tls: bool) -> str:
+    """Return the name of the cookie.
+
+    Args:
+        is_behind_tls: Whether browsers reach the port over TLS. Then a cookie of the plain name does not count: a
+            neighbour under the same domain could have set it.
+    """
+    return HOST_COOKIE if is_behind_tls else COOKIE
 
 
 def session_secret(path: Path | None) -> bytes:

@@ -5,13 +5,14 @@ sizes in bytes.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from console.settings.http import HttpSettings
 from console.settings.operations import AppealSettings, PipelineSettings, ReviewSettings, StoreSettings
+from console.settings.proxy import ProxySettings
 from console.settings.section import MAX_S, Section
 from model import DEFAULT_BUNDLE_PATH, DEFAULT_TIMEOUT_S
 from schemas import CodecLimits
@@ -97,6 +98,7 @@ class ConsoleSettings(BaseSettings):
     )
 
     http: HttpSettings = HttpSettings()
+    proxy: ProxySettings = ProxySettings()
     model: ModelSettings = ModelSettings()
     queue: QueueSettings = QueueSettings()
     codec: CodecLimits = CodecLimits()
@@ -107,3 +109,21 @@ class ConsoleSettings(BaseSettings):
     appeals: AppealSettings = AppealSettings()
     log: LogSettings = LogSettings()
     api_only: bool = Field(default=False, description="Serve the API and no pages.")
+
+    @model_validator(mode="after")
+    def _strangers_are_asked_who_they_are(self) -> Self:
+        http = self.http
+        if http.is_loopback or http.keys_file is not None:
+            return self
+        if self.api_only:
+            raise ValueError(
+                f"http.host={http.host} is open to other machines, and http.keys_file is unset; expected a file of API "
+                "keys; make one with `python -m console key`, or listen on 127.0.0.1"
+            )
+        if http.users_file is None and not self.proxy.is_on:
+            raise ValueError(
+                f"http.host={http.host} is open to other machines, and none of http.keys_file, http.users_file and "
+                "proxy.secret_file is set; expected one; make one with `python -m console key` or "
+                "`python -m console user`, or listen on 127.0.0.1"
+            )
+        return self

@@ -15,7 +15,7 @@ _ALL_ADDRESSES: Final = ("0.0.0.0", "[::]")  # noqa: S104  (to be told from an a
 
 
 class HttpSettings(Section):
-    """The port. Beyond loopback keys and host names are needed."""
+    """The port. Beyond loopback it needs host names, and keys, users or a proxy (`ConsoleSettings`)."""
 
     comma_lists: ClassVar[frozenset[str]] = frozenset({"allowed_hosts", "allowed_origins"})
 
@@ -23,6 +23,9 @@ class HttpSettings(Section):
     port: int = Field(default=8088, ge=0, le=65_535, description="Port; 0 picks a free one.")
     keys_file: Path | None = Field(
         default=None, description="TOML file of hashed API keys; `python -m console key` makes an entry."
+    )
+    users_file: Path | None = Field(
+        default=None, description="TOML file of local users of the pages; `python -m console user` makes an entry."
     )
     session_secret_file: Path | None = Field(
         default=None,
@@ -90,14 +93,9 @@ class HttpSettings(Section):
         return frozenset(_listed(self.allowed_origins))
 
     @model_validator(mode="after")
-    def _strangers_need_keys(self) -> Self:
+    def _strangers_know_a_name(self) -> Self:
         if self.is_loopback:
             return self
-        if self.keys_file is None:
-            raise ValueError(
-                f"host={self.host} is open to other machines, and keys_file is unset; expected a file of API keys; "
-                "make one with `python -m console key`, or listen on 127.0.0.1"
-            )
         if not self.host_names:
             raise ValueError(
                 f"host={self.host} is open to other machines, and allowed_hosts is empty; expected the names "

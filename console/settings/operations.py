@@ -78,10 +78,16 @@ class AppealSettings(Section):
     webhook_hosts: str = Field(
         default="", description="Hosts to which answers may be sent, by commas; empty: to none, callers ask."
     )
+    private_hosts: str = Field(
+        default="",
+        description="Those of webhook_hosts, by commas, whose address may be a private one or this machine's; on this "
+        "machine plain http is taken, too.",
+    )
     signing_key: SecretStr | None = Field(default=None, description="Signs each answer that is sent.")
     signing_key_file: Path | None = Field(default=None, description="File that holds signing_key.")
+    per_hour: int = Field(default=60, ge=1, description="Appeals that one key may make in an hour.")
 
-    comma_lists: ClassVar[frozenset[str]] = frozenset({"webhook_hosts"})
+    comma_lists: ClassVar[frozenset[str]] = frozenset({"webhook_hosts", "private_hosts"})
 
     @model_validator(mode="after")
     def _answers_are_signed(self) -> Self:

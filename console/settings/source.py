@@ -98,7 +98,7 @@ def _problem(found: ErrorDetails, variables: Mapping[str, str], file: TomlFile) 
     key: Key = tuple(map(str, found["loc"]))
     text = found["msg"].removeprefix("Value error, ")
     from_file = key in setting_keys() and key in file.lines and variable(key).lower() not in variables
-    return f"{variable(key)}: {text}" + (f" ({file.place(key)})" if from_file else "")
+    return f"{variable(key) if key else PREFIX + '…'}: {text}" + (f" ({file.place(key)})" if from_file else "")
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:

@@ -1,22 +1,32 @@
 """Open the database, and its transactions."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from console.errors import SettingsError
 from console.store.tables import LAYOUT, layout, metadata
 
 _BUSY_S: Final = 10.0
-"""How long a transaction waits for another one's lock."""
+"""How long a transaction waits for another one's lock, and a start for the database."""
+_STATEMENT_S: Final = 60.0
+"""PostgreSQL ends a statement that takes longer; pruning, the longest, is done in steps."""
+_IDLE_S: Final = 60.0
+"""PostgreSQL ends a transaction that says nothing for longer: its console hangs, and holds locks."""
+_MAKING_TABLES: Final = 0x7664_7374
+"""Name of the lock under which one console makes the tables."""
 
 
 class StoreAway(Exception):  # noqa: N818  the name says what happened
     """The database does not answer, or not now; nothing of the transaction was written."""
+
+
+class StoreRefused(Exception):  # noqa: N818  the name says what happened
+    """The database takes no such value (too long, or with a NUL character); nothing of the transaction was written."""
 
 
 class Store:
@@ -28,6 +38,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
 
     @property
     def is_sqlite(self) -> bool:
@@ -40,9 +51,22 @@ class Store:
 
         Raises:
             StoreAway: the database does not answer.
+            StoreRefused: it takes no such value; the same again ends in the same way.
         """
-        with self._guarded(), self._engine.execution_options(writes=True).begin() as connection:
+        told: set[str] = set()
+        engine = self._engine.execution_options(writes=True, told=told)
+        with self._guarded(), engine.begin() as connection:
             yield connection
+        for name in told:
+            for call in self._listeners.get(name, ()):
+                call()
+
+    def listen(self, name: str, call: Callable[[], None]) -> None:
+        """Have a function called after each transaction that told of `name`; it must be short and not raise.
+
+        A transaction tells by adding the name to its execution option `told`.
+        """
+        self._listeners.setdefault(name, []).append(call)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -61,6 +85,8 @@ class Store:
         except IntegrityError:
             # The caller's to understand: somebody else was first.
             raise
+        except DataError as error:
+            raise StoreRefused(type(error.orig).__name__) from error
         except SQLAlchemyError as error:
             # Its text may quote values; the class says what happened.
             raise StoreAway(type(error).__name__) from error
@@ -90,8 +116,15 @@ def open_store(url: str) -> Store:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _set_up_postgresql)
+    else:
+        raise SettingsError(f"store.url names {engine.dialect.name}; expected sqlite or postgresql+psycopg")
     store = Store(engine)
     with store.writing() as connection:
+        if not store.is_sqlite:
+            # Of two consoles that start at once the second finds the tables.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MAKING_TABLES})
         metadata.create_all(connection)
         found = connection.execute(select(layout.c.version)).scalar()
         if found is None:
@@ -102,7 +135,28 @@ def open_store(url: str) -> Store:
 
 
 def _connecting(url: str) -> dict[str, Any]:
-    return {"timeout": _BUSY_S} if url.startswith("sqlite") else {"connect_timeout": round(_BUSY_S)}
+    if url.startswith("sqlite"):
+        return {"timeout": _BUSY_S}
+    # A server that is cut off says nothing at all.
+    return {
+        "connect_timeout": round(_BUSY_S),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": round(_BUSY_S * 1_000),
+    }
+
+
+def _set_up_postgresql(connection: Any, _record: Any) -> None:
+    # Not as options of the connection: poolers in between refuse those.
+    with connection.cursor() as cursor:
+        for name, seconds in (
+            ("lock_timeout", _BUSY_S),
+            ("statement_timeout", _STATEMENT_S),
+            ("idle_in_transaction_session_timeout", _IDLE_S),
+        ):
+            cursor.execute(f"SET {name} = '{round(seconds * 1_000)}ms'")
+    connection.commit()
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

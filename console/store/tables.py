@@ -81,12 +81,21 @@ items = Table(
     Column("gold_decision", String(16)),
     Column("gold_category", String(64)),
     Column("appealed_id", _ID),  # of an appeal: the item that was answered, where there was one
+    Column("closed_why", String(16)),  # where no answer closed it: override, erased
+    Column("closed_by", String(128)),  # who decided by that override
+    Column("meant_for", String(128)),  # of a gold item: the one reviewer who sees it
     UniqueConstraint("kind", "verdict_id", name="one_item_a_verdict"),
     Index("items_by_order", "state", "queue", "order_ms"),
     Index("items_in_order", "state", "order_ms"),
+    Index("items_by_queue_age", "state", "queue", "arrived_ms"),
+    Index("items_by_age", "state", "arrived_ms"),
+    Index("items_by_category", "state", "category"),
+    Index("items_by_kind", "kind", "state", "arrived_ms"),
+    Index("items_by_fingerprint", "fingerprint", "state", "kind"),
     Index("items_by_chat", "chat_id"),
     Index("items_by_hash", "chat_hash"),
     Index("items_by_closing", "closed_ms"),
+    Index("items_by_verdict", "verdict_id"),
 )
 
 claims = Table(
@@ -96,6 +105,7 @@ claims = Table(
     Column("reviewer", String(128), primary_key=True),
     Column("token", String(32), nullable=False),
     Column("until_ms", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
     Index("claims_by_reviewer", "reviewer"),
 )
 
@@ -107,7 +117,7 @@ answers = Table(
     Column("reviewer", String(128), nullable=False),
     Column("decision_id", String(32), nullable=False, unique=True),
     Column("outcome", String(16), nullable=False),  # allow, block, skip
-    Column("category", String(64)),  # the category that is right, where it is another one
+    Column("category", String(64)),  # the category that is right, where the reviewer named one
     Column("reason", String(64)),
     Column("note", String(1_000)),
     Column("at_ms", BigInteger, nullable=False),
@@ -116,9 +126,12 @@ answers = Table(
     Column("is_final", Boolean, nullable=False),  # an adjudicator's, which settles a disagreement
     Column("undone_ms", BigInteger),
     Column("batch", String(32)),  # of a bulk action
+    Column("policy", String(64)),  # for which the decision is meant; of a skip null
+    Column("whole_chat", Boolean),
     Index("answers_by_item", "item_id"),
     Index("answers_by_reviewer", "reviewer", "at_ms"),
     Index("answers_by_time", "at_ms"),
+    Index("answers_by_batch", "batch"),
 )
 """Appended; `undone_ms` is the one thing that changes."""
 
@@ -138,6 +151,9 @@ outbox = Table(
     Column("n_tries", Integer, nullable=False, default=0),
     Column("next_try_ms", BigInteger, nullable=False, default=0),
     Column("error", String(500)),
+    Column("started_ms", BigInteger),  # from here on it may be on its topic, and can only be answered by a later row
+    Column("refused_ms", BigInteger),  # for good: an admin looks at it
+    Column("revision", BigInteger),  # of an override: given once, before the first try, and kept over all tries
     UniqueConstraint("decision_id", "kind", name="one_of_a_kind_a_decision"),
     Index("outbox_to_send", "sent_ms", "not_before_ms"),
     Index("outbox_by_chat", "chat_id"),
@@ -156,18 +172,40 @@ appeals = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("answered_ms", BigInteger),
     Column("outcome", String(16)),  # accepted, rejected
+    Column("decision", String(16)),  # of the answer
+    Column("answer_reason", String(64)),
+    Index("appeals_by_caller", "caller", "created_ms"),
 )
 
 counts = Table(
     "counts",
     metadata,
     Column("hour_ms", BigInteger, primary_key=True),
-    Column("what", String(32), primary_key=True),  # decision, category, score, language, length, stage, letter
+    Column("what", String(32), primary_key=True),  # see console/review/arriving.py
     Column("policy", String(64), primary_key=True),  # empty where it is of none
-    Column("key", String(64), primary_key=True),
+    Column("key", String(96), primary_key=True),
     Column("n", BigInteger, nullable=False),
 )
 """How many verdicts of an hour had what: for rates, drift, and what samples stand for."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("chat_hash", String(64), primary_key=True),  # keyed
+    Column("erased_ms", BigInteger, nullable=False),  # when it was asked for
+)
+"""Chats that were erased: what is of before is not taken in again."""
+
+overridden = Table(
+    "overridden",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("record_offset", BigInteger, primary_key=True),
+    Column("decided_ms", BigInteger, nullable=False),
+    Column("actor", String(128)),
+)
+"""Records on which a person has decided, so that no policy asks any longer: their reviews may be read later."""
 
 access_log = Table(
     "access_log",

@@ -9,7 +9,10 @@ from collections import Counter
 from math import nextafter
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from model.bundle.bundle import Bundle
+from model.calibration import ScoreArray
 from model.decision import Judgement
 from model.policies.policy_set import PolicySet
 from model.policies.rules import policies_over
@@ -54,16 +57,16 @@ class Side:
 
     def __init__(self, bundle: Bundle, policy: Policy, floor: frozenset[str] = frozenset()) -> None:
         self.policy = policy
-        self._at_its_rate = policies_over(bundle, [policy], floor=floor)
+        self.at_its_rate = policies_over(bundle, [policy], floor=floor)
         at_any_rate = policy.model_copy(update={"max_banned_to_safe_rate": _ANY_RATE})
-        self._at_any_rate = policies_over(bundle, [at_any_rate], floor=floor)
+        self.at_any_rate = policies_over(bundle, [at_any_rate], floor=floor)
 
     def of(self, verdict: Verdict) -> Said:
         """Return what the policy says of a verdict of this bundle."""
-        judgement = _judged(self._at_its_rate, verdict)
+        judgement = _judged(self.at_its_rate, verdict)
         risk = judgement.banned_to_safe_risk
         is_allowed = judgement.decision is Decision.ALLOW
-        could_be = is_allowed or _judged(self._at_any_rate, verdict).decision is Decision.ALLOW
+        could_be = is_allowed or _judged(self.at_any_rate, verdict).decision is Decision.ALLOW
         return Said(judgement.decision, risk, risk if could_be else None)
 
 
@@ -134,6 +137,12 @@ class Curve:
         self._n += 1
         if said.allowed_from is not None:
             self._n_by_risk[said.allowed_from] += 1
+
+    def add_many(self, allowed_from: ScoreArray) -> None:
+        """Count verdicts by the rate from which on each is allowed; NaN where none would do."""
+        self._n += len(allowed_from)
+        risks, counts = np.unique(allowed_from[~np.isnan(allowed_from)], return_counts=True)
+        self._n_by_risk.update(dict(zip(risks.tolist(), counts.tolist(), strict=True)))
 
     def points(self, most: int = 200) -> list[tuple[float, float]]:
         """Return (accepted rate, allowed share), ascending, thinned to about so many; the last one always."""

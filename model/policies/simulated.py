@@ -2,10 +2,17 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
+from itertools import product
 from typing import Any, Final
 
+import numpy as np
+
+from model.calibration import ScoreArray
+from model.decision import SEVERITY
+from model.policies.decide_columns import SaidColumns
 from model.policies.simulate import Case, Curve, Said, Simulation
 from schemas import Decision, Policy
 
@@ -32,6 +39,12 @@ class Risks:
         self.n += 1
         self.total += risk
         self.largest = max(self.largest, risk)
+
+    def add_many(self, risks: ScoreArray) -> None:
+        """Count known ones, at least one."""
+        self.n += len(risks)
+        self.total += float(risks.sum())
+        self.largest = max(self.largest, float(risks.max()))
 
     def line(self) -> dict[str, float] | None:
         """Return mean and largest; None where one of them is not known."""
@@ -122,6 +135,22 @@ class Account:
         self._curves["new"].add(case.new)
         if self.against is not None:
             self._curves["against"].add(case.old)
+
+    def add_many(self, chat_ids: Sequence[str], old: SaidColumns, new: SaidColumns) -> None:
+        """Count verdicts that were decided twice, as columns of one length; `against` must have been named."""
+        for before, after in product(Decision, repeat=2):
+            rows = np.flatnonzero((old.decisions == SEVERITY[before]) & (new.decisions == SEVERITY[after]))
+            if not len(rows):
+                continue
+            change = self._changes.setdefault((before, after), Change(ChatSample(*self._sampled)))
+            change.n += len(rows)
+            change.old_risks.add_many(old.risks[rows])
+            change.new_risks.add_many(new.risks[rows])
+            # Of what stays as it is no chats are named.
+            for row in rows.tolist() if before is not after else ():
+                change.sample.add(chat_ids[row])
+        self._curves["new"].add_many(new.allowed_from)
+        self._curves["against"].add_many(old.allowed_from)
 
     @property
     def n_compared(self) -> int:

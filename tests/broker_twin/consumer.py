@@ -143,6 +143,19 @@ class TwinConsumer:
                 raise failure(KafkaError._UNKNOWN_PARTITION, "no such partition")
             return log.low, log.stable if self._committed_only and not cached else log.high
 
+    def offsets_for_times(self, partitions: Iterable[TopicPartition], timeout: float = -1) -> list[TopicPartition]:  # noqa: ARG002
+        """Return the first offset of each partition whose record is not older than the time in place of the offset."""
+        found = []
+        with self._broker.lock:
+            for asked in partitions:
+                place, since_ms = (asked.topic, asked.partition), asked.offset
+                if (log := self._broker.log(place)) is None:
+                    raise failure(KafkaError._UNKNOWN_PARTITION, "no such partition")
+                records = log.read(log.low, committed_only=False)
+                offset = next((at for at, entry in records if entry.timestamp_ms >= since_ms), OFFSET_END)
+                found.append(TopicPartition(*place, offset))
+        return found
+
     def list_topics(self, topic: str, timeout: float = -1) -> Any:  # noqa: ARG002
         """Return the metadata of a topic."""
         with self._broker.lock:

@@ -13,12 +13,15 @@ from console.metrics import Metrics
 from console.pages import PAGES
 from console.port.body import Bodies
 from console.port.keys import Keys
+from console.port.proxy import ProxyPeople
+from console.port.users import Users
 from console.service import Service, service_of
 from console.settings.console import ConsoleSettings, PagesSettings, QueueSettings
 from console.settings.http import HttpSettings
 from model import Classification, Classifier, DecisionRule
 from schemas import Role, Turn
 from tests.console.gated_classifier import GatedClassifier
+from tests.console.postgres import Postgres, running_postgres
 from tests.console.process import Process, Start
 from tests.console.server import RunningConsole
 
@@ -57,6 +60,8 @@ def start_console(service: Service) -> Iterator[StartConsole]:
     def start(
         *,
         keys: Keys | None = None,
+        users: Users | None = None,
+        people: ProxyPeople | None = None,
         judge: Judge | None = None,
         queue: QueueSettings | None = None,
         pages: PagesSettings | None = None,
@@ -66,7 +71,7 @@ def start_console(service: Service) -> Iterator[StartConsole]:
         update = {"http": port, "queue": queue or service.settings.queue, "pages": pages or PagesSettings()}
         settings = service.settings.model_copy(update=update)
         other = replace(service, settings=settings, bodies=Bodies(port), judge=judge or service.judge)
-        running.append(RunningConsole(other, keys, () if pages is None else PAGES))
+        running.append(RunningConsole(other, keys, () if pages is None else PAGES, users=users, people=people))
         return running[-1]
 
     yield start
@@ -80,6 +85,13 @@ def console(service: Service) -> Iterator[RunningConsole]:
     running = RunningConsole(service)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a PostgreSQL for all tests, each of which has a database of its own."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

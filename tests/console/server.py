@@ -11,7 +11,9 @@ import uvicorn
 
 from console.app import AddPages, make_app
 from console.port.keys import Keys
+from console.port.proxy import ProxyPeople
 from console.port.sessions import Sessions
+from console.port.users import Users
 from console.service import Service
 from testkit.waiting import wait_until
 
@@ -42,15 +44,26 @@ class RunningConsole:
         service: What answers.
         keys: API keys.
         pages: What is served besides the API.
+        users: Local users.
+        people: Whom a proxy names.
     """
 
-    def __init__(self, service: Service, keys: Keys | None = None, pages: Sequence[AddPages] = ()) -> None:
+    def __init__(
+        self,
+        service: Service,
+        keys: Keys | None = None,
+        pages: Sequence[AddPages] = (),
+        *,
+        users: Users | None = None,
+        people: ProxyPeople | None = None,
+    ) -> None:
         self.service = service
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        sessions = None if keys is None else Sessions(keys, b"the tests' secret")
-        app = make_app(service, keys, pages, sessions)
+        has_logins = keys is not None or users is not None
+        sessions = Sessions(keys, b"the tests' secret", users=users) if has_logins else None
+        app = make_app(service, keys, pages, sessions, people)
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from console.port.keys import hash_of, read_keys
+from console.port.roles import Role
+from console.port.users import PasswordHash, read_users
 from console.server import _bound
 from tests.command_line import run_main
 
@@ -34,6 +36,66 @@ def test_check_config_checks_the_files(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
+def _pipeline(tmp_path: Path) -> dict[str, str]:
+    secret = tmp_path / "secret"
+    secret.write_text("x" * 32)
+    (tmp_path / "users.toml").write_text("users = []")
+    (tmp_path / "url").write_text("postgresql+psycopg://console:hush-hush@db.example/console\n")
+    return {
+        "CONSOLE_HTTP__USERS_FILE": str(tmp_path / "users.toml"),
+        "CONSOLE_PROXY__SECRET_FILE": str(secret),
+        "CONSOLE_PROXY__ADDRESSES": "10.0.0.0/8",
+        "CONSOLE_PROXY__ROLES": "leads=admin",
+        "CONSOLE_PIPELINE__IS_ON": "true",
+        "CONSOLE_STORE__URL_FILE": str(tmp_path / "url"),
+        "CONSOLE_APPEALS__WEBHOOK_HOSTS": "hooks.example",
+        "CONSOLE_APPEALS__SIGNING_KEY_FILE": str(secret),
+        "MODERATION_KAFKA__BOOTSTRAP_SERVERS": "kafka.example:9092",
+        "MODERATION_KAFKA__REVIEWS_TOPIC": "verdict-reviews",
+    }
+
+
+def test_check_config_says_who_may_ask_and_what_is_followed(tmp_path: Path) -> None:
+    """With what is left out for want of a topic, and without a password."""
+    done = run_main("console", "check-config", environment=_pipeline(tmp_path))
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.decode()
+    for line in (
+        "users: 0",
+        "proxy: from 10.0.0.0/8; leads is admin",
+        "pipeline: kafka.example:9092, verdicts in verdicts",
+        "database: PostgreSQL on db.example, database console",
+        "appeals: answers go to hooks.example",
+    ):
+        assert line in said
+    assert "MODERATION_KAFKA__OVERRIDES_TOPIC" in said
+    assert "hush" not in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"CONSOLE_HTTP__USERS_FILE": "none.toml"}, "none.toml"),
+        ({"CONSOLE_HTTP__SESSION_SECRET_FILE": "none"}, "none"),
+        ({"CONSOLE_PROXY__SECRET_FILE": "none"}, "none"),
+        ({"CONSOLE_STORE__URL_FILE": "none"}, "CONSOLE_STORE: url_file"),
+        ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "mysql://a/b"}, "store.url names mysql"),
+        ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "sqlite://"}, "names no file"),
+        ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "sqlite:////none/console.db"}, "folder is not there"),
+        ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "hush-hush"}, "store.url is not understood"),
+        ({"CONSOLE_REVIEW__GOLD_FILE": "none.jsonl"}, "review.gold_file"),
+        ({"CONSOLE_APPEALS__SIGNING_KEY_FILE": "none"}, "CONSOLE_APPEALS: signing_key_file"),
+        ({"MODERATION_KAFKA__BOOTSTRAP_SERVERS": ""}, "the pipeline's: MODERATION_KAFKA__BOOTSTRAP_SERVERS"),
+    ],
+)
+def test_check_config_finds_what_would_end_the_start(tmp_path: Path, changed: dict[str, str], named: str) -> None:
+    """Each ends with 2 and names the setting or the file; no password is quoted."""
+    done = run_main("console", "check-config", environment=_pipeline(tmp_path) | changed)
+    assert done.returncode == 2
+    assert named in done.stderr.decode()
+    assert "hush" not in done.stderr.decode()
+
+
 def test_a_key_is_shown_once_and_its_entry_is_what_the_file_takes(tmp_path: Path) -> None:
     """The entry on standard output may be appended to the file; the key is not in it."""
     done = run_main("console", "key", "coral")
@@ -46,6 +108,37 @@ def test_a_key_is_shown_once_and_its_entry_is_what_the_file_takes(tmp_path: Path
     assert key not in done.stdout.decode()
 
 
+def test_a_users_entry_is_what_the_file_takes_and_the_password_is_not_in_it(tmp_path: Path) -> None:
+    """Read from standard input, as a script gives it; at a terminal it is asked for twice."""
+    command = ("console", "user", "anna@example.org", "--role", "reviewer", "--queue", "default", "--queue", 'a "b"')
+    done = run_main(*command, stdin=b"correct horse battery\n")
+    assert done.returncode == 0
+    path = tmp_path / "users.toml"
+    path.write_bytes(done.stdout)
+    (entry,) = read_users(path).users
+    assert (entry.name, entry.role, entry.queues) == ("anna@example.org", Role.REVIEWER, ("default", 'a "b"'))
+    assert PasswordHash.parse(entry.password).is_of("correct horse battery")
+    assert b"horse" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "password", "named"),
+    [
+        (("anna", "--role", "boss"), b"correct horse battery", b"role"),
+        (("a b", "--role", "viewer"), b"correct horse battery", b"NAME"),
+        (("anna", "--role", "viewer"), b"short", b"at least 12"),
+        (("anna",), b"correct horse battery", b"--role"),
+    ],
+)
+def test_a_user_that_the_file_would_refuse_is_refused(
+    arguments: tuple[str, ...], password: bytes, named: bytes
+) -> None:
+    """And a password that is guessed in a day."""
+    done = run_main("console", "user", *arguments, stdin=password)
+    assert done.returncode == 2
+    assert named in done.stderr
+
+
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\nb"])
 def test_a_key_with_a_name_that_the_file_refuses_is_refused(name: str) -> None:
     """Else its owner finds out at the next start."""
@@ -55,7 +148,7 @@ def test_a_key_with_a_name_that_the_file_refuses_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
-        (("--host", "0.0.0.0"), 2, "keys_file"),  # noqa: S104
+        (("--host", "0.0.0.0"), 2, "allowed_hosts"),  # noqa: S104
         (("--port", "65536"), 2, "CONSOLE_HTTP__PORT"),
         (("--keys-file", "missing.toml"), 2, "missing.toml"),
         (("--port", "0", "--bundle", "missing"), 3, "missing"),

@@ -306,7 +306,7 @@ def rollback(
     reason: Annotated[str | None, typer.Option(help="Recorded in the registry.")] = None,
 ) -> None:
     """Serve an earlier bundle of the registry again; a second rollback goes further back. Exit codes: 0, 3."""
-    from training_pipeline.release.promote import rollback as go_back  # noqa: PLC0415
+    from model.bundle.pointer import rollback as go_back  # noqa: PLC0415
 
     entry = go_back(registry, to=to, reason=reason)
     print_json({"registry": str(registry), **entry.model_dump(mode="json", exclude_none=True)})

@@ -48,6 +48,11 @@ def open_range_reader(config: Mapping[str, Any]) -> KafkaConsumer:
     return _consumer({**config, "enable.partition.eof": True, "auto.offset.reset": "earliest"})
 
 
+def open_position_reader(config: Mapping[str, Any]) -> KafkaConsumer:
+    """Return a consumer as `open_range_reader` does, to which an offset out of range is an error and no jump."""
+    return _consumer({**config, "enable.partition.eof": True, "auto.offset.reset": "error"})
+
+
 def open_lookup_consumer(settings: KafkaSettings) -> KafkaConsumer:
     """Return a consumer that only asks: for limits, and for the group that a transaction's offsets are committed to."""
     return _consumer(consumer_config(settings))

@@ -54,6 +54,11 @@ class TopicFollower:
         """Partitions whose end was reached once. What a transaction that is open there holds comes later."""
         self._seldom = Seldom(_SAME_ERROR_EVERY_S)
 
+    @property
+    def n_partitions(self) -> int:
+        """How many partitions the topic had when it was read whole."""
+        return len(self._next)
+
     def read_whole(self) -> Iterator[list[ScannedRecord]]:
         """Yield in steps what the topic holds now, per partition in order; a step may be empty.
 
@@ -82,6 +87,13 @@ class TopicFollower:
         if first is None:
             return []
         return self._taken([first, *self._client.consume(_STEP_RECORDS, timeout=0)], None)
+
+    def arrived(self) -> list[ScannedRecord]:
+        """Return all that has come and was not returned yet, without waiting; faults are told as `poll` tells them."""
+        records: list[ScannedRecord] = []
+        while messages := self._client.consume(_STEP_RECORDS, timeout=0):
+            records += self._taken(messages, None)
+        return records
 
     def _taken(self, messages: list[Message], unknown: Passing | None) -> list[ScannedRecord]:
         """Return the records among messages.

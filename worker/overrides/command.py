@@ -12,15 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from model.decision import SEVERITY
 from model.policies.context import EVERY_POLICY
-from schemas import DecidedBy, Decision, Override, OverrideScope, Verdict
-from schemas.override import ALLOW_LASTS
+from schemas import Decision, Override, OverrideScope, Verdict
 from worker.errors import SettingsError
 from worker.kafka.probe import open_admin
 from worker.overrides.applying import is_in_force
 from worker.overrides.newest_verdict import newest_verdict
-from worker.overrides.store import OverrideStore, Wish
+from worker.overrides.store import OverrideStore
+from worker.overrides.wish import Wish, not_lifted_by, outweighed_text, outweighing, policies_text, wish_of
 from worker.process import logs
 from worker.process.lifecycle import EXIT_NOT_CACHED
 from worker.process.printable import cell
@@ -89,15 +88,14 @@ def set_override(
     store = OverrideStore(settings, admin)
     verdict = _known(settings, newest_verdict(settings, admin, chat_id), chat_id)
     now = datetime.now(UTC)
-    is_allow = decision is Decision.ALLOW
-    lasts = ALLOW_LASTS if is_allow and expires_in is None else expires_in
-    wish = Wish(
+    wish = wish_of(
         decision,
-        _known_policy(verdict, policy),
-        OverrideScope.FINGERPRINT if is_allow and not whole_chat else OverrideScope.CHAT,
-        None if lasts is None else now + lasts,
-        actor,
-        reason,
+        policy=_known_policy(verdict, policy),
+        whole_chat=whole_chat,
+        lasts=expires_in,
+        actor=actor,
+        reason=reason,
+        decided_at=now,
     )
     standing = store.of_chat(chat_id)
     _refuse_what_would_not_count(wish, standing, now)
@@ -108,8 +106,9 @@ def set_override(
         until = "until it is taken back" if override.expires_at is None else f"until {_moment(override.expires_at)}"
         what = "its present text" if override.scope is OverrideScope.FINGERPRINT else "the whole chat"
         typer.echo(
-            f"{override.decision.value} for {_policies(policy)}, {what}, {until} (revision {override.revision}); the "
-            f"newest verdict said {verdict.decision.value} ({verdict.decided_by.value}){_not_lifted(wish, verdict)}"
+            f"{override.decision.value} for {policies_text(policy)}, {what}, {until} (revision {override.revision}); "
+            f"the newest verdict said {verdict.decision.value} ({verdict.decided_by.value})"
+            f"{_not_lifted(wish, verdict)}"
         )
 
 
@@ -148,8 +147,8 @@ def clear_override(
         return
     for one in wanted:
         typer.echo(
-            f"taken back: {one.decision.value} for {_policies(one.policy)} (revision {one.revision}); the verdict on "
-            "the chat's next event is without it"
+            f"taken back: {one.decision.value} for {policies_text(one.policy)} (revision {one.revision}); the verdict "
+            "on the chat's next event is without it"
         )
 
 
@@ -216,36 +215,21 @@ def _known_policy(verdict: Verdict, policy: str) -> str:
 
 
 def _refuse_what_would_not_count(wish: Wish, standing: Sequence[Override], now: datetime) -> None:
-    """Refuse a decision beside a stricter one of the other scope, or for all policies.
+    """Refuse a decision beside a stricter one.
 
     Raises:
         SettingsError: there is one.
     """
-    for one in standing:
-        is_beside = one.policy in {wish.policy, EVERY_POLICY} and (one.policy, one.scope) != (wish.policy, wish.scope)
-        if is_beside and is_in_force(one, now) and SEVERITY[one.decision] > SEVERITY[wish.decision]:
-            raise SettingsError(
-                f"{one.decision.value} stands for {_policies(one.policy)} ({one.scope.value}, revision {one.revision}, "
-                f"by {one.actor}), and the stricter one counts; expected no such override; take it back first: "
-                "`python -m worker override clear`"
-            )
+    if (stricter := outweighing(wish, standing, now)) is not None:
+        raise SettingsError(f"{outweighed_text(stricter)}; take it back first: `python -m worker override clear`")
 
 
 def _not_lifted(wish: Wish, verdict: Verdict) -> str:
     """Return what to add where the newest verdict is one that no person loosens."""
-    named = [one for name, one in verdict.decisions.items() if wish.policy in {EVERY_POLICY, name}]
-    barriers = {one.decided_by for one in named if one.decision is Decision.BLOCK} & {
-        DecidedBy.FLOOR,
-        DecidedBy.DENY_LIST,
-    }
-    if wish.decision is Decision.BLOCK or not barriers:
+    if not (barriers := not_lifted_by(wish.decision, wish.policy, verdict.decisions)):
         return ""
-    names = " and ".join(sorted(one.value for one in barriers))
+    names = " and ".join(one.value for one in barriers)
     return f"; beside the {names} it counts for nothing: the chat stays blocked"
-
-
-def _policies(policy: str) -> str:
-    return "all policies" if policy == EVERY_POLICY else f"policy {policy}"
 
 
 def _moment(time: datetime) -> str:

@@ -30,20 +30,24 @@ def newest_verdict(settings: WorkerSettings, admin: KafkaAdmin, chat_id: str) ->
     Raises:
         Fatal: Kafka cannot be read.
     """
-    if settings.redis.url is not None:
-        try:
-            found = cached_outcome(settings.redis, chat_id, timeout_s=_CACHE_S)
-        except Degraded as error:
-            log.warning("cache_not_asked", error=str(error), instead="the verdict topic is read")
-        else:
-            # A marker says that a newer record has no verdict. What the topic has is older, and may still be wrong.
-            if found is not None and not isinstance(found, RejectionMarker):
-                return found
-    return _on_topic(settings.kafka, admin, chat_id)
+    return cached_verdict(settings, chat_id) or verdict_on_topic(settings.kafka, admin, chat_id)
 
 
-def _on_topic(settings: KafkaSettings, admin: KafkaAdmin, chat_id: str) -> Verdict | None:
-    """Read the partition in which the worker's producer puts the chat."""
+def cached_verdict(settings: WorkerSettings, chat_id: str) -> Verdict | None:
+    """Return a chat's newest verdict of Redis; None where Redis has none, is away, or is not used."""
+    if settings.redis.url is None:
+        return None
+    try:
+        found = cached_outcome(settings.redis, chat_id, timeout_s=_CACHE_S)
+    except Degraded as error:
+        log.warning("cache_not_asked", error=str(error), instead="the verdict topic is read")
+        return None
+    # A marker says that a newer record has no verdict. What the topic has is older, and may still be wrong.
+    return None if isinstance(found, RejectionMarker) else found
+
+
+def verdict_on_topic(settings: KafkaSettings, admin: KafkaAdmin, chat_id: str) -> Verdict | None:
+    """Return a chat's newest verdict of the partition in which the worker's producer puts it; raises Fatal."""
     topic, key = settings.verdict_topic, chat_id.encode()
     with fatal_while(f"fixing the offsets of {topic}"):
         ranges = fix_ranges(admin, Since((topic,), None), {}, timeout_s=settings.request_timeout_s)

@@ -3,21 +3,10 @@
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from schemas import (
-    Decision,
-    DecisionAction,
-    Override,
-    OverrideScope,
-    Verdict,
-    VerdictDecision,
-    decode_override,
-    encode_override,
-    encode_verdict_decision,
-)
-from schemas.erasure import chat_hash
-from schemas.override import OverrideRefused, highest_revision
+from schemas import Override, decode_override
+from schemas.override import OverrideRefused
 from worker.errors import Fatal, SettingsError
 from worker.kafka.client import KafkaAdmin
 from worker.kafka.config import consumer_config
@@ -27,19 +16,9 @@ from worker.kafka.partition_range import PartitionRange
 from worker.kafka.ranges import Since, fix_ranges, missing_topics
 from worker.kafka.topic_scan import scan
 from worker.kafka.written_together import KeyedRecord, write_together
+from worker.overrides.records import DecisionTopics, decision_topics, records_of_clear, records_of_set
+from worker.overrides.wish import Answered, RevisionForged, Wish, next_revision, override_of
 from worker.settings.worker import WorkerSettings
-
-
-class Wish(NamedTuple):
-    """What a person decides."""
-
-    decision: Decision
-    policy: str
-    """A policy's name, or `*`."""
-    scope: OverrideScope
-    expires_at: datetime | None
-    actor: str
-    reason: str
 
 
 class OverrideStore:
@@ -77,7 +56,7 @@ class OverrideStore:
         Raises:
             Fatal: Kafka cannot be read.
         """
-        partition = self._partition(chat_id)
+        partition = partition_of(chat_id.encode(), len(self._ranges))
         found = self._read([one for one in self._ranges if one.partition == partition])
         return [one for one in found if one.chat_id == chat_id]
 
@@ -104,84 +83,38 @@ class OverrideStore:
                     continue
         return list(found.values())
 
-    def _partition(self, chat_id: str) -> int:
-        return partition_of(chat_id.encode(), len(self._ranges))
-
-    def put(self, verdict: Verdict, wish: Wish, standing: Sequence[Override], now: datetime) -> Override:
+    def put(self, answered: Answered, wish: Wish, standing: Sequence[Override], now: datetime) -> Override:
         """Put an override in force, and record who decided it.
 
         Args:
-            verdict: What it answers.
+            answered: The verdict that it answers.
             wish: What is decided.
             standing: What stands on the chat.
             now: The clock.
 
         Raises:
-            SettingsError: no audit log is set.
+            SettingsError: no audit log is set, or the verdict's revision is forged.
             Fatal: Kafka refuses, or does not answer.
         """
-        highest = max((one.revision for one in standing), default=0)
-        # The clock, so that a revision is never given twice, though an earlier override was taken back and forgotten.
-        revision = max(round(now.timestamp() * 1_000), highest + 1, verdict.override_revision + 1)
-        if revision > highest_revision(now):
-            # Workers would leave it alone, too.
-            raise SettingsError(
-                f"the chat's verdict is under an override of revision {verdict.override_revision}, which no clock "
-                "gave; expected milliseconds since 1970: somebody forged it; delete the chat's key in Redis; find out "
-                "who writes there"
-            )
-        override = Override(
-            chat_id=verdict.chat_id,
-            policy=wish.policy,
-            scope=wish.scope,
-            decision=wish.decision,
-            content_fingerprint=verdict.content_fingerprint,
-            decided_at=now,
-            expires_at=wish.expires_at,
-            actor=wish.actor,
-            reason=wish.reason,
-            verdict_id=verdict.verdict_id,
-            source=verdict.source,
-            revision=revision,
-        )
-        keys = self._settings.overrides.signing_keys
-        value = encode_override(override, keys[0] if keys else None)
-        self._write(override, value, self._logged(override, DecisionAction.SET, wish.actor, wish.reason, now))
+        topics = self._topics()
+        try:
+            revision = next_revision(now, standing, answered.override_revision)
+        except RevisionForged as forged:
+            raise SettingsError(str(forged)) from None
+        override = override_of(answered, wish, revision, now)
+        self._write(records_of_set(override, uuid.uuid4().hex, topics))
         return override
 
     def remove(self, overrides: Sequence[Override], *, actor: str, reason: str) -> None:
         """Take overrides back, one after the other, and record who did; raises as `put` does."""
-        for override in overrides:
-            logged = self._logged(override, DecisionAction.CLEAR, actor, reason, datetime.now(UTC))
-            self._write(override, None, logged)
+        topics = self._topics()
+        for one in overrides:
+            now = datetime.now(UTC)
+            self._write(records_of_clear(one, uuid.uuid4().hex, topics, actor=actor, reason=reason, cleared_at=now))
 
-    def _write(self, override: Override, value: bytes | None, logged: KeyedRecord) -> None:
-        record = KeyedRecord(self._topic, override.key, value, self._partition(override.chat_id))
+    def _topics(self) -> DecisionTopics:
+        return decision_topics(self._settings, len(self._ranges))
+
+    def _write(self, records: Sequence[KeyedRecord]) -> None:
         transactional_id = f"{self._settings.kafka.group_id}.override.{uuid.uuid4().hex[:12]}"
-        write_together(self._settings.kafka, [record, logged], transactional_id=transactional_id)
-
-    def _logged(
-        self, override: Override, action: DecisionAction, actor: str, reason: str, now: datetime
-    ) -> KeyedRecord:
-        topic, keys = self._settings.kafka.decisions_topic, self._settings.erasure.hash_keys
-        if topic is None or not keys:
-            raise SettingsError(
-                "MODERATION_KAFKA__DECISIONS_TOPIC is not set; expected the audit log, in which every decision of a "
-                "person is recorded; set it, and MODERATION_ERASURE__HASH_KEY_FILE"
-            )
-        record = VerdictDecision(
-            decision_id=uuid.uuid4().hex,
-            action=action,
-            chat_hash=chat_hash(override.chat_id, keys[0]),
-            policy=override.policy,
-            scope=override.scope,
-            decision=override.decision,
-            revision=override.revision,
-            decided_at=now,
-            expires_at=override.expires_at,
-            actor=actor,
-            reason=reason,
-            verdict_id=override.verdict_id,
-            source=override.source,
-        )
-        return KeyedRecord(topic, record.chat_hash.encode(), encode_verdict_decision(record))
+        write_together(self._settings.kafka, records, transactional_id=transactional_id)

@@ -4,11 +4,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from worker.errors import Fatal
-from worker.kafka.client import open_admin_client
 from worker.kafka.config import consumer_config
-from worker.kafka.errors import fatal_while
-from worker.kafka.ranges import Since, fix_ranges, missing_topics
+from worker.kafka.period import ranges_between
 from worker.kafka.topic_scan import scan
 from worker.moves.matrices import print_moves
 from worker.settings.kafka import KafkaSettings
@@ -23,17 +20,15 @@ def compare_topics(
     Raises:
         Fatal: the brokers do not answer, or a topic is missing.
     """
-    _read(settings, settings.verdict_topic, Since((settings.verdict_topic,), since_ms, until_ms), comparison.add_live)
-    _read(settings, settings.shadow_topic, Since((settings.shadow_topic,), since_ms), comparison.add_shadow)
+    _read(settings, settings.verdict_topic, (since_ms, until_ms), comparison.add_live)
+    _read(settings, settings.shadow_topic, (since_ms, None), comparison.add_shadow)
 
 
-def _read(settings: KafkaSettings, topic: str, wanted: Since, add: Callable[[bytes | None], None]) -> None:
-    admin, timeout_s = open_admin_client(settings), settings.request_timeout_s
-    with fatal_while(f"fixing the range of {topic}"):
-        if missing_topics(admin, [topic], timeout_s=timeout_s):
-            raise Fatal(f"Kafka lacks the topic {topic}; expected verdicts in it; check the topic settings")
-        ranges = fix_ranges(admin, wanted, {}, timeout_s=timeout_s)
-    for records in scan(consumer_config(settings), ranges, timeout_s=timeout_s):
+def _read(
+    settings: KafkaSettings, topic: str, times: tuple[int | None, int | None], add: Callable[[bytes | None], None]
+) -> None:
+    ranges = ranges_between(settings, topic, *times, missing="; expected verdicts in it; check the topic settings")
+    for records in scan(consumer_config(settings), ranges, timeout_s=settings.request_timeout_s):
         for record in records:
             add(record.value)
 

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from worker.errors import Fatal, SettingsError
-from worker.kafka.client import open_admin_client
+from worker.errors import SettingsError
 from worker.kafka.config import consumer_config
-from worker.kafka.errors import fatal_while
-from worker.kafka.ranges import Since, fix_ranges, missing_topics
+from worker.kafka.period import ranges_between
 from worker.kafka.topic_scan import scan
 from worker.record import Place
 from worker.settings.kafka import KafkaSettings
@@ -57,18 +55,17 @@ def of_topic(
     Raises:
         Fatal: the brokers do not answer, or the topic is missing.
     """
-    timeout_s = settings.request_timeout_s
-    admin = open_admin_client(settings)
-    with fatal_while(f"fixing the range of {topic}"):
-        if missing_topics(admin, [topic], timeout_s=timeout_s):
-            raise Fatal(
-                f"Kafka lacks the topic {topic}, and there is no such file; expected verdicts; check --verdicts"
-            )
-        ranges = fix_ranges(admin, Since((topic,), since_ms, until_ms), {}, timeout_s=timeout_s)
+    ranges = ranges_between(
+        settings,
+        topic,
+        since_ms,
+        until_ms,
+        missing=", and there is no such file; expected verdicts; check --verdicts",
+    )
     # Assigned by hand it joins no group; the name is there for the brokers' access lists.
     config: dict[str, Any] = consumer_config(settings) | {"group.id": f"{settings.group_id}.simulate"}
     config.pop("group.instance.id", None)
-    for records in scan(config, ranges, timeout_s=timeout_s):
+    for records in scan(config, ranges, timeout_s=settings.request_timeout_s):
         for record in records:
             if record.value is not None:
                 yield WrittenVerdict(record.value, record.place, record.timestamp_ms)

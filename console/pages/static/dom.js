@@ -9,13 +9,13 @@ export function make(tag, properties = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== false));
+  element.append(...children.filter((child) => child !== null && child !== false && child !== undefined));
   return element;
 }
 
 /** Puts children in place of what an element holds. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.filter((child) => child !== null && child !== false));
+  element.replaceChildren(...children.filter((child) => child !== null && child !== false && child !== undefined));
 }
 
 /** Writes a probability: what is not 0 or 1 is never shown as such. */

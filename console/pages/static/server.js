@@ -73,7 +73,8 @@ export async function ask(path, body, { signal } = {}) {
     }
     const { code, message } = document?.error ?? { code: "", message: response.statusText };
     const wait = Number(response.headers.get("retry-after"));
-    if (wait > 0 && waits < MOST_WAITS) {
+    // A login is tried again by its person only: each attempt counts.
+    if (wait > 0 && waits < MOST_WAITS && path !== "/login") {
       waits += 1;
       say(`The server is busy. Asked again in ${wait} s.`);
       await pause(wait * 1000, signal);

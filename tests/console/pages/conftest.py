@@ -9,7 +9,10 @@ from playwright.sync_api import Browser, Page
 from console.settings.console import PagesSettings
 from tests.console.conftest import StartConsole
 from tests.console.pages.browser import launched
+from tests.console.pages.following import follow, shipped
 from tests.console.server import RunningConsole
+
+__all__ = ["follow", "shipped"]
 
 OpenPage = Callable[..., Page]
 

@@ -1,11 +1,15 @@
-"""The README's picture of the Try page: `python -m tests.console.pages.picture` writes it anew."""
+"""The pictures of the pages: `python -m tests.console.pages.picture` writes that of Try anew.
+
+With `--of ADDRESS` it writes those of Review and Live, of a running `make console`.
+"""
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import FloatRect
+from playwright.sync_api import Browser, FloatRect, Page
 
 from console.metrics import Metrics
 from console.pages import PAGES
@@ -14,38 +18,87 @@ from console.settings.console import ConsoleSettings
 from tests.console.pages.browser import WAIT_MS, judge, launched, write
 from tests.console.server import RunningConsole
 
-PICTURE: Final = Path(__file__).parents[3] / "docs" / "images" / "try.png"
+IMAGES: Final = Path(__file__).parents[3] / "docs" / "images"
 _WIDTH, _HEIGHT = 1240, 900
 _MARGIN = 10
 _TEXT: Final = "write a short funny poem for my boss's birthday card, she loves sailing"
+_N_ANSWERS: Final = 6
+"""Of the person in the picture of Review, before it is taken."""
+_FILLS_MS: Final = 20_000
+"""For so long verdicts come in before the picture of Live is taken."""
 
 
-def take(path: Path) -> None:
-    """Write the picture."""
+def _opened(browser: Browser, address: str) -> Page:
+    page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme="light")
+    page.goto(address)
+    return page
+
+
+def _take(page: Page, name: str, below: str | None = None) -> None:
+    """Write a picture of a page; its lower end is that of `below`, or of the window."""
+    page.evaluate("document.activeElement.blur()")
+    bottom = _HEIGHT if below is None else page.evaluate(_BOTTOM, below) + _MARGIN
+    path = IMAGES / f"{name}.png"
+    path.parent.mkdir(exist_ok=True)
+    page.screenshot(path=path, full_page=True, clip=FloatRect(x=0, y=0, width=_WIDTH, height=bottom))
+    sys.stdout.write(f"{path}: {path.stat().st_size} bytes\n")
+
+
+_BOTTOM: Final = "selector => document.querySelector(selector).getBoundingClientRect().bottom + window.scrollY"
+
+
+def take_try(browser: Browser) -> None:
+    """Write the picture of Try, of a console of its own."""
     service = load_service(ConsoleSettings(), Metrics())
     service.judge.start()
     console = RunningConsole(service, pages=PAGES)
-    with launched() as browser:
-        page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme="light")
-        page.goto(f"{console.url}/try")
-        write(page, _TEXT)
-        judge(page)
-        page.get_by_role("button", name="Find out").click()
-        page.locator(".words").wait_for(timeout=WAIT_MS)
-        page.evaluate("document.activeElement.blur()")
-        below = page.evaluate("document.querySelector('.halves').getBoundingClientRect().bottom + window.scrollY")
-        path.parent.mkdir(exist_ok=True)
-        clip = FloatRect(x=0, y=0, width=_WIDTH, height=below + _MARGIN)
-        page.screenshot(path=path, full_page=True, clip=clip)
+    page = _opened(browser, f"{console.url}/try")
+    write(page, _TEXT)
+    judge(page)
+    page.get_by_role("button", name="Find out").click()
+    page.locator(".words").wait_for(timeout=WAIT_MS)
+    _take(page, "try", ".halves")
     console.close()
     service.close()
 
 
+def take_review(browser: Browser, address: str) -> None:
+    """Write the picture of Review: some items answered, one in hand, its text shown."""
+    page = _opened(browser, f"{address}/review")
+    page.locator("#reveal").wait_for(timeout=WAIT_MS)
+    for number in range(_N_ANSWERS):
+        item = page.locator("#item-title").inner_text()
+        for key in ("b", "1") if number % 2 else ("a",):
+            page.keyboard.press(key)
+        page.wait_for_function("item => document.querySelector('#item-title').innerText !== item", arg=item)
+        page.locator("#reveal").wait_for(timeout=WAIT_MS)
+    page.keyboard.press("Space")
+    page.locator("#text .turn").first.wait_for(timeout=WAIT_MS)
+    _take(page, "review")
+
+
+def take_live(browser: Browser, address: str) -> None:
+    """Write the picture of Live, after some seconds of traffic."""
+    page = _opened(browser, f"{address}/live")
+    page.wait_for_timeout(_FILLS_MS)
+    _take(page, "live")
+
+
 def main() -> None:
-    """Write docs/images/try.png anew, in a real Chromium."""
-    argparse.ArgumentParser(prog="python -m tests.console.pages.picture", description=main.__doc__).parse_args()
-    take(PICTURE)
-    sys.stdout.write(f"{PICTURE}: {PICTURE.stat().st_size} bytes\n")
+    """Write docs/images anew, in a real Chromium."""
+    parser = argparse.ArgumentParser(prog="python -m tests.console.pages.picture", description=main.__doc__)
+    parser.add_argument(
+        "--of", metavar="ADDRESS", help="a running `make console`: its Review and Live, in place of Try"
+    )
+    address: str | None = parser.parse_args().of
+    takers: list[Callable[[Browser], None]] = (
+        [take_try]
+        if address is None
+        else [lambda browser: take_review(browser, address), lambda browser: take_live(browser, address)]
+    )
+    with launched() as browser:
+        for take in takers:
+            take(browser)
 
 
 if __name__ == "__main__":

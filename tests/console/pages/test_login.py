@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from console.errors import SettingsError
 from console.port.keys import Keys
-from console.port.sessions import COOKIE, LASTS_S, Sessions, session_secret
+from console.port.sessions import COOKIE, HOST_COOKIE, LASTS_S, Sessions, session_secret
 from console.settings.console import PagesSettings
 from tests.console.conftest import StartConsole
 from tests.console.pages.browser import judge
@@ -75,7 +75,8 @@ def test_without_a_login_nothing_of_the_pages_answers(locked: RunningConsole) ->
 def test_who_has_not_logged_in_sends_little(locked: RunningConsole) -> None:
     """The memory for bodies is for those who have a key."""
     assert locked.post("/login", {"key": "x" * 5_000}).status == 413
-    assert locked.post("/login", {"key": 7}).status == 401
+    assert locked.post("/login", {"key": 7}).status == 400
+    assert locked.post("/login", {"name": "anna", "password": ["x"]}).status == 400
     assert locked.post("/login", b"[]").status == 400
 
 
@@ -97,7 +98,14 @@ def test_the_cookie_is_for_pages_of_this_origin_only(locked: RunningConsole) -> 
 def test_behind_https_the_cookie_is_secure(start_console: StartConsole, keys_file: Path) -> None:
     """The proxy's address is in the settings."""
     console = start_console(keys=Keys(keys_file), pages=PagesSettings(), public_url="https://a.example")
-    assert "Secure" in console.post("/login", {"key": KEY}, origin="https://a.example").headers["set-cookie"]
+    set_cookie = console.post("/login", {"key": KEY}, origin="https://a.example").headers["set-cookie"]
+    assert set_cookie.startswith(f"{HOST_COOKIE}=")
+    assert "Secure" in set_cookie
+    assert "Domain" not in set_cookie
+    cookie = set_cookie.partition(";")[0]
+    assert console.ask("GET", "/try", headers={"cookie": cookie}).status == 200
+    plain = cookie.replace(HOST_COOKIE, COOKIE)
+    assert console.ask("GET", "/try", headers={"cookie": plain}).status == 401, "a neighbour may have set it"
 
 
 def test_a_login_ends_with_its_time_its_key_and_its_secret(keys_file: Path) -> None:
@@ -105,9 +113,10 @@ def test_a_login_ends_with_its_time_its_key_and_its_secret(keys_file: Path) -> N
     now = {"clock": 0.0, "keys": 0.0}
     keys = Keys(keys_file, clock=lambda: now["keys"])
     sessions = Sessions(keys, b"secret", clock=lambda: now["clock"])
-    cookie = sessions.cookie(KEY)
-    assert cookie is not None
-    assert sessions.cookie("wrong") is None
+    binding = keys.binding(KEY)
+    assert binding is not None
+    assert keys.binding("wrong") is None
+    cookie = sessions.cookie(binding)
     assert Sessions(keys, b"secret", clock=lambda: 1.0).caller(cookie) is not None
     assert Sessions(keys, b"other", clock=lambda: 1.0).caller(cookie) is None
     until, _, signature = cookie.partition(".")
@@ -121,6 +130,18 @@ def test_a_login_ends_with_its_time_its_key_and_its_secret(keys_file: Path) -> N
     assert sessions.caller(cookie) is None
     now["clock"], now["keys"] = 0, 10
     write(keys_file, ("coral", "vs-another"))
+    assert sessions.caller(cookie) is None
+
+
+def test_a_login_ends_where_its_entry_changes(keys_file: Path) -> None:
+    """Whoever gets another role logs in again, and nobody keeps an old one."""
+    now = {"keys": 0.0}
+    keys = Keys(keys_file, clock=lambda: now["keys"])
+    sessions = Sessions(keys, b"secret")
+    cookie = sessions.cookie(str(keys.binding(KEY)))
+    assert sessions.caller(cookie) is not None
+    now["keys"] = 10
+    write(keys_file, ("coral", KEY), extra='role = "admin"\n')
     assert sessions.caller(cookie) is None
 
 

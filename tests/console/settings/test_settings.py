@@ -30,7 +30,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ({"CONSOLE_HTTP__STOP_WITHIN_S": "1e300"}, "CONSOLE_HTTP__STOP_WITHIN_S"),
         ({"CONSOLE_HTTP__PORT": "x"}, "CONSOLE_HTTP__PORT"),
         ({"CONSOLE_QUEUE__MAX_CONVERSATIONS": "10"}, "CONSOLE_QUEUE__MAX_CONVERSATIONS"),
-        ({"CONSOLE_HTTP__HOST": "0.0.0.0"}, "keys_file"),  # noqa: S104
+        ({"CONSOLE_HTTP__HOST": "0.0.0.0"}, "allowed_hosts"),  # noqa: S104
         ({"CONSOLE_HTTP__HOST": "console.example", "CONSOLE_HTTP__KEYS_FILE": "k.toml"}, "allowed_hosts"),
         ({"CONSOLE_HTTP__ALLOWED_ORIGINS": "https://a.example/page"}, "allowed_origins"),
         ({"CONSOLE_HTTP__ALLOWED_ORIGINS": "*"}, "allowed_origins"),
@@ -119,3 +119,30 @@ def test_the_address_that_is_told_is_one_that_is_allowed(
     """The port refuses requests to a name that is none of its own, 0.0.0.0 first."""
     http = HttpSettings(host=host, allowed_hosts=allowed, public_url=public_url, keys_file=Path("keys.toml"))
     assert http.address_to_ask(listening) == address
+
+
+@pytest.mark.parametrize(
+    ("who", "is_enough"),
+    [
+        ({}, False),
+        ({"CONSOLE_HTTP__KEYS_FILE": "k.toml"}, True),
+        ({"CONSOLE_HTTP__USERS_FILE": "u.toml"}, True),
+        (
+            {
+                "CONSOLE_PROXY__SECRET_FILE": "s",
+                "CONSOLE_PROXY__ADDRESSES": "10.0.0.0/8",
+                "CONSOLE_PROXY__ROLES": "a=viewer",
+            },
+            True,
+        ),
+        ({"CONSOLE_HTTP__USERS_FILE": "u.toml", "CONSOLE_API_ONLY": "true"}, False),
+    ],
+)
+def test_beyond_loopback_a_start_needs_to_know_who_asks(who: dict[str, str], is_enough: bool) -> None:
+    """Keys, users or a proxy; without pages keys alone."""
+    beyond = {"CONSOLE_HTTP__HOST": "0.0.0.0", "CONSOLE_HTTP__ALLOWED_HOSTS": "a.example"}  # noqa: S104
+    if is_enough:
+        read_settings(beyond | who, None)
+        return
+    with pytest.raises(SettingsError, match="keys_file"):
+        read_settings(beyond | who, None)

@@ -8,12 +8,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from model import load_bundle
+from model.bundle.pointer import rollback
 from tests.training_pipeline.conftest import SAMPLE_PATH
 from training_pipeline.command_line import app
 from training_pipeline.recipe.config import read_recipe
 from training_pipeline.recipe.recipe import Outcome, RecipeFailed, StageOutcome, run_recipe
 from training_pipeline.recipe.stages import STAGES
-from training_pipeline.release.promote import promote, rollback
+from training_pipeline.release.promote import promote
 
 _OF_TABLES = ("head", "compare")
 """Stages that test_table_recipes.py runs."""

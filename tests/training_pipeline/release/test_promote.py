@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from model import BundleError, load_bundle
 from model.bundle.manifest import MANIFEST_NAME
+from model.bundle.pointer import rollback
 from model.bundle.registry import POINTER_NAME, read_registry, served_bundle
 from model.bundle.signature import verify
 from tests.bundles import key_pair
@@ -18,7 +19,7 @@ from training_pipeline.bundle.export import ExportRequest, export_bundle
 from training_pipeline.command_line import app
 from training_pipeline.release import promote as promotion
 from training_pipeline.release.gated_promotion import GateRefused, PromotionRequest, gated_promotion
-from training_pipeline.release.promote import promote, rollback
+from training_pipeline.release.promote import promote
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_a_killed_promotion_leaves_the_old_bundle_in_service_and_can_be_repeated
     registry = tmp_path / "registry"
     promote(bundles[0], registry)
     n_written = 0
-    write = promotion._write_durably
+    write = promotion.write_durably
 
     def killed_at_the_third(path: Path, content: bytes) -> None:
         nonlocal n_written
@@ -94,7 +95,7 @@ def test_a_killed_promotion_leaves_the_old_bundle_in_service_and_can_be_repeated
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(promotion, "_write_durably", killed_at_the_third)
+        patch.setattr(promotion, "write_durably", killed_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             promote(bundles[1], registry)
     assert _served_version(registry) == "1"
@@ -108,10 +109,10 @@ def test_a_copy_that_differs_from_what_was_checked_never_becomes_current(
     """A disk that loses a byte must not decide what is served."""
     registry = tmp_path / "registry"
     promote(bundles[0], registry)
-    write = promotion._write_durably
+    write = promotion.write_durably
     monkeypatch.setattr(
         promotion,
-        "_write_durably",
+        "write_durably",
         lambda path, content: write(path, content[:-1] if path.name == "model.onnx" else content),
     )
     with pytest.raises(BundleError, match=r"model.onnx: digest is"):

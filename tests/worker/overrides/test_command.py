@@ -22,7 +22,8 @@ from worker.kafka.murmur2 import partition_of
 from worker.kafka.partition_range import PartitionRange
 from worker.kafka.written_together import KeyedRecord
 from worker.overrides.command import _not_lifted, _print, _refuse_what_would_not_count, app, parse_duration
-from worker.overrides.store import OverrideStore, Wish
+from worker.overrides.store import OverrideStore
+from worker.overrides.wish import Wish
 from worker.settings.erasure import ErasureSettings
 from worker.settings.overrides import OverrideSettings
 from worker.settings.worker import WorkerSettings

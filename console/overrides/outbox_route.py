@@ -1,0 +1,77 @@
+"""GET /v1/outbox, and POST /v1/outbox/{row}/again: what is still to be sent, and what was refused for good."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi import Request as HttpRequest
+from starlette.responses import Response
+
+from console.errors import Problem
+from console.openapi import FOLLOWING
+from console.operations import Operations
+from console.overrides.deciding import Sender, sender_of
+from console.overrides.documents import OutboxAnswer
+from console.port.guard import caller_of
+from console.port.problems import JsonResponse
+from console.port.roles import Role, may, needs
+from console.service import Service
+from console.store.outbox_rows import again, backlog, refusals
+from console.store.store import now_ms
+
+_DIGITS: Final = 18
+
+
+def router_of(service: Service) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter()
+
+    @router.get(
+        "/v1/outbox",
+        dependencies=[needs(Role.VIEWER)],
+        response_model=OutboxAnswer,
+        responses=FOLLOWING,
+        summary="What people decided and is not sent yet.",
+    )
+    async def outbox(request: HttpRequest) -> Response:
+        """Answer with how much waits, since when; to admins also with what was refused, and why."""
+        is_admin = may(caller_of(request.scope).role, Role.ADMIN)
+        return JsonResponse(await asyncio.to_thread(_shown, sender_of(service), is_admin=is_admin))
+
+    @router.post(
+        "/v1/outbox/{row}/again",
+        dependencies=[needs(Role.ADMIN)],
+        status_code=HTTPStatus.ACCEPTED,
+        responses=FOLLOWING,
+        summary="Try a refused row again.",
+    )
+    async def try_again(row: str) -> Response:
+        """Have a row sent again that was refused for good, once what was wrong is mended."""
+        operations = sender_of(service).operations
+        is_number = row.isascii() and row.isdecimal() and len(row) <= _DIGITS
+        if not is_number or not await asyncio.to_thread(_again, operations, int(row)):
+            raise Problem(
+                HTTPStatus.NOT_FOUND, "unknown_row", "no such row is refused; GET /v1/outbox shows those that are"
+            )
+        return JsonResponse({"row": int(row)}, HTTPStatus.ACCEPTED)
+
+    return router
+
+
+def _shown(sender: Sender, *, is_admin: bool) -> dict[str, Any]:
+    with sender.operations.store.reading() as connection:
+        found = backlog(connection, now_ms())
+        refused = refusals(connection) if is_admin else []
+    trouble = sender.outbox.state.trouble
+    return {
+        **found._asdict(),
+        "away_since_ms": None if trouble is None else trouble.since_ms,
+        "error": trouble.error if is_admin and trouble is not None else None,
+        "refused": [one._asdict() for one in refused],
+    }
+
+
+def _again(operations: Operations, row: int) -> bool:
+    with operations.store.writing() as connection:
+        return again(connection, row, now_ms())

@@ -1,0 +1,199 @@
+"""The routes of /chat: a viewer sees verdicts, a reviewer reads texts and decides."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from console.errors import Problem
+from console.operations import Operations
+from console.pages.chat.changed import with_changes
+from console.pages.chat.words import Words
+from console.pages.frame import page
+from console.pipeline.errors import PipelineAway
+from console.pipeline.history import Histories
+from console.pipeline.text import Texts
+from console.port.body import parse_object
+from console.port.guard import caller_of
+from console.port.roles import Role, check_role, may
+from console.port.sessions import Sessions
+from console.review.reveals import log_reveal
+from console.service import Service
+from console.store.store import StoreAway
+
+_MOST_ID_CHARACTERS: Final = 256
+_MOST_TOPIC_CHARACTERS: Final = 249
+_MOST_OUTCOMES: Final = 500
+_WITHIN_S: Final = {"": 20.0, "long": 90.0}
+"""How long a search goes on, by what the page asks for."""
+_AT_ONCE: Final = 3
+"""Searches at once: each reads a partition."""
+_LARGEST_NUMBER: Final = 2**63 - 1
+
+_Found = TypeVar("_Found")
+
+
+def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
+    """Add the page, where a pipeline is followed."""
+    operations = service.operations
+    if operations is None or operations.histories is None or operations.texts is None:
+        return
+    words = Words(operations)
+    searching = _Searching(operations.histories)
+    reading = _Reading(operations, operations.texts, words)
+
+    @app.get("/chat", include_in_schema=False)
+    async def chat_page(request: Request) -> Response:
+        role = caller_of(request.scope).role
+        check_role(role, Role.VIEWER)
+        decides = may(role, Role.REVIEWER)
+        return page("chat.html", request, service, sessions, decides=decides, reasons=words.reasons)
+
+    @app.get("/chat/history", include_in_schema=False)
+    async def history(request: Request) -> Response:
+        check_role(caller_of(request.scope).role, Role.VIEWER)
+        query = request.query_params
+        return _json(await searching.of(_chat_id(query.get("id")), _WITHIN_S.get(query.get("within", ""), 20.0)))
+
+    @app.post("/chat/text", include_in_schema=False)
+    async def text(request: Request) -> Response:
+        actor = _reviewer(request)
+        async with service.bodies.of(request) as raw:
+            document = parse_object(raw)
+        return _json(await _in_thread(reading.of, document, actor))
+
+    @app.post("/chat/override", include_in_schema=False)
+    async def override(request: Request) -> Response:
+        return await _said(service, request, words.override)
+
+    @app.post("/chat/clear", include_in_schema=False)
+    async def clear(request: Request) -> Response:
+        return await _said(service, request, words.clear)
+
+    @app.post("/chat/report", include_in_schema=False)
+    async def report(request: Request) -> Response:
+        return await _said(service, request, words.report)
+
+    @app.post("/chat/undo", include_in_schema=False)
+    async def undo(request: Request) -> Response:
+        return await _said(service, request, lambda document, _: words.undo(document))
+
+    @app.get("/chat/sent", include_in_schema=False)
+    async def sent(request: Request) -> Response:
+        _reviewer(request)
+        query = request.query_params
+        return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", "")))
+
+
+class _Searching:
+    """Bounds how many chats are searched for at once; for one event loop."""
+
+    def __init__(self, histories: Histories) -> None:
+        self._histories = histories
+        self._n = 0
+
+    async def of(self, chat_id: str, within_s: float) -> dict[str, Any]:
+        """Return the history of a chat; raises Problem (429, 503)."""
+        if self._n >= _AT_ONCE:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too_many_searches",
+                f"{_AT_ONCE} chats are being searched for; ask again after the seconds of retry-after",
+                retry_after_s=2,
+            )
+        self._n += 1
+        try:
+            found = await _in_thread(
+                lambda: self._histories.of(chat_id, limit=_MOST_OUTCOMES, within_s=within_s),
+            )
+        finally:
+            self._n -= 1
+        return found | {"outcomes": with_changes(found["outcomes"])}
+
+
+class _Reading:
+    """Shows texts, and logs that before."""
+
+    def __init__(self, operations: Operations, texts: Texts, words: Words) -> None:
+        self._store = operations.store
+        self._texts = texts
+        self._words = words
+
+    def of(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        """Return the text of one event; `turns` is null where retention took it.
+
+        Raises:
+            Problem: 400.
+            StoreAway: the reveal could not be logged; nothing is shown.
+            PipelineAway: the text could not be read.
+        """
+        chat_id, topic = _chat_id(document.get("chat_id")), document.get("topic")
+        if not isinstance(topic, str) or not 0 < len(topic) <= _MOST_TOPIC_CHARACTERS:
+            raise _refused("topic", "expected the name of a topic")
+        partition, offset = (_number(document, name) for name in ("partition", "offset"))
+        with self._store.writing() as connection:
+            log_reveal(connection, actor, None, self._words.hash_of(chat_id), topic, partition, offset)
+        found = self._texts.of(topic, partition, offset, chat_id)
+        if found is None:
+            return {"turns": None, "deciding": None, "is_same": None}
+        wanted = document.get("fingerprint")
+        return {
+            "turns": [{"role": turn.role.value, "text": turn.text} for turn in found.turns],
+            "deciding": found.is_deciding,
+            "is_same": wanted == found.fingerprint if isinstance(wanted, str) else None,
+        }
+
+
+async def _said(service: Service, request: Request, say: Callable[[dict[str, Any], str], dict[str, Any]]) -> Response:
+    actor = _reviewer(request)
+    async with service.bodies.of(request) as raw:
+        document = parse_object(raw)
+    return _json(await _in_thread(say, document, actor))
+
+
+def _reviewer(request: Request) -> str:
+    caller = caller_of(request.scope)
+    check_role(caller.role, Role.REVIEWER)
+    return caller.name
+
+
+async def _in_thread(call: Callable[..., _Found], *arguments: Any) -> _Found:
+    with _away_is_503():
+        return await asyncio.to_thread(call, *arguments)
+
+
+@contextmanager
+def _away_is_503() -> Iterator[None]:
+    try:
+        yield
+    except PipelineAway as away:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "pipeline_away", f"Kafka cannot be read: {away}") from away
+    except StoreAway as away:
+        message = f"the database does not answer ({away}); nothing was written; ask again"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_away", message) from away
+
+
+def _chat_id(found: object) -> str:
+    if not isinstance(found, str) or not 0 < len(found) <= _MOST_ID_CHARACTERS:
+        raise _refused("id", f"expected a chat_id of 1 to {_MOST_ID_CHARACTERS} characters")
+    return found
+
+
+def _number(document: Mapping[str, Any], name: str) -> int:
+    found = document.get(name)
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _LARGEST_NUMBER:
+        raise _refused(name, "expected a whole number, 0 or more")
+    return found
+
+
+def _refused(param: str, message: str) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "schema_error", f"{param}: {message}", param=param)
+
+
+def _json(document: Mapping[str, Any]) -> Response:
+    return Response(orjson.dumps(document), media_type="application/json")

@@ -1,0 +1,150 @@
+"""What a person says on the page, put into the outbox: a decision, one taken back, a report that a verdict is wrong.
+
+Invariant: what a browser sends twice, because an answer was lost, stands in the outbox once: it makes up the id.
+"""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from console.errors import Problem
+from console.operations import Operations
+from console.store.outbox_rows import (
+    EVERY_POLICY,
+    Body,
+    FeedbackBody,
+    Kind,
+    OverrideClearBody,
+    OverrideSetBody,
+    cancel,
+    put,
+    sending,
+)
+from console.store.store import now_ms
+from schemas import Decision
+from schemas.erasure import chat_hash
+
+_DECISION_ID: Final = re.compile(r"[0-9a-f]{32}")
+_MOST_PROBLEMS: Final = 3
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Words:
+    """Puts what people say into the outbox.
+
+    Args:
+        operations: Database, settings, and the key of hashes.
+    """
+
+    def __init__(self, operations: Operations) -> None:
+        self._store = operations.store
+        self._review = operations.settings.review
+        keys = operations.worker.erasure.hash_keys
+        self._hash_key = keys[0] if keys else None
+
+    @property
+    def reasons(self) -> list[str]:
+        """The codes of which a decision names one."""
+        return [one for part in self._review.reasons.split(",") if (one := part.strip())]
+
+    def hash_of(self, chat_id: str) -> str | None:
+        """Return the keyed hash of a chat; None without a key."""
+        return None if self._hash_key is None else chat_hash(chat_id, self._hash_key)
+
+    def override(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        """Decide on a chat.
+
+        Raises:
+            Problem: 400.
+            StoreAway: nothing was written.
+        """
+        self._check_reason(document)
+        given = _taken(document, OverrideSetBody, "actor", "decided_ms")
+        body = _read(OverrideSetBody, given | {"actor": actor, "decided_ms": now_ms()})
+        if body.decision is Decision.REVIEW:
+            raise _refused("decision", "expected allow or block")
+        return self._put(document, Kind.OVERRIDE_SET, body, body.chat_id)
+
+    def clear(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        """Take back what stands on a chat; raises as `override` does."""
+        self._check_reason(document)
+        body = _read(OverrideClearBody, _taken(document, OverrideClearBody, "actor", "undoes") | {"actor": actor})
+        return self._put(document, Kind.OVERRIDE_CLEAR, body, body.chat_id)
+
+    def report(self, document: Mapping[str, Any], reporter: str) -> dict[str, Any]:
+        """Say that a verdict is wrong, and what would be right; raises as `override` does."""
+        given = _taken(document, FeedbackBody, "reporter", "reported_ms")
+        body = _read(FeedbackBody, given | {"reporter": reporter, "reported_ms": now_ms()})
+        if body.category is None and body.decision is None:
+            raise _refused("category", "found neither category nor decision; expected what would be right")
+        return self._put(document, Kind.FEEDBACK, body, body.chat_id)
+
+    def undo(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a row back that is not on its way yet; `undone` says whether it could be."""
+        with self._store.writing() as connection:
+            return {"undone": cancel(connection, _decision_id(document), now_ms())}
+
+    def sent(self, decision_id: str, kind: str) -> dict[str, Any]:
+        """Return how far a row has come; raises Problem (404) where there is none."""
+        if kind not in {one.value for one in Kind}:
+            raise _refused("kind", "expected a kind of the outbox")
+        with self._store.reading() as connection:
+            found = sending(connection, _decision_id({"decision_id": decision_id}), Kind(kind))
+        if found is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row; expected the id of one that was put")
+        return found._asdict()
+
+    def _put(self, document: Mapping[str, Any], kind: Kind, body: Body, chat_id: str | None) -> dict[str, Any]:
+        decision_id = _decision_id(document)
+        sends_at_ms = now_ms() + round(self._review.undo_s * 1_000)
+        with self._store.writing() as connection:
+            if sending(connection, decision_id, kind) is None:
+                put(
+                    connection,
+                    kind,
+                    decision_id,
+                    body,
+                    chat_id=chat_id,
+                    chat_hash=None if chat_id is None else self.hash_of(chat_id),
+                    not_before_ms=sends_at_ms,
+                    created_ms=now_ms(),
+                )
+        return {"decision_id": decision_id, "kind": kind.value, "sends_at_ms": sends_at_ms}
+
+    def _check_reason(self, document: Mapping[str, Any]) -> None:
+        if document.get("reason") not in self.reasons:
+            raise _refused("reason", f"expected one of {', '.join(self.reasons)}")
+
+
+def _taken(document: Mapping[str, Any], model: type[BaseModel], *left_out: str) -> dict[str, Any]:
+    """Return the fields of a model that a request holds; who speaks and when is never its to say."""
+    wanted = model.model_fields.keys() - set(left_out)
+    given = {name: value for name, value in document.items() if name in wanted}
+    return {"policy": EVERY_POLICY} | given if "policy" in wanted else given
+
+
+def _read(model: type[_Model], given: Mapping[str, Any]) -> _Model:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        # Without the values: they may be notes, and chat ids.
+        problems = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+            for one in error.errors(include_url=False)[:_MOST_PROBLEMS]
+        ]
+        raise Problem(HTTPStatus.BAD_REQUEST, "schema_error", "; ".join(problems)) from None
+
+
+def _decision_id(document: Mapping[str, Any]) -> str:
+    found = document.get("decision_id")
+    if not isinstance(found, str) or not _DECISION_ID.fullmatch(found):
+        raise _refused("decision_id", "expected 32 hexadecimal digits that the browser made up")
+    return found
+
+
+def _refused(param: str, message: str) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "schema_error", f"{param}: {message}", param=param)

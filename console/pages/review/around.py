@@ -1,0 +1,74 @@
+"""Routes of what stands around the items: the start, how the queue stands, preferences, own answers, figures."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from console.pages.review.asked import limit_of, order_of
+from console.pages.review.desk import Desk, in_thread, reviewer_of
+from console.pages.review.start import start_of
+from console.port.problems import JsonResponse
+from console.review.own_work import recent_answers
+from console.review.preferences import prefer
+from console.review.shown import shown_page
+from console.store.store import now_ms
+
+_RECENT: Final = 50
+
+
+def add(app: FastAPI, desk: Desk) -> None:
+    """Add the routes."""
+    queue = desk.queue
+
+    @app.get("/review/start", include_in_schema=False)
+    async def start(request: Request) -> Response:
+        person, is_admin = reviewer_of(request)
+        return JsonResponse(
+            await in_thread(lambda: start_of(desk.service, queue, person, is_admin=is_admin, now=now_ms()))
+        )
+
+    @app.get("/review/queue", include_in_schema=False)
+    async def queue_page(request: Request) -> Response:
+        person, is_admin = reviewer_of(request)
+        query = request.query_params
+        limit = limit_of(query.get("limit", "50"))
+        order = order_of(query.get("order", "risk"))
+        found = await in_thread(
+            lambda: queue.page(
+                person,
+                queue=query.get("queue"),
+                order=order,
+                kind=query.get("kind"),
+                after=query.get("after"),
+                limit=limit,
+                is_admin=is_admin,
+            )
+        )
+        return JsonResponse({**shown_page(found), "now_ms": now_ms()})
+
+    @app.post("/review/preferences", include_in_schema=False)
+    async def preferences(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        changes = await desk.document(request)
+
+        def change() -> dict[str, Any]:
+            with queue.writing() as connection:
+                return prefer(connection, person, changes).model_dump()
+
+        return JsonResponse(await in_thread(change))
+
+    @app.get("/review/recent", include_in_schema=False)
+    async def recent(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+
+        def look() -> list[dict[str, Any]]:
+            with queue.reading() as connection:
+                return recent_answers(connection, person, _RECENT)
+
+        found = await in_thread(look)
+        taxonomy = desk.service.bundle.taxonomy
+        for one in found:
+            code, name = one["category"], one.pop("taxonomy")["name"]
+            one["category_name"] = taxonomy.names.get(code, code) if name == taxonomy.name else code
+        return JsonResponse({"answers": found, "now_ms": now_ms()})

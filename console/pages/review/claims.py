@@ -1,0 +1,59 @@
+"""Routes of claims: an item becomes one person's, stays so while they read, and is given back."""
+
+from functools import partial
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from console.pages.review.asked import AskedClaim, AskedClaims
+from console.pages.review.desk import Desk, in_thread, reviewer_of
+from console.pages.review.problems import lost
+from console.port.problems import JsonResponse
+from console.review.errors import Conflict, NotInQueue
+from console.review.item import Claim
+from console.review.queue import Queue
+from console.store.store import now_ms
+
+
+def add(app: FastAPI, desk: Desk) -> None:
+    """Add the routes."""
+    queue = desk.queue
+
+    @app.post("/review/claim", include_in_schema=False)
+    async def claim(request: Request) -> Response:
+        person, is_admin = reviewer_of(request)
+        asked = await desk.read(request, AskedClaim)
+        claimed = await in_thread(partial(_claim, queue, asked, person, is_admin=is_admin))
+        return JsonResponse({"claim": await desk.beside(claimed), "now_ms": now_ms()})
+
+    @app.post("/review/renew", include_in_schema=False)
+    async def renew(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        asked = await desk.read(request, AskedClaims)
+        renewed, gone = [], []
+        for item_id, token in asked.held:
+            try:
+                until_ms = await in_thread(partial(queue.renew, item_id, person, token), lets_conflicts_pass=True)
+            except (Conflict, NotInQueue) as why:
+                gone.append(lost(item_id, token, why))
+            else:
+                renewed.append({"item_id": item_id, "until_ms": until_ms})
+        return JsonResponse({"renewed": renewed, "lost": gone, "now_ms": now_ms()})
+
+    @app.post("/review/release", include_in_schema=False)
+    async def release(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        asked = await desk.read(request, AskedClaims)
+        for item_id, token in asked.held:
+            try:
+                await in_thread(partial(queue.release, item_id, person, token), lets_conflicts_pass=True)
+            except (Conflict, NotInQueue):
+                # It is no longer theirs, which is what was wanted.
+                continue
+        return JsonResponse({"now_ms": now_ms()})
+
+
+def _claim(queue: Queue, asked: AskedClaim, person: str, *, is_admin: bool) -> Claim | None:
+    if asked.item_id is not None:
+        return queue.claim(asked.item_id, person, is_admin=is_admin)
+    return queue.claim_next(person, queue=asked.queue, order=asked.order, kind=asked.kind, is_admin=is_admin)

@@ -1,0 +1,45 @@
+"""Routes of one answer for many items."""
+
+from dataclasses import asdict
+from typing import Final
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from console.pages.review.asked import AskedBatch, AskedBulk, AskedPreview
+from console.pages.review.desk import Desk, in_thread, reviewer_of
+from console.port.problems import JsonResponse
+from console.review.bulk import MAX_CAP
+from console.review.item import Wish
+from console.review.shown import shown_preview
+from console.store.store import now_ms
+
+_SAMPLE: Final = 10
+
+
+def add(app: FastAPI, desk: Desk) -> None:
+    """Add the routes."""
+    queue = desk.queue
+
+    @app.post("/review/bulk/preview", include_in_schema=False)
+    async def preview(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        asked = await desk.read(request, AskedPreview)
+        found = await in_thread(lambda: queue.preview(asked.filter.bulk, person, n_sample=_SAMPLE))
+        return JsonResponse({**shown_preview(found), "most": MAX_CAP})
+
+    @app.post("/review/bulk", include_in_schema=False)
+    async def bulk(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        asked = await desk.read(request, AskedBulk)
+        wish = Wish(asked.outcome, reason=asked.reason, note=asked.note)
+        done = await in_thread(
+            lambda: queue.bulk(asked.filter.bulk, person, wish, asked.cap, asked.expected_count, asked.batch)
+        )
+        return JsonResponse({"n_answered": len(done.answer_ids), "sends_at_ms": done.sends_at_ms, "now_ms": now_ms()})
+
+    @app.post("/review/bulk/undo", include_in_schema=False)
+    async def undo(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        asked = await desk.read(request, AskedBatch)
+        return JsonResponse(asdict(await in_thread(lambda: queue.undo_batch(asked.batch, person))))

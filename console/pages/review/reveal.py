@@ -1,0 +1,56 @@
+"""Read an item's text: first the log of who sees it, then Kafka. Nothing is kept."""
+
+import asyncio
+from typing import Any, Final
+
+from console.pages.review.passages import severe_passages, shown_turns
+from console.pages.review.problems import answered
+from console.pipeline.errors import PipelineAway
+from console.pipeline.text import Texts
+from console.review.item import Item
+from console.review.queue import Queue
+from console.service import Service
+from schemas import Turn
+
+RETENTION: Final = "The topic's retention deleted the record, or it is no record of this chat."
+NO_GOLD: Final = "Its file has it no longer."
+
+
+async def reveal(service: Service, queue: Queue, texts: Texts | None, person: str, item_id: int) -> dict[str, Any]:
+    """Return an item's text for whoever asks, JSON-ready.
+
+    Returns:
+        `gone`: why there is none; or `turns` [{role, text, severe}], `deciding` (its position or None), `is_same`
+        (whether it is the text that was judged) and `is_severe`.
+
+    Raises:
+        Problem: 404, or 503 where database or Kafka is away.
+    """
+    with answered():
+        item = await asyncio.to_thread(queue.item, item_id, person)
+        await asyncio.to_thread(queue.log_reveal, person, item)
+        if item.gold_key is not None:
+            gold = queue.gold_turns(item)
+            return {"gone": NO_GOLD} if gold is None else await _document(service, item, *gold, is_same=True)
+        source = item.source
+        if source is None or item.chat_id is None:
+            return {"gone": RETENTION}
+        if texts is None:
+            raise PipelineAway("this console follows no topic of chats")
+        found = await asyncio.to_thread(texts.of, source.topic, source.partition, source.offset, item.chat_id)
+    if found is None:
+        return {"gone": RETENTION}
+    is_same = item.fingerprint is None or found.fingerprint == item.fingerprint
+    return await _document(service, item, found.turns, found.is_deciding, is_same=is_same)
+
+
+async def _document(
+    service: Service, item: Item, turns: list[Turn], deciding: int | None, *, is_same: bool
+) -> dict[str, Any]:
+    labels = await severe_passages(service, item, turns)
+    return {
+        "turns": shown_turns(turns, labels),
+        "deciding": deciding,
+        "is_same": is_same,
+        "is_severe": not item.is_blind and item.category in service.writer.banned,
+    }

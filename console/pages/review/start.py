@@ -1,0 +1,93 @@
+"""What the page is told at its start: who asks, the rules of answers, categories, policies."""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from console.review.own_work import (
+    DAY_MS,
+    PAUSE_AFTER_MS,
+    PAUSE_AFTER_SEVERE,
+    PAUSE_MS,
+    exposure_of,
+    n_answered,
+)
+from console.review.preferences import preferences_of
+from console.review.queue import Queue
+from console.service import Service
+from schemas import Policy
+from schemas.policy import Enforcement
+
+_PERCENT: Final = 100
+
+
+def start_of(service: Service, queue: Queue, person: str, *, is_admin: bool, now: int) -> dict[str, Any]:
+    """Return what the page begins with, JSON-ready; raises StoreAway.
+
+    Args:
+        service: Taxonomy, policies and settings.
+        queue: The queue.
+        person: Who asks.
+        is_admin: Whether they see everybody's figures.
+        now: Milliseconds since 1970.
+    """
+    review, taxonomy, writer = service.settings.review, service.bundle.taxonomy, service.writer
+    with queue.reading() as connection:
+        preferences = preferences_of(connection, person)
+        exposure = exposure_of(connection, person, writer.banned, now)
+        n_today = n_answered(connection, person, now - DAY_MS)
+    policies = [_policy(policy) for policy in writer.policies]
+    names = [policy["name"] for policy in policies]
+    others = [standing.queue for standing in queue.standings() if standing.queue not in names]
+    return {
+        "person": person,
+        "is_admin": is_admin,
+        "now_ms": now,
+        "preferences": preferences.model_dump(),
+        "reasons": list(queue.rules.reasons),
+        "reason_needed": sorted(queue.rules.needed),
+        "lease_s": review.lease_s,
+        "undo_s": review.undo_s,
+        "opinions": review.opinions,
+        "queues": [*names, *others],
+        "taxonomy": {"name": taxonomy.name, "version": taxonomy.version, "rules": taxonomy.rules},
+        "categories": [
+            {"code": one.code, "name": one.name, "description": one.description} for one in taxonomy.categories
+        ],
+        "policies": policies,
+        "n_today": n_today,
+        "exposure": {
+            **asdict(exposure),
+            "pause_ms": PAUSE_MS,
+            "pause_after_ms": PAUSE_AFTER_MS,
+            "pause_after_severe": PAUSE_AFTER_SEVERE,
+        },
+    }
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "version": policy.version,
+        "banned": sorted(policy.banned),
+        "note": _said(policy),
+    }
+
+
+def _said(policy: Policy) -> str:
+    """Say a policy in sentences."""
+    passing, blocked = _share(policy.max_banned_to_safe_rate), _share(policy.max_safe_to_banned_rate)
+    parts = [f"At most {passing} of banned chats may be allowed, {blocked} of safe ones blocked."]
+    soft = {kind: sorted(c for c, one in policy.enforcement.items() if one is kind) for kind in Enforcement}
+    if soft[Enforcement.SHOULD]:
+        parts.append(f"Never blocked for {', '.join(soft[Enforcement.SHOULD])} alone.")
+    if soft[Enforcement.MAY]:
+        parts.append(f"{', '.join(soft[Enforcement.MAY])}: named, decides nothing.")
+    if policy.languages is not None:
+        parts.append(f"Languages: {', '.join(sorted(policy.languages))}.")
+    if policy.requested_by is not None:
+        parts.append(f"Asked for by {policy.requested_by}.")
+    return " ".join(parts)
+
+
+def _share(rate: float) -> str:
+    return f"{_PERCENT * rate:.4g} %"

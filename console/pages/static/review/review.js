@@ -1,0 +1,194 @@
+// The Review page: puts its parts together. One item is read, the next is claimed and fetched meanwhile.
+
+import { byId } from "../dom.js";
+import { watch } from "../server.js";
+import * as bulk from "./bulk.js";
+import * as claims from "./claims.js";
+import { asked } from "./asking.js";
+import * as details from "./details.js";
+import * as figures from "./figures.js";
+import * as head from "./head.js";
+import * as keys from "./keys.js";
+import * as looks from "./looks.js";
+import * as mine from "./mine.js";
+import * as reading from "./reading.js";
+import { clear, say, tell } from "./say.js";
+import * as sending from "./sending.js";
+import * as tabs from "./tabs.js";
+import * as wish from "./wish.js";
+import { done, lostTo } from "./words.js";
+
+const LOOK_AGAIN_MS = 4000;
+/** Claimed and not answered, in the order of reading; `at` is the one that is read. */
+const trail = [];
+let at = 0;
+/** The next item, claimed while one reads; a promise of its claim. */
+let ahead = null;
+/** Counts moves: what was asked for before the last one is not shown any more. */
+let move = 0;
+let isMoving = false;
+
+const current = () => trail[at] ?? null;
+
+function lookAhead() {
+  if (ahead !== null || at < trail.length - 1 || current() === null) return;
+  ahead = claims.takeNext(head.place()).then((claim) => {
+    if (claim) reading.prefetch(claim);
+    return claim;
+  });
+  // Told where it is waited for.
+  ahead.catch(() => {});
+}
+
+async function next() {
+  const asking = ahead ?? claims.takeNext(head.place());
+  ahead = null;
+  return asking;
+}
+
+async function show() {
+  move += 1;
+  const thisMove = move;
+  isMoving = true;
+  if (at >= trail.length) {
+    at = trail.length;
+    reading.waiting();
+    wish.begin(null);
+    const claim = await next();
+    if (thisMove !== move) {
+      if (claim) await claims.release([claim]);
+      return;
+    }
+    if (claim) trail.push(claim);
+  }
+  isMoving = false;
+  const claim = current();
+  wish.begin(claim?.item ?? null);
+  byId("step-back").disabled = at === 0;
+  if (claim === null) {
+    reading.empty();
+    setTimeout(() => { if (thisMove === move && !document.hidden) show(); }, LOOK_AGAIN_MS);
+    return;
+  }
+  reading.open(claim, looks.mode());
+  lookAhead();
+}
+
+function answer(given) {
+  const claim = current();
+  if (claim === null || isMoving) return;
+  trail.splice(at, 1);
+  claims.forget(claim.item.id);
+  reading.forget(claim.item.id);
+  sending.send(claim, given);
+  head.countAnswer();
+  say(`${done(given.outcome)} item ${claim.item.id}.`);
+  show();
+}
+
+function back(claim) {
+  claims.hold(claim);
+  trail.splice(Math.min(at, trail.length), 0, claim);
+  show();
+}
+
+async function undo() {
+  const entry = sending.latest();
+  if (entry === null) {
+    say("Nothing to take back here; the tab Mine has what you answered before.");
+    return;
+  }
+  say(`Taking back: ${done(entry.wish.outcome).toLowerCase()} item ${entry.claim.item.id}…`);
+  try {
+    const claim = await sending.undo(entry);
+    if (claim === null) return;
+    head.uncount();
+    say(`Taken back: item ${claim.item.id} is open again, and yours.`);
+    tabs.open("judge");
+    back(claim);
+  } catch (refused) {
+    tell(refused.message);
+  }
+}
+
+/** J: leaves the item unanswered and goes on; it stays claimed, and K comes back to it. */
+async function forward() {
+  if (current() === null || isMoving) return;
+  at += 1;
+  show();
+  at -= await claims.releaseBeyond(trail);
+}
+
+function backward() {
+  if (at === 0) {
+    say("No item before this one is open.");
+    return;
+  }
+  at -= 1;
+  show();
+}
+
+async function restart() {
+  const held = trail.splice(0);
+  const claim = ahead;
+  ahead = null;
+  at = 0;
+  move += 1;
+  head.look();
+  const last = await claim?.catch(() => null);
+  await claims.release(last ? [...held, last] : held);
+  show();
+}
+
+function lost(claim, conflict) {
+  const place = trail.indexOf(claim);
+  if (place < 0) {
+    // The next one, which nobody has seen.
+    ahead = null;
+    return;
+  }
+  tell(lostTo(conflict));
+  const wasCurrent = place === at;
+  trail.splice(place, 1);
+  if (place < at) at -= 1;
+  if (wasCurrent) show();
+}
+
+function refused(entry, why) {
+  head.uncount();
+  tell(why.status === 409 ? `Your answer does not count. ${why.message}` : `Item ${entry.claim.item.id}: ${why.message}`);
+  if (why.status !== 409) back(entry.claim);
+}
+
+const setup = await asked("/review/start");
+details.start(setup);
+looks.start(setup.preferences, { onMode: () => { if (current()) reading.open(current(), looks.mode()); }, onKeys: keys.set });
+reading.start(head.saw);
+wish.start(setup, answer, say);
+claims.start(setup, lost);
+sending.start(() => mine.strip(), refused);
+mine.start({ undo, reopened: (claim) => { tabs.open("judge"); back(claim); } });
+bulk.start(setup, current);
+head.start(setup, restart);
+tabs.start({ mine: mine.show, figures: () => figures.show(setup), bulk: bulk.look });
+keys.start({
+  A: ["Allow", () => wish.answer("allow")],
+  B: ["Block", () => wish.answer("block")],
+  "1–9": ["Another category, or the reason where one is asked for", (key) => wish.digit(Number(key))],
+  Enter: ["Send what the chosen category implies", wish.follow],
+  R: ["Choose a reason first", () => wish.arm()],
+  N: ["Write a note; Enter comes back", () => byId("note").focus()],
+  S: ["Skip: somebody else decides", () => wish.answer("skip")],
+  Z: ["Take the last answer back", undo],
+  J: ["Next item, this one stays yours", forward],
+  K: ["Previous item", backward],
+  Space: ["Show or hide the text", reading.toggle],
+  E: ["Show earlier turns", reading.unfold],
+  Esc: ["Leave a choice, clear messages", () => { if (!wish.leave()) clear(); }],
+  "?": ["These keys", () => {}],
+}, () => tabs.chosen() === "judge");
+byId("step-on").addEventListener("click", forward);
+byId("step-back").addEventListener("click", backward);
+watch();
+await show();
+performance.mark("review-usable");

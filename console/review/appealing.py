@@ -1,0 +1,362 @@
+"""Appeals in the database: an item of a queue of their own, and what becomes of its answer.
+
+An appeal is an item of kind `appeal`, linked to the item that was answered before. Whoever answered that one does not
+see it. Its answer is told to the caller through the outbox, in the transaction of the answer and under its decision id,
+so that an answer that is undone in time is not told.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import sqrt
+from typing import Any, Final, NamedTuple, Protocol
+
+from sqlalchemy import Connection, RowMapping, and_, func, insert, select, update
+
+from console.settings.operations import ReviewSettings
+from console.store.outbox_rows import Kind, WebhookBody, put, sending
+from console.store.tables import answers, appeals, items
+from schemas import Decision, Verdict
+
+APPEALS_QUEUE: Final = "appeals"
+ACCEPTED: Final = "accepted"
+"""The decision changes."""
+REJECTED: Final = "rejected"
+_HOUR_MS: Final = 3_600_000
+_Z: Final = 1.96
+"""Of a two-sided interval of 95 %."""
+
+
+class Appeal(NamedTuple):
+    """An appeal as its caller sees it. Times are milliseconds since 1970."""
+
+    id: str
+    item_id: int
+    caller: str
+    verdict_id: str
+    chat_id: str | None
+    """None: the chat was erased."""
+    created_ms: int
+    answered_ms: int | None
+    """From then on the answer holds; None: there is none yet."""
+    outcome: str | None
+    decision: str | None
+    reason: str | None
+
+
+class Settled(Protocol):
+    """An appeal's item that is answered for good, unless that is undone; see console/review/hooks.py."""
+
+    @property
+    def item(self) -> Any:
+        """The item: `id`, `kind`, `policies`, `chat_id`, `chat_hash`, `verdict_id`."""
+
+    @property
+    def outcome(self) -> str:
+        """What was decided: allow or block."""
+
+    @property
+    def reason(self) -> str | None:
+        """A code."""
+
+    @property
+    def decision_id(self) -> str:
+        """Of the answer."""
+
+    @property
+    def at_ms(self) -> int:
+        """When it was answered."""
+
+    @property
+    def sends_at_ms(self) -> int:
+        """When what it causes is sent."""
+
+
+class Reliability(NamedTuple):
+    """How often a caller's appeals are right."""
+
+    caller: str
+    n: int
+    n_answered: int
+    n_accepted: int
+    share: float | None
+    """Accepted of those that were answered; None where none was."""
+    low: float
+    high: float
+    """Wilson's interval of the share, 95 %."""
+
+
+def item_of_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return the columns of an appeal's item that come from its verdict, the default policy first."""
+    named = sorted(verdict.decisions, key=lambda name: (name != verdict.policy.name, name))
+    policies = [
+        {
+            "name": name,
+            "version": verdict.decisions[name].version,
+            "decision": verdict.decisions[name].decision.value,
+            "decided_by": verdict.decisions[name].decided_by.value,
+        }
+        for name in named
+    ]
+    return {
+        "verdict_id": verdict.verdict_id,
+        "chat_id": verdict.chat_id,
+        "topic": verdict.source.topic,
+        "partition": verdict.source.partition,
+        "record_offset": verdict.source.offset,
+        "timestamp_ms": verdict.source.timestamp_ms,
+        "fingerprint": verdict.content_fingerprint,
+        "policies": policies,
+        "taxonomy": verdict.taxonomy.model_dump(mode="json"),
+        "category": verdict.category.code,
+        "evidence": dict(verdict.evidence),
+        "language": verdict.language,
+        "unevaluated": list(verdict.unevaluated),
+        "model": verdict.model.model_dump(mode="json"),
+        "risk": verdict.banned_probability,
+        "decided_ms": round(verdict.decided_at.timestamp() * 1_000),
+    }
+
+
+_COPIED: Final = (
+    "verdict_id",
+    "chat_id",
+    "topic",
+    "partition",
+    "record_offset",
+    "timestamp_ms",
+    "fingerprint",
+    "policies",
+    "taxonomy",
+    "category",
+    "evidence",
+    "language",
+    "unevaluated",
+    "model",
+    "risk",
+    "decided_ms",
+)
+
+
+def item_of_known(connection: Connection, verdict_id: str) -> dict[str, Any] | None:
+    """Return the same columns from an item that the database has on a verdict; None where it has none."""
+    wanted = select(items).where(
+        items.c.verdict_id == verdict_id, items.c.kind.in_(("review", "sample", "appeal")), items.c.chat_id.is_not(None)
+    )
+    row = connection.execute(wanted.order_by(items.c.id).limit(1)).mappings().first()
+    return None if row is None else {name: row[name] for name in _COPIED}
+
+
+def appeal_on(connection: Connection, verdict_id: str) -> Appeal | None:
+    """Return the appeal against a verdict; None where there is none."""
+    return _first(connection, appeals.c.verdict_id == verdict_id)
+
+
+def appeal_of(connection: Connection, appeal_id: str) -> Appeal | None:
+    """Return an appeal by its id; None where there is none."""
+    return _first(connection, appeals.c.id == appeal_id)
+
+
+def put_appeal(
+    connection: Connection,
+    appeal_id: str,
+    found: Mapping[str, Any],
+    *,
+    caller: str,
+    reason: str,
+    note: str | None,
+    webhook_url: str | None,
+    chat_hash: str | None,
+    settings: ReviewSettings,
+    now: int,
+) -> None:
+    """Add an appeal and its item.
+
+    Args:
+        connection: Of `Store.writing`.
+        appeal_id: At most 32 characters.
+        found: Columns of the item, of `item_of_verdict` or `item_of_known`.
+        caller: Name of the key that asks.
+        reason: A code.
+        note: The caller's words.
+        webhook_url: Where the answer goes; checked before.
+        chat_hash: Keyed hash of the chat; None without a key.
+        settings: Of the queue.
+        now: Milliseconds since 1970.
+
+    Raises:
+        IntegrityError: somebody appealed against this verdict meanwhile.
+    """
+    values = {
+        **found,
+        "kind": "appeal",
+        "queue": APPEALS_QUEUE,
+        "state": "open",
+        "chat_hash": chat_hash,
+        "arrived_ms": now,
+        "order_ms": now - round(found["risk"] * settings.age_bonus_s * 1_000),
+        "n_wanted": 1,
+        "n_answers": 0,
+        "appealed_id": _appealed(connection, found["verdict_id"], found["chat_id"]),
+    }
+    (item_id,) = connection.execute(insert(items).values(values)).inserted_primary_key or (0,)
+    connection.execute(
+        insert(appeals).values(
+            id=appeal_id,
+            item_id=item_id,
+            verdict_id=found["verdict_id"],
+            caller=caller,
+            reason=reason,
+            note=note,
+            webhook_url=webhook_url,
+            created_ms=now,
+        )
+    )
+
+
+def _appealed(connection: Connection, verdict_id: str, chat_id: str | None) -> int | None:
+    """Return the item that was answered: on this verdict, else the newest of the chat that somebody answered."""
+    earlier = items.c.kind.in_(("review", "sample", "appeal"))
+    by_verdict = select(items.c.id).where(items.c.verdict_id == verdict_id, earlier)
+    # The verdict that says what a person decided is another one than the verdict that they looked at.
+    is_answered = select(answers.c.id).where(answers.c.item_id == items.c.id, answers.c.undone_ms.is_(None)).exists()
+    by_chat = select(items.c.id).where(items.c.chat_id == chat_id, earlier, is_answered)
+    for wanted in (by_verdict.where(is_answered), by_chat, by_verdict):
+        found = connection.execute(wanted.order_by(items.c.id.desc()).limit(1)).scalar()
+        if found is not None:
+            return int(found)
+    return None
+
+
+def wait_ms(connection: Connection, caller: str, per_hour: int, now: int) -> int:
+    """Return after how many milliseconds a key may appeal again; 0: now."""
+    since = now - _HOUR_MS
+    wanted = select(appeals.c.created_ms).where(appeals.c.caller == caller, appeals.c.created_ms > since)
+    newest = connection.execute(wanted.order_by(appeals.c.created_ms.desc()).limit(per_hour)).scalars().all()
+    return 0 if len(newest) < per_hour else newest[-1] + _HOUR_MS - now
+
+
+def on_settled(connection: Connection, settled: Settled) -> None:
+    """Note the answer to an appeal, and put it into the outbox for its caller; of other items do nothing.
+
+    Args:
+        connection: The answer's.
+        settled: What was answered.
+    """
+    item = settled.item
+    if item.kind != "appeal":
+        return
+    row = connection.execute(select(appeals).where(appeals.c.item_id == item.id)).mappings().first()
+    if row is None:
+        return
+    outcome = outcome_of(_decision_of(item.policies), settled.outcome)
+    values = {
+        "answered_ms": settled.sends_at_ms,
+        "outcome": outcome,
+        "decision": settled.outcome,
+        "answer_reason": settled.reason,
+    }
+    connection.execute(update(appeals).where(appeals.c.id == row["id"]).values(values))
+    if row["webhook_url"] is None:
+        return
+    document = {
+        "appeal_id": row["id"],
+        "verdict_id": item.verdict_id,
+        "chat_id": item.chat_id,
+        "outcome": outcome,
+        "decision": settled.outcome,
+        "reason": settled.reason,
+        "answered_at": datetime.fromtimestamp(settled.at_ms / 1_000, UTC).isoformat(timespec="milliseconds"),
+    }
+    put(
+        connection,
+        Kind.WEBHOOK,
+        settled.decision_id,
+        WebhookBody(appeal_id=row["id"], url=row["webhook_url"], document=document),
+        chat_id=item.chat_id,
+        chat_hash=item.chat_hash,
+        not_before_ms=settled.sends_at_ms,
+        created_ms=settled.at_ms,
+    )
+
+
+def on_reopened(connection: Connection, item: Any) -> None:
+    """Forget the answer to an appeal that was undone; what is in the outbox is cancelled by whoever undoes."""
+    if item.kind == "appeal":
+        nothing = {"answered_ms": None, "outcome": None, "decision": None, "answer_reason": None}
+        connection.execute(update(appeals).where(appeals.c.item_id == item.id).values(nothing))
+
+
+def told(connection: Connection, appeal: Appeal) -> str | None:
+    """Return how far the answer is on its way to the caller's address; None where it is not sent anywhere."""
+    wanted = select(answers.c.decision_id).where(answers.c.item_id == appeal.item_id, answers.c.undone_ms.is_(None))
+    for decision_id in connection.execute(wanted.order_by(answers.c.id.desc())).scalars():
+        if (found := sending(connection, decision_id, Kind.WEBHOOK)) is not None:
+            return found.state
+    return None
+
+
+def outcome_of(before: str, after: str) -> str:
+    """Return whether an answer changes the decision: from what passes to what does not, or back.
+
+    Args:
+        before: allow, review or block.
+        after: allow or block.
+    """
+    changes = (before == Decision.ALLOW.value) != (after == Decision.ALLOW.value)
+    return ACCEPTED if changes else REJECTED
+
+
+def reliabilities(connection: Connection, now: int) -> list[Reliability]:
+    """Return how often each caller's appeals were accepted, the caller with the most appeals first."""
+    is_answered = and_(appeals.c.answered_ms.is_not(None), appeals.c.answered_ms <= now)
+    wanted = select(
+        appeals.c.caller,
+        func.count(),
+        func.count().filter(is_answered),
+        func.count().filter(is_answered, appeals.c.outcome == ACCEPTED),
+    ).group_by(appeals.c.caller)
+    found = [_reliability(*row) for row in connection.execute(wanted)]
+    return sorted(found, key=lambda one: (-one.n, one.caller))
+
+
+def _reliability(caller: str, n: int, n_answered: int, n_accepted: int) -> Reliability:
+    low, high = wilson(n_accepted, n_answered)
+    share = n_accepted / n_answered if n_answered else None
+    return Reliability(caller, n, n_answered, n_accepted, share, low, high)
+
+
+def wilson(n_hits: int, n: int) -> tuple[float, float]:
+    """Return Wilson's interval of a share, 95 %; all that is possible where n is 0."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = n_hits / n, _Z * _Z
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z * sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _decision_of(policies: list[dict[str, Any]]) -> str:
+    """Return what was decided: the strictest of what the item's policies say."""
+    said = {str(one.get("decision")) for one in policies}
+    return next((one.value for one in (Decision.BLOCK, Decision.REVIEW) if one.value in said), Decision.ALLOW.value)
+
+
+def _first(connection: Connection, condition: Any) -> Appeal | None:
+    wanted = select(appeals, items.c.chat_id).join(items, items.c.id == appeals.c.item_id).where(condition)
+    row = connection.execute(wanted).mappings().first()
+    return None if row is None else _appeal(row)
+
+
+def _appeal(row: RowMapping) -> Appeal:
+    return Appeal(
+        row["id"],
+        row["item_id"],
+        row["caller"],
+        row["verdict_id"],
+        row["chat_id"],
+        row["created_ms"],
+        row["answered_ms"],
+        row["outcome"],
+        row["decision"],
+        row["answer_reason"],
+    )

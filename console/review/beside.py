@@ -1,0 +1,77 @@
+"""What stands beside an item: earlier verdicts and answers of the same chat, and of the same text in other chats.
+
+Invariant: nothing of it reaches whoever is to answer independently: of a blind item, or where several opinions are
+wanted.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, and_, select
+
+from console.review.item import BLIND_KINDS, Item, ItemState
+from console.store.tables import answers, appeals, items
+
+MOST: Final = 8
+"""Items of each list, the newest."""
+
+
+def earlier_of(connection: Connection, item: Item) -> dict[str, Any] | None:
+    """Return what was here before of an item's chat and text, JSON-ready; None where its reviewer may not see it.
+
+    Returns:
+        `same_chat` and `same_text`: lists, newest first, of {item_id, decided_ms, state, category, taxonomy, answers:
+        [{outcome, category, reason, note, reviewer, at_ms, undone}]}; times in milliseconds since 1970.
+    """
+    if item.kind in BLIND_KINDS or item.n_wanted > 1:
+        return None
+    not_this = and_(items.c.id != item.id, items.c.kind.not_in(sorted(BLIND_KINDS)), items.c.n_wanted == 1)
+    of_chat = _newest(connection, and_(items.c.chat_id == item.chat_id, not_this)) if item.chat_id else []
+    of_text = (
+        _newest(connection, and_(items.c.fingerprint == item.fingerprint, items.c.chat_id != item.chat_id, not_this))
+        if item.fingerprint
+        else []
+    )
+    said = _answers(connection, [row["id"] for row in (*of_chat, *of_text)])
+    return {
+        "same_chat": [_document(row, said.get(row["id"], [])) for row in of_chat],
+        "same_text": [_document(row, said.get(row["id"], [])) for row in of_text],
+    }
+
+
+def appeal_of(connection: Connection, item: Item) -> dict[str, Any] | None:
+    """Return what an appeal says and what was decided before, JSON-ready; None of an item that is no appeal."""
+    row = connection.execute(select(appeals).where(appeals.c.item_id == item.id)).mappings().first()
+    if row is None:
+        return None
+    original = None
+    if item.appealed_id is not None:
+        wanted = select(answers).where(answers.c.item_id == item.appealed_id, answers.c.undone_ms.is_(None))
+        said = connection.execute(wanted.order_by(answers.c.id.desc()).limit(1)).mappings().first()
+        # Who decided is of no use to whoever decides anew.
+        original = None if said is None else {name: said[name] for name in ("outcome", "reason", "at_ms")}
+    return {"reason": row["reason"], "note": row["note"], "original": original}
+
+
+def _newest(connection: Connection, condition: Any) -> Sequence[RowMapping]:
+    wanted = select(items).where(condition, items.c.state != ItemState.ERASED.value)
+    return connection.execute(wanted.order_by(items.c.decided_ms.desc()).limit(MOST)).mappings().all()
+
+
+def _answers(connection: Connection, ids: Sequence[int]) -> dict[int, list[RowMapping]]:
+    found: dict[int, list[RowMapping]] = {}
+    if not ids:
+        return found
+    wanted = select(answers).where(answers.c.item_id.in_(ids), answers.c.outcome != "skip").order_by(answers.c.id)
+    for row in connection.execute(wanted).mappings():
+        found.setdefault(row["item_id"], []).append(row)
+    return found
+
+
+def _document(row: RowMapping, said: Sequence[RowMapping]) -> dict[str, Any]:
+    names = ("outcome", "category", "reason", "note", "reviewer", "at_ms")
+    return {
+        "item_id": row["id"],
+        **{name: row[name] for name in ("decided_ms", "state", "category", "taxonomy")},
+        "answers": [{**{name: one[name] for name in names}, "undone": one["undone_ms"] is not None} for one in said],
+    }

@@ -1,0 +1,148 @@
+"""What a settled item sends: rows of the outbox, in the transaction of the answer that settled it.
+
+| item | allow, block | what is sent |
+| --- | --- | --- |
+| review, appeal | the decision | an override, and one report for each reviewer who said so |
+| sample | where it is not what the model said | a report |
+| gold | never | nothing |
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, update
+
+from console.review.item import EVERY_POLICY, Item, ItemKind
+from console.review.wish import NO_REASON, UNDONE
+from console.store.outbox_rows import Body, FeedbackBody, Kind, OverrideClearBody, OverrideSetBody, cancel, put, sending
+from console.store.tables import outbox
+from schemas import Decision, Source, TaxonomyRef
+
+
+def send_settled(
+    connection: Connection, item: Item, settling: RowMapping, said: Sequence[RowMapping], sends_at_ms: int
+) -> bool:
+    """Put what a settled item sends into the outbox.
+
+    Args:
+        connection: Of `Store.writing`.
+        item: What was answered.
+        settling: The answer that settled it.
+        said: The answers that agree with it, itself among them.
+        sends_at_ms: When to send.
+
+    Returns:
+        Whether anything is sent.
+    """
+    source = item.source
+    if item.kind == ItemKind.GOLD or source is None or item.chat_id is None:
+        return False
+    is_sample = item.kind == ItemKind.SAMPLE
+    if is_sample and not _contradicts(item, settling):
+        return False
+    if not is_sample:
+        _put_override(connection, item, source, settling, sends_at_ms)
+    for answer in said:
+        _put_feedback(connection, item, source, answer, sends_at_ms)
+    return True
+
+
+def take_back(
+    connection: Connection, item: Item, decision_ids: Sequence[str], *, actor: str, new_id: str, now: int
+) -> None:
+    """Cancel what answers have in the outbox; what is on its way already is followed by its opposite.
+
+    A report that was sent stays: the reviewer's next one on this text counts in its place.
+
+    Args:
+        connection: Of `Store.writing`.
+        item: What was answered.
+        decision_ids: Of its answers.
+        actor: Who undoes.
+        new_id: decision_id of the decision that takes the override back.
+        now: Milliseconds since 1970.
+    """
+    for decision_id in decision_ids:
+        if cancel(connection, decision_id, now):
+            continue
+        override = sending(connection, decision_id, Kind.OVERRIDE_SET)
+        if override is None or override.state in {"cancelled", "refused"} or item.chat_id is None:
+            continue
+        body = OverrideClearBody(chat_id=item.chat_id, policy=None, actor=actor, reason=UNDONE, undoes=decision_id)
+        put(
+            connection,
+            Kind.OVERRIDE_CLEAR,
+            new_id,
+            body,
+            chat_id=item.chat_id,
+            chat_hash=item.chat_hash,
+            not_before_ms=now,
+        )
+
+
+def model_decision(item: Item) -> str | None:
+    """Return what was decided without people: of a sample by its stratum's policy, else by its queue's."""
+    for policy in item.policies:
+        if policy.get("name") == item.queue:
+            return str(policy.get("decision"))
+    return str(item.policies[0].get("decision")) if item.policies else None
+
+
+def _contradicts(item: Item, answer: RowMapping) -> bool:
+    is_other_category = answer["category"] is not None and answer["category"] != item.category
+    return is_other_category or str(answer["outcome"]) != model_decision(item)
+
+
+def _put_override(connection: Connection, item: Item, source: Source, answer: RowMapping, sends_at_ms: int) -> None:
+    body = OverrideSetBody(
+        verdict_id=item.verdict_id,
+        chat_id=item.chat_id or "",
+        fingerprint=item.fingerprint or "",
+        source=source,
+        decision=Decision(answer["outcome"]),
+        policy=answer["policy"] or EVERY_POLICY,
+        whole_chat=answer["whole_chat"],
+        actor=answer["reviewer"],
+        reason=answer["reason"] or NO_REASON,
+        decided_ms=answer["at_ms"],
+    )
+    _put(connection, item, answer, body, sends_at_ms)
+
+
+def _put_feedback(connection: Connection, item: Item, source: Source, answer: RowMapping, sends_at_ms: int) -> None:
+    body = FeedbackBody(
+        verdict_id=item.verdict_id,
+        source=source,
+        chat_id=item.chat_id,
+        fingerprint=item.fingerprint,
+        taxonomy=TaxonomyRef.model_validate(item.taxonomy),
+        category=answer["category"],
+        decision=Decision(answer["outcome"]),
+        reporter=answer["reviewer"],
+        note=answer["note"],
+        reported_ms=answer["at_ms"],
+    )
+    # After an answer of somebody else was undone and given again, this one's report may be there, cancelled.
+    revived = connection.execute(
+        update(outbox)
+        .where(
+            outbox.c.decision_id == answer["decision_id"],
+            outbox.c.kind == Kind.FEEDBACK.value,
+            outbox.c.cancelled_ms.is_not(None),
+        )
+        .values(cancelled_ms=None, not_before_ms=sends_at_ms)
+    )
+    if revived.rowcount == 0 and sending(connection, answer["decision_id"], Kind.FEEDBACK) is None:
+        _put(connection, item, answer, body, sends_at_ms)
+
+
+def _put(connection: Connection, item: Item, answer: RowMapping, body: Body, sends_at_ms: int) -> None:
+    put(
+        connection,
+        Kind.FEEDBACK if isinstance(body, FeedbackBody) else Kind.OVERRIDE_SET,
+        answer["decision_id"],
+        body,
+        chat_id=item.chat_id,
+        chat_hash=item.chat_hash,
+        not_before_ms=sends_at_ms,
+        created_ms=answer["at_ms"],
+    )

@@ -1,0 +1,399 @@
+"""What is still to be sent: rows that stand in the transaction of what they tell of, and the forms of their bodies.
+
+A row goes through four states. It waits, and can be cancelled; it is started, and may be on its topic; it is sent, or
+refused for good. A console that is killed between start and sent leaves a row that the next one sends again.
+
+Invariant: a row is cancelled or started, never both.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+
+from console.store.tables import outbox
+from schemas import Decision, Source, TaxonomyRef
+from schemas.feedback import MAX_NOTE_CHARACTERS, MAX_REPORTER_CHARACTERS
+from schemas.override import ActorId, ReasonCode
+
+EVERY_POLICY: Final = "*"
+TOLD: Final = "told"
+"""Execution option of a writing transaction: the set of names whose listeners are called after its commit."""
+OUTBOX: Final = "outbox"
+"""The name that `put` adds there."""
+
+FIRST_WAIT_MS: Final = 1_000
+_MOST_DOUBLINGS: Final = 6
+_ERROR_CHARACTERS: Final = 500
+
+
+class Kind(StrEnum):
+    """What a row is."""
+
+    OVERRIDE_SET = "override_set"
+    OVERRIDE_CLEAR = "override_clear"
+    FEEDBACK = "feedback"
+    WEBHOOK = "webhook"
+
+
+OVERRIDES: Final = (Kind.OVERRIDE_SET, Kind.OVERRIDE_CLEAR)
+"""Kinds of one chat that are sent in the order in which they were put."""
+
+
+class Body(BaseModel):
+    """The JSON of a row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OverrideSetBody(Body):
+    """A person's decision on a chat. An allow binds to `fingerprint` unless `whole_chat` is set."""
+
+    verdict_id: str
+    """Of the verdict that was looked at."""
+    chat_id: Annotated[str, Field(min_length=1, max_length=256)]
+    fingerprint: str
+    """Of the content that was looked at."""
+    source: Source
+    decision: Decision
+    policy: Annotated[str, Field(min_length=1, max_length=64)] = EVERY_POLICY
+    whole_chat: bool = False
+    """Of an allow: whatever the chat says from now on. A block is of the whole chat without it."""
+    expires_in_s: Annotated[int, Field(gt=0)] | None = None
+    """From `decided_ms` on; null: 24 hours of an allow, else until it is taken back."""
+    actor: ActorId
+    reason: ReasonCode
+    decided_ms: Annotated[int, Field(gt=0)]
+    seen_revision: Annotated[int, Field(ge=0)] = 0
+    """`override_revision` of the newest verdict, where it is known: the new revision is above it."""
+
+
+class OverrideClearBody(Body):
+    """A decision is taken back."""
+
+    chat_id: Annotated[str, Field(min_length=1, max_length=256)]
+    policy: Annotated[str, Field(min_length=1, max_length=64)] | None = EVERY_POLICY
+    """Null: whatever stands on the chat."""
+    whole_chat: bool | None = None
+    """Of which scope; null: of both."""
+    actor: ActorId
+    reason: ReasonCode
+    undoes: str | None = None
+    """decision_id of the row that is undone: only what that one wrote is taken back. Null: what stands."""
+
+
+class FeedbackBody(Body):
+    """A report that a verdict is wrong, as `schemas.Feedback` with the time in milliseconds."""
+
+    verdict_id: str
+    source: Source
+    chat_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    fingerprint: str | None = None
+    taxonomy: TaxonomyRef | None = None
+    category: str | None = None
+    decision: Decision | None = None
+    reporter: Annotated[str, Field(min_length=1, max_length=MAX_REPORTER_CHARACTERS)]
+    note: Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS)] | None = None
+    reported_ms: Annotated[int, Field(gt=0)]
+
+
+class WebhookBody(Body):
+    """An answer for an appeal's caller."""
+
+    appeal_id: str
+    url: str
+    document: dict[str, Any]
+
+
+AnyBody = OverrideSetBody | OverrideClearBody | FeedbackBody | WebhookBody
+
+BODIES: Final[dict[Kind, type[Body]]] = {
+    Kind.OVERRIDE_SET: OverrideSetBody,
+    Kind.OVERRIDE_CLEAR: OverrideClearBody,
+    Kind.FEEDBACK: FeedbackBody,
+    Kind.WEBHOOK: WebhookBody,
+}
+
+
+class OutboxRow(NamedTuple):
+    """A row as its sender has it."""
+
+    id: int
+    decision_id: str
+    kind: Kind
+    chat_id: str | None
+    body: Body
+    created_ms: int
+    not_before_ms: int
+    n_tries: int
+    revision: int | None
+
+
+State = Literal["waiting", "sent", "cancelled", "refused"]
+
+
+class Sending(NamedTuple):
+    """How far a row has come."""
+
+    state: State
+    sent_ms: int | None
+    error: str | None
+
+
+class Backlog(NamedTuple):
+    """What has not been sent."""
+
+    n_waiting: int
+    """Due, started or not."""
+    oldest_ms: int | None
+    """Since when the oldest of them is due; None where there is none."""
+    n_refused: int
+
+
+def put(
+    connection: Connection,
+    kind: Kind,
+    decision_id: str,
+    body: Body,
+    *,
+    chat_id: str | None,
+    chat_hash: str | None,
+    not_before_ms: int,
+    created_ms: int | None = None,
+) -> int:
+    """Add a row in the caller's transaction, and let the sender be woken once that is committed.
+
+    Args:
+        connection: Of `Store.writing`.
+        kind: What it is.
+        decision_id: At most 32 characters; one row of a kind a decision.
+        body: The model of the kind.
+        chat_id: Of the chat that it tells of, by which erasure finds it; None where there is none.
+        chat_hash: Its keyed hash; None without a key.
+        not_before_ms: When it is sent at the earliest.
+        created_ms: Now; None: `not_before_ms`.
+
+    Returns:
+        The row's number.
+
+    Raises:
+        TypeError: the body is another kind's.
+        IntegrityError: there is one of this decision and kind already.
+    """
+    if not isinstance(body, BODIES[kind]):
+        raise TypeError(f"body is {type(body).__name__}; expected {BODIES[kind].__name__} of kind {kind.value}")
+    values = {
+        "decision_id": decision_id,
+        "kind": kind.value,
+        "chat_id": chat_id,
+        "chat_hash": chat_hash,
+        "body": body.model_dump_json().encode(),
+        "created_ms": not_before_ms if created_ms is None else created_ms,
+        "not_before_ms": not_before_ms,
+    }
+    (row_id,) = connection.execute(insert(outbox).values(values)).inserted_primary_key or (0,)
+    connection.get_execution_options().get(TOLD, set()).add(OUTBOX)
+    return int(row_id)
+
+
+_UNSENT: Final = and_(outbox.c.sent_ms.is_(None), outbox.c.cancelled_ms.is_(None), outbox.c.refused_ms.is_(None))
+
+
+_OVERRIDES: Final = [kind.value for kind in OVERRIDES]
+_earlier = outbox.alias("earlier")
+_MAY_GO: Final = or_(
+    outbox.c.kind.not_in(_OVERRIDES),
+    ~select(_earlier.c.id)
+    .where(
+        _earlier.c.chat_id == outbox.c.chat_id,
+        _earlier.c.id < outbox.c.id,
+        _earlier.c.kind.in_(_OVERRIDES),
+        _earlier.c.sent_ms.is_(None),
+        _earlier.c.cancelled_ms.is_(None),
+        _earlier.c.refused_ms.is_(None),
+    )
+    .exists(),
+)
+"""An override waits for every earlier one of its chat: the topic keeps the last that is written, which must be the last
+that was decided."""
+
+
+def due(connection: Connection, now: int, limit: int, kinds: tuple[Kind, ...] = tuple(Kind)) -> list[OutboxRow]:
+    """Return what is to be sent now, the oldest first; of a chat's overrides only the first.
+
+    Args:
+        connection: Any.
+        now: Milliseconds since 1970.
+        limit: How many at most.
+        kinds: Of which kinds.
+    """
+    is_due = and_(outbox.c.not_before_ms <= now, outbox.c.next_try_ms <= now)
+    found = connection.execute(select(outbox).where(_of(kinds), is_due, _MAY_GO).order_by(outbox.c.id).limit(limit))
+    return [_row(one) for one in found.mappings()]
+
+
+def next_due_ms(connection: Connection, kinds: tuple[Kind, ...] = tuple(Kind)) -> int | None:
+    """Return when the next row of these kinds is due, milliseconds since 1970; None where none waits."""
+    mine = and_(_of(kinds), _MAY_GO)
+    later = outbox.c.next_try_ms > outbox.c.not_before_ms
+    times = select(func.min(outbox.c.not_before_ms)).where(mine, ~later)
+    tries = select(func.min(outbox.c.next_try_ms)).where(mine, later)
+    found = [connection.execute(one).scalar() for one in (times, tries)]
+    return min((one for one in found if one is not None), default=None)
+
+
+def start(connection: Connection, row_id: int, now: int, revision: int | None = None) -> bool:
+    """Mark a row as started; False where it was cancelled, sent or refused meanwhile, or has another revision.
+
+    Args:
+        connection: Of `Store.writing`.
+        row_id: The row.
+        now: Milliseconds since 1970.
+        revision: Of an override: kept from the first try on.
+    """
+    wanted = [_UNSENT, outbox.c.id == row_id]
+    if revision is not None:
+        wanted.append(or_(outbox.c.revision.is_(None), outbox.c.revision == revision))
+    values: dict[str, Any] = {"started_ms": func.coalesce(outbox.c.started_ms, now)}
+    if revision is not None:
+        values["revision"] = revision
+    return connection.execute(update(outbox).where(*wanted).values(values)).rowcount == 1
+
+
+def sent(connection: Connection, row_id: int, now: int, note: str | None = None) -> None:
+    """Mark a row as sent.
+
+    Args:
+        connection: Of `Store.writing`.
+        row_id: The row.
+        now: Milliseconds since 1970.
+        note: Why nothing had to be written, where that is so; kept as `error`.
+    """
+    values = {"sent_ms": now, "error": note, "n_tries": outbox.c.n_tries + 1}
+    connection.execute(update(outbox).where(outbox.c.id == row_id, outbox.c.sent_ms.is_(None)).values(values))
+
+
+def failed(connection: Connection, row_id: int, now: int, error: str, *, first_wait_ms: int = FIRST_WAIT_MS) -> None:
+    """Mark a try as failed; each wait is twice the one before, up to 64 times the first.
+
+    Args:
+        connection: Of `Store.writing`.
+        row_id: The row.
+        now: Milliseconds since 1970.
+        error: What happened; no chat text, no chat id.
+        first_wait_ms: After the first try.
+    """
+    n_tries = connection.execute(select(outbox.c.n_tries).where(outbox.c.id == row_id)).scalar() or 0
+    wait_ms = first_wait_ms * 2 ** min(n_tries, _MOST_DOUBLINGS)
+    values = {"n_tries": n_tries + 1, "next_try_ms": now + wait_ms, "error": error[:_ERROR_CHARACTERS]}
+    connection.execute(update(outbox).where(outbox.c.id == row_id, _UNSENT).values(values))
+
+
+def refused(connection: Connection, row_id: int, now: int, error: str) -> None:
+    """Mark a row as refused for good: it is not tried again unless an admin says so, and holds nobody up."""
+    values = {"refused_ms": now, "n_tries": outbox.c.n_tries + 1, "error": error[:_ERROR_CHARACTERS]}
+    connection.execute(update(outbox).where(outbox.c.id == row_id, _UNSENT).values(values))
+
+
+def cancel(connection: Connection, decision_id: str, now: int) -> bool:
+    """Cancel what a decision has in the outbox and is not started.
+
+    Args:
+        connection: Of `Store.writing`.
+        decision_id: Of the decision.
+        now: Milliseconds since 1970.
+
+    Returns:
+        Whether all of it was cancelled. False: something is on its way or sent already; an `override_clear` that names
+        the decision as what it undoes takes that back.
+    """
+    mine = outbox.c.decision_id == decision_id
+    not_started = and_(_UNSENT, outbox.c.started_ms.is_(None))
+    connection.execute(update(outbox).where(mine, not_started).values(cancelled_ms=now))
+    left = select(func.count()).select_from(outbox).where(mine, outbox.c.cancelled_ms.is_(None))
+    return connection.execute(left).scalar_one() == 0
+
+
+def again(connection: Connection, row_id: int, now: int) -> bool:
+    """Let a refused row be tried again; False where it is not refused."""
+    values = {"refused_ms": None, "next_try_ms": now, "n_tries": 0}
+    wanted = (outbox.c.id == row_id, outbox.c.refused_ms.is_not(None))
+    is_again = connection.execute(update(outbox).where(*wanted).values(values)).rowcount == 1
+    connection.get_execution_options().get(TOLD, set()).add(OUTBOX)
+    return is_again
+
+
+def sending(connection: Connection, decision_id: str, kind: Kind) -> Sending | None:
+    """Return how far a decision's row has come; None where there is none."""
+    wanted = (outbox.c.decision_id == decision_id, outbox.c.kind == kind.value)
+    row = connection.execute(select(outbox).where(*wanted)).mappings().first()
+    if row is None:
+        return None
+    state: State = "waiting"
+    if row["sent_ms"] is not None:
+        state = "sent"
+    elif row["cancelled_ms"] is not None:
+        state = "cancelled"
+    elif row["refused_ms"] is not None:
+        state = "refused"
+    return Sending(state, row["sent_ms"], row["error"])
+
+
+def revision_of(connection: Connection, decision_id: str) -> int | None:
+    """Return the revision under which a decision was or will be written; None where it was given none yet."""
+    wanted = (outbox.c.decision_id == decision_id, outbox.c.kind == Kind.OVERRIDE_SET.value)
+    return connection.execute(select(outbox.c.revision).where(*wanted)).scalar()
+
+
+class Refusal(NamedTuple):
+    """A row that was refused for good."""
+
+    row: int
+    decision_id: str
+    kind: str
+    created_ms: int
+    refused_ms: int
+    n_tries: int
+    error: str | None
+
+
+def refusals(connection: Connection, limit: int = 100) -> list[Refusal]:
+    """Return the rows that were refused for good, the newest first."""
+    c = outbox.c
+    columns = (c.id, c.decision_id, c.kind, c.created_ms, c.refused_ms, c.n_tries, c.error)
+    found = select(*columns).where(c.refused_ms.is_not(None)).order_by(c.refused_ms.desc(), c.id.desc()).limit(limit)
+    return [Refusal(*row) for row in connection.execute(found)]
+
+
+def waiting_of_chat(connection: Connection, chat_id: str) -> int:
+    """Return how many overrides of a chat are not sent yet, those within their time for undoing among them."""
+    wanted = and_(_of(OVERRIDES), outbox.c.chat_id == chat_id)
+    return connection.execute(select(func.count()).select_from(outbox).where(wanted)).scalar_one()
+
+
+def backlog(connection: Connection, now: int) -> Backlog:
+    """Return what has not been sent."""
+    of_due = select(func.count(), func.min(outbox.c.not_before_ms)).where(_UNSENT, outbox.c.not_before_ms <= now)
+    n_waiting, oldest = connection.execute(of_due).one()
+    of_refused = select(func.count()).select_from(outbox).where(outbox.c.refused_ms.is_not(None))
+    return Backlog(n_waiting, oldest, connection.execute(of_refused).scalar_one())
+
+
+def _of(kinds: tuple[Kind, ...]) -> ColumnElement[bool]:
+    return and_(_UNSENT, outbox.c.kind.in_([kind.value for kind in kinds]))
+
+
+def _row(found: RowMapping) -> OutboxRow:
+    kind = Kind(found["kind"])
+    return OutboxRow(
+        found["id"],
+        found["decision_id"],
+        kind,
+        found["chat_id"],
+        BODIES[kind].model_validate_json(found["body"]),
+        found["created_ms"],
+        found["not_before_ms"],
+        found["n_tries"],
+        found["revision"],
+    )

@@ -1,0 +1,55 @@
+"""Delete what is old: closed items with their claims, answers and appeals, what was sent, counts, and the access log.
+
+An open item is never deleted, however old: nothing drops out of the queue.
+"""
+
+from typing import Final
+
+from sqlalchemy import ColumnElement, Table, delete, or_, select, tuple_
+
+from console.store.counting import DAY_MS
+from console.store.store import Store
+from console.store.tables import access_log, counts, items, outbox, overridden
+
+ACCESS_DAYS: Final = 400
+"""How long it is known who saw what: as long as the audit log is kept."""
+_STEP: Final = 1_000
+"""Rows of one transaction: others write in between."""
+
+
+def prune(store: Store, *, keep_days: int, now_ms: int) -> dict[str, int]:
+    """Delete what is older than it is kept, in steps that each are a transaction.
+
+    Args:
+        store: The database.
+        keep_days: How long a closed item is kept.
+        now_ms: Now.
+
+    Returns:
+        Rows that are gone, by table, without those that went with their items.
+
+    Raises:
+        StoreAway: the database does not answer; what was deleted before stays deleted.
+    """
+    before = now_ms - keep_days * DAY_MS
+    is_over = or_(outbox.c.sent_ms < before, outbox.c.cancelled_ms < before)
+    old: list[tuple[Table, ColumnElement[bool]]] = [
+        (items, items.c.closed_ms < before),
+        (outbox, is_over),
+        (counts, counts.c.hour_ms < before),
+        (overridden, overridden.c.decided_ms < before),
+        (access_log, access_log.c.at_ms < now_ms - max(keep_days, ACCESS_DAYS) * DAY_MS),
+    ]
+    return {table.name: _delete(store, table, is_old) for table, is_old in old}
+
+
+def _delete(store: Store, table: Table, is_old: ColumnElement[bool]) -> int:
+    key = tuple_(*table.primary_key.columns)
+    n_deleted = 0
+    while True:
+        with store.writing() as connection:
+            some = select(*table.primary_key.columns).where(is_old).limit(_STEP)
+            n_step = connection.execute(delete(table).where(key.in_(some))).rowcount
+        n_deleted += n_step
+        if n_step < _STEP:
+            return n_deleted

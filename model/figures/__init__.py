@@ -1,0 +1,1 @@
+"""Figures for people: intervals, what a policy promises, reliability, drift. Pure."""
