@@ -138,6 +138,10 @@ class Rig:
         """Wait until an intake does something."""
         self.wait(lambda: intake.state.doing is doing)
 
+    def wait_for_without_rows(self, intake: Intake, doing: Doing) -> None:
+        """Wait as `wait_for` does, where the database may be away."""
+        self.wait(lambda: intake.state.doing is doing, lambda: str(intake.state))
+
     def counted(self, what: str) -> Mapping[tuple[str, str], int]:
         """Return the sums of what was counted under a name, by policy and key."""
         with self.store.reading() as connection:
