@@ -1,6 +1,7 @@
 """Records reach the database once, whoever reads and whatever happens; on both pairs of a broker and a database."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from console.review.sampling import RATE_UNITS
 from console.store.leases import take
 from console.store.offsets import OffsetMoved
 from console.store.store import StoreAway, now_ms
-from console.store.tables import counts, items, leases, offsets
+from console.store.tables import counts, items, leases, metadata, offsets
 from schemas import DeadLetter, Decision, PolicyRef, RejectionReason
 from schemas.erasure import Erasure
 from schemas.policy import UncalibratedLanguages
@@ -118,6 +119,25 @@ def test_an_erasure_keeps_older_reviews_out_that_come_later(rig: Rig) -> None:
     rig.wait(lambda: len(rig.rows()) == 2)
     assert {row["chat_id"] for row in rig.rows()} == {"chat-1", "chat-2"}
     assert {row["timestamp_ms"] for row in rig.rows()} == {AT_MS, AT_MS + 6}
+
+
+def test_an_erased_id_is_in_no_row_and_in_no_file_of_sqlite(rig: Rig, tmp_path: Path) -> None:
+    """Its free pages and its log are files, too."""
+    name = "chat-CANARY-of-the-erased"
+    rig.put_reviews(a_review(1, chat_id=name), a_review(2))
+    rig.put_verdicts(a_verdict(3, chat_id=name))
+    rig.intake(rig.settings(sample_per_stratum=1_000_000)).start()
+    rig.wait(lambda: len(rig.rows()) == 3)
+
+    def is_gone() -> bool:
+        return not any(name.encode() in path.read_bytes() for path in tmp_path.glob("console.sqlite3*"))
+
+    assert is_gone() is not rig.store.is_sqlite
+    rig.put_erasure(an_erasure(name, AT_MS))
+    rig.wait(lambda: [row["state"] for row in rig.rows()].count("erased") == 2)
+    for table in metadata.sorted_tables:
+        assert name not in str(rig.rows(table))
+    rig.wait(is_gone)
 
 
 def test_a_persons_word_on_the_verdict_topic_answers_the_review(rig: Rig) -> None:
