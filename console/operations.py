@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from console.errors import SettingsError
+from console.pipeline.text import Texts
+from console.review.queue import Queue
 from console.settings.console import ConsoleSettings
 from console.store.store import Store, StoreAway, open_store
 from worker.errors import SettingsError as WorkerSettingsError
@@ -23,6 +26,14 @@ class Operations:
     """Called once the port listens: starts threads."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, the last first: each ends a thread and waits for it."""
+    texts: Texts | None = None
+    """The texts of chats."""
+
+    @cached_property
+    def queue(self) -> Queue:
+        """The review queue."""
+        keys = self.worker.erasure.hash_keys
+        return Queue(self.store, self.settings.review, keys[0] if keys else None)
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -58,4 +69,7 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    return Operations(settings, worker, store)
+    operations = Operations(settings, worker, store)
+    # Its rules and its file of gold chats are refused now, not at the first answer.
+    _ = operations.queue
+    return operations
