@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from console.errors import SettingsError
 from console.pipeline.text import Texts
@@ -28,12 +27,8 @@ class Operations:
     """Called at the end, the last first: each ends a thread and waits for it."""
     texts: Texts | None = None
     """The texts of chats."""
-
-    @cached_property
-    def queue(self) -> Queue:
-        """The review queue."""
-        keys = self.worker.erasure.hash_keys
-        return Queue(self.store, self.settings.review, keys[0] if keys else None)
+    queue: Queue | None = None
+    """The review queue."""
 
     def start(self) -> None:
         """Start what works beside the port."""
@@ -69,7 +64,6 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         raise SettingsError(
             f"store.url: the database does not answer ({error}); expected it at the start; check address and rights"
         ) from None
-    operations = Operations(settings, worker, store)
-    # Its rules and its file of gold chats are refused now, not at the first answer.
-    _ = operations.queue
-    return operations
+    keys = worker.erasure.hash_keys
+    queue = Queue(store, settings.review, keys[0] if keys else None)
+    return Operations(settings, worker, store, queue=queue)

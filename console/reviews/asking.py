@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from starlette.requests import Request
 
@@ -13,6 +13,7 @@ from console.pipeline.errors import PipelineAway
 from console.port.guard import caller_of
 from console.port.keys import Caller
 from console.review.errors import Conflict, NotInQueue, WishRefused
+from console.review.queue import Queue
 from console.service import Service
 from console.store.store import StoreAway
 
@@ -23,16 +24,24 @@ _DIGITS: Final = 18
 _MAX_MS: Final = 2**53
 
 
-def followed(service: Service) -> Operations:
-    """Return what follows the pipeline; raises Problem (404, `no_pipeline`) where nothing does."""
-    if service.operations is None:
+class Followed(NamedTuple):
+    """What the routes need of a console that follows a pipeline."""
+
+    operations: Operations
+    queue: Queue
+
+
+def followed(service: Service) -> Followed:
+    """Return the queue and what is around it; raises Problem (404, `no_pipeline`) where no pipeline is followed."""
+    operations = service.operations
+    if operations is None or operations.queue is None:
         raise Problem(
             HTTPStatus.NOT_FOUND,
             "no_pipeline",
             "this console follows no pipeline, so that it has no queue; set CONSOLE_PIPELINE__IS_ON=true and the "
             "MODERATION_ variables of the workers",
         )
-    return service.operations
+    return Followed(operations, operations.queue)
 
 
 def counted(request: Request) -> Caller:

@@ -9,14 +9,13 @@ from starlette.responses import Response
 
 from console.errors import Problem
 from console.openapi import body_of
-from console.operations import Operations
 from console.port.documents import read_document
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.review.item import Item, Wish
 from console.review.shown import shown_answered, shown_claim, shown_page
 from console.reviews import reading
-from console.reviews.asking import ask, counted, followed, number_of, one_of, parameters_of, whole_number
+from console.reviews.asking import Followed, ask, counted, followed, number_of, one_of, parameters_of, whole_number
 from console.reviews.documents import (
     RESPONSES,
     AnswerAnswer,
@@ -138,10 +137,10 @@ def router_of(service: Service) -> APIRouter:
     )
     async def text(item_id: str, request: Request) -> Response:
         """Log the reveal, then fetch the text from its record; it is stored nowhere."""
-        operations, caller = followed(service), counted(request)
-        item = await ask(operations.queue.item, number_of(item_id), caller.name)
-        await ask(operations.queue.log_reveal, caller.name, item)
-        return JsonResponse(await ask(_text_of, operations, item))
+        of, caller = followed(service), counted(request)
+        item = await ask(of.queue.item, number_of(item_id), caller.name)
+        await ask(of.queue.log_reveal, caller.name, item)
+        return JsonResponse(await ask(_text_of, of, item))
 
     reading.add(router, service)
     return router
@@ -157,22 +156,22 @@ def _posted(document: type[BaseModel], summary: str) -> dict[str, Any]:
     }
 
 
-def _text_of(operations: Operations, item: Item) -> dict[str, Any]:
-    gold = operations.queue.gold_turns(item)
+def _text_of(of: Followed, item: Item) -> dict[str, Any]:
+    gold = of.queue.gold_turns(item)
     if gold is not None:
         turns, deciding = gold
         return _shown(turns, deciding, is_changed=False)
     source = item.source
     if source is None or item.chat_id is None:
         return _shown(None, None, is_changed=False)
-    if operations.texts is None:
+    if of.operations.texts is None:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "pipeline_away",
             "this console reads no texts; ask another one",
             retry_after_s=5,
         )
-    found = operations.texts.of(source.topic, source.partition, source.offset, item.chat_id)
+    found = of.operations.texts.of(source.topic, source.partition, source.offset, item.chat_id)
     if found is None:
         return _shown(None, None, is_changed=False)
     is_changed = item.fingerprint is not None and found.fingerprint != item.fingerprint

@@ -1,7 +1,7 @@
 """A console with a queue on SQLite, and a key for each role."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from console.operations import Operations
 from console.port.keys import Keys, new_key
 from console.port.roles import Role
+from console.review.queue import Queue
 from console.service import Service
 from tests.console.operations import operating_service, operations_on_sqlite
 from tests.console.server import Answer, RunningConsole
@@ -39,7 +40,27 @@ class Callers:
 
 
 @pytest.fixture
-def callers(operating_service: Service, tmp_path: Path) -> Iterator[Callers]:
+def operations(operations_on_sqlite: Operations) -> Operations:
+    """Return the console's operations, with a queue."""
+    of = operations_on_sqlite
+    return replace(of, queue=Queue(of.store, of.settings.review, of.worker.erasure.hash_keys[0]))
+
+
+@pytest.fixture
+def queue(operations: Operations) -> Queue:
+    """Return its queue."""
+    assert operations.queue is not None
+    return operations.queue
+
+
+@pytest.fixture
+def queue_service(operating_service: Service, operations: Operations) -> Service:
+    """Return what answers for it."""
+    return replace(operating_service, operations=operations)
+
+
+@pytest.fixture
+def callers(queue_service: Service, tmp_path: Path) -> Iterator[Callers]:
     """Return a console that reviewers ann and bob, viewer vic, admin eve and client cli ask."""
     roles = {"ann": Role.REVIEWER, "bob": Role.REVIEWER, "vic": Role.VIEWER, "eve": Role.ADMIN, "cli": Role.CLIENT}
     path = tmp_path / "keys.toml"
@@ -48,12 +69,6 @@ def callers(operating_service: Service, tmp_path: Path) -> Iterator[Callers]:
         keys[name], digest = new_key()
         lines.append(f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"\nrole = "{role.value}"\n')
     path.write_text("".join(lines))
-    running = RunningConsole(operating_service, Keys(path))
+    running = RunningConsole(queue_service, Keys(path))
     yield Callers(running, keys)
     running.close()
-
-
-@pytest.fixture
-def operations(operations_on_sqlite: Operations) -> Operations:
-    """Return the console's operations."""
-    return operations_on_sqlite

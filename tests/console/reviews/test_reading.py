@@ -11,6 +11,7 @@ from sqlalchemy import select
 from console.operations import Operations
 from console.review import decisions
 from console.review.item import Wish
+from console.review.queue import Queue
 from console.reviews import export
 from console.store.tables import access_log
 from tests.console.review.rows import item_row, put, sample_row
@@ -23,9 +24,8 @@ def rows_of(callers: Callers, query: str = "", who: str = "eve") -> list[dict[st
     return [json.loads(line) for line in callers.get(f"/v1/reviews/export{query}", who).raw.splitlines()]
 
 
-def test_an_export_holds_one_row_an_answer_and_no_noise(callers: Callers, operations: Operations) -> None:
+def test_an_export_holds_one_row_an_answer_and_no_noise(callers: Callers, operations: Operations, queue: Queue) -> None:
     """Claims and renewals are not in it, undone answers are marked."""
-    queue = operations.queue
     first, second = put(operations.store, item_row(2), item_row(1))
     token = queue.claim(second, "bob").token
     queue.renew(second, "bob", token)
@@ -42,10 +42,9 @@ def test_an_export_holds_one_row_an_answer_and_no_noise(callers: Callers, operat
 
 
 def test_a_reviewer_exports_their_own_and_learns_nothing_of_blind_items(
-    callers: Callers, operations: Operations
+    callers: Callers, operations: Operations, queue: Queue
 ) -> None:
     """Gold and sample look the same, for admins they do not."""
-    queue = operations.queue
     review, sample = put(operations.store, item_row(3), sample_row(2))
     (gold,) = put(operations.store, sample_row(1, gold_key="g", meant_for="ann") | {"kind": "gold", "policies": []})
     for item_id in (sample, gold):
@@ -58,9 +57,8 @@ def test_a_reviewer_exports_their_own_and_learns_nothing_of_blind_items(
     assert [row["kind"] for row in rows_of(callers, "?of=everybody")] == ["sample", "gold", "review"]
 
 
-def test_a_cell_is_never_a_formula(callers: Callers, operations: Operations) -> None:
+def test_a_cell_is_never_a_formula(callers: Callers, operations: Operations, queue: Queue) -> None:
     """Whatever a reviewer writes into a note, and whatever a chat is called."""
-    queue = operations.queue
     ids = put(operations.store, item_row(2, chat_id="=1+1"), item_row(1))
     answered(queue, ids[0], Wish("allow", note='=HYPERLINK("http://x.example","y")\nsecond, line'))
     answered(queue, ids[1], Wish("allow", note="  @SUM(A1)"))
@@ -81,13 +79,13 @@ def test_every_beginning_of_a_formula_is_escaped(text: str) -> None:
 
 
 def test_a_long_export_is_written_as_it_is_read(
-    callers: Callers, operations: Operations, monkeypatch: pytest.MonkeyPatch
+    callers: Callers, operations: Operations, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over chunks, without a gap or a repeat."""
     monkeypatch.setattr(export, "CHUNK", 2)
     ids = put(operations.store, *(item_row(n) for n in range(5)))
     for item_id in ids:
-        answered(operations.queue, item_id, Wish("allow"))
+        answered(queue, item_id, Wish("allow"))
     assert [row["item_id"] for row in rows_of(callers, "?of=everybody")] == ids
 
 
@@ -100,9 +98,8 @@ def test_each_export_is_logged(callers: Callers, operations: Operations) -> None
     assert row["detail"] == {"format": "csv", "of": "own", "since_ms": 5, "until_ms": 9}
 
 
-def test_figures_of_others_are_for_admins(callers: Callers, operations: Operations) -> None:
+def test_figures_of_others_are_for_admins(callers: Callers, operations: Operations, queue: Queue) -> None:
     """Everybody sees how the queue stands, how far people agree, and how good the automation is."""
-    queue = operations.queue
     for item_id, who in zip(put(operations.store, item_row(2), item_row(1)), ("ann", "bob"), strict=True):
         answered(queue, item_id, BLOCK, who)
     put(operations.store, item_row(9))

@@ -13,6 +13,7 @@ from console.operations import Operations
 from console.pipeline.errors import PipelineAway
 from console.pipeline.text import ChatText
 from console.port.keys import Keys, new_key
+from console.review.queue import Queue
 from console.service import Service
 from console.store.store import StoreAway
 from console.store.tables import access_log
@@ -169,7 +170,7 @@ def test_a_database_that_is_away_is_a_503(callers: Callers, operations: Operatio
 
 
 def test_requests_count_against_the_limit_of_a_key(
-    operating_service: Service, operations: Operations, tmp_path: Any
+    queue_service: Service, operations: Operations, tmp_path: Any
 ) -> None:
     """As those of the classifier do."""
     put(operations.store, item_row(1))
@@ -178,7 +179,7 @@ def test_requests_count_against_the_limit_of_a_key(
     path.write_text(
         f'[[keys]]\nname = "slow"\nsha256 = "{digest}"\nrole = "reviewer"\nconversations_per_s = 0.01\nburst = 1\n'
     )
-    console = RunningConsole(operating_service, Keys(path))
+    console = RunningConsole(queue_service, Keys(path))
     try:
         headers = {"authorization": f"Bearer {key}"}
         assert console.ask("GET", "/v1/reviews", headers=headers).status == 200
@@ -208,12 +209,12 @@ def text_console(service: Service, texts: Any) -> RunningConsole:
     return RunningConsole(replace(service, operations=replace(service.operations, texts=texts)))
 
 
-def test_a_reveal_is_logged_before_the_text_is_shown(operating_service: Service, operations: Operations) -> None:
+def test_a_reveal_is_logged_before_the_text_is_shown(queue_service: Service, operations: Operations) -> None:
     """Also where the text cannot be fetched then."""
     (item_id,) = put(operations.store, item_row(1))
     turns = [Turn(Role.USER, _SAID), Turn(Role.ASSISTANT, "no")]
     texts = FakeTexts(ChatText(turns, 0, None, f"{1:032x}"))
-    console = text_console(operating_service, texts)
+    console = text_console(queue_service, texts)
     try:
         answer = console.ask("GET", f"/v1/reviews/{item_id}/text")
         said = [{"role": "user", "text": _SAID}, {"role": "assistant", "text": "no"}]
@@ -231,12 +232,12 @@ def test_a_reveal_is_logged_before_the_text_is_shown(operating_service: Service,
     assert [tuple(row) for row in logged] == [("local", "reveal", item_id)] * 3
 
 
-def test_the_text_of_a_gold_item_is_the_files(operating_service: Service, operations: Operations) -> None:
+def test_the_text_of_a_gold_item_is_the_files(queue_service: Service, operations: Operations, queue: Queue) -> None:
     """In the same form, logged in the same way."""
-    chat = operations.queue.gold.for_taxonomy("chat-13", CHAT_13.codes)[0]
+    chat = queue.gold.for_taxonomy("chat-13", CHAT_13.codes)[0]
     gold = sample_row(1, topic=None, chat_id=None, gold_key=chat.key, meant_for="local") | {"kind": "gold"}
     (item_id,) = put(operations.store, gold)
-    console = text_console(operating_service, FakeTexts())
+    console = text_console(queue_service, FakeTexts())
     try:
         answer = console.ask("GET", f"/v1/reviews/{item_id}/text").json
     finally:
