@@ -80,7 +80,8 @@ def answer_all(
     # Locked in the order of their ids, as everybody locks several.
     chosen = select(items).where(condition).order_by(items.c.id).limit(cap).with_for_update()
     found = [item_of(row) for row in connection.execute(chosen).mappings()]
-    # On PostgreSQL somebody may have claimed one between the look and the lock.
+    # On PostgreSQL somebody may have answered or claimed some between the look and the lock.
+    n_matching -= min(cap, n_matching) - len(found)
     held = select(claims.c.item_id).where(claims.c.item_id.in_([item.id for item in found]), claims.c.until_ms > now)
     n_matching -= len(connection.execute(held).all())
     if n_matching != expected_count:
