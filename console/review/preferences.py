@@ -1,6 +1,6 @@
-"""How each person wants texts shown. Everybody begins with what spares them most."""
+"""How each person wants texts shown. Everybody begins with a text that is hidden until it is asked for."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection, delete, insert, select
@@ -14,10 +14,12 @@ class Preferences(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    blur: bool = True
-    """Whether a text is hidden until it is asked for."""
-    greyscale: bool = True
-    """Whether pictures and marks are grey."""
+    text: Literal["blurred", "collapsed", "open"] = "blurred"
+    """All of it blurred until asked for; severe passages collapsed, each to a line that names its class; or open."""
+    greyscale: bool = False
+    """Whether the whole page is grey."""
+    has_keys: bool = True
+    """Whether single keys act; those whose speech or reading software sends keys switch them off."""
 
 
 def preferences_of(connection: Connection, person: str) -> Preferences:
@@ -39,13 +41,15 @@ def prefer(connection: Connection, person: str, changes: dict[str, Any]) -> Pref
         changes: By name.
 
     Raises:
-        WishRefused: a name is none, or a value is not true or false.
+        WishRefused: a name is none, or a value is none of its values.
     """
     try:
         wanted = Preferences.model_validate(preferences_of(connection, person).model_dump() | changes)
     except ValidationError:
-        names = ", ".join(Preferences.model_fields)
-        raise WishRefused("preferences", f"expected some of {names}, each true or false") from None
+        raise WishRefused(
+            "preferences",
+            "expected some of text (blurred, collapsed or open), greyscale and has_keys (each true or false)",
+        ) from None
     connection.execute(delete(preferences).where(preferences.c.person == person))
     connection.execute(insert(preferences).values({"person": person, "values": wanted.model_dump()}))
     return wanted
