@@ -97,7 +97,16 @@ class DecisionSender:
             if not self._send(rows) or not self._holding.is_mine():
                 break
             self._state.show(self._store, self._clock_ms())
+        if not before:
+            self._be_ready()
         return self._wait_s()
+
+    def _be_ready(self) -> None:
+        """Connect while nothing waits: a first transaction takes seconds where the brokers have just started."""
+        try:
+            self._writer.open()
+        except PipelineAway as error:
+            self._state.away(str(error), self._clock_ms())
 
     def end(self) -> None:
         """Let another console go on at once, and close what is open."""
