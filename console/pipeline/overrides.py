@@ -88,7 +88,7 @@ class Planned:
     """A decision as it is to be written."""
 
     records: Sequence[KeyedRecord]
-    """None: nothing is left to write."""
+    """Empty: nothing is left to write."""
     changes: Sequence[tuple[Override, bool]]
     """Overrides, with whether each stands from now on."""
     revision: int | None = None

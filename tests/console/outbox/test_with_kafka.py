@@ -288,3 +288,17 @@ def test_nothing_is_given_up_while_the_brokers_are_away(store: Store) -> None:
         assert backlog(connection, now_ms()).n_waiting == 1
         assert refusals(connection) == []
     assert row_id == 1
+
+
+def test_a_sender_that_was_overtaken_writes_nothing_more(worker: WorkerSettings, stack: LocalStack) -> None:
+    """It was only slow; what it had begun would else come behind what was decided later."""
+    slow, quick = PipelineWriter(worker), PipelineWriter(worker)
+    topic = worker.kafka.feedback_topic or ""
+    slow.open()
+    quick.open()
+    with pytest.raises(PipelineAway, match="another process writes under this id"):
+        slow.write([KeyedRecord(topic, b"k", b"slow")])
+    quick.write([KeyedRecord(topic, b"k", b"quick")])
+    assert [one.value for one in records(stack, topic)] == [b"quick"]
+    slow.close()
+    quick.close()
