@@ -66,6 +66,7 @@ def service(settings: Settings, tmp_path: Path) -> Iterator[Service]:
     classifier, rules = load_classifier(mine.model)
     made = service_of(classifier, rules, mine, metrics, operations)
     operations.start()
+    made.judge.start()
     yield made
     made.close()
 
