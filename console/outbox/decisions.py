@@ -19,14 +19,7 @@ from console.pipeline.feedback import record_of_feedback
 from console.pipeline.overrides import Cleared, Decided, OverrideTopic, Planned, Seen
 from console.pipeline.writer import PipelineWriter, RecordRefused
 from console.store import outbox_rows
-from console.store.outbox_rows import (
-    OVERRIDES,
-    FeedbackBody,
-    Kind,
-    OutboxRow,
-    OverrideClearBody,
-    OverrideSetBody,
-)
+from console.store.outbox_rows import OVERRIDES, FeedbackBody, Kind, OutboxRow, OverrideClearBody, OverrideSetBody
 from console.store.store import Store, now_ms
 from schemas import Feedback
 from worker.settings.worker import WorkerSettings

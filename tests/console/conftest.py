@@ -19,6 +19,7 @@ from console.settings.http import HttpSettings
 from model import Classification, Classifier, DecisionRule
 from schemas import Role, Turn
 from tests.console.gated_classifier import GatedClassifier
+from tests.console.postgres import Postgres, running_postgres
 from tests.console.process import Process, Start
 from tests.console.server import RunningConsole
 
@@ -105,3 +106,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.running.kill()
         process.running.wait(30)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a PostgreSQL for all tests, each of which has a database of its own."""
+    with running_postgres() as server:
+        yield server

@@ -58,7 +58,7 @@ def service(settings: Settings, tmp_path: Path) -> Iterator[Service]:
     """Return a console's service that follows the test's pipeline, started."""
     mine = ConsoleSettings(
         pipeline=PipelineSettings(is_on=True),
-        store=StoreSettings(url=f"sqlite:///{tmp_path / 'console.sqlite3'}"),  # type: ignore[arg-type]  # as the environment gives it
+        store=StoreSettings(url=f"sqlite:///{tmp_path / 'console.sqlite3'}"),
     )
     metrics = Metrics()
     operations = open_operations(mine, settings, metrics)

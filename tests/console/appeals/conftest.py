@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from console.service import Service
+from tests.console.databases import open_one, url
+from tests.console.databases import store as every_store
 from tests.console.operations import operating_service, operations_on_sqlite
 from tests.console.roles import keys_of_roles
 from tests.console.server import RunningConsole
 
-__all__ = ["operating_service", "operations_on_sqlite"]
+__all__ = ["every_store", "open_one", "operating_service", "operations_on_sqlite", "url"]
 
 
 @pytest.fixture

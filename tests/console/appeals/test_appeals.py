@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from console.operations import Operations
 from console.outbox.target import Hosts
-from console.review.appealing import on_reopened, on_settled, outcome_of, reliabilities, wilson
+from console.review.appealing import on_reopened, on_settled, outcome_of
+from console.review.appeals import reliabilities, said_of_items, wilson
 from console.service import Service
 from console.settings.operations import AppealSettings
 from console.store.outbox_rows import WebhookBody, cancel, due
@@ -187,7 +188,7 @@ def test_an_answer_without_an_address_is_only_asked_for(
         None,
     )
     with operations_on_sqlite.store.writing() as connection:
-        on_settled(connection, SimpleNamespace(item=SimpleNamespace(kind="review"), outcome="allow"))  # type: ignore[arg-type]
+        on_settled(connection, SimpleNamespace(item=SimpleNamespace(kind="review"), outcome="allow"))
         assert due(connection, now_ms(), 10) == []
 
 
@@ -257,3 +258,13 @@ def test_the_interval_is_wilsons() -> None:
     low, high = wilson(8, 10)
     assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
     assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_whoever_answers_sees_what_the_caller_said(following: RunningConsole, operations_on_sqlite: Operations) -> None:
+    """Beside the item; of items that are no appeals there is nothing."""
+    review = put_item(operations_on_sqlite.store, policies=BLOCKED)
+    send(following)
+    with operations_on_sqlite.store.reading() as connection:
+        appeal = connection.execute(select(items.c.id).where(items.c.kind == "appeal")).scalar_one()
+        found = said_of_items(connection, [review, appeal])
+    assert found == {appeal: ("client", "not_an_ad", "It is a recipe.")}

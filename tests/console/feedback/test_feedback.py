@@ -92,6 +92,7 @@ def test_a_gold_item_and_an_erased_one_are_not_known(
         ({"verdict_id": "x", "decision": "allow"}, "verdict_id", "verdict_id"),
         ({**GOOD, "decision": "perhaps"}, "decision", "decision"),
         ({**GOOD, "note": "n" * 1_001}, "note", "note"),
+        ({**GOOD, "note": "a\0b"}, "NUL", "note"),
         ({**GOOD, "SECRET": 1}, "a field that is not known", None),
     ],
 )

@@ -9,20 +9,18 @@ from console.store.outbox_rows import (
     Kind,
     OverrideSetBody,
     again,
-    backlog,
     cancel,
     due,
     failed,
     next_due_ms,
     put,
-    refusals,
     refused,
     revision_of,
     sending,
     sent,
     start,
-    waiting_of_chat,
 )
+from console.store.outbox_shown import backlog, refusals, waiting_of_chat
 from console.store.store import Store
 from console.store.tables import outbox
 from tests.console.outbox.parts import NOW, allow, block, clear, put_row, put_rows, report
@@ -34,8 +32,9 @@ def due_ids(store: Store, now: int = NOW) -> list[int]:
         return [row.id for row in due(connection, now, 100)]
 
 
-def test_a_row_comes_back_as_it_was_put_once_it_is_due(store: Store) -> None:
+def test_a_row_comes_back_as_it_was_put_once_it_is_due(every_store: Store) -> None:
     """Until then it can be taken back."""
+    store = every_store
     body = allow(expires_in_s=60)
     row_id = put_row(store, body, "d1", not_before_ms=NOW + 10)
     assert due_ids(store, NOW + 9) == []
@@ -45,8 +44,9 @@ def test_a_row_comes_back_as_it_was_put_once_it_is_due(store: Store) -> None:
     assert (row.id, row.decision_id, row.kind, row.body, row.n_tries) == (row_id, "d1", Kind.OVERRIDE_SET, body, 0)
 
 
-def test_overrides_of_a_chat_go_one_after_the_other_and_hold_up_nothing_else(store: Store) -> None:
+def test_overrides_of_a_chat_go_one_after_the_other_and_hold_up_nothing_else(every_store: Store) -> None:
     """The topic keeps the last that is written; a report, or another chat, need not wait for it."""
+    store = every_store
     first = put_row(store, block(), "d1", not_before_ms=NOW + 10_000)
     second = put_row(store, clear(), "d2")
     other = put_row(store, block("chat-8"), "d3")
@@ -61,8 +61,9 @@ def test_overrides_of_a_chat_go_one_after_the_other_and_hold_up_nothing_else(sto
     assert due_ids(store, NOW + 10_001) == [second, other, told]
 
 
-def test_what_was_refused_holds_nobody_up_and_can_be_tried_again(store: Store) -> None:
+def test_what_was_refused_holds_nobody_up_and_can_be_tried_again(every_store: Store) -> None:
     """An admin sees why, mends it, and says so."""
+    store = every_store
     first, second = put_row(store, block(), "d1"), put_row(store, clear(), "d2")
     with store.writing() as connection:
         refused(connection, first, NOW, "the stricter one counts")
@@ -78,8 +79,9 @@ def test_what_was_refused_holds_nobody_up_and_can_be_tried_again(store: Store) -
     assert due_ids(store, NOW + 5) == [first]
 
 
-def test_each_wait_is_twice_the_one_before_up_to_a_minute_or_so(store: Store) -> None:
+def test_each_wait_is_twice_the_one_before_up_to_a_minute_or_so(every_store: Store) -> None:
     """A pipeline that is away is not asked all the time, and is asked again soon after it is back."""
+    store = every_store
     row_id = put_row(store, block(), "d1")
     waits = []
     now = NOW
@@ -94,8 +96,9 @@ def test_each_wait_is_twice_the_one_before_up_to_a_minute_or_so(store: Store) ->
     assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000, 64_000]
 
 
-def test_a_row_is_cancelled_or_started_and_never_both(store: Store) -> None:
+def test_a_row_is_cancelled_or_started_and_never_both(every_store: Store) -> None:
     """What may be on the topic is not taken back by forgetting it."""
+    store = every_store
     waiting, started = put_row(store, block(), "d1"), put_row(store, block("chat-8"), "d2")
     with store.writing() as connection:
         assert start(connection, started, NOW, revision=5)
@@ -108,8 +111,9 @@ def test_a_row_is_cancelled_or_started_and_never_both(store: Store) -> None:
         assert waiting_of_chat(connection, "chat-8") == 1
 
 
-def test_a_decision_with_one_part_on_its_way_is_not_cancelled_whole(store: Store) -> None:
+def test_a_decision_with_one_part_on_its_way_is_not_cancelled_whole(every_store: Store) -> None:
     """The report is held back, and the override must be followed by its opposite."""
+    store = every_store
     override, told = put_row(store, block(), "d1"), put_row(store, report(), "d1")
     with store.writing() as connection:
         assert start(connection, override, NOW, revision=5)
@@ -118,8 +122,9 @@ def test_a_decision_with_one_part_on_its_way_is_not_cancelled_whole(store: Store
     assert told not in due_ids(store)
 
 
-def test_a_revision_is_given_once(store: Store) -> None:
+def test_a_revision_is_given_once(every_store: Store) -> None:
     """A second console that had another one in mind writes nothing."""
+    store = every_store
     row_id = put_row(store, block(), "d1")
     with store.writing() as connection:
         assert start(connection, row_id, NOW, revision=5)
@@ -129,8 +134,9 @@ def test_a_revision_is_given_once(store: Store) -> None:
         assert connection.execute(select(outbox.c.started_ms)).scalar() == NOW
 
 
-def test_the_body_must_be_of_its_kind(store: Store) -> None:
+def test_the_body_must_be_of_its_kind(every_store: Store) -> None:
     """Else the sender would meet it, long after the request that put it."""
+    store = every_store
     with (
         pytest.raises(TypeError, match="OverrideSetBody; expected FeedbackBody of kind feedback"),
         store.writing() as c,
@@ -139,8 +145,9 @@ def test_the_body_must_be_of_its_kind(store: Store) -> None:
     assert due_ids(store) == []
 
 
-def test_the_sender_is_woken_after_the_commit_and_not_by_what_is_rolled_back(store: Store) -> None:
+def test_the_sender_is_woken_after_the_commit_and_not_by_what_is_rolled_back(every_store: Store) -> None:
     """Before it the row could not be seen yet."""
+    store = every_store
     seen: list[list[int]] = []
     store.listen(OUTBOX, lambda: seen.append(due_ids(store)))
     row_id = put_row(store, block(), "d1")

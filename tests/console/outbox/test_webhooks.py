@@ -19,7 +19,8 @@ from console.outbox.state import SendingState
 from console.outbox.target import Hosts
 from console.outbox.webhooks import MOST_TRIES, WebhookSender
 from console.settings.operations import AppealSettings
-from console.store.outbox_rows import Kind, WebhookBody, put, refusals, sending
+from console.store.outbox_rows import Kind, WebhookBody, put, sending
+from console.store.outbox_shown import refusals
 from console.store.store import Store
 from console.store.tables import outbox
 from tests.console.outbox.parts import NOW

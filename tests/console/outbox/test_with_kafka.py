@@ -19,8 +19,9 @@ from console.pipeline.errors import PipelineAway
 from console.pipeline.overrides import OverrideTopic, Seen
 from console.pipeline.writer import PipelineWriter
 from console.settings.operations import AppealSettings
-from console.store.outbox_rows import Kind, backlog, refusals, sending
+from console.store.outbox_rows import Kind, sending
 from console.store.outbox_rows import start as mark_started
+from console.store.outbox_shown import backlog, refusals
 from console.store.store import Store, now_ms
 from deploy.local import LocalStack
 from schemas import Decision, Override, decode_feedback, decode_override
