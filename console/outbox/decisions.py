@@ -165,7 +165,9 @@ class DecisionSender:
                 return self._plan_clear(row, body)
             case FeedbackBody() as body:
                 return Planned([record_of_feedback(self._settings, _report(body))], ())
-        raise RecordRefused(f"kind {row.kind.value} is not for a topic; expected one of {', '.join(KINDS)}")
+        raise RecordRefused(
+            "the row's body is not understood; expected what this release writes; a later release wrote it; use that"
+        )
 
     def _plan_clear(self, row: OutboxRow, body: OverrideClearBody) -> Planned:
         revision = None

@@ -129,7 +129,9 @@ class WebhookSender:
 
     def _post(self, row: OutboxRow) -> None:
         body = row.body
-        if not isinstance(body, WebhookBody) or self._key is None:
+        if not isinstance(body, WebhookBody):
+            raise TargetRefused("the row's body is not understood; expected what this release writes")
+        if self._key is None:
             raise TargetRefused("appeals.signing_key is not set; expected one: no answer is sent without a signature")
         target = target_of(body.url, self._hosts)
         address = address_of(target, self._hosts)

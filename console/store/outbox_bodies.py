@@ -92,6 +92,11 @@ class WebhookBody(Body):
 
 AnyBody = OverrideSetBody | OverrideClearBody | FeedbackBody | WebhookBody
 
+
+class UnreadableBody(Body):
+    """In place of what this release does not understand: a later one wrote it, or its rules were narrowed."""
+
+
 BODIES: Final[dict[Kind, type[Body]]] = {
     Kind.OVERRIDE_SET: OverrideSetBody,
     Kind.OVERRIDE_CLEAR: OverrideClearBody,

@@ -8,6 +8,7 @@ Invariant: a row is cancelled or started, never both.
 
 from typing import Any, Final, Literal, NamedTuple
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 
 from console.store.outbox_bodies import (
@@ -19,6 +20,7 @@ from console.store.outbox_bodies import (
     Kind,
     OverrideClearBody,
     OverrideSetBody,
+    UnreadableBody,
     WebhookBody,
 )
 from console.store.tables import outbox
@@ -36,6 +38,7 @@ __all__ = [
     "OverrideSetBody",
     "Sending",
     "State",
+    "UnreadableBody",
     "WebhookBody",
     "again",
     "cancel",
@@ -161,6 +164,8 @@ def unsent(kinds: tuple[Kind, ...] = tuple(Kind)) -> ColumnElement[bool]:
 
 def due(connection: Connection, now: int, limit: int, kinds: tuple[Kind, ...] = tuple(Kind)) -> list[OutboxRow]:
     """Return what is to be sent now, the oldest first; of a chat's overrides only the first.
+
+    A body that cannot be read comes as an UnreadableBody.
 
     Args:
         connection: Any.
@@ -293,9 +298,17 @@ def _row(found: RowMapping) -> OutboxRow:
         found["decision_id"],
         kind,
         found["chat_id"],
-        BODIES[kind].model_validate_json(found["body"]),
+        _body(kind, found["body"]),
         found["created_ms"],
         found["not_before_ms"],
         found["n_tries"],
         found["revision"],
     )
+
+
+def _body(kind: Kind, raw: bytes) -> Body:
+    try:
+        return BODIES[kind].model_validate_json(raw)
+    except ValidationError:
+        # One row must not keep all others from being sent.
+        return UnreadableBody()

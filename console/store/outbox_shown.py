@@ -1,12 +1,15 @@
 """How the outbox stands: of a chat, and as a whole."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, and_, func, select
 
 from console.store.outbox_bodies import OVERRIDES
 from console.store.outbox_rows import unsent
 from console.store.tables import outbox
+
+# What was not sent is few, and an index finds it.
+_REFUSED: Final = and_(outbox.c.sent_ms.is_(None), outbox.c.refused_ms.is_not(None))
 
 
 class Backlog(NamedTuple):
@@ -35,7 +38,7 @@ def refusals(connection: Connection, limit: int = 100) -> list[Refusal]:
     """Return the rows that were refused for good, the newest first."""
     c = outbox.c
     columns = (c.id, c.decision_id, c.kind, c.created_ms, c.refused_ms, c.n_tries, c.error)
-    found = select(*columns).where(c.refused_ms.is_not(None)).order_by(c.refused_ms.desc(), c.id.desc()).limit(limit)
+    found = select(*columns).where(_REFUSED).order_by(c.refused_ms.desc(), c.id.desc()).limit(limit)
     return [Refusal(*row) for row in connection.execute(found)]
 
 
@@ -49,5 +52,5 @@ def backlog(connection: Connection, now: int) -> Backlog:
     """Return what has not been sent."""
     of_due = select(func.count(), func.min(outbox.c.not_before_ms)).where(unsent(), outbox.c.not_before_ms <= now)
     n_waiting, oldest = connection.execute(of_due).one()
-    of_refused = select(func.count()).select_from(outbox).where(outbox.c.refused_ms.is_not(None))
+    of_refused = select(func.count()).select_from(outbox).where(_REFUSED)
     return Backlog(n_waiting, oldest, connection.execute(of_refused).scalar_one())

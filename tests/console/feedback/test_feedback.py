@@ -8,6 +8,7 @@ import pytest
 from console.operations import Operations
 from console.store.outbox_rows import FeedbackBody, OutboxRow, due
 from console.store.store import now_ms
+from console.store.tables import outbox
 from tests.console.items import put_item
 from tests.console.roles import bearer
 from tests.console.server import Answer, RunningConsole
@@ -112,3 +113,14 @@ def test_a_chat_whose_newest_verdict_cannot_be_asked_for_is_no_silent_loss(follo
     assert (answer.status, answer.error["code"]) == (503, "pipeline_away")
     assert "retry-after" in answer.headers
     assert "127.0.0.1" not in answer.raw.decode(), "addresses of the cluster are for the log"
+
+
+def test_a_database_that_is_away_is_told(following: RunningConsole, operations_on_sqlite: Operations) -> None:
+    """Nothing is taken that could not be kept."""
+    put_item(operations_on_sqlite.store)
+    with operations_on_sqlite.store.writing() as connection:
+        # What a statement meets on a file that is not a database any more, as a server that went away.
+        outbox.drop(connection)
+    answer = send(following, GOOD)
+    assert (answer.status, answer.error["code"]) == (503, "store_away")
+    assert "retry-after" in answer.headers

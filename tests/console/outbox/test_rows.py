@@ -1,13 +1,16 @@
 """Rows of the outbox: which are due, in which order, and what becomes of them."""
 
+from typing import Any
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
 from console.store.outbox_rows import (
     OUTBOX,
     Kind,
     OverrideSetBody,
+    UnreadableBody,
     again,
     cancel,
     due,
@@ -164,3 +167,35 @@ def test_a_body_is_read_strictly() -> None:
     """A field that a later release added must not be dropped unseen."""
     with pytest.raises(ValueError, match="extra"):
         OverrideSetBody.model_validate(block().model_dump() | {"mode": "soft"})
+
+
+def test_a_row_that_cannot_be_read_keeps_no_other_from_being_sent(every_store: Store) -> None:
+    """A later release may have written it, before somebody went back to this one."""
+    strange, good = put_row(every_store, block(), "d1"), put_row(every_store, block("chat-8"), "d2")
+    with every_store.writing() as connection:
+        connection.execute(outbox.update().where(outbox.c.id == strange).values(body=b'{"mode":"soft"}'))
+        found = due(connection, NOW, 100)
+    assert [(row.id, type(row.body)) for row in found] == [(strange, UnreadableBody), (good, OverrideSetBody)]
+
+
+def test_what_is_looked_at_each_second_is_found_by_an_index(store: Store) -> None:
+    """Rows that were sent stay for months."""
+    statements: list[tuple[str, Any]] = []
+
+    def seen(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            statements.append((statement, values))
+
+    with store.reading() as connection:
+        event.listen(connection.engine, "before_cursor_execute", seen)
+        due(connection, NOW, 100)
+        next_due_ms(connection)
+        backlog(connection, NOW)
+        refusals(connection)
+        event.remove(connection.engine, "before_cursor_execute", seen)
+        plans = [
+            " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
+            for statement, values in statements
+        ]
+    assert len(plans) == 6
+    assert [plan for plan in plans if "SCAN" in plan] == []

@@ -23,6 +23,7 @@ from console.store.outbox_rows import Kind, sending
 from console.store.outbox_rows import start as mark_started
 from console.store.outbox_shown import backlog, refusals
 from console.store.store import Store, now_ms
+from console.store.tables import outbox
 from deploy.local import LocalStack
 from schemas import Decision, Override, decode_feedback, decode_override
 from schemas.erasure import chat_hash
@@ -209,12 +210,16 @@ def test_an_allow_that_would_count_for_nothing_is_refused_and_tells_why(store: S
     put_row(store, block(), "d1", not_before_ms=now_ms())
     put_row(store, allow(), "d2", not_before_ms=now_ms())
     put_row(store, clear(), "d3", not_before_ms=now_ms())
+    strange = put_row(store, block("chat-8"), "d4", not_before_ms=now_ms())
+    with store.writing() as connection:
+        connection.execute(outbox.update().where(outbox.c.id == strange).values(body=b"{}"))
     start()
     wait_until_sent(store, "d3", Kind.OVERRIDE_CLEAR)
     with store.reading() as connection:
-        (refusal,) = refusals(connection)
+        refusal, unreadable = sorted(refusals(connection), key=lambda one: one.decision_id)
         assert backlog(connection, now_ms()).n_waiting == 0
-    assert refusal.decision_id == "d2"
+    assert (refusal.decision_id, unreadable.decision_id) == ("d2", "d4")
+    assert "a later release wrote it" in (unreadable.error or "")
     assert "block stands for all policies" in (refusal.error or "")
 
 
