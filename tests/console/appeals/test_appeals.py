@@ -8,7 +8,9 @@ import orjson
 import pytest
 from sqlalchemy import select
 
+from console.metrics import Metrics
 from console.operations import Operations
+from console.outbox.assembly import open_outbox
 from console.outbox.target import Hosts
 from console.review.appealing import on_reopened, on_settled, outcome_of
 from console.review.appeals import reliabilities, said_of_items, wilson
@@ -57,8 +59,8 @@ def settle(operations: Operations, outcome: str, decision_id: str = "d2", *, sen
 @pytest.fixture
 def with_hosts(operating_service: Service, operations_on_sqlite: Operations) -> Service:
     """Return a service that may tell a host the answers; three appeals an hour."""
-    assert operations_on_sqlite.outbox is not None
-    outbox = replace(operations_on_sqlite.outbox, hosts=Hosts.of("hooks.example", ""))
+    outbox = open_outbox(operations_on_sqlite.store, operations_on_sqlite.worker, AppealSettings(), Metrics())
+    outbox = replace(outbox, hosts=Hosts.of("hooks.example", ""))
     settings = operations_on_sqlite.settings.model_copy(update={"appeals": AppealSettings(per_hour=3)})
     return replace(operating_service, operations=replace(operations_on_sqlite, outbox=outbox, settings=settings))
 
