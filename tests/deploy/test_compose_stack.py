@@ -10,7 +10,7 @@ import yaml
 from console.settings.source import read_settings as read_console_settings
 from deploy.go_tools import COMPOSE_SCHEMA, ensure_file
 from tests.deploy.chart import DEPLOY
-from tests.deploy.exported import exported_metrics
+from tests.deploy.exported import console_metrics, exported_metrics
 from tests.deploy.promql import selectors, unknown
 from worker.settings.source import read_settings
 from worker.settings.worker import WorkerSettings
@@ -120,7 +120,7 @@ def test_prometheus_scrapes_every_container_of_the_worker(compose: dict[str, Any
 
 def test_the_dashboard_asks_only_for_what_the_workers_export(dashboard: dict[str, Any]) -> None:
     """An empty panel looks like a quiet system."""
-    exported = exported_metrics()
+    exported = exported_metrics() | console_metrics()
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     asked += [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
     assert [(expression, found) for expression in asked if (found := unknown(expression, exported))] == []
