@@ -1,6 +1,9 @@
 """`check-config`, `key` and `openapi` of the command line."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +122,28 @@ def test_a_users_entry_is_what_the_file_takes_and_the_password_is_not_in_it(tmp_
     assert (entry.name, entry.role, entry.queues) == ("anna@example.org", Role.REVIEWER, ("default", 'a "b"'))
     assert PasswordHash.parse(entry.password).is_of("correct horse battery")
     assert b"horse" not in done.stdout + done.stderr
+
+
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown() -> None:
+    """A typing error would lock its owner out."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "console", "user", "anna", "--role", "viewer"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
+    ) as running:
+        os.close(theirs)
+        shown = b""
+        for password in (b"correct horse battery", b"correct house battery", *(b"correct horse battery",) * 2):
+            n_asked = shown.count(b": ")
+            while shown.count(b": ") == n_asked:
+                shown += os.read(ours, 1_000)
+            os.write(ours, password + b"\n")
+        assert running.stdout is not None
+        written = running.stdout.read()
+        os.close(ours)
+    assert running.returncode == 0
+    assert written.startswith(b'[[users]]\nname = "anna"\n')
+    assert b"horse" not in shown + written
 
 
 @pytest.mark.parametrize(
