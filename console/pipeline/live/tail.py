@@ -9,7 +9,7 @@ from console.pipeline.errors import PipelineAway
 from worker.errors import Fatal
 from worker.kafka.client import KafkaAdmin, KafkaConsumer, open_range_reader
 from worker.kafka.config import consumer_config
-from worker.kafka.errors import describe, kafka_error
+from worker.kafka.errors import describe, is_fatal, kafka_error
 from worker.kafka.partition_range import Partition
 from worker.kafka.probe import open_admin
 from worker.kafka.ranges import Since, fix_ranges, missing_topics, partitions_of
@@ -65,7 +65,8 @@ class TopicTail:
     def _note(self, message: Message, error: KafkaError | None) -> None:
         ended = KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes start with an underscore
         if error is not None and error.code() != ended:
-            if not error.retriable():
+            # A broker that is away comes back, and the client finds it; nothing would tell when.
+            if is_fatal(error):
                 self.fault = describe(error)
             return
         place, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
