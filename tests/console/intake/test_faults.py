@@ -127,7 +127,7 @@ def test_brokers_that_go_away_while_it_reads_are_told_until_they_answer(tmp_path
     intake.start()
     rig.put_reviews(a_review(1))
     rig.wait(lambda: len(rig.rows()) == 1 and intake.state.lag_records == 0)
-    follower._is_down = True
+    follower._absence.is_there = True
     rig.wait(lambda: Doing.KAFKA_AWAY in seen and intake.state.doing is Doing.FOLLOWING)
     assert seen.count(Doing.KAFKA_AWAY) == 2
     rig.close()
