@@ -56,6 +56,12 @@ class Metrics:
             "1 where the file of keys changed into one that cannot be used.",
             registry=self.registry,
         )
+        self.drift = Gauge(
+            "moderation_console_drift_psi",
+            "Population stability index of the last day's verdicts against calibration; NaN where nothing can be said.",
+            ["what"],
+            registry=self.registry,
+        )
         self._model = Gauge(
             "moderation_console_model_info",
             "The bundle that answers.",

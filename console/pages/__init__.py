@@ -6,8 +6,8 @@ share is the frame: login, headers, banner, looks.
 
 from typing import Final
 
-from console.pages import frame, policy, try_it
+from console.pages import frame, model, policy, try_it
 
-PAGES: Final = (frame.add, policy.add, try_it.add)
+PAGES: Final = (frame.add, policy.add, model.add, try_it.add)
 
 __all__ = ["PAGES"]
