@@ -6,6 +6,7 @@ import { Refused, ask, watch } from "../server.js";
 import { showCalibration } from "./calibration.js";
 import { showDrift } from "./drift.js";
 import { markdown } from "./markdown.js";
+import { showProbes } from "./probes.js";
 import { showRegistry } from "./registry.js";
 
 const LOOKS_MS = 60_000;
@@ -36,18 +37,6 @@ function showShadow(found) {
     found.moves.length > 0 && make("ul", { class: "moves", "aria-label": "Decisions that differ" }, ...found.moves.map((move) => make("li", {},
       make("b", { "data-decision": move.old }, move.old), " → ", make("b", { "data-decision": move.new }, move.new), `: ${move.n.toLocaleString("en")}`))),
     make("p", { class: "hint" }, `Shadow ${found.shadow_digest.slice(0, 19)} against ${found.live_digests.map((one) => one.slice(0, 19)).join(", ") || "no live verdict"}, on ${found.n_compared.toLocaleString("en")} records that both answered since ${new Date(found.since_ms).toISOString().slice(0, 16).replace("T", " ")} UTC. From the newest records of the shadow topic and the verdict topic. `, make("code", {}, "python -m worker shadow-report"), " tells more."));
-}
-
-function showProbes(probes) {
-  if (probes === null) return fill(byId("probes"), make("p", { class: "hint" }, "The bundle's manifest holds no probes. ", make("code", {}, "export --probes"), " measures them; a gate below may name some."));
-  const rows = [];
-  const flat = (value, name) => {
-    if (value !== null && typeof value === "object") for (const [key, one] of Object.entries(value)) flat(one, name === "" ? key : `${name} · ${key}`);
-    else rows.push([name.replaceAll("_", " "), typeof value === "number" && value > 0 && value < 1 ? percent(value) : String(value)]);
-  };
-  flat(probes, "");
-  return fill(byId("probes"), make("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Probes" }, make("table", { class: "sheet" },
-    make("tbody", {}, ...rows.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "number" }, value)))))));
 }
 
 async function begin() {

@@ -121,6 +121,37 @@ def test_the_figures_of_the_bundle_are_shown(
     expect(page.locator("#drift")).to_contain_text("600 verdicts")
 
 
+def test_probes_of_the_manifest_are_shown(open_page: OpenPage, start_model: StartModel, bundle: Bundle) -> None:
+    """Of banned chats the allowed ones are wrong, of safe ones the others."""
+    banned = {
+        "name": "all",
+        "group": "M",
+        "not_allowed": {"n": 18, "of": 20},
+        "not_allowed_rate": {"value": 0.9, "low": 0.68, "high": 0.99},
+    }
+    safe = {
+        "name": "all",
+        "group": "safe",
+        "not_allowed": {"n": 5, "of": 50},
+        "not_allowed_rate": {"value": 0.1, "low": 0.03, "high": 0.22},
+    }
+    gap = {
+        "where": "template",
+        "identities": {"n": 90, "of": 100},
+        "neutral": {"n": 95, "of": 100},
+        "largest_gap": 0.031,
+        "largest_gap_words": "<b>words</b>",
+    }
+    probes = {"tables": [{"family": "look_alike", "axis": "all", "rows": [banned, safe]}], "gaps": [gap]}
+    manifest = bundle.manifest.model_copy(update={"metrics": {**bundle.manifest.metrics, "probes": probes}})
+    page = open_page(f"{start_model(bundle=replace(bundle, manifest=manifest)).url}/model")
+    rows = page.locator("#probes tbody tr")
+    expect(rows.nth(0)).to_contain_text("Look alike, M")
+    expect(rows.nth(0)).to_contain_text("10.0 %1.0 % to 32.0 %")
+    expect(rows.nth(1)).to_contain_text("10.0 %3.0 % to 22.0 %")
+    expect(rows.nth(2)).to_contain_text("in templates2003.1 %<b>words</b>")
+
+
 def test_it_fits_a_phone_in_the_dark(open_page: OpenPage, start_model: StartModel, registry: Path) -> None:
     """Wide tables scroll by themselves, and the keyboard reaches them."""
     page = open_page(f"{start_model(registry=registry).url}/model", **PHONE)
