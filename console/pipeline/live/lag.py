@@ -85,6 +85,8 @@ def look_at(admin: KafkaAdmin, settings: KafkaSettings) -> GroupLag:
     topic, group = settings.input_topic, settings.group_id
     try:
         places = partitions_of(admin, [topic], timeout_s=_TIMEOUT_S)
+        if not places:
+            raise PipelineAway(f"Kafka lacks the topic {topic}; expected it; check the topic settings and the rights")
         found = committed_offsets(admin, group, places, timeout_s=_TIMEOUT_S)
         highs = high_watermarks(admin, places, timeout=_TIMEOUT_S)
     except KafkaException as error:
