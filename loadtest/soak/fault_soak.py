@@ -44,6 +44,7 @@ _QUIET_S: Final = 90.0
 _OWED_S: Final = 30.0
 """How long after the last fault Redis may still show an older verdict."""
 _LOOK_EVERY_S: Final = 0.25
+_MOST_TOLD: Final = 50
 _NO_REASON: Final = "none"
 _BROKER_SETTINGS: Final = {"group.min.session.timeout.ms": "1000"}
 _READER: Final = {"reconnect.backoff.max.ms": 500, "log_level": 0}
@@ -75,8 +76,10 @@ class _RedisWatch:
     """
 
     def __init__(self, url: str, generation: Callable[[], int]) -> None:
-        self.n_went_back = 0
+        self.went_back: list[list[float | int]] = []
+        """Seconds since the start, partition, offset before, offset after."""
         self.n_looks = 0
+        self._started = time.monotonic()
         self._client = redis.Redis.from_url(url, socket_timeout=1.0)
         self._generation = generation
         self._stopping = threading.Event()
@@ -96,7 +99,9 @@ class _RedisWatch:
                 continue
             self.n_looks += 1
             for key, place in shown.items():
-                self.n_went_back += place < newest.get(key, place)
+                before = newest.get(key, place)
+                if place < before:
+                    self.went_back.append([round(time.monotonic() - self._started, 1), *before, place[1]])
                 newest[key] = place
 
     def shown(self) -> dict[bytes, tuple[int, int]]:
@@ -189,7 +194,8 @@ def run_fault_soak(pool: ChatPool, plan: FaultSoakPlan, told: Callable[[Struck],
             "broken": _broken(ledger, final),
             "n_rejected": len(letters),
             "rejections": dict(Counter(record.headers.get("reason", _NO_REASON) for record in letters)),
-            "n_went_back": watch.n_went_back,
+            "n_went_back": len(watch.went_back),
+            "went_back": watch.went_back[:_MOST_TOLD],
             "n_redis_looks": watch.n_looks,
             "n_stale": n_stale,
             "n_faults": len(injector.struck),

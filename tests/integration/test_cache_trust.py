@@ -122,7 +122,12 @@ def test_a_key_cannot_be_frozen(  # noqa: PLR0917  fixtures
         cache_key(true.chat_id), forged(true, decision="allow", source=true.source.model_dump() | frozen, policy=7)
     )
     again = judged(ledger, sample_chats[0])
-    assert shown(cache, true.chat_id)["source"] == again.source.model_dump()
+    # A broker's answer is believed when it is given twice, half a minute apart.
+    wait_until(
+        lambda: shown(cache, true.chat_id)["source"] == again.source.model_dump(),
+        timeout_s=120,
+        what=lambda: f"the key still shows {shown(cache, true.chat_id)['source']}",
+    )
     assert refusals(port)["no_such_record"] == 1
 
 

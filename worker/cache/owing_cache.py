@@ -193,6 +193,7 @@ class OwingCache:
             owes_ranges = bool(self._owed.ranges())
         if self._mend is not None and owes_ranges:
             return 0.0 if self._mend_step(self._mend) else _RETRY_S
+        self._inner.look_again()
         self._probe()
         return _PROBE_S
 

@@ -7,6 +7,7 @@ for Redis Cluster: one script call writes many keys.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -18,7 +19,7 @@ from schemas import Source, Verdict
 from schemas.marker import OWED, TOMBSTONE
 from worker.cache.decoded import DecodedVerdicts
 from worker.cache.entries import Entry, newest_entries
-from worker.cache.forged import HighWatermark, Stale, forged_values
+from worker.cache.forged import HighWatermark, Stale, Suspects, forged_values
 from worker.cache.guard import CacheHealth, Guard
 from worker.cache.reconnects import watch_reconnects
 from worker.cache.values import MAX_STORED_BYTES, CacheValues, ValueRefused
@@ -88,6 +89,7 @@ class RedisVerdictCache:
         self._metrics = metrics
         self._values = CacheValues(settings.key_prefix, settings.signing_keys)
         self._high_watermark = high_watermark
+        self._suspects = Suspects()
         self._read, self._write, self._delete = (
             client.register_script(script.read_text()) for script in (READ_SCRIPT, SCRIPT, DELETE_SCRIPT)
         )
@@ -140,6 +142,12 @@ class RedisVerdictCache:
                 return newest[start:]
         return []
 
+    def look_again(self) -> None:
+        """Settle what seemed forged a while ago; raises nothing where Redis or the brokers are away."""
+        if due := self._suspects.due():
+            with suppress(Degraded):
+                self._compare_and_set(due)
+
     def is_wanted(self, entry: Entry) -> bool:
         """Say whether `put_many` would write this entry at all, or the settings leave it out."""
         # Neither is a rejection: a tombstone wants the verdict gone, and what was owed has another outcome.
@@ -147,9 +155,10 @@ class RedisVerdictCache:
 
     def _compare_and_set(self, entries: Sequence[Entry]) -> None:
         stale = self._write_newer(entries)
-        if not stale or self._high_watermark is None:
+        if self._high_watermark is None:
             return
-        if forged := forged_values(stale, self._high_watermark):
+        found = forged_values(stale, self._high_watermark)
+        if forged := found.certain + self._suspects.settled(entries, found.by_end):
             self._metrics.cache_refused.labels(reason="no_such_record").inc(len(forged))
             log.warning("cache_values_forged", n_values=len(forged))
             keys = [self._values.key(one.entry.chat_id) for one in forged]

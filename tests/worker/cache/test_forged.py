@@ -6,7 +6,7 @@ import pytest
 
 from schemas import Source
 from worker.cache.entries import marker_entry
-from worker.cache.forged import Stale, forged_values
+from worker.cache.forged import CERTAIN_AFTER_S, Stale, Suspects, forged_values
 
 END = 100
 ENTRY = marker_entry("c", Source(topic="live", partition=0, offset=7, timestamp_ms=1_000), "schema_error")
@@ -18,7 +18,8 @@ def is_forged(
 ) -> bool:
     """Say whether a value that names this record is found to be forged."""
     stale = Stale(ENTRY, b"{}", topic, partition, offset, timestamp_ms)
-    return forged_values([stale], lambda topic, partition: end if (topic, partition) == ("live", 0) else 0) == [stale]
+    found = forged_values([stale], lambda topic, partition: end if (topic, partition) == ("live", 0) else 0)
+    return stale in found.certain + found.by_end
 
 
 @pytest.mark.parametrize("offset", ["8", str(END - 1)])
@@ -64,5 +65,63 @@ def test_the_end_of_a_partition_is_asked_for_once() -> None:
         return END
 
     stale = [Stale(ENTRY, b"{}", "live", "0", str(offset), "1") for offset in range(98, 103)]
-    assert [one.offset for one in forged_values(stale, end_of)] == ["100", "101", "102"]
+    assert [one.offset for one in forged_values(stale, end_of).by_end] == ["100", "101", "102"]
     assert asked == [("live", 0)]
+
+
+class Clock:
+    """Seconds, set by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+BEYOND = Stale(ENTRY, b"{}", "live", "0", "9000", "1")
+
+
+def test_one_answer_of_a_broker_makes_no_value_forged() -> None:
+    """A leader that was cut off answered with the end that it had known, and verdicts that were newer went away."""
+    clock = Clock()
+    suspects = Suspects(clock)
+    assert suspects.settled([ENTRY], [BEYOND]) == []
+    assert suspects.due() == []
+    clock.now_s += CERTAIN_AFTER_S
+    assert suspects.due() == [ENTRY]
+    assert suspects.settled([ENTRY], []) == []
+    assert suspects.due() == []
+
+
+def test_a_value_that_a_later_answer_finds_beyond_the_end_too_is_forged() -> None:
+    """The chat says nothing more meanwhile, or something: the entry that is to stand there is the newest."""
+    clock = Clock()
+    suspects = Suspects(clock)
+    newer = marker_entry("c", ENTRY.source.model_copy(update={"offset": 8}), "schema_error")
+    suspects.settled([ENTRY], [BEYOND])
+    clock.now_s += CERTAIN_AFTER_S / 2
+    assert suspects.settled([newer], [BEYOND._replace(entry=newer)]) == []
+    clock.now_s += CERTAIN_AFTER_S / 2
+    assert suspects.due() == [newer]
+    assert suspects.settled([newer], [BEYOND._replace(entry=newer)]) == [BEYOND._replace(entry=newer)]
+    assert suspects.due() == []
+
+
+def test_another_value_in_the_same_place_is_waited_for_anew() -> None:
+    """What was suspicious may have been overwritten since."""
+    clock = Clock()
+    suspects = Suspects(clock)
+    suspects.settled([ENTRY], [BEYOND])
+    clock.now_s += CERTAIN_AFTER_S
+    assert suspects.settled([ENTRY], [BEYOND._replace(stored=b"{1}")]) == []
+    assert suspects.due() == []
+
+
+def test_many_suspicious_values_cost_no_memory() -> None:
+    """Whoever can write to Redis must not fill the worker."""
+    suspects = Suspects(Clock())
+    many = [marker_entry(f"c{number}", ENTRY.source, "schema_error") for number in range(2_000)]
+    suspects.settled(many, [BEYOND._replace(entry=entry) for entry in many])
+    assert len(suspects._seen) == 1_000
