@@ -65,7 +65,7 @@ def start_desk(service: Service, tmp_path: Path) -> Iterator[StartDesk]:
             operations = operations_at(f"sqlite:///{tmp_path / 'review.sqlite3'}", review=settings)
             texts = FakeTexts()
             queue = Queue(operations.store, settings, HASH_KEY.encode())
-            operations = replace(operations, texts=texts, queue=queue)
+            operations = replace(operations, texts=texts, queue=queue)  # type: ignore[arg-type]
             ends.callback(operations.close)
             update = {name: getattr(operations.settings, name) for name in ("pipeline", "store", "review")}
             mine = replace(service, settings=service.settings.model_copy(update=update), operations=operations)
