@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse, Response
 
+from console.port.roles import Role, needs
 from console.service import Service
 
 
@@ -27,7 +28,12 @@ def router_of(service: Service) -> APIRouter:
             "the classifier takes no requests: the process is ending\n", HTTPStatus.SERVICE_UNAVAILABLE
         )
 
-    @router.get("/metrics", summary="Metrics in Prometheus' form.", response_class=PlainTextResponse)
+    @router.get(
+        "/metrics",
+        dependencies=[needs(Role.CLIENT)],
+        summary="Metrics in Prometheus' form.",
+        response_class=PlainTextResponse,
+    )
     async def metrics() -> Response:
         """Answer with all metrics."""
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -7,11 +7,12 @@ from starlette.responses import Response
 
 from console.errors import Problem
 from console.openapi import NOT_YET
+from console.port.roles import Role, needs
 
 
 def router_of() -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["later"])
+    router = APIRouter(tags=["later"], dependencies=[needs(Role.CLIENT)])
 
     @router.get("/v1/verdicts/{chat_id}", responses=NOT_YET, summary="Not there yet: 501.")
     async def verdict(chat_id: str) -> Response:  # noqa: ARG001

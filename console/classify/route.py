@@ -13,6 +13,7 @@ from console.classify.reading import problem_of, read_request
 from console.judging.asked import Asked
 from console.judging.request import Answer
 from console.openapi import PROBLEMS, body_of
+from console.port.roles import Role, needs
 from console.service import Service
 from model import RowFailed
 from schemas import RecordRejected, RejectionReason
@@ -28,6 +29,7 @@ def router_of(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/classify",
+        dependencies=[needs(Role.CLIENT)],
         response_model=ClassifyAnswer,
         responses=PROBLEMS,
         openapi_extra=body_of(ClassifyRequest),

@@ -11,6 +11,7 @@ from console.moderations.reading import read_inputs
 from console.moderations.results import result_of
 from console.openapi import PROBLEMS, body_of
 from console.port.problems import JsonResponse
+from console.port.roles import Role, needs
 from console.service import Service
 
 
@@ -21,6 +22,7 @@ def router_of(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/moderations",
+        dependencies=[needs(Role.CLIENT)],
         response_model=ModerationAnswer,
         responses=PROBLEMS,
         openapi_extra=body_of(ModerationRequest),

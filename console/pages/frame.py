@@ -17,7 +17,7 @@ from console.errors import Problem
 from console.port.body import Bodies, parse_object
 from console.port.guard import caller_of
 from console.port.observe import STATIC_ROUTE
-from console.port.roles import Role, may
+from console.port.roles import Role, may, needs
 from console.port.sessions import COOKIE, LASTS_S, LOGIN_PATH, Sessions
 from console.service import Service
 
@@ -29,6 +29,7 @@ CONTENT_POLICY: Final = (
 )
 
 _LOGIN_BYTES: Final = 4_000
+_OF_ALL: Final = [needs(Role.CLIENT)]
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("console.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -82,16 +83,16 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     files = StaticFiles(directory=_HERE / "static")
 
     # A route and no mount, so that logs and metrics name it.
-    @app.get(STATIC_ROUTE, include_in_schema=False)
+    @app.get(STATIC_ROUTE, include_in_schema=False, dependencies=_OF_ALL)
     async def static(path: str, request: Request) -> Response:
         return await files.get_response(path, request.scope)
 
-    @app.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False, dependencies=_OF_ALL)
     async def home(request: Request) -> Response:
         sees_verdicts = service.operations is not None and may(caller_of(request.scope).role, Role.VIEWER)
         return RedirectResponse(TABS[0].path if sees_verdicts else HOME)
 
-    @app.get(LOGIN_PATH, include_in_schema=False)
+    @app.get(LOGIN_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def login_page(request: Request) -> Response:
         return RedirectResponse(HOME) if sessions is None else page("login.html", request, service, sessions)
 
@@ -102,7 +103,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     bounds = {"max_body_bytes": _LOGIN_BYTES, "max_held_bytes": 250 * _LOGIN_BYTES}
     bodies = Bodies(service.settings.http.model_copy(update=bounds))
 
-    @app.post(LOGIN_PATH, include_in_schema=False)
+    @app.post(LOGIN_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def login(request: Request) -> Response:
         async with bodies.of(request) as raw:
             key = parse_object(raw).get("key")
@@ -117,7 +118,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         _set_cookie(answer, request, service, cookie, LASTS_S)
         return answer
 
-    @app.post(LOGOUT_PATH, include_in_schema=False)
+    @app.post(LOGOUT_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def logout(request: Request) -> Response:
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
         _set_cookie(answer, request, service, "", 0)

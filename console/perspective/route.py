@@ -14,6 +14,7 @@ from console.perspective.discovery import VERSION, discovery_document
 from console.perspective.documents import AnalyzeAnswer, AnalyzeRequest, SuggestScoreRequest
 from console.perspective.reading import Analysis, read_analysis
 from console.port.problems import JsonResponse
+from console.port.roles import Role, needs
 from console.service import Service
 from model import Classification, RowFailed
 
@@ -23,7 +24,7 @@ _UTF_16_UNIT_BYTES: Final = 2
 
 def router_of(service: Service) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["perspective"])
+    router = APIRouter(tags=["perspective"], dependencies=[needs(Role.CLIENT)])
     attributes = Attributes(service.bundle.taxonomy)
     detector = service.bundle.languages
 

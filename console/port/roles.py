@@ -1,8 +1,15 @@
-"""What a caller may do. Each role may what the one before it may."""
+"""What a caller may do. Each role may what the one before it may.
 
+Every route says which role it needs, by `needs`, so that a test can walk them all.
+"""
+
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
+
+from fastapi import Depends, Request
+from fastapi.routing import RouteContext
 
 from console.errors import Problem
 
@@ -36,3 +43,34 @@ def check_role(role: Role, needed: Role) -> None:
             "role_needed",
             f"found the role {role.value}; expected {needed.value}; ask whoever keeps the users or the keys file",
         )
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """A dependency of a route: answers 403 where the caller's role is too low."""
+
+    role: Role
+
+    async def __call__(self, request: Request) -> None:
+        # Not by `caller_of`: the guard, which sets the caller, imports this module.
+        check_role(request.scope["state"]["caller"].role, self.role)
+
+
+def needs(role: Role) -> Any:
+    """Return the dependency of a route, or of a router's routes, that only callers of a role may ask.
+
+    `@router.post("/v1/overrides", dependencies=[needs(Role.REVIEWER)])`. It is checked before the body is read.
+    CLIENT: whoever the guard lets through, on the open paths of the login also nobody.
+    """
+    return Depends(_Needs(role))
+
+
+def role_needed(route: RouteContext) -> Role | None:
+    """Return the highest role that a route asks for by `needs`; None where it asks for none.
+
+    Args:
+        route: Of `fastapi.routing.iter_route_contexts`: with the dependencies of the routers around it.
+    """
+    dependant = getattr(route, "dependant", None)
+    asked = [] if dependant is None else [one.call.role for one in dependant.dependencies if type(one.call) is _Needs]
+    return max(asked, key=_RANK.__getitem__, default=None)

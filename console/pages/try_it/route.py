@@ -24,6 +24,7 @@ from console.pages.try_it.influence import Part, messages_of, words_of
 from console.pages.try_it.reading import reading_of
 from console.pages.try_it.shelf import SERVED, Loaded, Shelf
 from console.port.body import parse_object
+from console.port.roles import Role, needs
 from console.port.sessions import Sessions
 from console.service import Service
 from model import Classification, RowFailed
@@ -32,6 +33,7 @@ from schemas import RecordRejected, RejectionReason, Turn, visible_turns
 MAX_ROWS: Final = 64
 _AT_ONCE: Final = 8
 _CHAT: Final = "try"
+_NEEDS: Final = [needs(Role.CLIENT)]
 
 
 def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
@@ -39,21 +41,21 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     shelf = Shelf(service)
     asking = _Asking(service, shelf)
 
-    @app.get("/try", include_in_schema=False)
+    @app.get("/try", include_in_schema=False, dependencies=_NEEDS)
     async def try_page(request: Request) -> Response:
         return page("try.html", request, service, sessions)
 
-    @app.get("/try/bundles", include_in_schema=False)
+    @app.get("/try/bundles", include_in_schema=False, dependencies=_NEEDS)
     async def bundles() -> Response:
         return _json(Bundles(names=await asyncio.to_thread(shelf.names)))
 
-    @app.post("/try/bundle", include_in_schema=False)
+    @app.post("/try/bundle", include_in_schema=False, dependencies=_NEEDS)
     async def bundle(request: Request) -> Response:
         async with service.bodies.of(request) as raw:
             chosen = await asking.chosen(parse_object(raw))
         return _json(BundleOf.of(chosen.service))
 
-    @app.post("/try/judge", include_in_schema=False)
+    @app.post("/try/judge", include_in_schema=False, dependencies=_NEEDS)
     async def judge(request: Request) -> Response:
         async with service.bodies.of(request) as raw:
             document = await service.read(raw, parse_object)
@@ -68,7 +70,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
             )
             return _json(Judged(verdict=verdict, reading=reading))
 
-    @app.post("/try/influence", include_in_schema=False)
+    @app.post("/try/influence", include_in_schema=False, dependencies=_NEEDS)
     async def influence(request: Request) -> Response:
         async with service.bodies.of(request) as raw:
             document = await service.read(raw, parse_object)
@@ -77,7 +79,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
             parts = await asyncio.to_thread(_parts, asked.turns, document.get("message"))
             return _json(await asking.influences(request, chosen, asked.turns, parts))
 
-    @app.post("/try/table", include_in_schema=False)
+    @app.post("/try/table", include_in_schema=False, dependencies=_NEEDS)
     async def table(request: Request) -> Response:
         async with service.bodies.of(request) as raw:
             document = await service.read(raw, parse_object)
