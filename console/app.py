@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from console import classify, health, later, moderations, perspective
+from console import classify, health, later, moderations, perspective, reviews
 from console.errors import Problem
 from console.openapi import description_of
 from console.port.guard import Guard
@@ -44,6 +44,7 @@ def make_api(service: Service, pages: Iterable[AddPages] = (), sessions: Session
     app.include_router(moderations.router_of(service))
     app.include_router(perspective.router_of(service))
     app.include_router(later.router_of())
+    app.include_router(reviews.router_of(service))
     app.include_router(health.router_of(service))
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _on_problem)

@@ -97,6 +97,10 @@ def _matching(wanted: BulkFilter, reviewer: str, now: int) -> ColumnElement[bool
     """Return the condition: open reviews that nobody holds and that the reviewer may answer."""
     if wanted.category is None and wanted.fingerprint is None:
         raise WishRefused("category", "the filter names neither category nor fingerprint; name at least one of them")
+    for name in ("category", "fingerprint", "policy"):
+        # PostgreSQL takes no text with a NUL.
+        if not (getattr(wanted, name) or "").isprintable():
+            raise WishRefused(name, f"{name} holds a control character; expected text without")
     is_held = select(claims.c.token).where(claims.c.item_id == items.c.id, claims.c.until_ms > now).exists()
     conditions: list[Any] = [
         items.c.state == ItemState.OPEN.value,

@@ -15,9 +15,9 @@ from console.service import Service
 
 
 def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
-    """Add the page; nothing where there is no queue."""
+    """Add the page; nothing where no pipeline is followed."""
     operations = service.operations
-    if operations is None or operations.queue is None:
+    if operations is None:
         return
     desk = Desk(service, operations.queue, operations.texts)
 

@@ -1,20 +1,23 @@
 """Pages of the queue: order, keyset pagination, how long it waits, and what 100,000 items cost."""
 
 import re
+import sys
 import time
+from typing import Any
 
 import pytest
 from sqlalchemy import event, insert
 from sqlalchemy.engine import Engine
 
 from console.review.errors import WishRefused
-from console.review.item import Order
+from console.review.item import Order, Wish
 from console.review.queue import Queue
+from console.settings.operations import ReviewSettings
 from console.store.store import Store, open_store
 from console.store.tables import items
 from tests.console.review.conftest import OpenQueue
 from tests.console.review.rows import HOUR_MS, NOW_MS, item_row, put, sample_row
-from tests.console.review.test_answering import Wish, answered
+from tests.console.review.test_answering import answered
 
 _MANY = 100_000
 
@@ -101,14 +104,12 @@ def test_100_000_items_are_paged_without_a_scan_and_without_a_sort(
     full: Store, capsys: pytest.CaptureFixture[str], order: Order, queue_name: str | None
 ) -> None:
     """SQLite's plan of each statement of a page walks an index of items; times are printed, not asserted."""
-    from console.settings.operations import ReviewSettings  # noqa: PLC0415
-
     queue = Queue(full, ReviewSettings(), None, clock=lambda: NOW_MS)
     for item_id in (100, 200):
         answered(queue, item_id, Wish("skip"), "cid")
-    statements: list[tuple[str, object]] = []
+    statements: list[tuple[str, Any]] = []
 
-    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
         if statement.startswith("SELECT"):
             statements.append((statement, parameters))
 
@@ -142,10 +143,8 @@ def test_100_000_items_are_paged_without_a_scan_and_without_a_sort(
     assert "TEMP B-TREE FOR ORDER BY" not in page_plan
     with capsys.disabled():
         name = queue_name or "all queues"
-        print(
-            f"\n100,000 items, {order}, {name}: first page {first_ms:.0f} ms, a later one {later_ms:.0f} ms, ", end=""
-        )
-        print(f"claim {claim_ms:.0f} ms; {page_plan.splitlines()[0]}")
+        times = f"first page {first_ms:.0f} ms, a later one {later_ms:.0f} ms, claim {claim_ms:.0f} ms"
+        sys.stdout.write(f"\n100,000 items, {order}, {name}: {times}; {page_plan.splitlines()[0]}\n")
 
 
 def test_a_page_asks_the_database_as_often_however_long_the_queue_is(open_queue: OpenQueue, store: Store) -> None:
