@@ -13,10 +13,11 @@ from console.operations import Operations
 from console.pages import PAGES
 from console.port.keys import Keys, hash_of
 from console.port.sessions import COOKIE
+from console.review.queue import Queue
 from console.service import Service
 from console.settings.operations import ReviewSettings
 from console.store.store import Store
-from tests.console.operations import operations_at
+from tests.console.operations import HASH_KEY, operations_at
 from tests.console.pages.review.rows import FakeTexts
 from tests.console.server import RunningConsole
 
@@ -63,7 +64,8 @@ def start_desk(service: Service, tmp_path: Path) -> Iterator[StartDesk]:
             settings = ReviewSettings(**{"reason_needed": "", **review})
             operations = operations_at(f"sqlite:///{tmp_path / 'review.sqlite3'}", review=settings)
             texts = FakeTexts()
-            operations = replace(operations, texts=texts)  # type: ignore[arg-type]
+            queue = Queue(operations.store, settings, HASH_KEY.encode())
+            operations = replace(operations, texts=texts, queue=queue)  # type: ignore[arg-type]
             ends.callback(operations.close)
             update = {name: getattr(operations.settings, name) for name in ("pipeline", "store", "review")}
             mine = replace(service, settings=service.settings.model_copy(update=update), operations=operations)

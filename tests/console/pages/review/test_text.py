@@ -47,11 +47,8 @@ def test_the_blur_hides_until_it_is_asked_for(desk: Desk, open_as: OpenAs) -> No
 
 def test_severe_passages_are_collapsed_to_a_line_that_names_their_class(desk: Desk, open_as: OpenAs) -> None:
     """The rest is open; the choice is the person's own and is kept."""
-    turns = [
-        Turn(Role.USER, "hello, i have a question about cooking rice"),
-        Turn(Role.ASSISTANT, "Sure."),
-        *user(SEVERE),
-    ]
+    harmless = [Turn(Role.USER, "hello, i have a question about cooking rice"), Turn(Role.ASSISTANT, "Sure.")]
+    turns = [*harmless, *user(SEVERE)]
     put(desk.store, desk.texts, 0, turns, category="M")
     page = open_as(desk)
     wait_for_text(page)
@@ -71,7 +68,7 @@ def test_severe_passages_are_collapsed_to_a_line_that_names_their_class(desk: De
 
 def test_a_page_may_be_open_or_all_grey(desk: Desk, open_as: OpenAs) -> None:
     """For one person, on every machine of theirs."""
-    put(desk.store, desk.texts, 0, user("hello"))
+    put_many(desk.store, desk.texts, 6)
     page = open_as(desk)
     wait_for_text(page)
     page.locator("#looks summary").click()

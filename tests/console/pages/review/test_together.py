@@ -73,6 +73,7 @@ def test_an_answer_on_an_item_that_somebody_else_answered_says_who_and_what(desk
 def _take_over(desk: Desk, item_id: int, person: str, outcome: str | None = None) -> None:
     """Let a lease lapse, and somebody else take its place."""
     queue = desk.operations.queue
+    assert queue is not None
     with desk.store.writing() as connection:
         connection.execute(update(claims).where(claims.c.item_id == item_id).values(until_ms=1))
     claim = queue.claim(item_id, person)
