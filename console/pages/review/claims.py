@@ -28,7 +28,7 @@ def add(app: FastAPI, desk: Desk) -> None:
         person, is_admin = reviewer_of(request)
         asked = await desk.read(request, AskedClaim)
         claimed = await in_thread(partial(_claim, queue, asked, person, is_admin=is_admin))
-        return JsonResponse({"claim": await desk.beside(claimed), "now_ms": now_ms()})
+        return JsonResponse({"claim": await desk.beside(claimed, person), "now_ms": now_ms()})
 
     @app.post("/review/renew", include_in_schema=False, dependencies=_NEEDS)
     async def renew(request: Request) -> Response:

@@ -44,4 +44,4 @@ def add(app: FastAPI, desk: Desk) -> None:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedUndo)
         claimed = await in_thread(lambda: queue.undo(asked.answer_id, person))
-        return JsonResponse({"claim": await desk.beside(claimed), "now_ms": now_ms()})
+        return JsonResponse({"claim": await desk.beside(claimed, person), "now_ms": now_ms()})

@@ -35,7 +35,8 @@ def test_two_reviewers_at_once_never_see_the_same_item(desk: Desk, open_as: Open
             seen.append(_item_of(page))
             _next(page, "ab"[n % 2])
     assert len(set(seen)) == len(seen) == 10
-    ada.wait_for_function("document.getElementById('undo-what').textContent.includes('left')")
+    for page in (ada, ben):
+        expect(page.locator("#undo-what")).to_contain_text("left")
     with desk.store.reading() as connection:
         by = connection.execute(select(answers.c.reviewer, answers.c.item_id)).all()
     assert len({item_id for _, item_id in by}) == len(by)
