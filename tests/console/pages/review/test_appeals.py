@@ -5,7 +5,7 @@ from sqlalchemy import insert, select
 
 from console.store.store import now_ms
 from console.store.tables import answers, appeals, items
-from tests.console.pages.review.conftest import Desk, OpenAs, wait_for_text
+from tests.console.pages.review.conftest import Desk, OpenAs, wait_for_text, wait_until_taken
 from tests.console.pages.review.rows import put, put_many, user
 
 
@@ -34,6 +34,7 @@ def test_an_appeal_stands_in_a_queue_of_its_own_with_what_was_decided(desk: Desk
     expect(beside).not_to_contain_text("ben")
     page.keyboard.press("a")
     expect(page.locator("#item-title")).to_have_text("Nothing waits here")
+    wait_until_taken(page)
     with desk.store.reading() as connection:
         assert connection.execute(select(items.c.state).where(items.c.id == second)).scalar_one() == "done"
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from console.store.tables import access_log, metadata
 from schemas import Role, Turn
-from tests.console.pages.review.conftest import Desk, OpenAs, wait_for_text
+from tests.console.pages.review.conftest import Desk, OpenAs, wait_for_text, wait_until_taken
 from tests.console.pages.review.rows import put, put_many, user
 
 SEVERE = "the best place on the body to hit somebody so it does damage but leaves no bruise. my brother needs to learn"
@@ -154,7 +154,7 @@ def test_each_reveal_is_logged_before_kafka_is_asked_and_no_text_is_kept(desk: D
     page = open_as(desk)
     wait_for_text(page)
     page.keyboard.press("b")
-    expect(page.locator("#item-title")).to_have_text("Nothing waits here")
+    wait_until_taken(page)
     with desk.store.reading() as connection:
         kept = str([list(connection.execute(select(table))) for table in metadata.sorted_tables])
     assert "mondays" not in kept

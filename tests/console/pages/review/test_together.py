@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from console.review.item import Wish
 from console.store.tables import access_log, answers, claims, items
 from testkit.waiting import wait_until
-from tests.console.pages.review.conftest import Desk, OpenAs, StartDesk, wait_for_text
+from tests.console.pages.review.conftest import Desk, OpenAs, StartDesk, wait_for_text, wait_until_taken
 from tests.console.pages.review.rows import put, put_many, user
 
 TITLE = "#item-title"
@@ -36,7 +36,7 @@ def test_two_reviewers_at_once_never_see_the_same_item(desk: Desk, open_as: Open
             _next(page, "ab"[n % 2])
     assert len(set(seen)) == len(seen) == 10
     for page in (ada, ben):
-        expect(page.locator("#undo-what")).to_contain_text("left")
+        wait_until_taken(page)
     with desk.store.reading() as connection:
         by = connection.execute(select(answers.c.reviewer, answers.c.item_id)).all()
     assert len({item_id for _, item_id in by}) == len(by)
@@ -131,6 +131,7 @@ def test_a_second_opinion_is_blind_to_the_first_and_a_dispute_is_settled(
     expect(judge.locator("#details")).not_to_contain_text("ada")
     judge.keyboard.press("a")
     expect(judge.locator(TITLE)).to_have_text("Nothing waits here")
+    wait_until_taken(judge)
     with desk.store.reading() as connection:
         assert connection.execute(select(items.c.state)).scalar_one() == "done"
         assert connection.execute(select(answers.c.is_final)).scalars().all() == [False, False, True]
