@@ -166,7 +166,7 @@ class TextAnswer(BaseModel):
 
 
 class FiguresAnswer(BaseModel):
-    """Figures of a time; see docs/review.md."""
+    """Figures of a time; see docs/queue.md."""
 
     since_ms: int
     until_ms: int

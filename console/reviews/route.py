@@ -179,8 +179,13 @@ def _text_of(of: Followed, item: Item) -> dict[str, Any]:
 
 
 def _shown(turns: Any, deciding: int | None, *, is_changed: bool) -> dict[str, Any]:
-    said = None if turns is None else [{"role": turn.role.value, "text": turn.text} for turn in turns]
+    said = None if turns is None else [{"role": turn.role.value, "text": _utf8(turn.text)} for turn in turns]
     return {"turns": said, "deciding": deciding, "is_changed": is_changed}
+
+
+def _utf8(text: str) -> str:
+    # An event may hold half of a surrogate pair, which no UTF-8 can.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _printable(text: str | None) -> str | None:

@@ -212,12 +212,12 @@ def text_console(service: Service, texts: Any) -> RunningConsole:
 def test_a_reveal_is_logged_before_the_text_is_shown(queue_service: Service, operations: Operations) -> None:
     """Also where the text cannot be fetched then."""
     (item_id,) = put(operations.store, item_row(1))
-    turns = [Turn(Role.USER, _SAID), Turn(Role.ASSISTANT, "no")]
+    turns = [Turn(Role.USER, _SAID), Turn(Role.ASSISTANT, "n\ud800o")]
     texts = FakeTexts(ChatText(turns, 0, None, f"{1:032x}"))
     console = text_console(queue_service, texts)
     try:
         answer = console.ask("GET", f"/v1/reviews/{item_id}/text")
-        said = [{"role": "user", "text": _SAID}, {"role": "assistant", "text": "no"}]
+        said = [{"role": "user", "text": _SAID}, {"role": "assistant", "text": "n?o"}]
         assert answer.json == {"turns": said, "deciding": 0, "is_changed": False}
         assert answer.headers["cache-control"] == "no-store"
         texts.found = None
