@@ -59,7 +59,7 @@ function draw() {
   fill(byId("now"), ...rows.map(([name, value, tone]) => make("div", { "data-tone": tone }, make("dt", {}, name), make("dd", {}, value))));
 }
 
-const seen = () => `${exposure.n_seen.toLocaleString("en")}, ${exposure.n_severe.toLocaleString("en")} severe`;
+const seen = () => `${exposure.n_seen.toLocaleString("en")} · ${exposure.n_severe.toLocaleString("en")} severe`;
 
 function pace() {
   const last = answered.slice(-PACE_OF);

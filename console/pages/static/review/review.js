@@ -60,6 +60,7 @@ async function show() {
   const claim = current();
   wish.begin(claim.item);
   byId("step-back").disabled = at === 0;
+  byId("step-on").disabled = false;
   reading.open(claim, looks.mode());
   lookAhead();
 }
@@ -70,6 +71,7 @@ async function grow() {
   at = trail.length;
   wish.begin(null);
   byId("step-back").disabled = at === 0;
+  byId("step-on").disabled = true;
   reading.waiting();
   let claim = null;
   try {

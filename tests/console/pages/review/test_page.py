@@ -120,7 +120,7 @@ def test_a_pause_is_suggested_after_an_hour_without_one(desk: Desk, open_as: Ope
     page = open_as(desk)
     wait_for_text(page)
     expect(page.locator("#pause")).to_contain_text("You have been reading for 1.1 h.")
-    expect(page.locator("#now")).to_contain_text("Seen14, 14 severe")
+    expect(page.locator("#now")).to_contain_text("Seen15 · 15 severe")
     page.get_by_role("button", name="Later").click()
     expect(page.locator("#pause")).to_be_hidden()
 
