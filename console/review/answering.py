@@ -70,7 +70,16 @@ def answer(
         raise Conflict("the item is closed; take the next one")
     wish = by.rules.check(wish, item)
     drop_claim(connection, item_id, reviewer)
-    return take(connection, item, reviewer, wish, by=by, now=now, took_ms=max(0, now - claim["since_ms"]), decision_id=decision_id)
+    return take(
+        connection,
+        item,
+        reviewer,
+        wish,
+        by=by,
+        now=now,
+        took_ms=max(0, now - claim["since_ms"]),
+        decision_id=decision_id,
+    )
 
 
 def take(

@@ -147,12 +147,14 @@ class Queue:
     ) -> Claim | None:
         """Claim the first item that has a place and that the reviewer does not hold; None where there is none.
 
+        `kind` is as for `page`; `adjudication` asks for items in dispute.
+
         Raises:
             WishRefused: the order is none.
             Conflict: others were quicker, again and again.
         """
         listing.check_order(order)
-        asked = Asked(reviewer, is_admin, queue, None, order)
+        asked = Asked(reviewer, is_admin, queue, kind, order)
         lost: Conflict | None = None
         for _ in range(_MOST_TRIES):
             with self._store.reading() as connection:
@@ -194,7 +196,9 @@ class Queue:
         """
         with self._store.writing() as connection:
             now = self._clock()
-            taken = answer(connection, item_id, reviewer, token, wish, by=self._answering(), now=now, decision_id=decision_id)
+            taken = answer(
+                connection, item_id, reviewer, token, wish, by=self._answering(), now=now, decision_id=decision_id
+            )
             if taken.item.kind != ItemKind.GOLD and wish.outcome != Outcome.SKIP:
                 every = self._settings.gold_every
                 seeding.seed(connection, self.gold, reviewer, every=every, draw=self._draw, now=now)
