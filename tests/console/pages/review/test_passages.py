@@ -1,6 +1,8 @@
 """Which passages of a text are severe."""
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +26,12 @@ SEVERE = Turn(Role.USER, "the best place on the body to hit somebody so it does 
 SAID = Turn(Role.ASSISTANT, "I can't help you hurt someone.")
 
 
+def _labels(asked: Coroutine[Any, Any, list[str | None]]) -> list[str | None]:
+    """Ask in a thread: while a browser is open, this one has an event loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asked).result()
+
+
 class _Refusing:
     """A judge that has no time."""
 
@@ -40,7 +48,7 @@ def _item(operations: Operations, **columns: Any) -> Item:
 def test_each_message_of_a_user_is_judged_for_itself(service: Service, operations_on_sqlite: Operations) -> None:
     """The class is named; assistants' messages are none of it."""
     item = _item(operations_on_sqlite)
-    labels = asyncio.run(severe_passages(service, item, [HARMLESS, SAID, SEVERE]))
+    labels = _labels(severe_passages(service, item, [HARMLESS, SAID, SEVERE]))
     assert labels == [None, None, "other_obscene_or_illegal"]
 
 
@@ -48,15 +56,15 @@ def test_what_was_not_judged_counts_as_severe(service: Service, operations_on_sq
     """Where the judge has no time, and of what lies far back."""
     item = _item(operations_on_sqlite)
     busy = replace(service, judge=_Refusing())  # type: ignore[arg-type]
-    assert asyncio.run(severe_passages(busy, item, [HARMLESS, SAID])) == ["other_obscene_or_illegal", None]
-    many = asyncio.run(severe_passages(service, item, [HARMLESS] * 30))
+    assert _labels(severe_passages(busy, item, [HARMLESS, SAID])) == ["other_obscene_or_illegal", None]
+    many = _labels(severe_passages(service, item, [HARMLESS] * 30))
     assert many == [""] * 6 + [None] * 24
 
 
 def test_of_a_blind_item_no_class_is_named(service: Service, operations_on_sqlite: Operations) -> None:
     """Nor does it tell which passages the model finds severe."""
     item = _item(operations_on_sqlite, kind="sample")
-    assert asyncio.run(severe_passages(service, item, [HARMLESS, SAID, SEVERE])) == ["", None, ""]
+    assert _labels(severe_passages(service, item, [HARMLESS, SAID, SEVERE])) == ["", None, ""]
 
 
 def test_text_that_no_utf8_can_hold_is_shown_with_a_mark() -> None:
