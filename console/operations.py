@@ -66,5 +66,4 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str]) -
         ) from None
     keys = worker.erasure.hash_keys
     queue = Queue(store, settings.review, keys[0] if keys else None)
-    texts = Texts(worker)
-    return Operations(settings, worker, store, at_end=[texts.close], texts=texts, queue=queue)
+    return Operations(settings, worker, store, queue=queue)
