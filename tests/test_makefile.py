@@ -14,6 +14,7 @@ _INTERNAL = {
     "loadtest.peers.in_process",
     "loadtest.peers.one_by_one",
     "tests.architecture",
+    "tests.console.intake.reading",
     "tests.console.pages.picture",
     "training_pipeline.graph.reference_graph",
 }

@@ -143,6 +143,8 @@ class Session:
         if records:
             self.read_ms = now_ms
             _log(records, written)
+        if written.n_erased_items:
+            self._store.drop_remains()
 
     def _renew(self, connection: Connection, now_ms: int) -> None:
         name, holder, for_ms = self._lease
@@ -152,6 +154,7 @@ class Session:
 
     def _prune(self, now_ms: int) -> None:
         n_deleted = prune(self._store, keep_days=self._settings.store.keep_days, now_ms=now_ms)
+        self._store.drop_remains()
         self._pruned_ms = now_ms
         if any(n_deleted.values()):
             log.info("database_pruned", **{f"n_{table}": n for table, n in n_deleted.items()})

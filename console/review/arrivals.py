@@ -7,7 +7,7 @@ still stand on what was shown beside it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from console.review.arriving import moment_ms
 from console.store.dialect import upsert
@@ -91,17 +91,12 @@ def close_answered(connection: Connection, overrides: Iterable[Verdict], *, now_
         place = {"topic": source.topic, "partition": source.partition, "record_offset": source.offset}
         put = upsert(connection, overridden).values(**place, decided_ms=decided_ms, actor=verdict.actor)
         connection.execute(put.on_conflict_do_nothing())
+        ids = _open_on_text(connection, verdict.chat_id, verdict.content_fingerprint)
         # The answer to an override that its reviewer has taken back comes after the item is open again.
-        taken_back = select(answers.c.item_id).where(answers.c.undone_ms > decided_ms - _ON_ITS_WAY_MS)
-        of_text = select(items.c.id).where(
-            items.c.chat_id == verdict.chat_id,
-            items.c.fingerprint == verdict.content_fingerprint,
-            items.c.kind == "review",
-            items.c.state == "open",
-            items.c.id.not_in(taken_back),
+        taken_back = select(answers.c.item_id).where(
+            answers.c.item_id.in_(ids), answers.c.undone_ms > decided_ms - _ON_ITS_WAY_MS
         )
-        ids = list(connection.execute(of_text).scalars())
-        if ids:
+        if ids and (ids := ids - set(connection.execute(taken_back).scalars())):
             connection.execute(update(items).where(items.c.id.in_(ids)).values(_closed(now_ms, verdict.actor)))
             connection.execute(delete(claims).where(claims.c.item_id.in_(ids)))
         n_closed += len(ids)
@@ -120,8 +115,9 @@ def _without_erased(connection: Connection, rows: Sequence[Row], hashes_of: Hash
 def _without_known(connection: Connection, rows: Sequence[Row]) -> list[Row]:
     """Return the rows without those whose verdict has its item, and each verdict once."""
     known: set[tuple[str, str]] = set()
+    kinds = sorted({row["kind"] for row in rows})
     for ids in chunks({row["verdict_id"] for row in rows}):
-        found = select(items.c.kind, items.c.verdict_id).where(items.c.verdict_id.in_(ids))
+        found = select(items.c.kind, items.c.verdict_id).where(items.c.kind.in_(kinds), items.c.verdict_id.in_(ids))
         known |= {(kind, verdict_id) for kind, verdict_id in connection.execute(found)}
     wanted = []
     for row in rows:
@@ -134,12 +130,26 @@ def _without_known(connection: Connection, rows: Sequence[Row]) -> list[Row]:
 
 def _waiting(connection: Connection, rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
     """Return the open reviews of the chats of reviews, by chat and fingerprint."""
-    columns = [items.c[name] for name in ("id", "chat_id", "fingerprint", "order_ms", *_REFRESHED)]
+    columns = [items.c[name] for name in ("id", "kind", "state", "chat_id", "fingerprint", "order_ms", *_REFRESHED)]
     waiting: dict[tuple[str, str], Row] = {}
     for chats in chunks({row["chat_id"] for row in rows if row["kind"] == "review"}):
-        open_ = select(*columns).where(items.c.kind == "review", items.c.state == "open", items.c.chat_id.in_(chats))
-        waiting |= {(row["chat_id"], row["fingerprint"]): dict(row) for row in connection.execute(open_).mappings()}
+        of_chats = select(*columns).where(items.c.chat_id.in_(chats))
+        for row in connection.execute(of_chats).mappings():
+            if _is_waiting(row):
+                waiting[row["chat_id"], row["fingerprint"]] = dict(row)
     return waiting
+
+
+def _open_on_text(connection: Connection, chat_id: str, fingerprint: str) -> set[int]:
+    """Return the open reviews of one text."""
+    columns = (items.c.id, items.c.kind, items.c.state, items.c.fingerprint)
+    of_chat = connection.execute(select(*columns).where(items.c.chat_id == chat_id)).mappings()
+    return {row["id"] for row in of_chat if _is_waiting(row) and row["fingerprint"] == fingerprint}
+
+
+def _is_waiting(row: RowMapping) -> bool:
+    # Not in the statement: SQLite might look for the many that are open, in place of the few of a chat.
+    return bool(row["kind"] == "review" and row["state"] == "open")
 
 
 def _is_newer(row: Row, stands: Row) -> bool:
@@ -150,14 +160,14 @@ def _is_newer(row: Row, stands: Row) -> bool:
 
 def _mark_overridden(connection: Connection, rows: Sequence[Row], now_ms: int) -> None:
     """Close those on whose record a person has decided before they came."""
-    place = tuple_(overridden.c.topic, overridden.c.partition, overridden.c.record_offset)
-    by_place: dict[tuple[str, int, int], Row] = {
-        (row["topic"], row["partition"], row["record_offset"]): row for row in rows
-    }
-    for places in chunks(by_place):
-        for found in connection.execute(select(overridden).where(place.in_(places))):
-            row = by_place[found.topic, found.partition, found.record_offset]
-            row |= _closed(now_ms, found.actor)
+    by_partition: dict[tuple[str, int], dict[int, Row]] = {}
+    for row in rows:
+        by_partition.setdefault((row["topic"], row["partition"]), {})[row["record_offset"]] = row
+    for (topic, partition), by_offset in by_partition.items():
+        of_partition = select(overridden).where(overridden.c.topic == topic, overridden.c.partition == partition)
+        for some in chunks(by_offset):
+            for found in connection.execute(of_partition.where(overridden.c.record_offset.in_(some))):
+                by_offset[found.record_offset] |= _closed(now_ms, found.actor)
 
 
 def _closed(now_ms: int, actor: str | None) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, case, delete, or_, select, update
+from sqlalchemy import Connection, case, delete, select, update
 
 from console.store.dialect import upsert
 from console.store.tables import answers, appeals, claims, erasures, items, outbox
@@ -113,19 +113,18 @@ def _erase_one(connection: Connection, name: str, erased_ms: int, now_ms: int) -
         gone = dict.fromkeys(("chat_id", "topic", "partition", "record_offset", "timestamp_ms", "fingerprint"))
         closed = {"state": ERASED, "closed_ms": now_ms, "closed_why": ERASED}
         connection.execute(update(items).where(items.c.id.in_(some)).values(**gone, **closed))
-    _erase_unsent(connection, outbox.c.chat_hash == name, decisions, erased_ms)
+    _erase_unsent(connection, name, decisions, erased_ms)
     return len(ids)
 
 
-def _erase_unsent(connection: Connection, of_chat: ColumnElement[bool], decisions: set[str], erased_ms: int) -> None:
+def _erase_unsent(connection: Connection, name: str, decisions: set[str], erased_ms: int) -> None:
     """Delete what was, or was to be, sent about what is erased; a decision on a later event stays."""
     columns = (outbox.c.id, outbox.c.decision_id, outbox.c.created_ms, outbox.c.body)
-    rows = connection.execute(select(*columns).where(or_(of_chat, outbox.c.decision_id.in_(list(decisions))))).all()
-    gone = [
-        row.id
-        for row in rows
-        if row.created_ms <= erased_ms or row.decision_id in decisions or _undoes(row.body) in decisions
-    ]
+    of_chat = connection.execute(select(*columns).where(outbox.c.chat_hash == name)).all()
+    gone = {row.id for row in of_chat if row.created_ms <= erased_ms or _undoes(row.body) in decisions}
+    for some in chunks(decisions):
+        # Answers for callers name no chat.
+        connection.execute(delete(outbox).where(outbox.c.decision_id.in_(some)))
     for some in chunks(gone):
         connection.execute(delete(outbox).where(outbox.c.id.in_(some)))
 

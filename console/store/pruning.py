@@ -40,7 +40,13 @@ def prune(store: Store, *, keep_days: int, now_ms: int) -> dict[str, int]:
         (overridden, overridden.c.decided_ms < before),
         (access_log, access_log.c.at_ms < now_ms - max(keep_days, ACCESS_DAYS) * DAY_MS),
     ]
-    return {table.name: _delete(store, table, is_old) for table, is_old in old}
+    n_deleted = {table.name: _delete(store, table, is_old) for table, is_old in old}
+    if store.is_sqlite:
+        with store.writing() as connection:
+            # What PostgreSQL does by itself: statements choose their indexes by how many rows have what.
+            connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
+            connection.exec_driver_sql("PRAGMA optimize = 0x10002")
+    return n_deleted
 
 
 def _delete(store: Store, table: Table, is_old: ColumnElement[bool]) -> int:

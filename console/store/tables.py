@@ -157,6 +157,7 @@ outbox = Table(
     UniqueConstraint("decision_id", "kind", name="one_of_a_kind_a_decision"),
     Index("outbox_to_send", "sent_ms", "not_before_ms"),
     Index("outbox_by_chat", "chat_id"),
+    Index("outbox_by_hash", "chat_hash"),
 )
 
 appeals = Table(
