@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from console import appeals, classify, feedback, health, moderations, overrides, perspective, verdicts
+from console import appeals, classify, feedback, health, moderations, overrides, perspective, reviews, verdicts
 from console.errors import Problem
 from console.openapi import description_of
 from console.pipeline.errors import PipelineAway
@@ -54,6 +54,7 @@ def make_api(service: Service, pages: Iterable[AddPages] = (), sessions: Session
     app.include_router(feedback.router_of(service))
     app.include_router(overrides.router_of(service))
     app.include_router(appeals.router_of(service))
+    app.include_router(reviews.router_of(service))
     app.include_router(health.router_of(service))
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _on_problem)

@@ -17,7 +17,7 @@ class Problem(Exception):  # noqa: N818  the name says what the caller gets
         param: The field at fault, where one is.
         retry_after_s: When to ask again, whole seconds; None where that is no help.
         reason: Perspective's `errorType`, where it has one for this.
-        details: Further members of Perspective's error detail.
+        details: Further members for programs: of Perspective's error detail; of a conflict who has the item.
     """
 
     def __init__(

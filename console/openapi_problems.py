@@ -12,6 +12,7 @@ class ProblemBody(BaseModel):
     type: str = Field(description="invalid_request_error, rate_limit_error or server_error.")
     param: str | None
     code: str | None = Field(description="Stable name for programs.")
+    details: dict[str, Any] | None = Field(default=None, description="Of a conflict: who has what was asked for.")
 
 
 class ProblemDocument(BaseModel):

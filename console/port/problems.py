@@ -75,7 +75,10 @@ def _openai(problem: Problem) -> dict[str, Any]:
         kind = "server_error"
     else:
         kind = "invalid_request_error"
-    return {"error": {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code}}
+    error: dict[str, Any] = {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code}
+    if problem.details:
+        error["details"] = problem.details
+    return {"error": error}
 
 
 def _google(problem: Problem) -> tuple[HTTPStatus, dict[str, Any]]:

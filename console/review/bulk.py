@@ -16,7 +16,7 @@ from console.review.rows import answerable, item_of, with_claims
 from console.review.wish import check_actor
 from console.store.tables import answers, claims, items
 
-MAX_CAP: Final = 1_000
+MAX_CAP: Final = 500
 """Answers of one bulk action at most: one transaction, in which nobody else answers."""
 MAX_SAMPLE: Final = 50
 _MOST_BATCH_CHARACTERS: Final = 32
@@ -56,7 +56,7 @@ def answer_all(
         wanted: Which items.
         reviewer: Who answers.
         wish: The answer; no skip.
-        cap: At most so many, 1 to 1,000.
+        cap: At most so many, 1 to 500.
         expected_count: How many matched in the preview.
         batch: The caller's name of the action: one that is known is not done again, and returns what it did.
         by: What answers are taken by.
@@ -80,7 +80,8 @@ def answer_all(
     # Locked in the order of their ids, as everybody locks several.
     chosen = select(items).where(condition).order_by(items.c.id).limit(cap).with_for_update()
     found = [item_of(row) for row in connection.execute(chosen).mappings()]
-    # On PostgreSQL somebody may have claimed one between the look and the lock.
+    # On PostgreSQL somebody may have answered or claimed some between the look and the lock.
+    n_matching -= min(cap, n_matching) - len(found)
     held = select(claims.c.item_id).where(claims.c.item_id.in_([item.id for item in found]), claims.c.until_ms > now)
     n_matching -= len(connection.execute(held).all())
     if n_matching != expected_count:
@@ -97,6 +98,10 @@ def _matching(wanted: BulkFilter, reviewer: str, now: int) -> ColumnElement[bool
     """Return the condition: open reviews that nobody holds and that the reviewer may answer."""
     if wanted.category is None and wanted.fingerprint is None:
         raise WishRefused("category", "the filter names neither category nor fingerprint; name at least one of them")
+    for name in ("category", "fingerprint", "policy"):
+        # PostgreSQL takes no text with a NUL.
+        if not (getattr(wanted, name) or "").isprintable():
+            raise WishRefused(name, f"{name} holds a control character; expected text without")
     is_held = select(claims.c.token).where(claims.c.item_id == items.c.id, claims.c.until_ms > now).exists()
     conditions: list[Any] = [
         items.c.state == ItemState.OPEN.value,

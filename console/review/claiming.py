@@ -99,11 +99,12 @@ def check_claim(connection: Connection, item: Item, reviewer: str, token: str, n
     Raises:
         Conflict: it is not theirs any longer; it names who has the item or has answered it.
     """
+    if item.state == ItemState.DONE:
+        # An override from elsewhere closes an item that somebody holds.
+        raise decided(connection, item)
     row = claim_row(connection, item.id, reviewer)
     if row is not None and secrets.compare_digest(row["token"].encode(), token.encode()):
         return row
-    if item.state == ItemState.DONE:
-        raise decided(connection, item)
     holder = _holder(connection, item, now)
     if holder is not None:
         raise holder

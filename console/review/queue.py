@@ -13,6 +13,8 @@ from sqlalchemy import Connection, select
 from console.review import bulk, claiming, listing, seeding, undoing
 from console.review.answering import Answering, answer
 from console.review.errors import Conflict, NotInQueue
+from console.review.figure_rows import judged_items
+from console.review.figures import Figures, figures_of
 from console.review.gold import GoldChats
 from console.review.hooks import Hooks
 from console.review.item import (
@@ -253,6 +255,16 @@ class Queue:
                 self._is_undone_now(connection, answer_id, reviewer) for answer_id, is_undone in found if not is_undone
             )
             return BatchUndone(n_undone, len(found) - n_undone)
+
+    def figures(self, *, since_ms: int, until_ms: int) -> Figures:
+        """Return what the answers of a time say of people and of the automation.
+
+        Args:
+            since_ms: From then on, milliseconds since 1970.
+            until_ms: Up to then.
+        """
+        with self._store.reading() as connection:
+            return figures_of(judged_items(connection, since_ms=since_ms, until_ms=until_ms))
 
     def gold_turns(self, item: Item) -> tuple[list[Turn], int | None] | None:
         """Return the turns of a gold item and which of them decides; None where its file has it no longer."""

@@ -42,7 +42,9 @@ def send_settled(
     if not is_sample:
         _put_override(connection, item, source, settling, sends_at_ms)
     for answer in said:
-        _put_feedback(connection, item, source, answer, sends_at_ms)
+        is_new = answer["id"] == settling["id"]
+        if is_new or not _is_revived(connection, answer, sends_at_ms):
+            _put_feedback(connection, item, source, answer, sends_at_ms)
     return True
 
 
@@ -121,18 +123,18 @@ def _put_feedback(connection: Connection, item: Item, source: Source, answer: Ro
         note=answer["note"],
         reported_ms=answer["at_ms"],
     )
-    # After an answer of somebody else was undone and given again, this one's report may be there, cancelled.
-    revived = connection.execute(
-        update(outbox)
-        .where(
-            outbox.c.decision_id == answer["decision_id"],
-            outbox.c.kind == Kind.FEEDBACK.value,
-            outbox.c.cancelled_ms.is_not(None),
-        )
-        .values(cancelled_ms=None, not_before_ms=sends_at_ms)
-    )
-    if revived.rowcount == 0 and sending(connection, answer["decision_id"], Kind.FEEDBACK) is None:
-        _put(connection, item, answer, body, sends_at_ms)
+    _put(connection, item, answer, body, sends_at_ms)
+
+
+def _is_revived(connection: Connection, answer: RowMapping, sends_at_ms: int) -> bool:
+    """Say whether the report of an earlier answer is there, and let it be sent if it was cancelled.
+
+    It was where somebody else's answer on the item has been undone, and is given again.
+    """
+    own = (outbox.c.decision_id == answer["decision_id"], outbox.c.kind == Kind.FEEDBACK.value)
+    values = {"cancelled_ms": None, "not_before_ms": sends_at_ms}
+    revived = connection.execute(update(outbox).where(*own, outbox.c.cancelled_ms.is_not(None)).values(values))
+    return revived.rowcount > 0 or sending(connection, answer["decision_id"], Kind.FEEDBACK) is not None
 
 
 def _put(connection: Connection, item: Item, answer: RowMapping, body: Body, sends_at_ms: int) -> None:

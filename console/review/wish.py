@@ -73,6 +73,8 @@ class AnswerRules:
             raise WishRefused(
                 "note", f"note has {len(wish.note)} characters; expected at most {MAX_NOTE_CHARACTERS}; write less"
             )
+        if "\x00" in (wish.note or ""):
+            raise WishRefused("note", "note holds a NUL character, which no database keeps; remove it")
         note = wish.note or None
         if wish.outcome == Outcome.SKIP:
             return Wish(Outcome.SKIP.value, note=note)

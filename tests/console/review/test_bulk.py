@@ -1,5 +1,8 @@
 """Bulk actions: on a filter, after a preview, capped, one answer an item, reversible as a whole."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import select
 
@@ -63,6 +66,25 @@ def test_no_more_than_the_cap_are_answered(queue: Queue, store: Store) -> None:
     assert (done.n_matching, len(done.answer_ids), queue.page("ann").total) == (5, 2, 3)
 
 
+def test_of_two_people_at_once_one_answers_and_the_other_is_told(queue: Queue, store: Store) -> None:
+    """Each item has one answer; nobody's batch is half done."""
+    put(store, *(item_row(n) for n in range(30)))
+    together = threading.Barrier(2)
+
+    def work(reviewer: str) -> int | None:
+        together.wait()
+        try:
+            return len(queue.bulk(SAME, reviewer, BLOCK, 100, 30, reviewer).answer_ids)
+        except Conflict as conflict:
+            return conflict.n_matching
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(work, ("ann", "bob")), key=str) == [0, 30]
+    with store.reading() as connection:
+        assert len(connection.execute(select(answers.c.item_id).distinct()).all()) == 30
+        assert len(connection.execute(select(answers.c.id)).all()) == 30
+
+
 def test_the_same_batch_is_not_done_twice(queue: Queue, store: Store) -> None:
     """Its answer may have been lost on the way; under somebody else's name it is refused."""
     put(store, *(item_row(n) for n in range(4)))
@@ -75,7 +97,7 @@ def test_the_same_batch_is_not_done_twice(queue: Queue, store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("wish", "cap", "batch"),
-    [(Wish("skip"), 1, "b"), (Wish("block"), 1, "b"), (BLOCK, 0, "b"), (BLOCK, 1_001, "b"), (BLOCK, 1, "b" * 33)],
+    [(Wish("skip"), 1, "b"), (Wish("block"), 1, "b"), (BLOCK, 0, "b"), (BLOCK, 501, "b"), (BLOCK, 1, "b" * 33)],
 )
 def test_what_breaks_a_rule_answers_nothing(queue: Queue, store: Store, wish: Wish, cap: int, batch: str) -> None:
     """The rules of single answers hold for many."""

@@ -4,13 +4,13 @@ import threading
 from collections import Counter
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from console.review.errors import Conflict, NotInQueue
 from console.review.item import Wish
 from console.review.queue import Queue
 from console.store.store import Store
-from console.store.tables import access_log
+from console.store.tables import access_log, items
 from tests.console.review.conftest import OpenQueue
 from tests.console.review.rows import NOW_MS, Clock, item_row, put
 
@@ -121,6 +121,20 @@ def test_an_item_that_an_override_closed_names_who_decided(queue: Queue, store: 
     (item_id,) = put(store, item_row(1, state="done", closed_why="override", closed_by="eve"))
     with pytest.raises(Conflict) as refused:
         queue.claim(item_id, "ann")
+    assert refused.value.decided_by == "eve"
+
+
+def test_whoever_holds_an_item_that_an_override_closes_is_told(queue: Queue, store: Store) -> None:
+    """At the next renewal, or where they answer."""
+    (item_id,) = put(store, item_row(1))
+    claim = queue.claim(item_id, "ann")
+    with store.writing() as connection:
+        connection.execute(update(items).values(state="done", closed_why="override", closed_by="eve"))
+    with pytest.raises(Conflict) as refused:
+        queue.renew(item_id, "ann", claim.token)
+    assert refused.value.decided_by == "eve"
+    with pytest.raises(Conflict) as refused:
+        queue.answer(item_id, "ann", claim.token, BLOCK)
     assert refused.value.decided_by == "eve"
 
 

@@ -29,17 +29,17 @@ def test_a_reveal_is_logged_without_the_chats_id(queue: Queue, store: Store) -> 
 
 
 def test_each_person_has_preferences_of_their_own(store: Store) -> None:
-    """What spares them most is there from the start."""
+    """A text is blurred from the start."""
     with store.writing() as connection:
-        assert preferences_of(connection, "ann") == Preferences(blur=True, greyscale=True)
-        assert prefer(connection, "ann", {"blur": False}) == Preferences(blur=False, greyscale=True)
-        assert prefer(connection, "ann", {"greyscale": False}) == Preferences(blur=False, greyscale=False)
+        assert preferences_of(connection, "ann") == Preferences(text="blurred", greyscale=False)
+        assert prefer(connection, "ann", {"text": "open"}) == Preferences(text="open")
+        assert prefer(connection, "ann", {"greyscale": True}) == Preferences(text="open", greyscale=True)
     with store.reading() as connection:
-        assert preferences_of(connection, "ann") == Preferences(blur=False, greyscale=False)
+        assert preferences_of(connection, "ann") == Preferences(text="open", greyscale=True)
         assert preferences_of(connection, "bob") == Preferences()
 
 
-@pytest.mark.parametrize("changes", [{"blur": "no"}, {"colour": True}, {"blur": 1}])
+@pytest.mark.parametrize("changes", [{"text": "none"}, {"colour": True}, {"greyscale": 1}])
 def test_a_preference_that_is_none_is_refused(store: Store, changes: dict[str, object]) -> None:
     """And nothing is changed."""
     with pytest.raises(WishRefused), store.writing() as connection:

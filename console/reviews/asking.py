@@ -1,0 +1,145 @@
+"""Ask the queue for a request: in a thread, with its errors as problems."""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, TypeVar
+
+from starlette.requests import Request
+
+from console.errors import Problem
+from console.operations import Operations
+from console.pipeline.errors import PipelineAway
+from console.port.guard import caller_of
+from console.port.keys import Caller
+from console.review.errors import Conflict, NotInQueue, WishRefused
+from console.review.queue import Queue
+from console.service import Service
+from console.store.store import StoreAway
+
+_Found = TypeVar("_Found")
+
+_RETRY_S: Final = 5
+_DIGITS: Final = 18
+_MAX_MS: Final = 2**53
+
+
+class Followed(NamedTuple):
+    """What the routes need of a console that follows a pipeline."""
+
+    operations: Operations
+    queue: Queue
+
+
+def followed(service: Service) -> Followed:
+    """Return the queue and what is around it; raises Problem (404, `no_pipeline`) where no pipeline is followed."""
+    operations = service.operations
+    if operations is None or operations.queue is None:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            "no_pipeline",
+            "this console follows no pipeline, so that it has no queue; set CONSOLE_PIPELINE__IS_ON=true and the "
+            "MODERATION_ variables of the workers",
+        )
+    return Followed(operations, operations.queue)
+
+
+def counted(request: Request) -> Caller:
+    """Return who asks, and count the request against their limit."""
+    caller = caller_of(request.scope)
+    if caller.limit is not None:
+        caller.limit.spend(1)
+    return caller
+
+
+async def ask(function: Callable[..., _Found], *arguments: Any, **named: Any) -> _Found:
+    """Call a function of the queue in a thread.
+
+    Raises:
+        Problem: what `problem_of` returns.
+    """
+    try:
+        return await asyncio.to_thread(function, *arguments, **named)
+    except (Conflict, NotInQueue, WishRefused, StoreAway, PipelineAway) as error:
+        raise problem_of(error) from error
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the problem that an error of the queue is; pages use it, too. Other errors are raised as they are."""
+    match error:
+        case Conflict():
+            details = {
+                name: value
+                for name in ("claimed_by", "until_ms", "decided_by", "outcome", "n_matching")
+                if (value := getattr(error, name)) is not None
+            }
+            return Problem(HTTPStatus.CONFLICT, "conflict", error.message, details=details)
+        case NotInQueue():
+            return Problem(
+                HTTPStatus.NOT_FOUND,
+                "unknown_item",
+                "no such item or answer for this caller; GET /v1/reviews lists the open ones",
+            )
+        case WishRefused():
+            return Problem(HTTPStatus.BAD_REQUEST, "invalid_input", error.message, param=error.param)
+        case StoreAway():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "store_away",
+                f"the database does not answer ({error}); nothing was written; ask again after retry-after",
+                retry_after_s=_RETRY_S,
+            )
+        case PipelineAway():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "pipeline_away",
+                "Kafka does not answer; nothing was read; ask again after retry-after; the log says more",
+                retry_after_s=_RETRY_S,
+            )
+    raise error
+
+
+def number_of(text: str) -> int:
+    """Return the number in a path; raises Problem (404) where it is none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+        raise problem_of(NotInQueue())
+    return int(text)
+
+
+def parameters_of(request: Request, known: frozenset[str]) -> dict[str, str]:
+    """Return the parameters of a request's query.
+
+    Raises:
+        Problem: one is not known, comes twice, or holds what is not printable.
+    """
+    found = dict(request.query_params)
+    if found.keys() - known or len(request.query_params.multi_items()) > len(found):
+        raise _refused(
+            "the query", f"has a parameter that is not known, or one twice; expected {', '.join(sorted(known))}"
+        )
+    for name, value in found.items():
+        if not value.isprintable():
+            raise _refused(name, "holds a control character; expected text without")
+    return found
+
+
+def whole_number(parameters: dict[str, str], name: str, default: int, most: int = _MAX_MS) -> int:
+    """Return a parameter that is a whole number; raises Problem where it is none."""
+    text = parameters.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text) <= most):
+        raise _refused(name, f"is no whole number of 0 to {most}")
+    return int(text)
+
+
+def one_of(parameters: dict[str, str], name: str, allowed: tuple[str, ...], default: str | None) -> str | None:
+    """Return a parameter that is one of some words; raises Problem where it is none."""
+    text = parameters.get(name, default)
+    if text is not None and text not in allowed:
+        raise _refused(name, f"is none of {', '.join(allowed)}")
+    return text
+
+
+def _refused(param: str, message: str) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid_input", f"{param}: {message}", param=param)
