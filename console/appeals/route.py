@@ -21,17 +21,8 @@ from console.port.documents import read_document
 from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
-from console.review.appealing import (
-    Appeal,
-    appeal_of,
-    appeal_on,
-    item_of_known,
-    item_of_verdict,
-    put_appeal,
-    reliabilities,
-    told,
-    wait_ms,
-)
+from console.review.appealing import item_of_known, item_of_verdict, put_appeal, wait_ms
+from console.review.appeals import Appeal, appeal_of, appeal_on, reliabilities, told
 from console.service import Service, not_configured
 from console.store.store import now_ms
 

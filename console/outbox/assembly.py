@@ -71,7 +71,7 @@ def open_outbox(store: Store, worker: WorkerSettings, appeals: AppealSettings, m
         metrics: The console's.
 
     Raises:
-        SettingsError: the file of the signing key cannot be read, or the key is short.
+        SettingsError: the key that signs answers is short.
     """
     holder = secrets.token_hex(8)
     state = SendingState(metrics)
@@ -101,19 +101,11 @@ def signing_key(appeals: AppealSettings) -> bytes | None:
     """Return the key that signs answers; None where none is set.
 
     Raises:
-        SettingsError: its file cannot be read, or it is short.
+        SettingsError: it is short.
     """
-    if appeals.signing_key_file is not None:
-        try:
-            text = appeals.signing_key_file.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"appeals.signing_key_file: cannot be read ({type(error).__name__}); expected one line of text"
-            ) from None
-    elif appeals.signing_key is not None:
-        text = appeals.signing_key.get_secret_value()
-    else:
+    if appeals.signing_key is None:
         return None
+    text = appeals.signing_key.get_secret_value()
     if len(text) < _SHORTEST_KEY:
         raise SettingsError(
             f"appeals.signing_key has {len(text)} characters; expected at least {_SHORTEST_KEY}; `openssl rand -hex 32`"

@@ -19,14 +19,7 @@ from console.pipeline.feedback import record_of_feedback
 from console.pipeline.overrides import Cleared, Decided, OverrideTopic, Planned, Seen
 from console.pipeline.writer import PipelineWriter, RecordRefused
 from console.store import outbox_rows
-from console.store.outbox_rows import (
-    OVERRIDES,
-    FeedbackBody,
-    Kind,
-    OutboxRow,
-    OverrideClearBody,
-    OverrideSetBody,
-)
+from console.store.outbox_rows import OVERRIDES, FeedbackBody, Kind, OutboxRow, OverrideClearBody, OverrideSetBody
 from console.store.store import Store, now_ms
 from schemas import Feedback
 from worker.settings.worker import WorkerSettings
@@ -97,7 +90,16 @@ class DecisionSender:
             if not self._send(rows) or not self._holding.is_mine():
                 break
             self._state.show(self._store, self._clock_ms())
+        if not before:
+            self._be_ready()
         return self._wait_s()
+
+    def _be_ready(self) -> None:
+        """Connect while nothing waits: a first transaction takes seconds where the brokers have just started."""
+        try:
+            self._writer.open()
+        except PipelineAway as error:
+            self._state.away(str(error), self._clock_ms())
 
     def end(self) -> None:
         """Let another console go on at once, and close what is open."""
@@ -163,7 +165,9 @@ class DecisionSender:
                 return self._plan_clear(row, body)
             case FeedbackBody() as body:
                 return Planned([record_of_feedback(self._settings, _report(body))], ())
-        raise RecordRefused(f"kind {row.kind.value} is not for a topic; expected one of {', '.join(KINDS)}")
+        raise RecordRefused(
+            "the row's body is not understood; expected what this release writes; a later release wrote it; use that"
+        )
 
     def _plan_clear(self, row: OutboxRow, body: OverrideClearBody) -> Planned:
         revision = None

@@ -4,7 +4,8 @@ import threading
 from typing import NamedTuple
 
 from console.metrics import Metrics
-from console.store.outbox_rows import Backlog, Kind, backlog
+from console.store.outbox_rows import Kind
+from console.store.outbox_shown import Backlog, backlog
 from console.store.store import Store
 
 

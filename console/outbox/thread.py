@@ -61,7 +61,10 @@ class TurnThread:
                 log.exception("turn_failed", thread=self._name)
                 wait_s = _PAUSE_S
             self._woken.wait(wait_s)
-        self._end()
+        try:
+            self._end()
+        except StoreAway as error:
+            log.warning("store_away", thread=self._name, error=str(error), consequence="the lease runs out by itself")
 
     def close(self) -> None:
         """End it after the turn in hand."""

@@ -28,6 +28,7 @@ FIRST_WAIT_MS: Final = 30_000
 """30 s, then 1, 2 and 4 minutes."""
 _AT_ONCE: Final = 8
 _POLL_S: Final = 5.0
+_DEFAULT_PORTS: Final = frozenset({80, 443})
 _TIMEOUT: Final = httpx.Timeout(5.0, read=10.0)
 _KINDS: Final = (Kind.WEBHOOK,)
 
@@ -128,20 +129,26 @@ class WebhookSender:
 
     def _post(self, row: OutboxRow) -> None:
         body = row.body
-        if not isinstance(body, WebhookBody) or self._key is None:
+        if not isinstance(body, WebhookBody):
+            raise TargetRefused("the row's body is not understood; expected what this release writes")
+        if self._key is None:
             raise TargetRefused("appeals.signing_key is not set; expected one: no answer is sent without a signature")
         target = target_of(body.url, self._hosts)
         address = address_of(target, self._hosts)
-        url = httpx.URL(body.url)
+        name = f"[{target.host}]" if ":" in target.host else target.host
         raw = orjson.dumps(body.document)
         headers = {
-            "host": url.netloc.decode("ascii"),
+            "host": name if target.port in _DEFAULT_PORTS else f"{name}:{target.port}",
             HEADER: signature_of(self._key, raw, int(time.time())),
             DELIVERY_HEADER: row.decision_id,
         }
         # To the address that was checked, under the name for which the certificate must be.
         request = self._client.build_request(
-            "POST", url.copy_with(host=address), content=raw, headers=headers, extensions={"sni_hostname": target.host}
+            "POST",
+            httpx.URL(body.url).copy_with(host=address, port=target.port),
+            content=raw,
+            headers=headers,
+            extensions={"sni_hostname": target.host},
         )
         response = self._client.send(request, stream=True)
         # What the receiver says besides its status is of no use, and may be endless.

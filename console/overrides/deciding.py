@@ -16,15 +16,8 @@ from console.pipeline.newest import newest
 from console.pipeline.overrides import Decided, Seen, in_force, not_lifted, refusal_of
 from console.review.known import known_verdict
 from console.service import Service, not_configured
-from console.store.outbox_rows import (
-    EVERY_POLICY,
-    Kind,
-    OverrideClearBody,
-    OverrideSetBody,
-    put,
-    sending,
-    waiting_of_chat,
-)
+from console.store.outbox_rows import EVERY_POLICY, Kind, OverrideClearBody, OverrideSetBody, put, sending
+from console.store.outbox_shown import waiting_of_chat
 from console.store.store import now_ms
 from schemas import Verdict
 from schemas.override import ActorId

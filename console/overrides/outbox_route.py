@@ -17,7 +17,8 @@ from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.service import Service
-from console.store.outbox_rows import again, backlog, refusals
+from console.store.outbox_rows import again
+from console.store.outbox_shown import backlog, refusals
 from console.store.store import now_ms
 
 _DIGITS: Final = 18

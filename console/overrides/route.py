@@ -19,7 +19,7 @@ from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.service import Service
-from console.store.outbox_rows import waiting_of_chat
+from console.store.outbox_shown import waiting_of_chat
 
 _LONGEST_WAIT_S = 5.0
 

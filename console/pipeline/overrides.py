@@ -4,6 +4,7 @@ Invariant: what a decision is written as depends on its row alone once a revisio
 same record.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from console.pipeline.writer import RecordRefused
 from schemas import DecidedBy, Decision, Override, OverrideScope, Source, Verdict, decode_override
 from schemas.override import OverrideRefused
 from worker.errors import Fatal, SettingsError
+from worker.kafka.probe import open_admin
 from worker.kafka.topic_follower import TopicFollower, open_follower
 from worker.kafka.topic_scan import ScannedRecord
 from worker.kafka.written_together import KeyedRecord
@@ -86,7 +88,7 @@ class Planned:
     """A decision as it is to be written."""
 
     records: Sequence[KeyedRecord]
-    """None: nothing is left to write."""
+    """Empty: nothing is left to write."""
     changes: Sequence[tuple[Override, bool]]
     """Overrides, with whether each stands from now on."""
     revision: int | None = None
@@ -106,6 +108,8 @@ class OverrideTopic:
         self._follower: TopicFollower | None = None
         self._by_key: dict[bytes, Override] = {}
         self._by_chat: dict[str, tuple[Override, ...]] = {}
+        self._own: dict[bytes, deque[int | None]] = {}
+        """By key: what was written here and not read back yet, revisions or None of tombstones, in order."""
         self._topics: DecisionTopics | None = None
 
     @property
@@ -138,10 +142,13 @@ class OverrideTopic:
     def _open(self) -> None:
         # Before anything is connected: settings that are missing are no fault of the brokers.
         name = decision_topics(self._settings, 1).overrides
+        # Says in words why the brokers do not answer.
+        open_admin(self._settings.kafka)
         follower = open_follower(self._settings.kafka, name, _READER)
         self._follower, self._topics = follower, None
         self._by_key.clear()
         self._by_chat.clear()
+        self._own.clear()
         for records in follower.read_whole():
             self._take(records)
         self._topics = decision_topics(self._settings, follower.n_partitions)
@@ -151,15 +158,28 @@ class OverrideTopic:
         for record in records:
             if record.key is None:
                 continue
-            if record.value is None:
-                self._forget(record.key)
-                continue
             try:
-                override = decode_override(record.key, record.value, keys, now=now)
+                found = None if record.value is None else decode_override(record.key, record.value, keys, now=now)
             except OverrideRefused:
                 # Workers leave it alone, too, and raise the alarm.
                 continue
-            self._put(override)
+            if self._is_behind(record.key, found):
+                continue
+            if found is None:
+                self._forget(record.key)
+            else:
+                self._put(found)
+
+    def _is_behind(self, key: bytes, found: Override | None) -> bool:
+        """Say whether a record lies before one that was written here: what it says is known to be over."""
+        if (own := self._own.get(key)) is None:
+            return False
+        if own[0] == (None if found is None else found.revision):
+            own.popleft()
+        if own:
+            return True
+        del self._own[key]
+        return False
 
     def plan(self, decided: Decided, decision_id: str, kept_revision: int | None, now: datetime) -> Planned:
         """Return what puts a decision in force; `follow` was called before.
@@ -215,6 +235,7 @@ class OverrideTopic:
     def written(self, planned: Planned) -> None:
         """Take that a plan was written, before the follower reads it."""
         for override, stands in planned.changes:
+            self._own.setdefault(override.key, deque()).append(override.revision if stands else None)
             if stands:
                 self._put(override)
             else:

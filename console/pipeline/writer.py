@@ -26,6 +26,13 @@ class PipelineWriter:
     def __init__(self, settings: WorkerSettings) -> None:
         self._writer = TransactionalWriter(settings.kafka, f"{settings.kafka.group_id}.{_NAME}")
 
+    def open(self) -> None:
+        """Connect, so that the next write is quick, and fence whoever wrote before; raises PipelineAway."""
+        try:
+            self._writer.open()
+        except (BatchAborted, Fatal) as error:
+            raise PipelineAway(str(error)) from error
+
     def write(self, records: Sequence[KeyedRecord]) -> None:
         """Write records in one transaction: all or none.
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from console.errors import Problem
 from console.port.body import parse_object
@@ -17,6 +17,13 @@ class Request(BaseModel):
     """A document that a caller sends; unknown fields are refused, since a typo must not pass unseen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _fits_the_database(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("holds a NUL character, which PostgreSQL does not store; expected text without it")
+        return value
 
 
 def read_document(raw: bytes, model: type[_Document]) -> _Document:

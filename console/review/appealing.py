@@ -7,40 +7,18 @@ so that an answer that is undone in time is not told.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from math import sqrt
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
+from console.review.appeals import ACCEPTED, REJECTED
 from console.settings.operations import ReviewSettings
-from console.store.outbox_rows import Kind, WebhookBody, put, sending
+from console.store.outbox_rows import Kind, WebhookBody, put
 from console.store.tables import answers, appeals, items
 from schemas import Decision, Verdict
 
 APPEALS_QUEUE: Final = "appeals"
-ACCEPTED: Final = "accepted"
-"""The decision changes."""
-REJECTED: Final = "rejected"
 _HOUR_MS: Final = 3_600_000
-_Z: Final = 1.96
-"""Of a two-sided interval of 95 %."""
-
-
-class Appeal(NamedTuple):
-    """An appeal as its caller sees it. Times are milliseconds since 1970."""
-
-    id: str
-    item_id: int
-    caller: str
-    verdict_id: str
-    chat_id: str | None
-    """None: the chat was erased."""
-    created_ms: int
-    answered_ms: int | None
-    """From then on the answer holds; None: there is none yet."""
-    outcome: str | None
-    decision: str | None
-    reason: str | None
 
 
 class Settled(Protocol):
@@ -69,20 +47,6 @@ class Settled(Protocol):
     @property
     def sends_at_ms(self) -> int:
         """When what it causes is sent."""
-
-
-class Reliability(NamedTuple):
-    """How often a caller's appeals are right."""
-
-    caller: str
-    n: int
-    n_answered: int
-    n_accepted: int
-    share: float | None
-    """Accepted of those that were answered; None where none was."""
-    low: float
-    high: float
-    """Wilson's interval of the share, 95 %."""
 
 
 def item_of_verdict(verdict: Verdict) -> dict[str, Any]:
@@ -144,16 +108,6 @@ def item_of_known(connection: Connection, verdict_id: str) -> dict[str, Any] | N
     )
     row = connection.execute(wanted.order_by(items.c.id).limit(1)).mappings().first()
     return None if row is None else {name: row[name] for name in _COPIED}
-
-
-def appeal_on(connection: Connection, verdict_id: str) -> Appeal | None:
-    """Return the appeal against a verdict; None where there is none."""
-    return _first(connection, appeals.c.verdict_id == verdict_id)
-
-
-def appeal_of(connection: Connection, appeal_id: str) -> Appeal | None:
-    """Return an appeal by its id; None where there is none."""
-    return _first(connection, appeals.c.id == appeal_id)
 
 
 def put_appeal(
@@ -286,15 +240,6 @@ def on_reopened(connection: Connection, item: Any) -> None:
         connection.execute(update(appeals).where(appeals.c.item_id == item.id).values(nothing))
 
 
-def told(connection: Connection, appeal: Appeal) -> str | None:
-    """Return how far the answer is on its way to the caller's address; None where it is not sent anywhere."""
-    wanted = select(answers.c.decision_id).where(answers.c.item_id == appeal.item_id, answers.c.undone_ms.is_(None))
-    for decision_id in connection.execute(wanted.order_by(answers.c.id.desc())).scalars():
-        if (found := sending(connection, decision_id, Kind.WEBHOOK)) is not None:
-            return found.state
-    return None
-
-
 def outcome_of(before: str, after: str) -> str:
     """Return whether an answer changes the decision: from what passes to what does not, or back.
 
@@ -306,57 +251,7 @@ def outcome_of(before: str, after: str) -> str:
     return ACCEPTED if changes else REJECTED
 
 
-def reliabilities(connection: Connection, now: int) -> list[Reliability]:
-    """Return how often each caller's appeals were accepted, the caller with the most appeals first."""
-    is_answered = and_(appeals.c.answered_ms.is_not(None), appeals.c.answered_ms <= now)
-    wanted = select(
-        appeals.c.caller,
-        func.count(),
-        func.count().filter(is_answered),
-        func.count().filter(is_answered, appeals.c.outcome == ACCEPTED),
-    ).group_by(appeals.c.caller)
-    found = [_reliability(*row) for row in connection.execute(wanted)]
-    return sorted(found, key=lambda one: (-one.n, one.caller))
-
-
-def _reliability(caller: str, n: int, n_answered: int, n_accepted: int) -> Reliability:
-    low, high = wilson(n_accepted, n_answered)
-    share = n_accepted / n_answered if n_answered else None
-    return Reliability(caller, n, n_answered, n_accepted, share, low, high)
-
-
-def wilson(n_hits: int, n: int) -> tuple[float, float]:
-    """Return Wilson's interval of a share, 95 %; all that is possible where n is 0."""
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = n_hits / n, _Z * _Z
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z * sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def _decision_of(policies: list[dict[str, Any]]) -> str:
     """Return what was decided: the strictest of what the item's policies say."""
     said = {str(one.get("decision")) for one in policies}
     return next((one.value for one in (Decision.BLOCK, Decision.REVIEW) if one.value in said), Decision.ALLOW.value)
-
-
-def _first(connection: Connection, condition: Any) -> Appeal | None:
-    wanted = select(appeals, items.c.chat_id).join(items, items.c.id == appeals.c.item_id).where(condition)
-    row = connection.execute(wanted).mappings().first()
-    return None if row is None else _appeal(row)
-
-
-def _appeal(row: RowMapping) -> Appeal:
-    return Appeal(
-        row["id"],
-        row["item_id"],
-        row["caller"],
-        row["verdict_id"],
-        row["chat_id"],
-        row["created_ms"],
-        row["answered_ms"],
-        row["outcome"],
-        row["decision"],
-        row["answer_reason"],
-    )

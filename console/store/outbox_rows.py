@@ -6,18 +6,54 @@ refused for good. A console that is killed between start and sent leaves a row t
 Invariant: a row is cancelled or started, never both.
 """
 
-from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 
+from console.store.outbox_bodies import (
+    BODIES,
+    EVERY_POLICY,
+    OVERRIDES,
+    Body,
+    FeedbackBody,
+    Kind,
+    OverrideClearBody,
+    OverrideSetBody,
+    UnreadableBody,
+    WebhookBody,
+)
 from console.store.tables import outbox
-from schemas import Decision, Source, TaxonomyRef
-from schemas.feedback import MAX_NOTE_CHARACTERS, MAX_REPORTER_CHARACTERS
-from schemas.override import ActorId, ReasonCode
 
-EVERY_POLICY: Final = "*"
+__all__ = [
+    "EVERY_POLICY",
+    "OUTBOX",
+    "OVERRIDES",
+    "TOLD",
+    "Body",
+    "FeedbackBody",
+    "Kind",
+    "OutboxRow",
+    "OverrideClearBody",
+    "OverrideSetBody",
+    "Sending",
+    "State",
+    "UnreadableBody",
+    "WebhookBody",
+    "again",
+    "cancel",
+    "due",
+    "failed",
+    "next_due_ms",
+    "put",
+    "refused",
+    "revision_of",
+    "sending",
+    "sent",
+    "start",
+    "unsent",
+]
+
 TOLD: Final = "told"
 """Execution option of a writing transaction: the set of names whose listeners are called after its commit."""
 OUTBOX: Final = "outbox"
@@ -28,92 +64,15 @@ _MOST_DOUBLINGS: Final = 6
 _ERROR_CHARACTERS: Final = 500
 
 
-class Kind(StrEnum):
-    """What a row is."""
-
-    OVERRIDE_SET = "override_set"
-    OVERRIDE_CLEAR = "override_clear"
-    FEEDBACK = "feedback"
-    WEBHOOK = "webhook"
+State = Literal["waiting", "sent", "cancelled", "refused"]
 
 
-OVERRIDES: Final = (Kind.OVERRIDE_SET, Kind.OVERRIDE_CLEAR)
-"""Kinds of one chat that are sent in the order in which they were put."""
+class Sending(NamedTuple):
+    """How far a row has come."""
 
-
-class Body(BaseModel):
-    """The JSON of a row."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OverrideSetBody(Body):
-    """A person's decision on a chat. An allow binds to `fingerprint` unless `whole_chat` is set."""
-
-    verdict_id: str
-    """Of the verdict that was looked at."""
-    chat_id: Annotated[str, Field(min_length=1, max_length=256)]
-    fingerprint: str
-    """Of the content that was looked at."""
-    source: Source
-    decision: Decision
-    policy: Annotated[str, Field(min_length=1, max_length=64)] = EVERY_POLICY
-    whole_chat: bool = False
-    """Of an allow: whatever the chat says from now on. A block is of the whole chat without it."""
-    expires_in_s: Annotated[int, Field(gt=0)] | None = None
-    """From `decided_ms` on; null: 24 hours of an allow, else until it is taken back."""
-    actor: ActorId
-    reason: ReasonCode
-    decided_ms: Annotated[int, Field(gt=0)]
-    seen_revision: Annotated[int, Field(ge=0)] = 0
-    """`override_revision` of the newest verdict, where it is known: the new revision is above it."""
-
-
-class OverrideClearBody(Body):
-    """A decision is taken back."""
-
-    chat_id: Annotated[str, Field(min_length=1, max_length=256)]
-    policy: Annotated[str, Field(min_length=1, max_length=64)] | None = EVERY_POLICY
-    """Null: whatever stands on the chat."""
-    whole_chat: bool | None = None
-    """Of which scope; null: of both."""
-    actor: ActorId
-    reason: ReasonCode
-    undoes: str | None = None
-    """decision_id of the row that is undone: only what that one wrote is taken back. Null: what stands."""
-
-
-class FeedbackBody(Body):
-    """A report that a verdict is wrong, as `schemas.Feedback` with the time in milliseconds."""
-
-    verdict_id: str
-    source: Source
-    chat_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    fingerprint: str | None = None
-    taxonomy: TaxonomyRef | None = None
-    category: str | None = None
-    decision: Decision | None = None
-    reporter: Annotated[str, Field(min_length=1, max_length=MAX_REPORTER_CHARACTERS)]
-    note: Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS)] | None = None
-    reported_ms: Annotated[int, Field(gt=0)]
-
-
-class WebhookBody(Body):
-    """An answer for an appeal's caller."""
-
-    appeal_id: str
-    url: str
-    document: dict[str, Any]
-
-
-AnyBody = OverrideSetBody | OverrideClearBody | FeedbackBody | WebhookBody
-
-BODIES: Final[dict[Kind, type[Body]]] = {
-    Kind.OVERRIDE_SET: OverrideSetBody,
-    Kind.OVERRIDE_CLEAR: OverrideClearBody,
-    Kind.FEEDBACK: FeedbackBody,
-    Kind.WEBHOOK: WebhookBody,
-}
+    state: State
+    sent_ms: int | None
+    error: str | None
 
 
 class OutboxRow(NamedTuple):
@@ -128,27 +87,6 @@ class OutboxRow(NamedTuple):
     not_before_ms: int
     n_tries: int
     revision: int | None
-
-
-State = Literal["waiting", "sent", "cancelled", "refused"]
-
-
-class Sending(NamedTuple):
-    """How far a row has come."""
-
-    state: State
-    sent_ms: int | None
-    error: str | None
-
-
-class Backlog(NamedTuple):
-    """What has not been sent."""
-
-    n_waiting: int
-    """Due, started or not."""
-    oldest_ms: int | None
-    """Since when the oldest of them is due; None where there is none."""
-    n_refused: int
 
 
 def put(
@@ -219,8 +157,15 @@ _MAY_GO: Final = or_(
 that was decided."""
 
 
+def unsent(kinds: tuple[Kind, ...] = tuple(Kind)) -> ColumnElement[bool]:
+    """Return the condition that a row is of one of these kinds, and neither sent, cancelled nor refused."""
+    return and_(_UNSENT, outbox.c.kind.in_([kind.value for kind in kinds]))
+
+
 def due(connection: Connection, now: int, limit: int, kinds: tuple[Kind, ...] = tuple(Kind)) -> list[OutboxRow]:
     """Return what is to be sent now, the oldest first; of a chat's overrides only the first.
+
+    A body that cannot be read comes as an UnreadableBody.
 
     Args:
         connection: Any.
@@ -229,13 +174,13 @@ def due(connection: Connection, now: int, limit: int, kinds: tuple[Kind, ...] = 
         kinds: Of which kinds.
     """
     is_due = and_(outbox.c.not_before_ms <= now, outbox.c.next_try_ms <= now)
-    found = connection.execute(select(outbox).where(_of(kinds), is_due, _MAY_GO).order_by(outbox.c.id).limit(limit))
+    found = connection.execute(select(outbox).where(unsent(kinds), is_due, _MAY_GO).order_by(outbox.c.id).limit(limit))
     return [_row(one) for one in found.mappings()]
 
 
 def next_due_ms(connection: Connection, kinds: tuple[Kind, ...] = tuple(Kind)) -> int | None:
     """Return when the next row of these kinds is due, milliseconds since 1970; None where none waits."""
-    mine = and_(_of(kinds), _MAY_GO)
+    mine = and_(unsent(kinds), _MAY_GO)
     later = outbox.c.next_try_ms > outbox.c.not_before_ms
     times = select(func.min(outbox.c.not_before_ms)).where(mine, ~later)
     tries = select(func.min(outbox.c.next_try_ms)).where(mine, later)
@@ -346,44 +291,6 @@ def revision_of(connection: Connection, decision_id: str) -> int | None:
     return connection.execute(select(outbox.c.revision).where(*wanted)).scalar()
 
 
-class Refusal(NamedTuple):
-    """A row that was refused for good."""
-
-    row: int
-    decision_id: str
-    kind: str
-    created_ms: int
-    refused_ms: int
-    n_tries: int
-    error: str | None
-
-
-def refusals(connection: Connection, limit: int = 100) -> list[Refusal]:
-    """Return the rows that were refused for good, the newest first."""
-    c = outbox.c
-    columns = (c.id, c.decision_id, c.kind, c.created_ms, c.refused_ms, c.n_tries, c.error)
-    found = select(*columns).where(c.refused_ms.is_not(None)).order_by(c.refused_ms.desc(), c.id.desc()).limit(limit)
-    return [Refusal(*row) for row in connection.execute(found)]
-
-
-def waiting_of_chat(connection: Connection, chat_id: str) -> int:
-    """Return how many overrides of a chat are not sent yet, those within their time for undoing among them."""
-    wanted = and_(_of(OVERRIDES), outbox.c.chat_id == chat_id)
-    return connection.execute(select(func.count()).select_from(outbox).where(wanted)).scalar_one()
-
-
-def backlog(connection: Connection, now: int) -> Backlog:
-    """Return what has not been sent."""
-    of_due = select(func.count(), func.min(outbox.c.not_before_ms)).where(_UNSENT, outbox.c.not_before_ms <= now)
-    n_waiting, oldest = connection.execute(of_due).one()
-    of_refused = select(func.count()).select_from(outbox).where(outbox.c.refused_ms.is_not(None))
-    return Backlog(n_waiting, oldest, connection.execute(of_refused).scalar_one())
-
-
-def _of(kinds: tuple[Kind, ...]) -> ColumnElement[bool]:
-    return and_(_UNSENT, outbox.c.kind.in_([kind.value for kind in kinds]))
-
-
 def _row(found: RowMapping) -> OutboxRow:
     kind = Kind(found["kind"])
     return OutboxRow(
@@ -391,9 +298,17 @@ def _row(found: RowMapping) -> OutboxRow:
         found["decision_id"],
         kind,
         found["chat_id"],
-        BODIES[kind].model_validate_json(found["body"]),
+        _body(kind, found["body"]),
         found["created_ms"],
         found["not_before_ms"],
         found["n_tries"],
         found["revision"],
     )
+
+
+def _body(kind: Kind, raw: bytes) -> Body:
+    try:
+        return BODIES[kind].model_validate_json(raw)
+    except ValidationError:
+        # One row must not keep all others from being sent.
+        return UnreadableBody()

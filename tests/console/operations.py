@@ -10,9 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from console.metrics import Metrics
 from console.operations import Operations
-from console.outbox.assembly import open_outbox
 from console.service import Service
 from console.settings.console import ConsoleSettings
 from console.settings.operations import PipelineSettings, StoreSettings
@@ -64,8 +62,7 @@ def operations_at(url: str, worker: WorkerSettings | None = None, **sections: An
         sections: Sections of the console's settings: `review=ReviewSettings(opinions=2)`.
     """
     given = {"pipeline": PipelineSettings(is_on=True), "store": StoreSettings(url=url), **sections}
-    settings, pipeline, store = ConsoleSettings(**given), worker or worker_settings(), open_store(url)
-    return Operations(settings, pipeline, store, outbox=open_outbox(store, pipeline, settings.appeals, Metrics()))
+    return Operations(ConsoleSettings(**given), worker or worker_settings(), open_store(url))
 
 
 @pytest.fixture

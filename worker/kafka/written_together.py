@@ -46,6 +46,13 @@ class TransactionalWriter:
         self._producer: Any = None
         """Typed as the library has it in `open_producer`; None: not open."""
 
+    def open(self) -> None:
+        """Open the producer where it is not, so that the next write need not wait for it; raises as `write` does."""
+        try:
+            self._opened()
+        except KafkaException as error:
+            raise _raised(kafka_error(error), f"opening a producer as {self._id}", in_doubt=False) from error
+
     def write(self, records: Sequence[KeyedRecord]) -> None:
         """Write records in one transaction, in the order given for each partition.
 

@@ -70,8 +70,10 @@ def test_no_bad_input_is_a_500(perspective: RunningConsole, bad: Any) -> None:
     assert perspective.post("/v1alpha1/comments:analyze", asked).status in {200, 400}
 
 
-def test_suggested_scores_answer_501_in_googles_form(perspective: RunningConsole) -> None:
-    """Until feedback has a place to go to."""
+def test_suggested_scores_answer_501_in_googles_form_where_no_pipeline_is_followed(
+    perspective: RunningConsole,
+) -> None:
+    """There is no topic that would keep them."""
     asked = {"comment": TEXT, "attributeScores": {"TOXICITY": {"summaryScore": {"value": 1}}}}
     answer = perspective.post("/v1alpha1/comments:suggestscore", asked)
     assert (answer.status, answer.error["status"]) == (501, "UNIMPLEMENTED")

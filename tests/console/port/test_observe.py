@@ -56,7 +56,7 @@ def test_a_request_is_one_line_without_path_query_or_text(console: RunningConsol
         "/v1alpha1/comments:analyze",
         "none",
         "/$discovery/rest",
-        "/v1/verdicts/{chat_id}",
+        "/v1/verdicts/{chat_id:path}",
         "/v1/classify",
     ]
     assert [line["status"] for line in lines] == [400, 404, 405, 501, 200]
