@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, and_, select
 
 from console.review.item import BLIND_KINDS, Item, ItemState
+from console.review.rows import SKIP
 from console.store.tables import answers, appeals, items
 
 MOST: Final = 8
@@ -51,6 +52,12 @@ def appeal_of(connection: Connection, item: Item) -> dict[str, Any] | None:
         # Who decided is of no use to whoever decides anew.
         original = None if said is None else {name: said[name] for name in ("outcome", "reason", "at_ms")}
     return {"reason": row["reason"], "note": row["note"], "original": original}
+
+
+def was_skipped(connection: Connection, item: Item, reviewer: str) -> bool:
+    """Say whether a reviewer skipped an item before."""
+    wanted = select(answers.c.id).where(answers.c.item_id == item.id, answers.c.reviewer == reviewer, SKIP)
+    return connection.execute(wanted.limit(1)).first() is not None
 
 
 def _newest(connection: Connection, condition: Any) -> Sequence[RowMapping]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from console.review.item import BLIND_KINDS, ItemKind, Outcome
 from console.store.tables import access_log, answers, items
@@ -53,13 +53,23 @@ def recent_answers(connection: Connection, reviewer: str, limit: int) -> list[di
 
 def n_answered(connection: Connection, reviewer: str, since_ms: int) -> int:
     """Return how many answers of somebody count since a time; skips are none."""
-    wanted = (
+    counted = select(func.count()).select_from(answers).where(*_of(reviewer, since_ms))
+    return int(connection.execute(counted).scalar_one())
+
+
+def answer_times(connection: Connection, reviewer: str, since_ms: int, limit: int) -> list[int]:
+    """Return when somebody gave their newest answers since a time, the newest last; skips are none."""
+    newest = select(answers.c.at_ms).where(*_of(reviewer, since_ms)).order_by(answers.c.at_ms.desc()).limit(limit)
+    return sorted(connection.execute(newest).scalars())
+
+
+def _of(reviewer: str, since_ms: int) -> tuple[ColumnElement[bool], ...]:
+    return (
         answers.c.reviewer == reviewer,
         answers.c.at_ms >= since_ms,
         answers.c.undone_ms.is_(None),
         answers.c.outcome != Outcome.SKIP.value,
     )
-    return int(connection.execute(select(func.count()).select_from(answers).where(*wanted)).scalar_one())
 
 
 def exposure_of(connection: Connection, actor: str, banned: Collection[str], now: int) -> Exposure:

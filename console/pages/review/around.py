@@ -5,30 +5,34 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from console.pages.review.asked import limit_of, order_of
+from console.pages.review.asked import days_of, limit_of, order_of
 from console.pages.review.desk import Desk, in_thread, reviewer_of
+from console.pages.review.shown_figures import shown_figures
 from console.pages.review.start import start_of
 from console.port.problems import JsonResponse
-from console.review.own_work import recent_answers
+from console.port.roles import Role, needs
+from console.review.own_work import DAY_MS, recent_answers
 from console.review.preferences import prefer
 from console.review.shown import shown_page
 from console.store.store import now_ms
 
 _RECENT: Final = 50
 
+_NEEDS: Final = [needs(Role.REVIEWER)]
+
 
 def add(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
     queue = desk.queue
 
-    @app.get("/review/start", include_in_schema=False)
+    @app.get("/review/start", include_in_schema=False, dependencies=_NEEDS)
     async def start(request: Request) -> Response:
         person, is_admin = reviewer_of(request)
         return JsonResponse(
             await in_thread(lambda: start_of(desk.service, queue, person, is_admin=is_admin, now=now_ms()))
         )
 
-    @app.get("/review/queue", include_in_schema=False)
+    @app.get("/review/queue", include_in_schema=False, dependencies=_NEEDS)
     async def queue_page(request: Request) -> Response:
         person, is_admin = reviewer_of(request)
         query = request.query_params
@@ -47,7 +51,7 @@ def add(app: FastAPI, desk: Desk) -> None:
         )
         return JsonResponse({**shown_page(found), "now_ms": now_ms()})
 
-    @app.post("/review/preferences", include_in_schema=False)
+    @app.post("/review/preferences", include_in_schema=False, dependencies=_NEEDS)
     async def preferences(request: Request) -> Response:
         person, _ = reviewer_of(request)
         changes = await desk.document(request)
@@ -58,7 +62,7 @@ def add(app: FastAPI, desk: Desk) -> None:
 
         return JsonResponse(await in_thread(change))
 
-    @app.get("/review/recent", include_in_schema=False)
+    @app.get("/review/recent", include_in_schema=False, dependencies=_NEEDS)
     async def recent(request: Request) -> Response:
         person, _ = reviewer_of(request)
 
@@ -72,3 +76,11 @@ def add(app: FastAPI, desk: Desk) -> None:
             code, name = one["category"], one.pop("taxonomy")["name"]
             one["category_name"] = taxonomy.names.get(code, code) if name == taxonomy.name else code
         return JsonResponse({"answers": found, "now_ms": now_ms()})
+
+    @app.get("/review/figures", include_in_schema=False, dependencies=_NEEDS)
+    async def figures(request: Request) -> Response:
+        person, is_admin = reviewer_of(request)
+        days = days_of(request.query_params.get("days", "30"))
+        until_ms = now_ms() + 1
+        found = await in_thread(lambda: queue.figures(since_ms=until_ms - days * DAY_MS, until_ms=until_ms))
+        return JsonResponse({"days": days, "is_admin": is_admin, **shown_figures(found, person, is_admin=is_admin)})

@@ -11,6 +11,7 @@ from console.review.listing import MAX_LIMIT
 
 _Form = TypeVar("_Form", bound=BaseModel)
 _MOST_DIGITS: Final = 4
+_MOST_DAYS: Final = 365
 _ORDERS: Final[dict[str, Order]] = {"risk": "risk", "age": "age"}
 
 Token = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -148,3 +149,12 @@ def order_of(text: str) -> Order:
     if (order := _ORDERS.get(text)) is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_request", "order is neither risk nor age; send one", param="order")
     return order
+
+
+def days_of(text: str) -> int:
+    """Return of how many days figures are asked for; raises Problem (400)."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and 1 <= int(text) <= _MOST_DAYS):
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "bad_request", f"days is no number; expected 1 to {_MOST_DAYS}", param="days"
+        )
+    return int(text)

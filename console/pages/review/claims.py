@@ -1,6 +1,7 @@
 """Routes of claims: an item becomes one person's, stays so while they read, and is given back."""
 
 from functools import partial
+from typing import Final
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -9,24 +10,27 @@ from console.pages.review.asked import AskedClaim, AskedClaims
 from console.pages.review.desk import Desk, in_thread, reviewer_of
 from console.pages.review.problems import lost
 from console.port.problems import JsonResponse
+from console.port.roles import Role, needs
 from console.review.errors import Conflict, NotInQueue
 from console.review.item import Claim
 from console.review.queue import Queue
 from console.store.store import now_ms
+
+_NEEDS: Final = [needs(Role.REVIEWER)]
 
 
 def add(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
     queue = desk.queue
 
-    @app.post("/review/claim", include_in_schema=False)
+    @app.post("/review/claim", include_in_schema=False, dependencies=_NEEDS)
     async def claim(request: Request) -> Response:
         person, is_admin = reviewer_of(request)
         asked = await desk.read(request, AskedClaim)
         claimed = await in_thread(partial(_claim, queue, asked, person, is_admin=is_admin))
-        return JsonResponse({"claim": await desk.beside(claimed), "now_ms": now_ms()})
+        return JsonResponse({"claim": await desk.beside(claimed, person), "now_ms": now_ms()})
 
-    @app.post("/review/renew", include_in_schema=False)
+    @app.post("/review/renew", include_in_schema=False, dependencies=_NEEDS)
     async def renew(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedClaims)
@@ -40,7 +44,7 @@ def add(app: FastAPI, desk: Desk) -> None:
                 renewed.append({"item_id": item_id, "until_ms": until_ms})
         return JsonResponse({"renewed": renewed, "lost": gone, "now_ms": now_ms()})
 
-    @app.post("/review/release", include_in_schema=False)
+    @app.post("/review/release", include_in_schema=False, dependencies=_NEEDS)
     async def release(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedClaims)

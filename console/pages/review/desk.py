@@ -13,7 +13,7 @@ from console.pipeline.text import Texts
 from console.port.body import parse_object
 from console.port.guard import caller_of
 from console.port.roles import Role, check_role, may
-from console.review.beside import appeal_of, earlier_of
+from console.review.beside import appeal_of, earlier_of, was_skipped
 from console.review.item import Claim
 from console.review.queue import Queue
 from console.review.shown import shown_claim
@@ -46,14 +46,18 @@ class Desk:
         async with self.service.bodies.of(request) as raw:
             return parse_object(raw)
 
-    async def beside(self, claim: Claim | None) -> dict[str, Any] | None:
+    async def beside(self, claim: Claim | None, person: str) -> dict[str, Any] | None:
         """Return a claim with what stands beside it, JSON-ready."""
         if claim is None:
             return None
 
         def look() -> dict[str, Any]:
             with self.queue.reading() as connection:
-                return {"earlier": earlier_of(connection, claim.item), "appeal": appeal_of(connection, claim.item)}
+                return {
+                    "earlier": earlier_of(connection, claim.item),
+                    "appeal": appeal_of(connection, claim.item),
+                    "was_skipped": was_skipped(connection, claim.item, person),
+                }
 
         return {**shown_claim(claim), **await in_thread(look)}
 

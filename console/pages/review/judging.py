@@ -9,23 +9,26 @@ from console.pages.review.asked import AskedAnswer, AskedText, AskedUndo
 from console.pages.review.desk import Desk, in_thread, reviewer_of
 from console.pages.review.reveal import reveal
 from console.port.problems import JsonResponse
+from console.port.roles import Role, needs
 from console.review.item import Wish
 from console.store.store import now_ms
 
 _ANSWERED: Final = ("answer_id", "decision_id", "sends_at_ms")
+
+_NEEDS: Final = [needs(Role.REVIEWER)]
 
 
 def add(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
     queue = desk.queue
 
-    @app.post("/review/text", include_in_schema=False)
+    @app.post("/review/text", include_in_schema=False, dependencies=_NEEDS)
     async def text(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedText)
         return JsonResponse(await reveal(desk.service, queue, desk.texts, person, asked.item_id))
 
-    @app.post("/review/answer", include_in_schema=False)
+    @app.post("/review/answer", include_in_schema=False, dependencies=_NEEDS)
     async def answer(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedAnswer)
@@ -36,9 +39,9 @@ def add(app: FastAPI, desk: Desk) -> None:
         document = {name: getattr(taken, name) for name in _ANSWERED}
         return JsonResponse({**document, "item_id": taken.item.id, "now_ms": now_ms()})
 
-    @app.post("/review/undo", include_in_schema=False)
+    @app.post("/review/undo", include_in_schema=False, dependencies=_NEEDS)
     async def undo(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedUndo)
         claimed = await in_thread(lambda: queue.undo(asked.answer_id, person))
-        return JsonResponse({"claim": await desk.beside(claimed), "now_ms": now_ms()})
+        return JsonResponse({"claim": await desk.beside(claimed, person), "now_ms": now_ms()})

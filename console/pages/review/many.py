@@ -9,6 +9,7 @@ from starlette.responses import Response
 from console.pages.review.asked import AskedBatch, AskedBulk, AskedPreview
 from console.pages.review.desk import Desk, in_thread, reviewer_of
 from console.port.problems import JsonResponse
+from console.port.roles import Role, needs
 from console.review.bulk import MAX_CAP
 from console.review.item import Wish
 from console.review.shown import shown_preview
@@ -16,19 +17,21 @@ from console.store.store import now_ms
 
 _SAMPLE: Final = 10
 
+_NEEDS: Final = [needs(Role.REVIEWER)]
+
 
 def add(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
     queue = desk.queue
 
-    @app.post("/review/bulk/preview", include_in_schema=False)
+    @app.post("/review/bulk/preview", include_in_schema=False, dependencies=_NEEDS)
     async def preview(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedPreview)
         found = await in_thread(lambda: queue.preview(asked.filter.bulk, person, n_sample=_SAMPLE))
         return JsonResponse({**shown_preview(found), "most": MAX_CAP})
 
-    @app.post("/review/bulk", include_in_schema=False)
+    @app.post("/review/bulk", include_in_schema=False, dependencies=_NEEDS)
     async def bulk(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedBulk)
@@ -38,7 +41,7 @@ def add(app: FastAPI, desk: Desk) -> None:
         )
         return JsonResponse({"n_answered": len(done.answer_ids), "sends_at_ms": done.sends_at_ms, "now_ms": now_ms()})
 
-    @app.post("/review/bulk/undo", include_in_schema=False)
+    @app.post("/review/bulk/undo", include_in_schema=False, dependencies=_NEEDS)
     async def undo(request: Request) -> Response:
         person, _ = reviewer_of(request)
         asked = await desk.read(request, AskedBatch)

@@ -9,7 +9,7 @@ from console.pages.frame import page
 from console.pages.review import around, claims, judging, many
 from console.pages.review.desk import Desk
 from console.port.guard import caller_of
-from console.port.roles import Role, may
+from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
 from console.service import Service
 
@@ -21,7 +21,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         return
     desk = Desk(service, operations.queue, operations.texts)
 
-    @app.get("/review", include_in_schema=False)
+    @app.get("/review", include_in_schema=False, dependencies=[needs(Role.CLIENT)])
     async def review_page(request: Request) -> Response:
         if may(caller_of(request.scope).role, Role.REVIEWER):
             return page("review.html", request, service, sessions)

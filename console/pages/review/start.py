@@ -8,6 +8,7 @@ from console.review.own_work import (
     PAUSE_AFTER_MS,
     PAUSE_AFTER_SEVERE,
     PAUSE_MS,
+    answer_times,
     exposure_of,
     n_answered,
 )
@@ -18,6 +19,9 @@ from schemas import Policy
 from schemas.policy import Enforcement
 
 _PERCENT: Final = 100
+_PACE_WITHIN_MS: Final = 1_800_000
+_PACE_OF: Final = 20
+"""The pace is of so many answers, where they are of the last half hour."""
 
 
 def start_of(service: Service, queue: Queue, person: str, *, is_admin: bool, now: int) -> dict[str, Any]:
@@ -35,6 +39,7 @@ def start_of(service: Service, queue: Queue, person: str, *, is_admin: bool, now
         preferences = preferences_of(connection, person)
         exposure = exposure_of(connection, person, writer.banned, now)
         n_today = n_answered(connection, person, now - DAY_MS)
+        answered_ms = answer_times(connection, person, now - _PACE_WITHIN_MS, _PACE_OF)
     policies = [_policy(policy) for policy in writer.policies]
     names = [policy["name"] for policy in policies]
     others = [standing.queue for standing in queue.standings() if standing.queue not in names]
@@ -55,6 +60,7 @@ def start_of(service: Service, queue: Queue, person: str, *, is_admin: bool, now
         ],
         "policies": policies,
         "n_today": n_today,
+        "answered_ms": answered_ms,
         "exposure": {
             **asdict(exposure),
             "pause_ms": PAUSE_MS,

@@ -2,10 +2,10 @@
 
 import { asked, now } from "./asking.js";
 
-const MOST_HELD = 6;
 const held = new Map();
 let onLost = () => {};
 let setup = null;
+let isRenewing = false;
 
 const named = (claims) => claims.map(({ item, token }) => ({ item_id: item.id, token }));
 
@@ -35,17 +35,10 @@ export async function release(claims) {
   if (claims.length) await asked("/review/release", { claims: named(claims) });
 }
 
-/** Gives back the first of more items than one person should hold. */
-export async function releaseBeyond(trail) {
-  const left = [];
-  while (trail.length > MOST_HELD) left.push(trail.shift());
-  await release(left);
-  return left.length;
-}
-
 async function renew() {
-  if (document.hidden || held.size === 0) return;
-  const { renewed, lost } = await asked("/review/renew", { claims: named([...held.values()]) });
+  if (document.hidden || held.size === 0 || isRenewing) return;
+  isRenewing = true;
+  const { renewed, lost } = await asked("/review/renew", { claims: named([...held.values()]) }).finally(() => { isRenewing = false; });
   for (const { item_id: id, until_ms: until } of renewed) {
     const claim = held.get(id);
     if (claim) claim.until_ms = until;

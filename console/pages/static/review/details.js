@@ -28,6 +28,7 @@ export const policyOf = (item) => setup.policies.find((one) => one.name === item
 export function show(claim) {
   const { item } = claim;
   fill(byId("details"),
+    claim.was_skipped && make("p", { class: "note" }, "You skipped this before; nothing else waits for you here."),
     blindNote(item),
     claim.opinions.length > 0 && opinions(item, claim.opinions),
     !item.is_blind && asks(item),

@@ -7,9 +7,13 @@ import { span } from "./words.js";
 const LOOK_MS = 15_000;
 const PACE_OF = 20;
 const HOUR_MS = 3_600_000;
+/** What lies between two answers counts for no more: the rest was a pause. */
+const LONGEST_MS = 300_000;
 const answered = [];
 let exposure = null;
 let nToday = 0;
+let page = null;
+let isLooking = false;
 
 export const place = () => {
   const [kind, queue] = byId("queue").value.split(":", 2);
@@ -20,6 +24,7 @@ export const place = () => {
 export function start(setup, moved) {
   exposure = setup.exposure;
   nToday = setup.n_today;
+  answered.push(...setup.answered_ms);
   const options = setup.queues.map((name) => make("option", { value: `:${name}` }, name));
   fill(byId("queue"),
     make("option", { value: ":" }, "All that waits"),
@@ -33,9 +38,16 @@ export function start(setup, moved) {
 
 /** Asks how much waits. */
 export async function look() {
+  if (isLooking) return;
+  isLooking = true;
   const { queue, kind, order } = place();
   const query = new URLSearchParams({ order, limit: "1", ...(queue && { queue }), ...(kind && { kind }) });
-  const page = await asked(`/review/queue?${query}`);
+  page = await asked(`/review/queue?${query}`).finally(() => { isLooking = false; });
+  draw();
+}
+
+function draw() {
+  if (page === null) return;
   const rows = [
     ["Waiting", page.total.toLocaleString("en"), null],
     ["Oldest", page.oldest_ms === null ? "–" : span(now() - page.oldest_ms), null],
@@ -47,30 +59,36 @@ export async function look() {
   fill(byId("now"), ...rows.map(([name, value, tone]) => make("div", { "data-tone": tone }, make("dt", {}, name), make("dd", {}, value))));
 }
 
-const seen = () => `${exposure.n_seen.toLocaleString("en")}, ${exposure.n_severe.toLocaleString("en")} severe`;
+const seen = () => `${exposure.n_seen.toLocaleString("en")} · ${exposure.n_severe.toLocaleString("en")} severe`;
 
 function pace() {
   const last = answered.slice(-PACE_OF);
   if (last.length < 3) return null;
-  return Math.round(((last.length - 1) * HOUR_MS) / Math.max(1, last.at(-1) - last[0]));
+  const worked = last.slice(1).reduce((sum, at, i) => sum + Math.min(at - last[i], LONGEST_MS), 0);
+  return Math.round(((last.length - 1) * HOUR_MS) / Math.max(1, worked));
 }
 
 /** Counts an answer. */
 export function countAnswer() {
   answered.push(now());
   nToday += 1;
+  if (page !== null) page.total = Math.max(0, page.total - 1);
+  draw();
 }
 
 /** Counts an answer that was taken back. */
 export function uncount() {
   answered.pop();
   nToday = Math.max(0, nToday - 1);
+  if (page !== null) page.total += 1;
+  draw();
 }
 
 /** Counts a text that was shown, and suggests a pause where it is time for one. */
 export function saw(isSevere) {
   exposure.n_seen += 1;
   exposure.n_severe += isSevere ? 1 : 0;
+  draw();
   const at = now();
   const { pause_after_ms: long, pause_ms: gap, pause_after_severe: many } = exposure;
   if (exposure.last_ms === null || at - exposure.last_ms > gap) Object.assign(exposure, { since_ms: at, n_severe_since: 0 });

@@ -10,6 +10,7 @@ import { kindOf } from "./words.js";
 const AGAIN_MS = 3000;
 const KAFKA = "Kafka does not answer, so that no text can be shown. What you answer is kept; the text comes once it is back.";
 const texts = new Map();
+const seen = new Set();
 let shown = null;
 let reader = null;
 let onSeen = () => {};
@@ -114,7 +115,9 @@ function showText(text, mode, claim) {
   sayVeil();
   // The answer's buttons stand over the end of the page; what decides must not be behind them.
   reader.deciding?.scrollIntoView({ block: "nearest" });
-  onSeen(text.is_severe);
+  // Once for each item, however often it is opened.
+  if (!seen.has(claim.item.id)) onSeen(text.is_severe);
+  seen.add(claim.item.id);
 }
 
 function sayVeil() {

@@ -19,6 +19,7 @@ import * as wish from "./wish.js";
 import { done, lostTo } from "./words.js";
 
 const LOOK_AGAIN_MS = 4000;
+const MOST_KEPT = 6;
 /** Claimed and not answered, in the order of reading; `at` is the one that is read. */
 const trail = [];
 let at = 0;
@@ -41,37 +42,69 @@ function lookAhead() {
 }
 
 async function next() {
-  const asking = ahead ?? claims.takeNext(head.place());
+  const asking = ahead;
   ahead = null;
-  return asking;
+  try {
+    if (asking !== null) return await asking;
+  } catch {
+    // What went wrong for the item ahead may be over by now.
+  }
+  return claims.takeNext(head.place());
 }
 
 async function show() {
   move += 1;
-  const thisMove = move;
   isMoving = true;
-  if (at >= trail.length) {
-    at = trail.length;
-    reading.waiting();
-    wish.begin(null);
-    const claim = await next();
-    if (thisMove !== move) {
-      if (claim) await claims.release([claim]);
-      return;
-    }
-    if (claim) trail.push(claim);
-  }
+  if (at >= trail.length && !(await grow())) return;
   isMoving = false;
   const claim = current();
-  wish.begin(claim?.item ?? null);
+  wish.begin(claim.item);
   byId("step-back").disabled = at === 0;
-  if (claim === null) {
-    reading.empty();
-    setTimeout(() => { if (thisMove === move && !document.hidden) show(); }, LOOK_AGAIN_MS);
-    return;
-  }
+  byId("step-on").disabled = false;
   reading.open(claim, looks.mode());
   lookAhead();
+}
+
+/** Claims an item behind the others. false: there is none, or somebody moved on meanwhile. */
+async function grow() {
+  const thisMove = move;
+  at = trail.length;
+  wish.begin(null);
+  byId("step-back").disabled = at === 0;
+  byId("step-on").disabled = true;
+  reading.waiting();
+  let claim = null;
+  try {
+    claim = await next();
+  } catch (refused) {
+    tell(refused.message);
+  }
+  if (thisMove !== move) {
+    if (claim) await claims.release([claim]);
+    return false;
+  }
+  if (claim === null) {
+    isMoving = false;
+    reading.empty();
+    lookAgain(thisMove);
+    return false;
+  }
+  trail.push(claim);
+  return true;
+}
+
+/** Asks from time to time whether something waits, without a word until it does. */
+async function lookAgain(thisMove) {
+  await new Promise((resolve) => { setTimeout(resolve, LOOK_AGAIN_MS); });
+  if (thisMove !== move) return;
+  const claim = document.hidden ? null : await claims.takeNext(head.place()).catch(() => null);
+  if (thisMove !== move) {
+    if (claim) await claims.release([claim]);
+  } else if (claim === null) lookAgain(thisMove);
+  else {
+    trail.push(claim);
+    show();
+  }
 }
 
 function answer(given) {
@@ -81,7 +114,7 @@ function answer(given) {
   claims.forget(claim.item.id);
   reading.forget(claim.item.id);
   sending.send(claim, given);
-  head.countAnswer();
+  if (given.outcome !== "skip") head.countAnswer();
   say(`${done(given.outcome)} item ${claim.item.id}.`);
   show();
 }
@@ -102,7 +135,7 @@ async function undo() {
   try {
     const claim = await sending.undo(entry);
     if (claim === null) return;
-    head.uncount();
+    if (entry.wish.outcome !== "skip") head.uncount();
     say(`Taken back: item ${claim.item.id} is open again, and yours.`);
     tabs.open("judge");
     back(claim);
@@ -114,9 +147,10 @@ async function undo() {
 /** J: leaves the item unanswered and goes on; it stays claimed, and K comes back to it. */
 async function forward() {
   if (current() === null || isMoving) return;
-  at += 1;
+  const left = trail.splice(0, Math.max(0, trail.length - MOST_KEPT));
+  at += 1 - left.length;
   show();
-  at -= await claims.releaseBeyond(trail);
+  await claims.release(left);
 }
 
 function backward() {
@@ -134,6 +168,9 @@ async function restart() {
   ahead = null;
   at = 0;
   move += 1;
+  isMoving = true;
+  wish.begin(null);
+  reading.waiting();
   head.look();
   const last = await claim?.catch(() => null);
   await claims.release(last ? [...held, last] : held);
@@ -155,7 +192,7 @@ function lost(claim, conflict) {
 }
 
 function refused(entry, why) {
-  head.uncount();
+  if (entry.wish.outcome !== "skip") head.uncount();
   tell(why.status === 409 ? `Your answer does not count. ${why.message}` : `Item ${entry.claim.item.id}: ${why.message}`);
   if (why.status !== 409) back(entry.claim);
 }
@@ -190,5 +227,13 @@ keys.start({
 byId("step-on").addEventListener("click", forward);
 byId("step-back").addEventListener("click", backward);
 watch();
+const wanted = Number(new URLSearchParams(location.search).get("item"));
+if (wanted > 0) {
+  try {
+    trail.push(await claims.take(wanted));
+  } catch (refusal) {
+    tell(refusal.message);
+  }
+}
 await show();
 performance.mark("review-usable");

@@ -58,8 +58,18 @@ export async function undo(entry) {
   }
   await entry.done;
   if (entry.state !== "sent") return null;
-  const { claim } = await asked("/review/undo", { answer_id: entry.answer_id });
+  const claim = await takenBack(entry);
   entry.state = "undone";
   onChange();
   return claim;
+}
+
+async function takenBack(entry) {
+  try {
+    return (await asked("/review/undo", { answer_id: entry.answer_id })).claim;
+  } catch (refused) {
+    if (refused.status !== 409) throw refused;
+    // An undo whose reply was lost has been done: the item is this person's. Where it is not, this says whose.
+    return (await asked("/review/claim", { item_id: entry.claim.item.id })).claim;
+  }
 }

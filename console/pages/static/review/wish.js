@@ -46,12 +46,12 @@ function show() {
   fill(byId("categories"), ...all.slice(0, N_KEYS).map((one, i) => make("button", {
     type: "button", class: banned.has(one.code) && "banned", "aria-pressed": String(category === one.code), title: one.description,
     onclick: () => choose(one.code),
-  }, make("kbd", {}, String(i + 1)), spoken(one.name))));
+  }, make("kbd", { "aria-hidden": "true" }, String(i + 1)), spoken(one.name))));
   byId("picker").hidden = all.length <= N_KEYS;
   fill(byId("picker"), make("option", { value: "" }, "more…"), ...all.slice(N_KEYS).map((one) => make("option", { value: one.code, selected: one.code === category }, spoken(one.name))));
   fill(byId("reasons"), ...setup.reasons.map((one, i) => make("button", {
     type: "button", "aria-pressed": String(reason === one), onclick: () => give(one),
-  }, armed !== null && make("kbd", {}, String(i + 1)), spoken(one))));
+  }, armed !== null && make("kbd", { "aria-hidden": "true" }, String(i + 1)), spoken(one))));
   byId("reason-row").dataset.armed = String(armed !== null);
   if (category !== null) byId("follow").textContent = `⏎ ${implied()}`;
 }

@@ -1,5 +1,6 @@
 """A console with a queue of the test's own, and people with roles who open its page."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -65,7 +66,7 @@ def start_desk(service: Service, tmp_path: Path) -> Iterator[StartDesk]:
             operations = operations_at(f"sqlite:///{tmp_path / 'review.sqlite3'}", review=settings)
             texts = FakeTexts()
             queue = Queue(operations.store, settings, HASH_KEY.encode())
-            operations = replace(operations, texts=texts, queue=queue)
+            operations = replace(operations, texts=texts, queue=queue)  # type: ignore[arg-type]
             ends.callback(operations.close)
             update = {name: getattr(operations.settings, name) for name in ("pipeline", "store", "review")}
             mine = replace(service, settings=service.settings.model_copy(update=update), operations=operations)
@@ -115,3 +116,8 @@ def open_as(browser: Browser) -> Iterator[OpenAs]:
 def wait_for_text(page: Page) -> None:
     """Wait until an item's text is there."""
     expect(page.locator("#text .turn").first).to_be_attached()
+
+
+def wait_until_taken(page: Page) -> None:
+    """Wait until the server has taken the newest answer: the page itself is further already."""
+    expect(page.locator("#undo-what")).to_have_text(re.compile(r"s left$|sent$"))

@@ -1,0 +1,82 @@
+"""Many items at once: filter, sample, cap, reason, and the way back."""
+
+from playwright.sync_api import expect
+from sqlalchemy import func, select
+
+from console.store.tables import answers, items, outbox
+from tests.console.pages.review.conftest import Desk, OpenAs, StartDesk, wait_for_text
+from tests.console.pages.review.rows import put, put_many, user
+
+
+def _n_open(desk: Desk) -> int:
+    with desk.store.reading() as connection:
+        return int(connection.execute(select(func.count()).where(items.c.state == "open")).scalar_one())
+
+
+def test_a_category_is_answered_up_to_the_cap_and_the_batch_is_taken_back(desk: Desk, open_as: OpenAs) -> None:
+    """The sample shows its texts on request, behind the same veil; one answer an item, one undo for all."""
+    put_many(desk.store, desk.texts, 30)
+    page = open_as(desk)
+    wait_for_text(page)
+    page.get_by_role("tab", name="Bulk").click()
+    page.get_by_label("Category").last.select_option(label="Other obscene or illegal")
+    page.get_by_role("button", name="Find them").click()
+    # One of the ten is held by whoever reads, or comes next.
+    expect(page.locator("#bulk-count")).to_contain_text("items match")
+    n_found = int(page.locator("#bulk-count").inner_text().split()[0])
+    page.locator("#bulk-sample li").first.get_by_role("button", name="Text").click()
+    text = page.locator("#bulk-sample .text").first
+    assert "blur" in text.evaluate("(text) => getComputedStyle(text).filter")
+    page.get_by_label("At most").fill("6")
+    page.locator("#bulk-reason").select_option(label="Policy violation")
+    before = _n_open(desk)
+    page.get_by_role("button", name="Block 6 items").click()
+    expect(page.locator("#bulk-done-what")).to_have_text("Blocked 6 items.")
+    assert n_found >= 6
+    assert _n_open(desk) == before - 6
+    with desk.store.reading() as connection:
+        found = connection.execute(select(answers.c.outcome, answers.c.reason, answers.c.batch)).all()
+    assert {tuple(row)[:2] for row in found} == {("block", "policy_violation")}
+    assert len({row.batch for row in found}) == 1
+    page.get_by_role("button", name="Undo the batch").click()
+    expect(page.locator("#bulk-done-what")).to_contain_text("Taken back: 6 items.")
+    assert _n_open(desk) == before
+    with desk.store.reading() as connection:
+        assert connection.execute(select(func.count()).where(outbox.c.cancelled_ms.is_(None))).scalar_one() == 0
+
+
+def test_the_same_text_is_answered_wherever_it_waits(desk: Desk, open_as: OpenAs) -> None:
+    """The item that is read is the pattern."""
+    for n in range(5):
+        put(desk.store, desk.texts, n, user("buy cheap pills now"), category="M", risk=0.9 - n / 100)
+    put(desk.store, desk.texts, 9, user("something else"), category="M", risk=0.1)
+    page = open_as(desk)
+    wait_for_text(page)
+    page.get_by_role("tab", name="Bulk").click()
+    page.get_by_label("the same text").check()
+    page.get_by_role("button", name="Find them").click()
+    # The first is being read and the second comes next: both are held.
+    expect(page.locator("#bulk-count")).to_contain_text("3 items match")
+    page.get_by_role("button", name="Block 3 items").click()
+    expect(page.locator("#bulk-done-what")).to_have_text("Blocked 3 items.")
+    assert _n_open(desk) == 3
+
+
+def test_what_changed_since_the_sample_is_told_and_nothing_is_answered(start_desk: StartDesk, open_as: OpenAs) -> None:
+    """Nor is anything without the reason that the settings ask for."""
+    desk = start_desk(reason_needed="block")
+    put_many(desk.store, desk.texts, 12)
+    page = open_as(desk)
+    wait_for_text(page)
+    page.get_by_role("tab", name="Bulk").click()
+    page.get_by_label("Category").last.select_option(label="Creative writing and role play")
+    page.get_by_role("button", name="Find them").click()
+    expect(page.locator("#bulk-make")).to_be_visible()
+    page.locator("#bulk-answer").click()
+    expect(page.locator("#told")).to_contain_text("found no reason")
+    page.locator("#bulk-reason").select_option(label="Other")
+    put(desk.store, desk.texts, 90, user("one more"), category="D")
+    page.locator("#bulk-answer").click()
+    expect(page.locator("#told")).to_contain_text("look at the preview again")
+    with desk.store.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(answers)).scalar_one() == 0
