@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from console.errors import SettingsError
 from console.operations import worker_settings
@@ -11,6 +12,8 @@ from console.port.users import Users, check_names
 from console.settings.console import ConsoleSettings
 from console.store.address import check_address
 from worker.settings.worker import WorkerSettings
+
+_REASONS_FOR: Final = {"allow", "block", "category"}
 
 
 def check_people(settings: ConsoleSettings) -> list[str]:
@@ -45,6 +48,7 @@ def check_pipeline(settings: ConsoleSettings, environment: Mapping[str, str]) ->
         return []
     worker = worker_settings(settings, environment)
     database = check_address(settings.store.url.get_secret_value())
+    _check_reasons(settings)
     _check_readable("review.gold_file", settings.review.gold_file)
     missing = _missing_topics(worker)
     hosts = settings.appeals.webhook_hosts or "nowhere"
@@ -66,6 +70,21 @@ def _missing_topics(worker: WorkerSettings) -> list[str]:
         "erased chats (MODERATION_KAFKA__ERASURES_TOPIC)": kafka.erasures_topic,
     }
     return [what for what, topic in of_topics.items() if topic is None]
+
+
+def _check_reasons(settings: ConsoleSettings) -> None:
+    needed, codes = (
+        [part for one in text.split(",") if (part := one.strip())]
+        for text in (settings.review.reason_needed, settings.review.reasons)
+    )
+    if unknown := sorted(set(needed) - _REASONS_FOR):
+        raise SettingsError(
+            f"review.reason_needed names {', '.join(unknown)}; expected some of {', '.join(sorted(_REASONS_FOR))}"
+        )
+    if needed and not codes:
+        raise SettingsError(
+            "review.reasons is empty, and review.reason_needed wants one; expected codes to choose from"
+        )
 
 
 def _check_readable(setting: str, path: Path | None) -> None:

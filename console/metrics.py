@@ -73,6 +73,13 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        for counter, reasons in (
+            (self.logins_refused, ("password", "key", "rate")),
+            (self.identity_ignored, ("address", "secret", "repeated")),
+        ):
+            for reason in reasons:
+                # There before the first one, or an increase() would not see it.
+                counter.labels(reason=reason)
         self._add_operations()
         self.outbox_rows = Counter(
             "moderation_console_outbox_rows_total",

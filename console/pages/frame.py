@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from console.errors import Problem
+from console.port.address import client_of
 from console.port.body import Bodies, parse_object
 from console.port.guard import caller_of
 from console.port.logins import Logins
@@ -111,13 +112,14 @@ def _add_login(app: FastAPI, service: Service, sessions: Sessions) -> None:
     bounds = {"max_body_bytes": _LOGIN_BYTES, "max_held_bytes": 250 * _LOGIN_BYTES}
     bodies = Bodies(service.settings.http.model_copy(update=bounds))
     refused = service.metrics.logins_refused
+    forwarders = service.settings.http.forwarders
     logins = Logins(sessions, on_refused=lambda reason: refused.labels(reason=reason).inc())
 
     @app.post(LOGIN_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def login(request: Request) -> Response:
         async with bodies.of(request) as raw:
             document = parse_object(raw)
-        address = request.client.host if request.client is not None else ""
+        address = client_of(request.scope, forwarders)
         match document:
             case {"name": str(name), "password": str(password)}:
                 cookie = await logins.with_password(name, password, address)

@@ -1,6 +1,7 @@
 """How often somebody may fail to log in: by name and by address, so that neither is guessed at leisure.
 
-Who succeeds gets the attempt back. A bucket belongs to this process; beside it a second console has its own.
+Who succeeds gets the attempt back, and has from then on a bucket of their own for that name at that address: nobody
+locks a person out by guessing from elsewhere. A bucket belongs to this process; beside it a second console has its own.
 """
 
 import time
@@ -31,6 +32,7 @@ class Attempts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._names = RateLimits(1 / OF_NAME.every_s, OF_NAME.burst, clock)
+        self._own = RateLimits(1 / OF_NAME.every_s, OF_NAME.burst, clock)
         self._addresses = RateLimits(1 / OF_ADDRESS.every_s, OF_ADDRESS.burst, clock)
 
     def wait_s(self, name: str | None, address: str) -> int:
@@ -51,7 +53,14 @@ class Attempts:
         """Take an attempt back: it was no guess."""
         for bucket in self._of(name, address):
             bucket.spend(-1)
+        if name is not None:
+            self._own.of(_pair(name, address))
 
     def _of(self, name: str | None, address: str) -> list[RateLimit]:
-        named = [] if name is None else [self._names.of(name)]
+        named = [] if name is None else [self._own.known(_pair(name, address)) or self._names.of(name)]
         return [*named, self._addresses.of(address)]
+
+
+def _pair(name: str, address: str) -> str:
+    # No address holds a blank.
+    return f"{address} {name}"

@@ -9,10 +9,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+import structlog
+
 from console.errors import Problem
 from console.port.attempts import Attempts
 from console.port.sessions import Sessions
 from console.port.users import Users
+
+log = structlog.get_logger()
 
 _HASHES_AT_ONCE: Final = 2
 """Each takes a core for a while, and 32 MiB or more."""
@@ -62,6 +66,7 @@ class Logins:
                 "this key is not known here; expected one of the keys file",
             )
         self._attempts.succeeded(None, address)
+        log.info("logged_in", by="key")
         return self._sessions.cookie(binding)
 
     async def with_password(self, name: str, password: str, address: str) -> str:
@@ -82,6 +87,7 @@ class Logins:
                 "name and password do not belong together; expected those of the users file",
             )
         self._attempts.succeeded(name, address)
+        log.info("logged_in", by="password", person=name)
         return self._sessions.cookie(binding)
 
     async def _is_of(self, users: Users, name: str, password: str) -> bool:

@@ -10,13 +10,13 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 import structlog
 from starlette.types import Scope
 
 from console.errors import Problem
+from console.port.address import is_within, peer_of
 from console.port.keys import Caller
 from console.port.rate import RateLimits
 from console.port.roles import Role, may
@@ -95,21 +95,12 @@ class ProxyPeople:
     def _ignored(
         self, scope: Scope, users: Sequence[bytes], secrets: Sequence[bytes], groups: Sequence[bytes]
     ) -> str | None:
-        if not self._is_proxy(scope):
+        if not is_within(peer_of(scope), self._networks):
             return "address"
         if len(secrets) != 1 or not hmac.compare_digest(secrets[0], self._secret):
             return "secret"
         # A proxy that appends to what a client sent would leave both, and nobody can tell which is whose.
         return "repeated" if len(users) > 1 or len(groups) > 1 else None
-
-    def _is_proxy(self, scope: Scope) -> bool:
-        try:
-            address = ip_address(scope["client"][0])
-        except (TypeError, ValueError):
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
 
     def _warn(self, reason: str) -> None:
         self._on_ignored(reason)

@@ -56,6 +56,10 @@ class RateLimits:
         self._clock = clock
         self._kept: OrderedDict[str, RateLimit] = OrderedDict()
 
+    def known(self, name: str) -> RateLimit | None:
+        """Return the limit of a name that was asked for before; None of another one."""
+        return self._kept.get(name)
+
     def of(self, name: str) -> RateLimit:
         """Return the limit of a name."""
         limit = self._kept.pop(name, None) or RateLimit(self._per_s, self._burst, self._clock)

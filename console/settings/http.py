@@ -1,12 +1,12 @@
 """Where the console listens, who may ask, and how much."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
-from console.settings.section import MAX_S, Section
+from console.settings.section import MAX_S, Section, check_networks
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts under which a loopback port is asked for; a page of another site that was made to resolve to it is not."""
@@ -17,7 +17,7 @@ _ALL_ADDRESSES: Final = ("0.0.0.0", "[::]")  # noqa: S104  (to be told from an a
 class HttpSettings(Section):
     """The port. Beyond loopback it needs host names, and keys, users or a proxy (`ConsoleSettings`)."""
 
-    comma_lists: ClassVar[frozenset[str]] = frozenset({"allowed_hosts", "allowed_origins"})
+    comma_lists: ClassVar[frozenset[str]] = frozenset({"allowed_hosts", "allowed_origins", "forwarded_from"})
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 in a pod.")
     port: int = Field(default=8088, ge=0, le=65_535, description="Port; 0 picks a free one.")
@@ -40,6 +40,11 @@ class HttpSettings(Section):
     allowed_origins: str = Field(
         default="",
         description="Origins of web pages that may ask besides the port's own, by commas: https://a.example.",
+    )
+    forwarded_from: str = Field(
+        default="",
+        description="Networks of proxies, by commas: the last X-Forwarded-For of theirs is the client's address, for "
+        "the limit on failed logins alone.",
     )
     public_url: str | None = Field(
         default=None,
@@ -91,6 +96,16 @@ class HttpSettings(Section):
     def origins(self) -> frozenset[str]:
         """Origins of foreign pages that may ask, in lower case."""
         return frozenset(_listed(self.allowed_origins))
+
+    @property
+    def forwarders(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of `forwarded_from`."""
+        return tuple(ip_network(part) for part in _listed(self.forwarded_from))
+
+    @model_validator(mode="after")
+    def _networks_are_networks(self) -> Self:
+        check_networks("forwarded_from", _listed(self.forwarded_from))
+        return self
 
     @model_validator(mode="after")
     def _strangers_know_a_name(self) -> Self:

@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
-from console.settings.section import Section
+from console.settings.section import Section, check_networks
 
 ROLES: Final = ("client", "viewer", "reviewer", "admin")
 """Names of `console.port.roles.Role`, which stands above the settings."""
@@ -61,13 +61,7 @@ class ProxySettings(Section):
 
     @model_validator(mode="after")
     def _lists_are_read(self) -> Self:
-        for part in _parts(self.addresses):
-            try:
-                ip_network(part)
-            except ValueError:
-                raise ValueError(
-                    f"addresses names {part!r}; expected networks as in 10.0.0.0/8, or single addresses"
-                ) from None
+        check_networks("addresses", _parts(self.addresses))
         for part in _parts(self.roles):
             group, _, role = part.rpartition("=")
             if not group.strip() or role.strip() not in ROLES:

@@ -1,5 +1,7 @@
 """What all sections of the settings share: frozen, no unknown names, finite numbers, clean text."""
 
+from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -29,3 +31,18 @@ class Section(BaseModel):
         if text != text.strip():
             raise ValueError("begins or ends with a blank; expected none there; remove it")
         return value
+
+
+def check_networks(name: str, parts: Iterable[str]) -> None:
+    """Refuse what is no network.
+
+    Raises:
+        ValueError: names the setting and the part.
+    """
+    for part in parts:
+        try:
+            ip_network(part)
+        except ValueError:
+            raise ValueError(
+                f"{name} names {part!r}; expected networks as in 10.0.0.0/8, or single addresses"
+            ) from None

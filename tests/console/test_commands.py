@@ -1,6 +1,9 @@
 """`check-config`, `key` and `openapi` of the command line."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,8 @@ def test_check_config_says_who_may_ask_and_what_is_followed(tmp_path: Path) -> N
         ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "sqlite://"}, "names no file"),
         ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "sqlite:////none/console.db"}, "folder is not there"),
         ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "hush-hush"}, "store.url is not understood"),
+        ({"CONSOLE_REVIEW__REASON_NEEDED": "block, everything"}, "review.reason_needed names everything"),
+        ({"CONSOLE_REVIEW__REASONS": ","}, "review.reasons is empty"),
         ({"CONSOLE_REVIEW__GOLD_FILE": "none.jsonl"}, "review.gold_file"),
         ({"CONSOLE_APPEALS__SIGNING_KEY_FILE": "none"}, "CONSOLE_APPEALS: signing_key_file"),
         ({"MODERATION_KAFKA__BOOTSTRAP_SERVERS": ""}, "the pipeline's: MODERATION_KAFKA__BOOTSTRAP_SERVERS"),
@@ -119,6 +124,28 @@ def test_a_users_entry_is_what_the_file_takes_and_the_password_is_not_in_it(tmp_
     assert (entry.name, entry.role, entry.queues) == ("anna@example.org", Role.REVIEWER, ("default", 'a "b"'))
     assert PasswordHash.parse(entry.password).is_of("correct horse battery")
     assert b"horse" not in done.stdout + done.stderr
+
+
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown() -> None:
+    """A typing error would lock its owner out."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "console", "user", "anna", "--role", "viewer"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
+    ) as running:
+        os.close(theirs)
+        shown = b""
+        for password in (b"correct horse battery", b"correct house battery", *(b"correct horse battery",) * 2):
+            n_asked = shown.count(b": ")
+            while shown.count(b": ") == n_asked:
+                shown += os.read(ours, 1_000)
+            os.write(ours, password + b"\n")
+        assert running.stdout is not None
+        written = running.stdout.read()
+        os.close(ours)
+    assert running.returncode == 0
+    assert written.startswith(b'[[users]]\nname = "anna"\n')
+    assert b"horse" not in shown + written
 
 
 @pytest.mark.parametrize(

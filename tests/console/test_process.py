@@ -7,6 +7,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from tests.console.port.test_keys import write
+from tests.console.port.test_users import PASSWORD, entry
+from tests.console.port.test_users import write as write_users
 from tests.console.process import Start
 
 CANARY = "vs-canary-51c0"
@@ -61,3 +63,38 @@ def test_a_port_open_to_others_tells_an_address_that_answers(start: Start, tmp_p
     assert told is not None
     assert told[1] == f"localhost:{port}"
     assert ask(port, "GET", "/try", Host=told[1], accept="text/html")[0] == 303
+
+
+def test_a_console_with_users_and_a_pipeline_lets_in_who_is_named(start: Start, tmp_path: Path) -> None:
+    """Its database is there and Kafka is not: that stops neither the start nor a login."""
+    write(tmp_path / "keys.toml", ("scraper", CANARY))
+    write_users(tmp_path / "users.toml", entry("anna", role="admin"))
+    process = start(
+        "--keys-file",
+        str(tmp_path / "keys.toml"),
+        CONSOLE_HTTP__USERS_FILE=str(tmp_path / "users.toml"),
+        CONSOLE_PIPELINE__IS_ON="true",
+        CONSOLE_STORE__URL=f"sqlite:///{tmp_path / 'console.sqlite3'}",
+        MODERATION_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1",
+        MODERATION_KAFKA__REVIEWS_TOPIC="verdict-reviews",
+    )
+    port = process.port()
+    login = f'{{"name":"anna","password":"{PASSWORD}"}}'
+    assert ask(port, "POST", "/login", login, Origin=f"http://127.0.0.1:{port}")[0] == 204
+    assert ask(port, "POST", "/login", login.replace("horse", "house"))[0] == 401
+    bearer = {"Authorization": f"Bearer {CANARY}"}
+    metrics = ask(port, "GET", "/metrics", **bearer)[1].decode()
+    assert "moderation_console_store_away 0.0" in metrics
+    assert 'moderation_console_logins_refused_total{reason="password"} 1.0' in metrics
+    process.running.send_signal(signal.SIGTERM)
+    assert process.exit_code() == 0, process.errors()
+    assert '"event": "logged_in"' in process.errors()
+    assert PASSWORD not in process.errors()
+
+
+def test_a_start_beyond_loopback_without_anybody_to_ask_is_refused(start: Start) -> None:
+    """With the setting that is missing, before anything is listened on."""
+    process = start("--host", "0.0.0.0", CONSOLE_HTTP__ALLOWED_HOSTS="a.example")  # noqa: S104
+    assert process.exit_code() == 2
+    assert "http.users_file" in process.errors()
+    assert "proxy.secret_file" in process.errors()

@@ -125,5 +125,6 @@ def test_every_metric_that_is_exported_is_watched_or_explained() -> None:
     pages = (_ALERTS, DEPLOY / "RUNBOOK.md", DEPLOY / "grafana" / "dashboards" / "verdictstream.json")
     words = {word for page in pages for word in re.findall(r"moderation_\w+", page.read_text("utf-8"))}
     named = words | {re.sub(r"_(?:bucket|sum|count)$", "", word) for word in words}
-    ours = {name for name in exported_metrics() if name.startswith("moderation_") and not name.endswith("_created")}
+    exported = exported_metrics() | console_metrics()
+    ours = {name for name in exported if name.startswith("moderation_") and not name.endswith("_created")}
     assert sorted(ours - named) == []

@@ -21,7 +21,7 @@ example = pytest.mark.parametrize("name", EXAMPLES)
 
 def test_there_are_six_examples() -> None:
     """The least, KEDA, static members with HPA and a replay, tokens from an issuer, the HTTP API, many policies."""
-    assert set(EXAMPLES) == {"console", "minimal", "oauth", "production", "static-members", "with-people"}
+    assert set(EXAMPLES) == {"console", "minimal", "oauth", "production", "review", "static-members", "with-people"}
 
 
 @example

@@ -10,12 +10,14 @@ import yaml
 from console.settings.source import read_settings as read_console_settings
 from deploy.go_tools import COMPOSE_SCHEMA, ensure_file
 from tests.deploy.chart import DEPLOY
-from tests.deploy.exported import exported_metrics
+from tests.deploy.exported import console_metrics, exported_metrics
 from tests.deploy.promql import selectors, unknown
 from worker.settings.source import read_settings
 from worker.settings.worker import WorkerSettings
 
 _GRAFANA = DEPLOY / "grafana"
+_PROFILED = {"console", "review", "postgres"}
+"""Started where they are asked for."""
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +45,9 @@ def test_every_mounted_file_is_there(compose: dict[str, Any]) -> None:
     mounts = [volume for service in compose["services"].values() for volume in service.get("volumes", [])]
     sources = [mount.split(":")[0] for mount in mounts]
     # The folder of keys is made before; the file says how.
-    (keys,) = [source for source in sources if source.startswith("../work/")]
+    (keys,) = {source for source in sources if source.startswith("../work/")}
     assert f"mkdir -p {keys.removeprefix('../')}" in (DEPLOY / "compose.yaml").read_text("utf-8")
-    sources.remove(keys)
+    sources = [source for source in sources if source != keys]
     assert all((DEPLOY / source).is_dir() for source in sources if source.startswith("."))
     assert {source for source in sources if not source.startswith(".")} == set(compose["volumes"])
 
@@ -62,7 +64,8 @@ def test_the_console_is_a_profile_that_accepts_its_environment_and_shares_no_net
     """Started where it is asked for. It has time for the requests in hand, and neither Kafka nor Redis in reach."""
     console = compose["services"]["console"]
     assert console["profiles"] == ["console"]
-    assert not [service for name, service in compose["services"].items() if name != "console" and "profiles" in service]
+    others = {name: service for name, service in compose["services"].items() if name not in _PROFILED}
+    assert not [name for name, service in others.items() if "profiles" in service]
     settings = read_console_settings(console["environment"], None)
     (mount,) = console["volumes"]
     assert str(settings.http.keys_file).startswith(f"{mount.split(':')[1]}/")
@@ -71,9 +74,35 @@ def test_the_console_is_a_profile_that_accepts_its_environment_and_shares_no_net
     assert {"127.0.0.1", "localhost"} <= settings.http.host_names
     assert float(console["stop_grace_period"].removesuffix("s")) >= settings.http.stop_within_s + 5
     assert console["networks"] == ["console"]
-    assert set(compose["networks"]) == {"console"}
-    assert not [service for name, service in compose["services"].items() if name != "console" and "networks" in service]
+    assert not [name for name, service in others.items() if "networks" in service]
     assert "depends_on" not in console
+
+
+def test_the_review_console_accepts_its_environment_and_follows_the_workers_topics(compose: dict[str, Any]) -> None:
+    """As a user of the pages needs it: a login, a database that stays, and the workers' names of every topic."""
+    review, worker = compose["services"]["review"], compose["services"]["worker"]["environment"]
+    settings = read_console_settings(review["environment"], None)
+    followed = read_settings(review["environment"] | {"MODERATION_ERASURE__HASH_KEY": "x" * 40}, None)
+    assert settings.pipeline.is_on
+    (mount,) = review["volumes"]
+    assert str(settings.http.users_file).startswith(f"{mount.split(':')[1]}/")
+    assert review["ports"] == [f"127.0.0.1:28089:{settings.http.port}"]
+    topics = {name for name in review["environment"] if name.endswith("_TOPIC")}
+    assert {name: review["environment"][name] for name in topics & set(worker)} == {
+        name: worker[name] for name in topics & set(worker)
+    }
+    made = " ".join(compose["services"]["topics"]["command"])
+    assert all(f"--topic {review['environment'][name]} " in made for name in topics)
+    assert followed.kafka.reviews_topic == "verdict-reviews"
+    # The database is on a volume, and on a network that nobody else is in.
+    assert review["profiles"] == compose["services"]["postgres"]["profiles"] == ["review"]
+    assert compose["services"]["postgres"]["networks"] == ["database"]
+    assert compose["networks"]["database"] == {"internal": True}
+    assert {name for name, one in compose["services"].items() if "database" in one.get("networks", [])} == {
+        "review",
+        "postgres",
+    }
+    assert set(review["depends_on"]) == {"topics", "redis", "postgres"}
 
 
 def test_prometheus_scrapes_every_container_of_the_worker(compose: dict[str, Any]) -> None:
@@ -91,7 +120,7 @@ def test_prometheus_scrapes_every_container_of_the_worker(compose: dict[str, Any
 
 def test_the_dashboard_asks_only_for_what_the_workers_export(dashboard: dict[str, Any]) -> None:
     """An empty panel looks like a quiet system."""
-    exported = exported_metrics()
+    exported = exported_metrics() | console_metrics()
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     asked += [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
     assert [(expression, found) for expression in asked if (found := unknown(expression, exported))] == []

@@ -4,26 +4,44 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, TopicPartition
 
+from console.pipeline.behind import Behind
 from deploy.kafka.apply import create_topics
 from deploy.kafka.rights import Right, bindings, rights_by_role
 from deploy.kafka.topics import topics_of
 from deploy.local import LocalStack
 from testkit.reader import read_all
 from testkit.records import InputRecord
+from testkit.waiting import wait_until
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import LiveLedger
 from tests.integration.replay_rig import ReplayRig
 from tests.integration.secured_kafka import Connection, SecuredKafka, kafka_settings, role_rights
 from tests.integration.workers import run_command
+from worker.errors import Fatal
+from worker.kafka.client import KafkaConsumer, open_range_reader
+from worker.kafka.config import consumer_config
 from worker.kafka.probe import open_admin
+from worker.kafka.written_together import KeyedRecord, write_together
 from worker.settings.kafka import KafkaSettings
+from worker.settings.source import read_settings
 
 pytestmark = pytest.mark.services
 
 EXIT_FATAL = 3
 OFF = [name for name, field in KafkaSettings.model_fields.items() if name.endswith("_topic") and field.default is None]
 """Settings of the topics that are off by default; `opted` turns all of them on."""
+READ_BY_CONSOLE = (
+    "input_topic",
+    "verdict_topic",
+    "dead_letter_topic",
+    "reviews_topic",
+    "erasures_topic",
+    "overrides_topic",
+    "decisions_topic",
+    "policies_topic",
+)
 
 
 def needed(role: str) -> list[Right]:
@@ -177,6 +195,59 @@ def test_an_explanation_works_with_its_rights(
     done = run_command("explain", "chat-1", settings=settings | changed)
     assert done.returncode == 5, done.stdout + done.stderr
     assert "no outcome of chat 'chat-1'" in done.stderr
+
+
+def _written(settings: KafkaSettings) -> dict[str, bool]:
+    """Return which topics of a deployment a user may write to, in a transaction as the console's outbox does."""
+    found = {}
+    for name in ("input_topic", "verdict_topic", "dead_letter_topic", *OFF):
+        topic = getattr(settings, name)
+        own = f"{settings.group_id}.override.{name}"
+        try:
+            write_together(settings, [KeyedRecord(topic, b"chat-1", b"{}")], transactional_id=own)
+        except Fatal:
+            found[name] = False
+        else:
+            found[name] = True
+    return found
+
+
+def _is_read(reader: KafkaConsumer, topic: str) -> bool:
+    """Say whether a reader gets to a record, or to the end, of a topic's first partition."""
+    reader.assign([TopicPartition(topic, 0, 0)])
+    message = wait_until(lambda: reader.poll(1), timeout_s=60, what=lambda: f"{topic} cannot be read")
+    error = message.error()
+    return error is None or error.code() == KafkaError._PARTITION_EOF
+
+
+def test_a_console_reads_what_it_shows_and_writes_what_people_decide_and_no_more(
+    secured: SecuredKafka, user: Connection, opted: Settings, ledger: LiveLedger
+) -> None:
+    """A console that was taken over publishes no verdict, and asks nobody for a review."""
+    ledger.send_raw([InputRecord(b"chat-1", b"{}")])
+    secured.allow(bindings(role_rights(opted, "console"), user.principal))
+    told = opted | {f"MODERATION_{name}": value for name, value in user.settings.items()}
+    kafka = kafka_settings(told)
+    assert {name for name, is_written in _written(kafka).items() if is_written} == {
+        "overrides_topic",
+        "decisions_topic",
+        "feedback_topic",
+    }
+    done = run_command("explain", "chat-1", settings=told)
+    assert done.returncode == 5, done.stdout + done.stderr
+    admin, topics = open_admin(kafka), [getattr(kafka, name) for name in READ_BY_CONSOLE]
+    behind = Behind(read_settings(told, None)).records({(topic, 0): 0 for topic in topics})
+    # A transaction is followed by its own marker.
+    assert behind[str(kafka.overrides_topic)] in {0, 2}
+    assert set(behind) == set(topics)
+    reader = open_range_reader(consumer_config(kafka) | {"group.id": f"{kafka.group_id}.console-test"})
+    for topic in topics:
+        assert _is_read(reader, topic), topic
+    reader.close()
+    listed = run_command("override", "list", settings=told)
+    assert listed.returncode == 0, listed.stderr
+    group = admin.describe_consumer_groups([kafka.group_id])[kafka.group_id]
+    assert group.result(20).group_id == kafka.group_id
 
 
 def test_a_member_may_ask_what_its_coordinator_has_told_it(

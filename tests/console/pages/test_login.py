@@ -8,12 +8,15 @@ from playwright.sync_api import expect
 from console.errors import SettingsError
 from console.port.keys import Keys
 from console.port.sessions import COOKIE, HOST_COOKIE, LASTS_S, Sessions, session_secret
+from console.port.users import Users
 from console.settings.console import PagesSettings
 from tests.console.conftest import StartConsole
 from tests.console.pages.browser import judge
 from tests.console.pages.browser import write as write_text
 from tests.console.pages.conftest import OpenPage
 from tests.console.port.test_keys import write
+from tests.console.port.test_users import PASSWORD, entry
+from tests.console.port.test_users import write as write_users
 from tests.console.server import RunningConsole
 
 KEY = "vs-the-key"
@@ -57,6 +60,33 @@ def test_a_person_logs_in_and_out(open_page: OpenPage, locked: RunningConsole) -
     expect(page).to_have_url(f"{locked.url}/login")
     page.goto(f"{locked.url}/try")
     expect(page).to_have_url(f"{locked.url}/login")
+
+
+def test_a_reviewer_logs_in_by_keyboard_with_a_name_and_a_password(
+    open_page: OpenPage, start_console: StartConsole, keys_file: Path, tmp_path: Path
+) -> None:
+    """On a phone too; a key still opens the pages, from a form that stays closed until it is asked for."""
+    write_users(tmp_path / "users.toml", entry("anna@example.org"))
+    console = start_console(keys=Keys(keys_file), users=Users(tmp_path / "users.toml"), pages=PagesSettings())
+    page = open_page(f"{console.url}/try", viewport={"width": 390, "height": 700})
+    expect(page.get_by_label("API key")).to_be_hidden()
+    page.keyboard.type("anna@example.org")
+    page.keyboard.press("Tab")
+    page.keyboard.type("wrong password")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="do not belong together")).to_be_visible()
+    # The wrong password is marked, so that the right one takes its place.
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{console.url}/try")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.cookie") == ""
+    wide = open_page(f"{console.url}/try")
+    wide.get_by_text("Log in with an API key").click()
+    wide.get_by_label("API key").fill(KEY)
+    wide.keyboard.press("Enter")
+    expect(wide).to_have_url(f"{console.url}/try")
+    expect(wide.locator(".person")).to_have_text("coral · client")
 
 
 def test_without_a_login_nothing_of_the_pages_answers(locked: RunningConsole) -> None:

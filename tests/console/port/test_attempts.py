@@ -33,6 +33,18 @@ def test_an_address_tries_no_more_names_and_keys_than_allowed() -> None:
     assert attempts.wait_s("name-1", "10.0.0.2") == 0
 
 
+def test_nobody_is_locked_out_by_guesses_from_elsewhere() -> None:
+    """Who has logged in at an address goes on there; guesses at that address count by themselves."""
+    attempts = Attempts(Clock())
+    assert attempts.wait_s("anna", "10.0.0.1") == 0
+    attempts.succeeded("anna", "10.0.0.1")
+    for i in range(2 * OF_NAME.burst):
+        attempts.wait_s("anna", f"10.0.9.{i}")
+    assert attempts.wait_s("anna", "10.0.8.1") > 0
+    waits = [attempts.wait_s("anna", "10.0.0.1") for _ in range(OF_NAME.burst + 1)]
+    assert waits == [0] * OF_NAME.burst + [OF_NAME.every_s]
+
+
 def test_who_succeeds_has_not_tried() -> None:
     """People behind one address log in all morning."""
     attempts = Attempts(Clock())

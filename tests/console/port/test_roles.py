@@ -1,5 +1,8 @@
 """Each route of the application says which role it needs, and is refused to those of a lower one."""
 
+import re
+from pathlib import Path
+
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
 
@@ -7,16 +10,23 @@ from console.app import make_api
 from console.pages import PAGES
 from console.port.guard import PROBES
 from console.port.roles import Role, may, needs, role_needed
+from console.port.sessions import Sessions, is_open, is_page
+from console.port.users import Users
 from console.service import Service
+from tests.console.operations import operating_service, operations_on_sqlite
+from tests.console.port.test_users import PASSWORD, entry, write
+from tests.console.server import RunningConsole
+
+__all__ = ["operating_service", "operations_on_sqlite"]
 
 
 def _routes(app: FastAPI) -> list[RouteContext]:
     return [route for route in iter_route_contexts(app.routes) if route.path != app.openapi_url]
 
 
-def test_every_route_says_which_role_it_needs(service: Service) -> None:
+def test_every_route_says_which_role_it_needs(operating_service: Service) -> None:
     """Add `dependencies=[needs(Role.…)]` to the route or to its router; the probes alone ask nobody's name."""
-    app = make_api(service, PAGES)
+    app = make_api(operating_service, PAGES, Sessions(None, b"secret"))
     routes = _routes(app)
     assert len(routes) > 15
     assert [route.path for route in routes if role_needed(route) is None and route.path not in PROBES] == []
@@ -32,3 +42,54 @@ def test_a_routers_role_counts_for_its_routes_and_the_higher_one_wins() -> None:
     found = {route.path: role_needed(route) for route in _routes(app)}
     assert found == {"/both": Role.ADMIN, "/one": Role.REVIEWER}
     assert [may(Role.REVIEWER, role) for role in Role] == [True, True, True, False]
+
+
+def test_no_change_of_any_page_is_made_with_a_login_and_without_an_origin(
+    operating_service: Service, tmp_path: Path
+) -> None:
+    """Each route that changes something, whatever page it is of: else its author forgot the guard."""
+    write(tmp_path / "users.toml", entry("anna", role="admin"))
+    console = RunningConsole(operating_service, None, PAGES, users=Users(tmp_path / "users.toml"))
+    try:
+        answer = console.post("/login", {"name": "anna", "password": PASSWORD}, origin=console.url)
+        login = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
+        changes = {
+            (method, re.sub(r"{[^}]*}", "1", str(route.path)))
+            for route in _routes(make_api(operating_service, PAGES, Sessions(None, b"secret")))
+            for method in route.methods or ()
+            if method not in {"GET", "HEAD"} and is_page(str(route.path)) and not is_open(str(route.path))
+        }
+        assert ("POST", "/try/judge") in changes
+        for method, path in sorted(changes):
+            for foreign in (
+                {},
+                {"origin": "https://evil.example"},
+                {"origin": console.url, "sec-fetch-site": "cross-site"},
+            ):
+                refused = console.ask(method, path, b"{}", {"content-type": "application/json", **login, **foreign})
+                assert (refused.status, refused.error["code"]) == (403, "origin_not_allowed"), (method, path, foreign)
+    finally:
+        console.close()
+
+
+def test_a_page_of_a_higher_role_is_refused_to_a_lower_one(operating_service: Service, tmp_path: Path) -> None:
+    """By name and before the body is read; a client's login sees the Try page alone."""
+    names = {role: f"{role.value}-1" for role in Role}
+    write(tmp_path / "users.toml", *(entry(name, role=role.value) for role, name in names.items()))
+    console = RunningConsole(operating_service, None, PAGES, users=Users(tmp_path / "users.toml"))
+    try:
+        routes = [
+            (min(route.methods or ()), re.sub(r"{[^}]*}", "1", str(route.path)), role_needed(route))
+            for route in _routes(make_api(operating_service, PAGES, Sessions(None, b"secret")))
+            if is_page(str(route.path)) and not is_open(str(route.path))
+        ]
+        for role, name in names.items():
+            answer = console.post("/login", {"name": name, "password": PASSWORD}, origin=console.url)
+            login = {"cookie": answer.headers["set-cookie"].partition(";")[0], "origin": console.url}
+            for method, path, needed in routes:
+                assert needed is not None
+                if not may(role, needed):
+                    refused = console.ask(method, path, b"{}", login)
+                    assert (refused.status, refused.error["code"]) == (403, "role_needed"), (role, method, path)
+    finally:
+        console.close()

@@ -116,6 +116,27 @@
 {{- if and $console.enabled (gt (int $console.replicas) 1) (not $console.apiOnly) (not $console.sessionSecret) -}}
 {{- fail (printf "console.replicas is %v without console.sessionSecret: a login at one would be none at the others; set it and put session-secret into the Secret, or set console.apiOnly" $console.replicas) -}}
 {{- end -}}
+{{- if and $console.enabled $console.proxy.enabled (or (not $console.proxy.addresses) (not $console.proxy.roles)) -}}
+{{- fail "console.proxy.enabled is true without addresses or without roles; expected both: whose headers count, and what the groups in them may do" -}}
+{{- end -}}
+{{- $pipeline := $console.pipeline -}}
+{{- if and $console.enabled $pipeline.enabled -}}
+{{- if and (gt (int $console.replicas) 1) (not $pipeline.database.existingSecret) -}}
+{{- fail (printf "console.replicas is %v without console.pipeline.database.existingSecret: SQLite is one pod's file; name the Secret that holds PostgreSQL's url, or set replicas to 1" $console.replicas) -}}
+{{- end -}}
+{{- if and (include "verdictstream.usesSasl" .) (not $pipeline.kafkaSecret) -}}
+{{- fail "console.pipeline.enabled is true without console.pipeline.kafkaSecret on a cluster with users; name the Secret of the console's own (role console of deploy/kafka/acls.yaml): the workers' may not write what people decide" -}}
+{{- end -}}
+{{- if and .Values.kafka.tls.clientCertificate (not $pipeline.kafkaTlsSecret) -}}
+{{- fail "console.pipeline.enabled is true without console.pipeline.kafkaTlsSecret on a cluster with clients' certificates; name the Secret of the console's own" -}}
+{{- end -}}
+{{- if not .Values.kafka.reviewsTopic -}}
+{{- fail "console.pipeline.enabled is true without kafka.reviewsTopic, where nothing asks for a person; set it, or console.pipeline.enabled to false" -}}
+{{- end -}}
+{{- if and $pipeline.webhooks.hosts (not $pipeline.webhooks.signingSecret) -}}
+{{- fail "console.pipeline.webhooks.hosts is set without signingSecret; name the Secret whose key signing-key signs what is sent" -}}
+{{- end -}}
+{{- end -}}
 {{- include "verdictstream.checkOwned" . -}}
 {{- end -}}
 

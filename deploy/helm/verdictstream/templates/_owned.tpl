@@ -76,6 +76,9 @@ KAFKA__SESSION_TIMEOUT_S: workload.staticMembership.sessionTimeoutSeconds
 
 {{- define "verdictstream.ownedByConsole" -}}
 API_ONLY: console.apiOnly
+APPEALS__SIGNING_KEY: console.pipeline.webhooks.signingSecret
+APPEALS__SIGNING_KEY_FILE: console.pipeline.webhooks.signingSecret
+APPEALS__WEBHOOK_HOSTS: console.pipeline.webhooks.hosts
 HTTP__ALLOWED_HOSTS: console.allowedHosts
 HTTP__ALLOWED_ORIGINS: console.allowedOrigins
 HTTP__HOST: "nothing: pods listen on all addresses"
@@ -83,12 +86,22 @@ HTTP__KEYS_FILE: console.keysSecret
 HTTP__PORT: "nothing: Service and probes need 8088"
 HTTP__PUBLIC_URL: console.publicUrl
 HTTP__SESSION_SECRET_FILE: console.sessionSecret
+HTTP__USERS_FILE: console.users
 MODEL__PATH: model.bundle
 MODEL__POLICY_PATH: model.policy
 MODEL__PUBLIC_KEY_FILE: model.publicKey
 MODEL__TIMEOUT_S: model.timeoutSeconds
 PAGES__BUNDLES: console.pages.bundles
 PAGES__MAX_BUNDLES: console.pages.maxBundles
+PIPELINE__IS_ON: console.pipeline.enabled
+PROXY__ADDRESSES: console.proxy.addresses
+PROXY__GROUPS_HEADER: console.proxy.groupsHeader
+PROXY__LOGOUT_URL: console.proxy.logoutUrl
+PROXY__ROLES: console.proxy.roles
+PROXY__SECRET_FILE: console.proxy.enabled
+PROXY__USER_HEADER: console.proxy.userHeader
+STORE__URL: console.pipeline.database.existingSecret
+STORE__URL_FILE: console.pipeline.database.existingSecret
 {{- end -}}
 
 {{/* Refuse what is set twice. */}}
