@@ -101,6 +101,12 @@ class Metrics:
         for result in ("accepted", "dropped"):
             # There before the first one, or an increase() would not see it.
             self.reports.labels(result=result)
+        self.drift = Gauge(
+            "moderation_console_drift_psi",
+            "Population stability index of the last day's verdicts against calibration; NaN where nothing can be said.",
+            ["what"],
+            registry=self.registry,
+        )
         self._model = Gauge(
             "moderation_console_model_info",
             "The bundle that answers.",

@@ -26,5 +26,9 @@ class Fatal(Exception):  # noqa: N818  the name says what the worker does
     """Stop without a commit and exit non-zero, so that the process is restarted or a person looks at it."""
 
 
+class TopicMissing(Fatal):
+    """A topic that is to be read is not there: stop, or go on without where it is optional."""
+
+
 class SettingsError(Exception):
     """The settings cannot be used: exit before anything is connected."""

@@ -6,8 +6,8 @@ share is the frame: login, headers, banner, looks.
 
 from typing import Final
 
-from console.pages import chat, frame, live, policy, review, try_it
+from console.pages import chat, frame, live, model, policy, review, try_it
 
-PAGES: Final = (frame.add, live.add, review.add, chat.add, policy.add, try_it.add)
+PAGES: Final = (frame.add, live.add, review.add, chat.add, policy.add, model.add, try_it.add)
 
 __all__ = ["PAGES"]

@@ -24,6 +24,7 @@ from model.bundle.manifest import (
     HEAD_NAME,
     LANGUAGES_NAME,
     MANIFEST_NAME,
+    MODEL_CARD_NAME,
     MODEL_NAME,
     NETWORK_NAME,
     TOKENIZER_NAME,
@@ -100,6 +101,9 @@ class Bundle:
 
     languages: LanguageDetector | None = None
     """What tells its languages from others, where the bundle has it."""
+
+    card: str = ""
+    """Its model card, Markdown."""
 
     @property
     def ref(self) -> ModelRef:
@@ -222,6 +226,7 @@ def _bundle(path: Path, manifest: Manifest, digest: str, contents: Mapping[str, 
         calibration_evidence=calibration.evidence,
         first_stage=_first_stage(path, manifest, contents),
         languages=_languages(path, manifest, contents),
+        card=_parsed(path / MODEL_CARD_NAME, contents, lambda content: content.decode()),
     )
 
 

@@ -1,6 +1,6 @@
 """Verdicts of one bundle as columns: what a policy decides by, and little else. In memory of a fixed size.
 
-A verdict as an object takes some 5 kB; as a row it takes four bytes a category and about 250 bytes for its chat's name.
+A verdict as an object takes 8 kB; as a row it takes four bytes a category and about 250 bytes for its chat's name.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Which offsets of a topic were written between two times."""
 
-from worker.errors import Fatal
+from worker.errors import TopicMissing
 from worker.kafka.client import open_admin_client
 from worker.kafka.errors import fatal_while
 from worker.kafka.partition_range import PartitionRange
@@ -21,10 +21,11 @@ def ranges_between(
         missing: Goes on after "Kafka lacks the topic …", where it does.
 
     Raises:
-        Fatal: the brokers do not answer, or the topic is missing.
+        TopicMissing: there is no such topic.
+        Fatal: the brokers do not answer.
     """
     admin, timeout_s = open_admin_client(settings), settings.request_timeout_s
     with fatal_while(f"fixing the range of {topic}"):
         if missing_topics(admin, [topic], timeout_s=timeout_s):
-            raise Fatal(f"Kafka lacks the topic {topic}{missing}")
+            raise TopicMissing(f"Kafka lacks the topic {topic}{missing}")
         return fix_ranges(admin, Since((topic,), since_ms, until_ms), {}, timeout_s=timeout_s)

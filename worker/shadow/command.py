@@ -9,10 +9,10 @@ import orjson
 import typer
 from rich.console import Console
 
+from worker.moves.comparison import Comparison
 from worker.process import logs
 from worker.settings.options import ConfigOption, parse_time
 from worker.settings.source import read_settings
-from worker.shadow.comparison import Comparison
 from worker.shadow.report import compare_topics, print_agreement
 
 EXIT_DISAGREES = 1

@@ -7,9 +7,9 @@ from rich.console import Console
 from worker.kafka.config import consumer_config
 from worker.kafka.period import ranges_between
 from worker.kafka.topic_scan import scan
+from worker.moves.comparison import Agreement, Comparison
 from worker.moves.matrices import print_moves
 from worker.settings.kafka import KafkaSettings
-from worker.shadow.comparison import Agreement, Comparison
 
 
 def compare_topics(

@@ -17,6 +17,7 @@ import structlog
 
 from model import Classification
 from schemas import Verdict
+from worker.moves.sample import is_sampled
 from worker.moves.taxonomy_name import are_comparable
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
@@ -24,7 +25,6 @@ from worker.process.tuning import be_nice
 from worker.record import Event, Row
 from worker.settings.shadow import ShadowSettings
 from worker.shadow.publisher import ShadowPublisher
-from worker.shadow.sample import is_sampled
 
 log = structlog.get_logger()
 

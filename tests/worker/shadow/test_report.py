@@ -13,8 +13,8 @@ from model.decision import Judgement
 from schemas import CHAT_13, DecidedBy, Decision, ModelRef, Taxonomy, encode_verdict
 from schemas.taxonomy import TaxonomyCategory
 from tests.worker.payloads import builder, event
-from worker.shadow.comparison import Comparison
-from worker.shadow.sample import is_sampled
+from worker.moves.comparison import Comparison
+from worker.moves.sample import is_sampled
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVENTS = [event(offset) for offset in range(12)]

@@ -21,6 +21,7 @@ from tests.worker.loop_rig import Rig
 from tests.worker.payloads import builder, classification, event, kafka_settings, record
 from worker.errors import BatchAborted
 from worker.kafka.best_effort import BestEffortProducer
+from worker.moves.sample import is_sampled
 from worker.predictor import Predictor
 from worker.process.metrics import Metrics
 from worker.record import Event, Rejection, Row
@@ -29,7 +30,6 @@ from worker.settings.shadow import ShadowSettings
 from worker.settings.worker import WorkerSettings
 from worker.shadow.assembly import shadow_model
 from worker.shadow.publisher import ShadowPublisher
-from worker.shadow.sample import is_sampled
 from worker.shadow.scorer import Shadow
 
 TOPIC = "verdicts-shadow"

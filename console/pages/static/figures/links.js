@@ -1,4 +1,4 @@
 // Links to other pages.
 
 /** The page of a chat. */
-export const chatLink = (id) => `/chat?chat_id=${encodeURIComponent(id)}`;
+export const chatLink = (id) => `/chat?id=${encodeURIComponent(id)}`;

@@ -49,7 +49,7 @@ def test_a_stricter_rate_shows_what_it_would_change(open_page: OpenPage, start_f
     assert int(row.locator("td").nth(1).inner_text()) > 12
     expect(row.locator(".chats a")).to_have_count(12)
     href = row.locator(".chats a").first.get_attribute("href") or ""
-    assert "chat_id=chat-" in href
+    assert "/chat?id=chat-" in href
     expect(page.locator("svg.plot")).to_have_attribute("aria-label", re.compile("default 3 allows .* 0.50 %"))
     expect(page.locator("#promise")).to_contain_text("With 372 banned calibration chats")
     change(page, "Banned chats that may pass", "0.2")

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from worker.moves.counts import Move, Outcomes, named_moves
+from worker.moves.sample import is_sampled
 from worker.moves.taxonomy_name import are_comparable, taxonomy_name
 from worker.record import Place
-from worker.shadow.sample import is_sampled
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 

@@ -1,0 +1,132 @@
+"""The routes of /model."""
+
+import asyncio
+import time
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from console.errors import Problem
+from console.operations import Operations
+from console.pages.frame import page
+from console.pages.model.drift import DriftFigures, limits
+from console.pages.model.figures import figures_of
+from console.pages.model.registry import RegistryView
+from console.pages.model.watch import DriftWatch
+from console.pipeline.errors import PipelineAway
+from console.pipeline.shadow import shadow_document, shadow_report
+from console.port.body import parse_object
+from console.port.guard import caller_of
+from console.port.roles import Role, check_role, may
+from console.port.sessions import Sessions
+from console.service import Service
+from console.store.store import StoreAway, now_ms
+from model.policies.rules import rule_over
+
+HOURS: Final = (24, 168)
+_SHADOW_KEEPS_S: Final = 120.0
+
+
+def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
+    """Add the page, and what tells Prometheus of drift."""
+    operations = service.operations
+    if operations is None:
+        return
+    rule = rule_over(service.bundle, service.writer.policies[0])
+    drifting = DriftFigures(operations.store, service.bundle, rule)
+    watch = DriftWatch(drifting, service.metrics)
+    operations.at_start.append(watch.start)
+    operations.at_end.append(watch.close)
+    registry, shadow = RegistryView(service), _Shadow(operations)
+    # They are those of the bundle, which does not change while the console runs.
+    figures = orjson.dumps(figures_of(service.bundle, rule))
+
+    @app.get("/model", include_in_schema=False)
+    async def model_page(request: Request) -> Response:
+        _check(request)
+        is_admin = may(caller_of(request.scope).role, Role.ADMIN)
+        return page("model.html", request, service, sessions, is_admin=is_admin)
+
+    @app.get("/model/figures", include_in_schema=False)
+    async def model_figures(request: Request) -> Response:
+        _check(request)
+        return Response(figures, media_type="application/json")
+
+    @app.get("/model/drift", include_in_schema=False)
+    async def drift(request: Request, hours: str = "24") -> Response:
+        _check(request)
+        if hours not in {str(one) for one in HOURS}:
+            raise Problem(HTTPStatus.BAD_REQUEST, "bad_hours", "hours: expected 24 or 168", param="hours")
+        found = await _of_store(lambda: drifting.watched(now_ms(), int(hours)))
+        return _json({"limits": limits(), "hours": int(hours), "watched": [one.document() for one in found]})
+
+    @app.get("/model/registry", include_in_schema=False)
+    async def history(request: Request) -> Response:
+        _check(request)
+        return _json(await _of_store(registry.document))
+
+    @app.post("/model/serve", include_in_schema=False)
+    async def serve(request: Request) -> Response:
+        caller = caller_of(request.scope)
+        check_role(caller.role, Role.ADMIN)
+        async with service.bodies.of(request) as raw:
+            document = parse_object(raw)
+        entry = await _of_store(lambda: registry.serve(caller.name, document))
+        return _json({"action": entry.action, "digest": entry.digest})
+
+    @app.get("/model/shadow", include_in_schema=False)
+    async def agreement(request: Request) -> Response:
+        _check(request)
+        return _json(await shadow.document())
+
+
+class _Shadow:
+    """The shadow's agreement, read at most every two minutes and by one request at a time.
+
+    Args:
+        operations: Where Kafka is.
+    """
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._one_at_a_time = asyncio.Lock()
+        self._known: dict[str, Any] | None = None
+        self._read_s = 0.0
+
+    async def document(self) -> dict[str, Any]:
+        """Return it as JSON, or why there is none."""
+        async with self._one_at_a_time:
+            if self._known is None or time.monotonic() - self._read_s > _SHADOW_KEEPS_S:
+                self._known = await asyncio.to_thread(self._read)
+                self._read_s = time.monotonic()
+            return self._known
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            report = shadow_report(self._operations.worker, now_ms())
+        except PipelineAway as error:
+            return {"state": "away", "error": str(error)}
+        return {"state": "none"} if report is None else {"state": "compared", **shadow_document(report)}
+
+
+def _check(request: Request) -> None:
+    check_role(caller_of(request.scope).role, Role.VIEWER)
+
+
+async def _of_store(ask: Any) -> Any:
+    try:
+        return await asyncio.to_thread(ask)
+    except StoreAway as error:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "store_away",
+            f"the database does not answer ({error}); nothing was changed; ask again",
+            retry_after_s=5,
+        ) from None
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(document), media_type="application/json")
