@@ -23,7 +23,7 @@ from console.settings.console import ConsoleSettings
 from console.store.erasing import HashesOf, name_anew
 from console.store.leases import give_back, holder_of, take
 from console.store.offsets import OffsetMoved
-from console.store.store import Store, StoreAway, now_ms
+from console.store.store import Store, StoreAway, StoreRefused, now_ms
 from schemas.erasure import chat_hash
 from worker.errors import Degraded, Fatal
 from worker.kafka.places_follower import PlacesFollower, open_places_follower
@@ -104,7 +104,7 @@ class Intake:
                 self._name_chats()
                 with closing(self._open_follower()) as follower, closing(self._open_policies()) as policies:
                     self._read(follower, policies)
-        except StoreAway as error:
+        except (StoreAway, StoreRefused) as error:
             self._say(Doing.DATABASE_AWAY, str(error))
         except (Degraded, Fatal) as error:
             self._say(Doing.KAFKA_AWAY, str(error))
@@ -143,7 +143,7 @@ class Intake:
         session.begin(now_ms())
         self._say(Doing.FOLLOWING)
         while not self._ending.is_set() and session.step(now_ms()):
-            if follower.is_down and not follower.probe():
+            if follower.is_doubtful and not follower.probe():
                 self._say(Doing.KAFKA_AWAY, "no broker answers")
             else:
                 self._say(Doing.FOLLOWING)

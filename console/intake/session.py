@@ -161,7 +161,7 @@ class Session:
 
     def _has_grown(self, now_ms: int) -> bool:
         """Say whether a topic has partitions that are not read yet."""
-        if now_ms - self._looked_ms < _LOOK_AGAIN_MS or self._follower.is_down:
+        if now_ms - self._looked_ms < _LOOK_AGAIN_MS or self._follower.is_doubtful:
             return False
         self._looked_ms = now_ms
         return bool(self._follower.limits(self._topics).keys() - self._stored.keys())

@@ -1,5 +1,6 @@
 """Follow partitions of several topics from offsets that the caller keeps: in no group, committed records only."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 
 _STEP_RECORDS: Final = 500
 _PROBE_S: Final = 2.0
+_SILENT_S: Final = 10.0
+"""A broker that hangs, or a network that swallows, is told by nobody."""
 _SAME_ERROR_EVERY_S: Final = 60.0
 
 
@@ -33,7 +36,21 @@ def open_places_follower(settings: KafkaSettings, name: str) -> "PlacesFollower"
     config: dict[str, Any] = consumer_config(settings) | {"group.id": f"{settings.group_id}.{name}"}
     # Under the worker's static name it could be taken for the worker.
     config.pop("group.instance.id", None)
-    return PlacesFollower(open_position_reader(config), settings)
+    absence = Absence()
+    config["error_cb"] = absence.on_error
+    return PlacesFollower(open_position_reader(config), settings, absence)
+
+
+class Absence:
+    """Whether all brokers are away, as a client tells: once, and not when they are back."""
+
+    def __init__(self) -> None:
+        self.is_there = False
+
+    def on_error(self, error: KafkaError) -> None:
+        """Take a client's error callback, which is called while it is polled."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.is_there = True
 
 
 class PlacesFollower:
@@ -42,13 +59,15 @@ class PlacesFollower:
     Args:
         client: A consumer that reports the ends of partitions, and an offset out of range as an error.
         settings: How long the brokers may take to answer.
+        absence: What the client tells of its connections; None: nothing.
     """
 
-    def __init__(self, client: KafkaConsumer, settings: KafkaSettings) -> None:
+    def __init__(self, client: KafkaConsumer, settings: KafkaSettings, absence: Absence | None = None) -> None:
         self._client = client
         self._timeout_s = settings.request_timeout_s
+        self._absence = absence or Absence()
+        self._heard_s = time.monotonic()
         self._next: dict[Partition, int] = {}
-        self._is_down = False
         self._unknown = Passing()
         self._seldom = Seldom(_SAME_ERROR_EVERY_S)
 
@@ -85,9 +104,16 @@ class PlacesFollower:
         return {(one.topic, one.partition): None if one.offset == OFFSET_END else one.offset for one in found}
 
     def begin(self, starts: Mapping[Partition, int]) -> None:
-        """Read these partitions, and no others, from these offsets on."""
+        """Read these partitions, and no others, from these offsets on.
+
+        Raises:
+            Degraded: the client takes one of them not.
+        """
         self._next = dict(starts)
-        self._client.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        try:
+            self._client.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        except KafkaException as error:
+            raise Degraded(f"assigning partitions: {describe(kafka_error(error))}") from error
 
     @property
     def next_offsets(self) -> Mapping[Partition, int]:
@@ -95,9 +121,9 @@ class PlacesFollower:
         return self._next
 
     @property
-    def is_down(self) -> bool:
-        """Whether no broker could be reached when the client last said anything of it."""
-        return self._is_down
+    def is_doubtful(self) -> bool:
+        """Whether `probe` is to tell if the brokers answer: they were lost, or nothing was heard for a while."""
+        return self._absence.is_there or time.monotonic() - self._heard_s > _SILENT_S
 
     def poll(self, timeout_s: float) -> list[ScannedRecord]:
         """Wait for a first record and return it with what came beside it, per partition in order.
@@ -115,7 +141,7 @@ class PlacesFollower:
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 self._take_error(message, error)
                 continue
-            self._is_down = False
+            self._hear()
             self._unknown.passed()
             place, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
             # Behind the last record there may be transaction markers only, which the end tells.
@@ -130,7 +156,7 @@ class PlacesFollower:
             self._client.list_topics(next(iter(self._next))[0], timeout=_PROBE_S)
         except KafkaException:
             return False
-        self._is_down = False
+        self._hear()
         return True
 
     def lag_records(self) -> int:
@@ -145,13 +171,16 @@ class PlacesFollower:
         """Release the connection."""
         self._client.close()
 
+    def _hear(self) -> None:
+        self._absence.is_there = False
+        self._heard_s = time.monotonic()
+
     def _take_error(self, message: Message, error: KafkaError) -> None:
         where = f"{message.topic()}[{message.partition()}]"
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._is_down = True
-        elif error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
+        self._absence.on_error(error)
+        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
             raise Degraded(f"{where}: offset {message.offset()} is not there any more")
-        elif is_fatal(error) and not self._unknown.may_pass(error):
+        if is_fatal(error) and not self._unknown.may_pass(error):
             raise fatal(error, f"reading {where}")
         if self._seldom.due((message.topic(), error.code())):
             log.warning("topic_not_followed", topic=message.topic(), error=describe(error))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 from sqlalchemy import Table, select
 
 from console.intake.intake import Intake
@@ -14,10 +15,13 @@ from console.settings.operations import PipelineSettings, ReviewSettings, StoreS
 from console.store.counting import totals
 from console.store.store import Store, open_store
 from console.store.tables import items
+from deploy.local.kafka_topics import admin_client
 from schemas import DeadLetter, Review, Verdict, encode_review, encode_verdict
 from schemas.erasure import Erasure, chat_hash, encode_erasure
 from schemas.policy_table import PolicyTableRow, encode_policy_row
 from testkit.waiting import wait_until
+from tests.broker_twin.broker import TwinBroker
+from tests.broker_twin.partition_log import PartitionLog
 from tests.brokers import Broker, RealBroker, unique
 from tests.console.operations import HASH_KEY, worker_settings
 from worker.kafka.places_follower import PlacesFollower
@@ -93,6 +97,21 @@ class Rig:
     def flush(self) -> None:
         """Wait until the broker has taken all."""
         assert self._producer.flush(60) == 0
+
+    def add_partition(self, topic: str) -> None:
+        """Give a topic one more partition."""
+        name = self.topics[topic]
+        if isinstance(self.broker, TwinBroker):
+            self.broker.topics[name].append(PartitionLog())
+            return
+        admin = admin_client(self.broker.bootstrap_servers)
+        for done in admin.create_partitions([NewPartitions(name, N_PARTITIONS + 1)]).values():
+            done.result(timeout=10)
+
+        def is_there() -> bool:
+            return len(self._producer.list_topics(name, timeout=10).topics[name].partitions) > N_PARTITIONS
+
+        self.wait(is_there)
 
     def put_reviews(self, *reviews: Review) -> None:
         """Write reviews over both partitions."""

@@ -12,13 +12,14 @@ import pytest
 from console.intake.intake import Intake
 from console.intake.state import Doing
 from console.store.store import now_ms
+from console.store.tables import leases
 from deploy.local import LocalStack
 from tests.broker_twin.broker import TwinBroker
 from tests.brokers import RealBroker
 from tests.console.intake.rig import Rig
 from tests.console.judged import a_review, a_verdict
 from tests.console.operations import NOBODY, worker_settings
-from tests.console.postgres import running_postgres
+from tests.console.postgres import Postgres, running_postgres
 
 N_VERDICTS = 6_000
 N_REVIEWS = 600
@@ -76,6 +77,26 @@ def test_a_console_that_is_killed_while_it_reads_loses_and_doubles_nothing(
     rig.close()
 
 
+def test_of_two_consoles_side_by_side_the_other_goes_on_where_the_reader_is_killed(
+    stack: LocalStack, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Each record is written once, by one of them."""
+    rig = Rig(RealBroker(stack.bootstrap_servers), postgres.new_database())
+    at_ms = now_ms()
+    rig.put_reviews(*(a_review(number, at_ms=at_ms) for number in range(N_REVIEWS)))
+    rig.put_verdicts(*(a_verdict(number, at_ms=at_ms) for number in range(N_VERDICTS)))
+    with reading(rig, tmp_path) as one, reading(rig, tmp_path) as other:
+        rig.wait(lambda: n_counted(rig) > N_VERDICTS // 4)
+        (lease,) = rig.rows(leases)
+        by_pid = {str(one.pid): one, str(other.pid): other}
+        by_pid[lease["holder"].split(".")[-2]].kill()
+        rig.wait(lambda: n_counted(rig) >= N_VERDICTS and len(rig.rows()) >= N_REVIEWS)
+        assert rig.rows(leases)[0]["holder"] != lease["holder"]
+    assert rig.counted("decision") == {("default", "allow"): N_VERDICTS}
+    assert len({row["chat_id"] for row in rig.rows()}) == len(rig.rows()) == N_REVIEWS
+    rig.close()
+
+
 @pytest.mark.services
 def test_a_database_that_goes_away_is_waited_for_and_told() -> None:
     """What came meanwhile is there once it is back."""
@@ -127,7 +148,7 @@ def test_brokers_that_go_away_while_it_reads_are_told_until_they_answer(tmp_path
     intake.start()
     rig.put_reviews(a_review(1))
     rig.wait(lambda: len(rig.rows()) == 1 and intake.state.lag_records == 0)
-    follower._is_down = True
+    follower._absence.is_there = True
     rig.wait(lambda: Doing.KAFKA_AWAY in seen and intake.state.doing is Doing.FOLLOWING)
     assert seen.count(Doing.KAFKA_AWAY) == 2
     rig.close()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+import console.intake.session
 import console.intake.writing
 from console.intake.session import Session
 from console.intake.state import Doing
@@ -17,11 +18,11 @@ from console.store.leases import take
 from console.store.offsets import OffsetMoved
 from console.store.store import StoreAway, now_ms
 from console.store.tables import counts, items, leases, metadata, offsets
-from schemas import DeadLetter, Decision, PolicyRef, RejectionReason
+from schemas import DeadLetter, Decision, PolicyRef, RejectionReason, encode_review
 from schemas.erasure import Erasure
 from schemas.policy import UncalibratedLanguages
 from schemas.policy_table import PolicyTableRow
-from tests.console.intake.rig import Rig, hash_of
+from tests.console.intake.rig import N_PARTITIONS, Rig, hash_of
 from tests.console.judged import AT_MS, a_review, a_verdict, an_override
 from worker.errors import Degraded
 
@@ -289,6 +290,18 @@ def test_brokers_that_do_not_answer_are_waited_for_and_told(rig: Rig) -> None:
     gate.append(True)
     rig.wait(lambda: len(rig.rows()) == 1)
     assert intake.state.doing is Doing.FOLLOWING
+
+
+def test_partitions_that_a_topic_gets_are_read_from_their_beginning(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a restart of the console."""
+    monkeypatch.setattr(console.intake.session, "_LOOK_AGAIN_MS", 200)
+    rig.put_reviews(a_review(1))
+    rig.intake().start()
+    rig.wait(lambda: len(rig.rows()) == 1)
+    rig.add_partition("reviews_topic")
+    rig.put("reviews_topic", encode_review(a_review(2)), partition=N_PARTITIONS)
+    rig.flush()
+    rig.wait(lambda: len(rig.rows()) == 2)
 
 
 def test_what_is_old_is_deleted_while_it_reads(rig: Rig) -> None:

@@ -65,7 +65,7 @@ def test_each_partition_is_read_from_its_offset_on(broker: Broker, topics: list[
         write(broker, reviews, b"e", partition=1)
         assert read(follower, 1) == [b"e"]
         assert follower.next_offsets[reviews, 1] == 1
-        assert not follower.is_down
+        assert not follower.is_doubtful
         assert follower.probe()
 
 
