@@ -74,7 +74,7 @@ def page(connection: Connection, asked: Asked, *, after: str | None, limit: int,
         is_skipped, row = shown[-1]
         end = _text_of(_Cursor(is_skipped, row["at"], row["id"]))
     waiting = standing_of(connection, asked.queue, now=now, late_ms=late_ms)
-    total = n_open(connection, asked)
+    total = _n_for(connection, asked, waiting.n_open if asked.kind is None else None)
     return Page(marked, total, waiting.oldest_ms, waiting.n_late, waiting.p95_wait_ms, end)
 
 
@@ -127,14 +127,15 @@ def without_holders(reviewer: str, now: int) -> ColumnElement[bool]:
     return and_(~is_own, has_place)
 
 
-def n_open(connection: Connection, asked: Asked) -> int:
-    """Return how many open items of a queue and kind are for a reviewer: all, less those that are not for them."""
+def _n_for(connection: Connection, asked: Asked, n_open: int | None) -> int:
+    """Return how many open items are for a reviewer: all, which may be known, less those that are not for them."""
     wanted = [items.c.state == ItemState.OPEN.value]
     if asked.queue is not None:
         wanted.append(items.c.queue == asked.queue)
     if asked.kind is not None:
         wanted.append(_is_of_kind(asked.kind))
-    every = connection.execute(select(func.count()).select_from(items).where(*wanted)).scalar_one()
+    if n_open is None:
+        n_open = connection.execute(select(func.count()).select_from(items).where(*wanted)).scalar_one()
     of_others = (
         select(func.count())
         .select_from(items)
@@ -147,7 +148,7 @@ def n_open(connection: Connection, asked: Asked) -> int:
     )
     if asked.is_admin:
         answered = answered.where(items.c.n_answers < items.c.n_wanted)
-    return int(every - connection.execute(of_others).scalar_one() - connection.execute(answered).scalar_one())
+    return int(n_open - connection.execute(of_others).scalar_one() - connection.execute(answered).scalar_one())
 
 
 def standing_of(connection: Connection, queue: str | None, *, now: int, late_ms: int) -> QueueStanding:
