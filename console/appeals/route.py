@@ -1,6 +1,5 @@
 """POST /v1/appeals, GET /v1/appeals/{appeal_id}, GET /v1/appeals."""
 
-import asyncio
 import math
 import secrets
 from http import HTTPStatus
@@ -9,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from sqlalchemy.exc import IntegrityError
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.appeals.documents import AppealAnswer, AppealRequest, CallersAnswer
@@ -47,7 +47,7 @@ def router_of(service: Service) -> APIRouter:
             caller.limit.spend(1)
         async with service.bodies.of(request) as raw:
             asked = read_document(raw, AppealRequest)
-        found = await asyncio.to_thread(_appeal, operations, asked, caller.name)
+        found = await run_in_threadpool(_appeal, operations, asked, caller.name)
         return JsonResponse(found, HTTPStatus.ACCEPTED)
 
     @router.get(
@@ -60,7 +60,7 @@ def router_of(service: Service) -> APIRouter:
     async def appeal_state(appeal_id: str, request: HttpRequest) -> Response:
         """Answer with how it stands; an appeal of another key's is not found."""
         operations, caller = service.following(), caller_of(request.scope)
-        return JsonResponse(await asyncio.to_thread(_own, operations, appeal_id, caller.name))
+        return JsonResponse(await run_in_threadpool(_own, operations, appeal_id, caller.name))
 
     @router.get(
         "/v1/appeals",
@@ -72,7 +72,7 @@ def router_of(service: Service) -> APIRouter:
     async def callers() -> Response:
         """Answer with each caller's share of accepted appeals, as a figure of their reliability."""
         operations = service.following()
-        return JsonResponse({"callers": await asyncio.to_thread(_callers, operations)})
+        return JsonResponse({"callers": await run_in_threadpool(_callers, operations)})
 
     return router
 

@@ -1,11 +1,11 @@
 """POST /v1/feedback."""
 
-import asyncio
 from collections.abc import Iterator
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.openapi import FOLLOWING, body_of
@@ -51,7 +51,7 @@ def router_of(service: Service) -> APIRouter:
             caller.limit.spend(1)
         async with service.bodies.of(request) as raw:
             asked = read_document(raw, FeedbackRequest)
-        await asyncio.to_thread(
+        await run_in_threadpool(
             _take, operations, Reporter(operations.store, operations.hash_of, service.metrics), asked, caller.name
         )
         return JsonResponse(FeedbackAnswer().model_dump())

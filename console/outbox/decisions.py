@@ -71,6 +71,8 @@ class DecisionSender:
         self._holding = holding
         self._state = state
         self._clock_ms = clock_ms
+        self._is_cut_off = False
+        """Whether no connection could be made when it was last tried: once it can, nothing needs to wait any longer."""
 
     def turn(self) -> float:
         """Send what is due; return the seconds until it is to be called again.
@@ -78,28 +80,46 @@ class DecisionSender:
         Raises:
             StoreAway: the database does not answer.
         """
-        self._follow()
+        is_followed = self._follow()
         self._state.show(self._store, self._clock_ms())
         if not self._holding.is_mine():
-            # Whoever holds the lease now fenced this producer, or will.
+            # Whoever holds the lease now fenced this producer, or will: to open it here would fence theirs.
             self._writer.close()
+            if is_followed:
+                self._is_cut_off = False
+                self._state.well()
             return _POLL_S
+        if is_followed and self._is_cut_off:
+            self._be_ready()
         before: set[int] = set()
         # The same rows again were neither sent nor put off: another console has taken one of them up.
         while (rows := self._due()) and before != (before := {row.id for row in rows}):
             if not self._send(rows) or not self._holding.is_mine():
                 break
             self._state.show(self._store, self._clock_ms())
-        if not before:
+        if not before and not self._is_cut_off:
             self._be_ready()
         return self._wait_s()
 
     def _be_ready(self) -> None:
-        """Connect while nothing waits: a first transaction takes seconds where the brokers have just started."""
+        """Connect while nothing is due: a first transaction takes seconds where the brokers have just started.
+
+        After an outage what was put off is sent at once.
+        """
         try:
             self._writer.open()
         except PipelineAway as error:
-            self._state.away(str(error), self._clock_ms())
+            self._cut_off(str(error))
+            return
+        if self._is_cut_off:
+            self._is_cut_off = False
+            self._state.well()
+            with self._store.writing() as connection:
+                outbox_rows.hurry(connection, self._clock_ms(), KINDS)
+
+    def _cut_off(self, error: str) -> None:
+        self._is_cut_off = True
+        self._state.away(error, self._clock_ms())
 
     def end(self) -> None:
         """Let another console go on at once, and close what is open."""
@@ -107,15 +127,17 @@ class DecisionSender:
         self._writer.close()
         self._holding.give_back()
 
-    def _follow(self) -> None:
-        """Follow the topic, also without the lease: what stands is asked for here."""
+    def _follow(self) -> bool:
+        """Follow the topic, also without the lease: what stands is asked for here. Say whether it can be followed."""
         try:
             self._topic.follow()
         except PipelineAway as error:
-            self._state.away(str(error), self._clock_ms())
+            self._cut_off(str(error))
+            return False
         except RecordRefused:
             # The settings name no topic of overrides: each row that needs one is refused with that text.
-            return
+            return True
+        return True
 
     def _due(self) -> list[OutboxRow]:
         with self._store.reading() as connection:

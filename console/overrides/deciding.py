@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from console.errors import Problem
 from console.operations import Operations
@@ -147,7 +148,7 @@ async def answer_of(sender: Sender, put: Put, wait_s: float) -> DecisionAnswer:
     loop = asyncio.get_running_loop()
     until = loop.time() + wait_s
     while True:
-        found = await asyncio.to_thread(_sending, sender, put)
+        found = await run_in_threadpool(_sending, sender, put)
         if found.state != "waiting" or loop.time() >= until:
             return found
         await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,11 +1,11 @@
 """Perspective's API: comments:analyze, comments:suggestscore and the discovery document."""
 
-import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.errors import Problem
@@ -70,7 +70,7 @@ def router_of(service: Service) -> APIRouter:
         async with service.bodies.of(request) as raw:
             suggestion = await service.read(raw, lambda body: read_suggestion(body, attributes))
         reporter = Reporter(operations.store, operations.hash_of, service.metrics)
-        await asyncio.to_thread(take_suggestion, operations, reporter, suggestion, attributes, caller.name)
+        await run_in_threadpool(take_suggestion, operations, reporter, suggestion, attributes, caller.name)
         answer = {"requestedLanguages": suggestion.languages or None, "clientToken": suggestion.client_token}
         return JsonResponse({name: value for name, value in answer.items() if value is not None})
 

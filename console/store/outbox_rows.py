@@ -44,6 +44,7 @@ __all__ = [
     "cancel",
     "due",
     "failed",
+    "hurry",
     "next_due_ms",
     "put",
     "refused",
@@ -233,6 +234,11 @@ def failed(connection: Connection, row_id: int, now: int, error: str, *, first_w
     wait_ms = first_wait_ms * 2 ** min(n_tries, _MOST_DOUBLINGS)
     values = {"n_tries": n_tries + 1, "next_try_ms": now + wait_ms, "error": error[:_ERROR_CHARACTERS]}
     connection.execute(update(outbox).where(outbox.c.id == row_id, _UNSENT).values(values))
+
+
+def hurry(connection: Connection, now: int, kinds: tuple[Kind, ...]) -> None:
+    """Let rows of these kinds that were put off be tried now."""
+    connection.execute(update(outbox).where(unsent(kinds), outbox.c.next_try_ms > now).values(next_try_ms=now))
 
 
 def refused(connection: Connection, row_id: int, now: int, error: str) -> None:

@@ -1,9 +1,9 @@
 """GET /v1/verdicts/{chat_id}."""
 
-import asyncio
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -18,6 +18,8 @@ from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.service import Service
 from schemas import Verdict
+
+_AT_ONCE: Final = 4
 
 
 class Asked(Request):
@@ -41,6 +43,8 @@ class VerdictsAnswer(BaseModel):
 def router_of(service: Service) -> APIRouter:
     """Return the route."""
     router = APIRouter(tags=["verdicts"])
+    # Few, and none of those that the classifier uses: a search through the topics takes seconds.
+    few = CapacityLimiter(_AT_ONCE)
 
     @router.get(
         "/v1/verdicts/{chat_id:path}",
@@ -57,7 +61,7 @@ def router_of(service: Service) -> APIRouter:
         operations = service.following()
         values: dict[str, Any] = {"chat_id": chat_id} | ({} if limit is None else {"limit": limit})
         asked = check_document(values, Asked)
-        return JsonResponse(await asyncio.to_thread(_answer, operations, asked))
+        return JsonResponse(await to_thread.run_sync(_answer, operations, asked, limiter=few))
 
     return router
 

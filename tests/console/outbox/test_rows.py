@@ -15,6 +15,7 @@ from console.store.outbox_rows import (
     cancel,
     due,
     failed,
+    hurry,
     next_due_ms,
     put,
     refused,
@@ -97,6 +98,19 @@ def test_each_wait_is_twice_the_one_before_up_to_a_minute_or_so(every_store: Sto
         waits.append(at - now)
         now = at
     assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000, 64_000]
+
+
+def test_what_was_put_off_can_be_hurried(every_store: Store) -> None:
+    """The brokers are back."""
+    store = every_store
+    row_id = put_row(store, block(), "d1")
+    with store.writing() as connection:
+        failed(connection, row_id, NOW, "no answer")
+        hurry(connection, NOW + 1, (Kind.FEEDBACK,))
+    assert due_ids(store, NOW + 1) == []
+    with store.writing() as connection:
+        hurry(connection, NOW + 1, (Kind.OVERRIDE_SET,))
+    assert due_ids(store, NOW + 1) == [row_id]
 
 
 def test_a_row_is_cancelled_or_started_and_never_both(every_store: Store) -> None:
