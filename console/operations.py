@@ -100,8 +100,13 @@ def open_operations(settings: ConsoleSettings, environment: Mapping[str, str], m
 
 
 def with_views(operations: Operations) -> Operations:
-    """Return operations with what shows the pipeline; their threads start and end with the operations."""
+    """Return operations with what shows the pipeline; their threads start and end with the operations.
+
+    Without pages there is nobody to show it to, and no need for the right to read chats.
+    """
     settings, worker, store = operations.settings, operations.worker, operations.store
+    if settings.api_only:
+        return operations
     live = Live(worker, settings.pipeline.live_minutes)
     states = States(_checks(worker, store))
     texts = Texts(worker)

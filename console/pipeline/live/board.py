@@ -94,7 +94,7 @@ class Board:
 
     @property
     def since_ms(self) -> int | None:
-        """Publication time of the oldest verdict that was read; None before the first."""
+        """Publication time of the oldest verdict that was counted; None before the first."""
         return self._since_ms
 
     def add_verdict(self, row: LiveVerdict, now_ms: int) -> None:
@@ -108,7 +108,8 @@ class Board:
                     heapq.heappop(self._back)
             else:
                 self._rows.append(row)
-            if self._since_ms is None or row.at_ms < self._since_ms:
+            is_counted = row.at_ms > now_ms - self._minutes * MINUTE_MS
+            if is_counted and (self._since_ms is None or row.at_ms < self._since_ms):
                 self._since_ms = row.at_ms
             if len(self._names) < _MOST_KEYS:
                 self._names[row.code] = row.category

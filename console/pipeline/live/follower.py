@@ -52,6 +52,7 @@ class Live:
         self._lag: GroupLag | None = None
         self._lag_at_ms: int | None = None
         self._reads_back = True
+        self._is_cut = False
         self._fault: str | None = None
 
     def start(self) -> None:
@@ -76,6 +77,7 @@ class Live:
         return self.board.figures(_now_ms(), min(SHOWN_MINUTES, self._minutes)) | {
             "lag": None if lag is None else lag.document() | {"at_ms": self._lag_at_ms},
             "reads_back": self._reads_back,
+            "is_cut": self._is_cut,
             "fault": self._fault,
         }
 
@@ -85,6 +87,8 @@ class Live:
             try:
                 admin = admin_of(self._kafka)
                 with self._opened(admin, since_ms) as tail:
+                    # Only now: the old one stays readable while nobody answers. What it has would be counted twice.
+                    self.board, self._reads_back = Board(self._minutes), True
                     self._follow(tail, admin)
             except PipelineAway as error:
                 self._failed(str(error))
@@ -102,6 +106,7 @@ class Live:
     def _follow(self, tail: TopicTail, admin: KafkaAdmin) -> None:
         """Read until the end of the process: the client connects again by itself, and goes on where it was."""
         looked_at = time.monotonic()
+        self._is_cut = tail.is_cut
         while not self._closing.is_set():
             records = tail.poll(_POLL_S)
             now_ms = _now_ms()

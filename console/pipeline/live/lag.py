@@ -94,6 +94,8 @@ def look_at(admin: KafkaAdmin, reader: KafkaConsumer, settings: KafkaSettings) -
     topic, group = settings.input_topic, settings.group_id
     try:
         places = partitions_of(admin, [topic], timeout_s=_TIMEOUT_S)
+        if not places:
+            raise PipelineAway(f"Kafka lacks the topic {topic}; expected it; check the topic settings and the rights")
         highs = high_watermarks(admin, places, timeout=_TIMEOUT_S)
         found = reader.committed([TopicPartition(*place) for place in places], timeout=_TIMEOUT_S)
     except KafkaException as error:

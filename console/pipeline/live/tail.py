@@ -9,7 +9,7 @@ from console.pipeline.errors import PipelineAway
 from worker.errors import Fatal
 from worker.kafka.client import KafkaAdmin, KafkaConsumer, open_range_reader
 from worker.kafka.config import consumer_config
-from worker.kafka.errors import describe, kafka_error
+from worker.kafka.errors import describe, is_fatal, kafka_error
 from worker.kafka.partition_range import Partition
 from worker.kafka.probe import open_admin
 from worker.kafka.ranges import Since, fix_ranges, missing_topics, partitions_of
@@ -29,9 +29,18 @@ class TopicTail:
         client: A consumer that reports the ends of partitions.
         starts: By partition the offset to begin at, and the one behind what was there at the beginning.
         timeout_s: Longest wait for an answer about partitions.
+        is_cut: Whether it begins later than was asked for, see `MOST_BACK`.
     """
 
-    def __init__(self, client: KafkaConsumer, starts: Mapping[Partition, tuple[int, int]], *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        client: KafkaConsumer,
+        starts: Mapping[Partition, tuple[int, int]],
+        *,
+        timeout_s: float,
+        is_cut: bool = False,
+    ) -> None:
+        self.is_cut = is_cut
         self._client = client
         self._timeout_s = timeout_s
         self._known = set(starts)
@@ -52,9 +61,17 @@ class TopicTail:
         return bool(self._behind)
 
     def poll(self, timeout_s: float) -> list[ScannedRecord]:
-        """Return what came within a time; a refusal is noted in `fault`."""
+        """Return what came within a time; a refusal is noted in `fault`.
+
+        Raises:
+            PipelineAway: the client can be used no more.
+        """
+        try:
+            messages = self._client.consume(_STEP_RECORDS, timeout=timeout_s)
+        except KafkaException as refused:
+            raise PipelineAway(f"reading the topics: {describe(kafka_error(refused))}") from refused
         records = []
-        for message in self._client.consume(_STEP_RECORDS, timeout=timeout_s):
+        for message in messages:
             error = message.error()
             self._note(message, error)
             if error is None:
@@ -65,7 +82,8 @@ class TopicTail:
     def _note(self, message: Message, error: KafkaError | None) -> None:
         ended = KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's local codes start with an underscore
         if error is not None and error.code() != ended:
-            if not error.retriable():
+            # A broker that is away comes back, and the client finds it; nothing would tell when.
+            if is_fatal(error):
                 self.fault = describe(error)
             return
         place, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
@@ -122,13 +140,15 @@ def open_tail(
             )
         left_out = missing_topics(admin, optional, timeout_s=timeout_s)
         starts: dict[Partition, tuple[int, int]] = {}
+        is_cut = False
         for topic in (*needed, *(one for one in optional if one not in left_out)):
             ranges = fix_ranges(admin, Since((topic,), since_ms), {}, timeout_s=timeout_s)
             most = max(1, MOST_BACK // max(1, len(ranges)))
             starts |= {one.place: (max(one.start, one.end - most), one.end) for one in ranges}
+            is_cut |= any(one.n_offsets > most for one in ranges)
     except KafkaException as error:
         raise PipelineAway(f"reading the topics' ends: {describe(kafka_error(error))}") from error
     config: dict[str, Any] = consumer_config(settings) | {"group.id": f"{settings.group_id}.{_CLIENT}"}
     # Under the worker's static name it could be taken for the worker.
     config.pop("group.instance.id", None)
-    return TopicTail(open_reader(config), starts, timeout_s=timeout_s)
+    return TopicTail(open_reader(config), starts, timeout_s=timeout_s, is_cut=is_cut)

@@ -180,3 +180,11 @@ def test_many_policies_are_kept_once() -> None:
     assert first.said is second.said
     assert len(first.said) == 50
     assert first.said[0][0] == "default"
+
+
+def test_counts_begin_with_the_oldest_that_is_counted() -> None:
+    """A record that is stamped long ago, or not at all, says nothing of when the reading began."""
+    board = Board(60)
+    for offset, at_ms in enumerate((NOW, NOW - 10 * MINUTE_MS, NOW - 600 * MINUTE_MS, -1)):
+        board.add_verdict(row(offset, at_ms), NOW)
+    assert board.since_ms == NOW - 10 * MINUTE_MS

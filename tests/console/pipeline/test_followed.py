@@ -162,3 +162,18 @@ def test_a_text_is_read_from_the_topic_and_kafka_away_is_told(topics: Topics) ->
     texts.close()
     with pytest.raises(PipelineAway):
         Histories(worker_settings()).of(CHAT, limit=5)
+
+
+def test_a_missing_topic_is_said_and_found_once_it_is_there(stack: LocalStack) -> None:
+    """The lag as the verdicts: nothing has to be started anew."""
+    broker = RealBroker(stack.bootstrap_servers)
+    names = {name: unique(name.replace("_", "-")) for name in ("input_topic", "verdict_topic", "dead_letter_topic")}
+    live = Live(worker_settings(broker.bootstrap_servers, **names, group_id=unique("group")), 60)
+    live.start()
+    wait_until(lambda: "lacks the topics" in (live.figures()["fault"] or ""), timeout_s=WAIT_S)
+    broker.create_topics(dict.fromkeys(names.values(), 1))
+    wait_until(lambda: live.figures()["lag"] and not live.figures()["reads_back"], timeout_s=WAIT_S)
+    assert live.figures()["fault"] is None
+    assert live.figures()["lag"]["total"] is None
+    live.close()
+    broker.close()

@@ -4,7 +4,6 @@ import { byId, count, fill, make, spoken } from "../dom.js";
 import { moment } from "../time.js";
 import { plot, show } from "./plots.js";
 
-const MINUTE_MS = 60_000;
 const MOST_CATEGORIES = 8;
 const DECISIONS = ["allow", "review", "block"];
 const total = (counts = {}) => Object.values(counts).reduce((sum, n) => sum + n, 0);
@@ -15,7 +14,7 @@ const said = (n) => n.toLocaleString("en");
 export function showFigures(figures) {
   // The last minute is not over: its count would look like a fall.
   const minutes = figures.minutes.slice(0, -1);
-  const first = Math.max(0, figures.since_ms === null ? minutes.length : minutes.findLastIndex((minute) => minute <= figures.since_ms));
+  const first = figures.is_cut && figures.since_ms !== null ? Math.max(0, minutes.findLastIndex((minute) => minute <= figures.since_ms)) : 0;
   const whole = (values = []) => values.slice(0, -1);
   const { decision = {}, category = {} } = figures.series;
   const lines = DECISIONS.filter((name) => decision[name]).map((name) => ({ name, values: whole(decision[name]), tone: name }));
@@ -32,10 +31,10 @@ export function showFigures(figures) {
   asOf(figures);
 }
 
-function asOf({ fault, reads_back, since_ms, minutes }) {
+function asOf({ fault, reads_back, is_cut, since_ms }) {
   const parts = [];
   if (reads_back) parts.push("Reading back: counts grow until the present is reached.");
-  if (since_ms !== null && since_ms > minutes[0] + 2 * MINUTE_MS) parts.push(`Counts begin at ${moment(since_ms)}.`);
+  if (is_cut && since_ms !== null) parts.push(`Counts begin at ${moment(since_ms)}.`);
   if (fault !== null) parts.push(`Kafka says: ${fault}`);
   const text = parts.join(" ") || "Verdicts as they come; counts of the last hour.";
   if (byId("as-of").textContent !== text) byId("as-of").textContent = text;
