@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, and_, select
 
-from console.review.item import BLIND_KINDS, Item, ItemState
+from console.review.item import BLIND_KINDS, Item, ItemState, Outcome
 from console.review.rows import SKIP
 from console.store.tables import answers, appeals, items
 
 MOST: Final = 8
 """Items of each list, the newest."""
+_BLIND: Final = [kind.value for kind in sorted(BLIND_KINDS)]
 
 
 def earlier_of(connection: Connection, item: Item) -> dict[str, Any] | None:
@@ -26,7 +27,7 @@ def earlier_of(connection: Connection, item: Item) -> dict[str, Any] | None:
     """
     if item.kind in BLIND_KINDS or item.n_wanted > 1:
         return None
-    not_this = and_(items.c.id != item.id, items.c.kind.not_in(sorted(BLIND_KINDS)), items.c.n_wanted == 1)
+    not_this = and_(items.c.id != item.id, items.c.kind.not_in(_BLIND), items.c.n_wanted == 1)
     of_chat = _newest(connection, and_(items.c.chat_id == item.chat_id, not_this)) if item.chat_id else []
     of_text = (
         _newest(connection, and_(items.c.fingerprint == item.fingerprint, items.c.chat_id != item.chat_id, not_this))
@@ -69,7 +70,11 @@ def _answers(connection: Connection, ids: Sequence[int]) -> dict[int, list[RowMa
     found: dict[int, list[RowMapping]] = {}
     if not ids:
         return found
-    wanted = select(answers).where(answers.c.item_id.in_(ids), answers.c.outcome != "skip").order_by(answers.c.id)
+    wanted = (
+        select(answers)
+        .where(answers.c.item_id.in_(ids), answers.c.outcome != Outcome.SKIP.value)
+        .order_by(answers.c.id)
+    )
     for row in connection.execute(wanted).mappings():
         found.setdefault(row["item_id"], []).append(row)
     return found

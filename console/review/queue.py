@@ -147,6 +147,8 @@ class Queue:
     ) -> Claim | None:
         """Claim the first item that has a place and that the reviewer does not hold; None where there is none.
 
+        `kind` is as for `page`; `adjudication` asks for items in dispute.
+
         Raises:
             WishRefused: the order is none.
             Conflict: others were quicker, again and again.
