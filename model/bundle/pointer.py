@@ -21,8 +21,8 @@ from model.errors import BundleError
 Step = Literal["promote", "rollback"]
 
 _LOCK_NAME: Final = ".lock"
-_WAITS_S: Final = 10.0
-"""For another writer; a promotion from a page does not wait for longer."""
+_WAITS_S: Final = 3.0
+"""For another writer: whoever serves a bundle again may hold a database's lock meanwhile."""
 
 
 def rollback(registry: Path, *, to: str | None = None, reason: str | None = None) -> RegistryEntry:

@@ -24,8 +24,9 @@ from model.bundle.policy_file import policy_over
 from model.calibration import LogitScaling, banned_mask
 from model.cascade.first_stage import FirstStage
 from model.evidence.pieces import PieceRule
+from model.figures.lengths import length_counts
 from model.tokenization import ConversationTokenizer
-from schemas import Policy
+from schemas import Policy, longest_user_message
 from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.bundle.figures import bundle_figures
 from training_pipeline.bundle.scaling_fit import Groups, ScalingKind
@@ -190,7 +191,8 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
             exits=exits,
             probes=request.probes,
         )
-        metrics["calibration"] = calibration.summary()
+        lengths = length_counts(map(longest_user_message, chats.take(held_out).conversations))
+        metrics["calibration"] = {**calibration.summary(), "longest_message": lengths}
         metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
         if left_out:
             metrics["left_out"] = left_out

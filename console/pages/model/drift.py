@@ -71,6 +71,7 @@ class DriftFigures:
             CATEGORY: _categories(bundle),
             SCORE: _scores(bundle, rule),
             LANGUAGE: _languages(bundle),
+            LENGTH: _lengths(bundle),
         }
         rule_of_languages = bundle.manifest.languages
         self._calibrated = frozenset() if rule_of_languages is None else frozenset(rule_of_languages.calibrated)
@@ -87,12 +88,11 @@ class DriftFigures:
         """
         since_ms = now_ms - now_ms % HOUR_MS - hours * HOUR_MS
         found = self._counted(since_ms, now_ms + HOUR_MS)
-        first_ms, lengths = self._first_lengths(since_ms)
         return [
             self._against_calibration(CATEGORY, found[CATEGORY]),
             self._against_calibration(SCORE, found[SCORE]),
             self._of_language(found[LANGUAGE]),
-            _of_length(found[LENGTH], lengths, first_ms),
+            self._of_length(found[LENGTH], since_ms),
         ]
 
     def _counted(self, since_ms: int, until_ms: int) -> dict[str, Counter[str]]:
@@ -102,6 +102,22 @@ class DriftFigures:
                 if what != SCORE or policy == self._policy:
                     found[what][key] += n
         return found
+
+    def _of_length(self, found: Counter[str], since_ms: int) -> Watched:
+        n_unknown = found.pop(_UNKNOWN, 0)
+        if expected := self._expected[LENGTH]:
+            reference = f"{sum(expected.values()):,} chats that were held out of training to calibrate"
+            return Watched(LENGTH, drift(expected, found), reference, n_unknown)
+        first_ms, first = self._first_lengths(since_ms)
+        first.pop(_UNKNOWN, None)
+        ordered = dict(sorted(first.items(), key=lambda item: int(item[0])))
+        if ordered:
+            reference = f"the first {_FIRST_DAYS} days that this console counted; this bundle records no lengths"
+        elif first_ms is None:
+            reference = "nothing: no verdict is counted yet"
+        else:
+            reference = f"nothing yet: this bundle records no lengths, and the first {_FIRST_DAYS} days are not over"
+        return Watched(LENGTH, drift(ordered, found), reference, n_unknown)
 
     def _first_lengths(self, before_ms: int) -> tuple[int | None, Counter[str]]:
         """Return when counting began, and the lengths of the days that followed; none of them of the watched hours."""
@@ -125,19 +141,6 @@ class DriftFigures:
         names = ", ".join(sorted(self._calibrated))
         reference = f"the calibrated languages ({names}), as the bundle's detector names their texts"
         return Watched(LANGUAGE, drift(self._expected[LANGUAGE], told), reference, n_unknown)
-
-
-def _of_length(found: Counter[str], first: Counter[str], first_ms: int | None) -> Watched:
-    n_unknown = found.pop(_UNKNOWN, 0)
-    first.pop(_UNKNOWN, None)
-    ordered = dict(sorted(first.items(), key=lambda item: int(item[0])))
-    if ordered:
-        reference = f"the first {_FIRST_DAYS} days that this console counted; bundles do not record lengths"
-    elif first_ms is None:
-        reference = "nothing: no verdict is counted yet"
-    else:
-        reference = f"nothing yet: bundles do not record lengths, and the first {_FIRST_DAYS} days are not over"
-    return Watched(LENGTH, drift(ordered, found), reference, n_unknown)
 
 
 def _categories(bundle: Bundle) -> dict[str, int]:
@@ -168,6 +171,12 @@ def _languages(bundle: Bundle) -> dict[str, int]:
         return {_CALIBRATED: len(bundle.calibration_labels), _OTHERS: 0}
     n_others = round(sum(row["n_texts"] * row["uncalibrated"] for row in rows))
     return {_CALIBRATED: n - n_others, _OTHERS: n_others}
+
+
+def _lengths(bundle: Bundle) -> dict[str, int]:
+    """Return the longest messages by bucket; empty where the bundle was exported before they were recorded."""
+    found: dict[str, int] = bundle.manifest.metrics.get("calibration", {}).get("longest_message", {})
+    return found
 
 
 def limits() -> dict[str, float]:

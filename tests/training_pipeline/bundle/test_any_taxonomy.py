@@ -57,6 +57,8 @@ def test_a_few_rows_of_any_taxonomy_become_a_bundle(tmp_path: Path, tiny_encoder
                "--evaluate", dev, "--threads", "1")  # fmt: skip
     metrics = made["metrics"]
     assert metrics["calibration"]["nll"] is not None
+    held_out = load_bundle(out).manifest.training_data["n_chats_held_out"]
+    assert sum(metrics["calibration"]["longest_message"].values()) == held_out
     assert set(metrics["left_out"]) == {"first_stage", "early_exits", "pieces"}
     assert all(sentence in made["printed"] for sentence in metrics["left_out"].values())
     bundle = load_bundle(out)

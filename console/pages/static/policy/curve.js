@@ -4,17 +4,19 @@ import { make } from "../dom.js";
 import { Plot, percent, svg } from "../figures/svg.js";
 
 const LEAST_END = 0.2;
+const isPhone = matchMedia("(max-width: 600px)");
 
 /** Makes the picture of both policies, and what it says in words. */
 export function curve(simulation) {
   const sides = [["old", simulation.against, simulation.curves.against], ["new", simulation.new, simulation.curves.new]];
   const end = Math.min(1, Math.max(LEAST_END, ...sides.map(([, policy]) => 2 * policy.max_banned_to_safe_rate)));
-  const plot = new Plot({ endX: end });
+  // Narrow pictures keep their letters' size.
+  const plot = new Plot({ endX: end, width: isPhone.matches ? 360 : 640 });
   const allowed = Object.fromEntries(sides.map(([side]) => [side, simulation.decisions[side].allow / simulation.n_compared]));
   const words = sides.map(([side, policy]) => `${policy.name} ${policy.version} allows ${percent(allowed[side])} at an accepted rate of ${percent(policy.max_banned_to_safe_rate, 2)}`);
   return make("figure", { class: "figure" },
     plot.drawn(`Allowed share against the accepted banned-to-safe rate. ${words.join("; ")}.`,
-      ...plot.axes({ nameX: "accepted banned-to-safe rate", nameY: "chats allowed", writeX: (value) => percent(value, value > 0 && end < 0.3 ? 1 : 0) }),
+      ...plot.axes({ nameX: "accepted banned-to-safe rate", nameY: "chats allowed", writeX: (value) => percent(value, value > 0 && end < 0.3 ? 1 : 0), nTicks: isPhone.matches ? 4 : 5 }),
       ...sides.flatMap(([side, policy, points]) => [
         svg("polyline", { class: `line ${side}`, points: steps(plot, points, end) }),
         svg("line", { class: `mark ${side}`, x1: plot.x(policy.max_banned_to_safe_rate), x2: plot.x(policy.max_banned_to_safe_rate), y1: plot.y(0), y2: plot.y(1) }),

@@ -33,7 +33,7 @@ function bar(side, policy, simulation) {
   const stack = make("div", { class: "stack", role: "img", "aria-label": DECISIONS.map((name) => `${name} ${percent(counts[name] / simulation.n_compared)}`).join(", ") });
   for (const name of DECISIONS.filter((one) => counts[one] > 0)) {
     const part = counts[name] / simulation.n_compared;
-    const piece = make("span", { "data-decision": name, title: `${name}: ${counts[name].toLocaleString("en")}` }, part > 0.09 ? `${name} ${percent(part)}` : "");
+    const piece = make("span", { "data-decision": name, title: `${name}: ${counts[name].toLocaleString("en")}` }, part > 0.18 ? `${name} ${percent(part)}` : part > 0.1 ? name : "");
     piece.style.setProperty("--share", part);
     stack.append(piece);
   }

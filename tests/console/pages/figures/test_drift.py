@@ -12,6 +12,7 @@ from console.pages.model.watch import DriftWatch
 from console.store.counting import DAY_MS, HOUR_MS, Counted, add_counts
 from console.store.store import now_ms
 from model import Bundle
+from model.figures.lengths import length_counts
 from model.policies.rules import rule_over
 from schemas import DEFAULT_POLICY
 from tests.console.pages.figures.counted import counted, hour_of, put
@@ -73,7 +74,7 @@ def test_of_few_verdicts_nothing_is_said(
 def test_lengths_are_compared_with_the_first_week(
     figures: DriftFigures, operations_on_sqlite: Operations, bundle: Bundle
 ) -> None:
-    """Bundles do not record them."""
+    """Where the bundle does not record them."""
     store, first = operations_on_sqlite.store, hour_of(NOW_MS) - 10 * DAY_MS
     put(store, counted(bundle, first, 1_000))
     with store.writing() as connection:
@@ -86,6 +87,20 @@ def test_lengths_are_compared_with_the_first_week(
         ("50", 1.0, 0.5),
         ("6400", 0.0, 0.5),
     ]
+
+
+def test_lengths_of_the_bundle_go_first(operations_on_sqlite: Operations, bundle: Bundle) -> None:
+    """Bundles that are exported now record those of their held-out chats."""
+    calibration = {**bundle.manifest.metrics["calibration"], "longest_message": length_counts([60] * 90 + [3_000] * 10)}
+    metrics = {**bundle.manifest.metrics, "calibration": calibration}
+    newer = replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": metrics}))
+    figures = DriftFigures(operations_on_sqlite.store, newer, rule_over(newer, DEFAULT_POLICY))
+    put(operations_on_sqlite.store, counted(bundle, hour_of(NOW_MS), 1_000))
+    length = by_what(figures.watched(NOW_MS, 24))["length"]
+    assert "100 chats that were held out" in length.reference
+    kinds = {kind.key: (kind.expected, kind.found) for kind in length.drift.kinds}
+    assert (kinds["50"], kinds["1600"]) == ((0.9, 1.0), (0.1, 0.0))
+    assert length.drift.level == "alert"
 
 
 def test_an_uncalibrated_bundle_that_tells_no_languages_has_no_reference(
