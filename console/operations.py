@@ -110,9 +110,9 @@ def with_views(operations: Operations) -> Operations:
     live = Live(worker, settings.pipeline.live_minutes)
     states = States(_checks(worker, store))
     texts = Texts(worker)
-    operations.at_start.extend([live.start, states.start])
-    operations.at_end.extend([texts.close, states.close, live.close])
     histories = Histories(worker, [settings.model.path])
+    operations.at_start.extend([live.start, states.start])
+    operations.at_end.extend([texts.close, states.close, live.close, histories.close])
     return replace(operations, live=live, states=states, texts=texts, histories=histories)
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -96,6 +98,8 @@ class _Searching:
     def __init__(self, histories: Histories) -> None:
         self._histories = histories
         self._n = 0
+        # Not asyncio's own threads: the end of the process would wait for these before it tells them to stop.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="chat-history")
 
     async def of(self, chat_id: str, within_s: float) -> dict[str, Any]:
         """Return the history of a chat; raises Problem (429, 503)."""
@@ -108,9 +112,10 @@ class _Searching:
             )
         self._n += 1
         try:
-            found = await _in_thread(
-                lambda: self._histories.of(chat_id, limit=_MOST_OUTCOMES, within_s=within_s),
-            )
+            with _away_is_503():
+                found = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, partial(self._histories.of, chat_id, limit=_MOST_OUTCOMES, within_s=within_s)
+                )
         finally:
             self._n -= 1
         return found | {"outcomes": with_changes(found["outcomes"])}

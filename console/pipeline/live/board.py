@@ -7,7 +7,6 @@ import heapq
 import secrets
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -244,12 +243,3 @@ def _after(cursors: str, name: str) -> int | None:
         if found == name and number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS:
             return int(number)
     return None
-
-
-def policies_of(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of the policies that were seen, each once."""
-    seen: dict[str, None] = {}
-    for what, counts in figures["totals"].items():
-        if what.startswith("policy "):
-            seen.update(dict.fromkeys(counts))
-    yield from seen

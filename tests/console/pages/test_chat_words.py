@@ -1,5 +1,7 @@
 """What people say on the page Chat, and who may: the routes, on SQLite."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -16,6 +18,7 @@ from console.store.store import now_ms
 from console.store.tables import access_log, outbox
 from schemas import Role, Turn
 from schemas.erasure import chat_hash
+from testkit.waiting import wait_until
 from tests.console.operations import HASH_KEY
 from tests.console.pages.following import KEYS, Follow, Followed
 from tests.console.server import Answer
@@ -199,3 +202,17 @@ def test_without_a_pipeline_there_are_no_such_pages(service: Service) -> None:
     paths = {getattr(route, "path", "") for route in make_api(service, PAGES).routes}
     assert "/try" in paths
     assert not {"/live", "/chat"} & paths
+
+
+def test_a_fourth_search_waits(followed: Followed) -> None:
+    """Each reads a partition; whoever comes later is told when to ask again."""
+    followed.histories.waiting = threading.Event()
+    with ThreadPoolExecutor(3) as three:
+        asked = [three.submit(get, followed, f"/chat/history?id=chat-{i}") for i in range(3)]
+        wait_until(lambda: len(followed.histories.asked) == 3, timeout_s=60)
+        refused = get(followed, "/chat/history?id=chat-4")
+        followed.histories.waiting.set()
+        assert [one.result().status for one in asked] == [200, 200, 200]
+    assert (refused.status, refused.error["code"]) == (429, "too_many_searches")
+    assert refused.headers["retry-after"] == "2"
+    assert get(followed, "/chat/history?id=chat-4").status == 200

@@ -150,6 +150,10 @@ def test_a_chats_history_is_read_backwards_with_what_stands(topics: Topics) -> N
     stopped = Histories(topics.settings, clock=lambda: next(times)).of(CHAT, limit=50, within_s=20.0)
     assert not stopped["complete"]
     assert stopped["n_outcomes"] < 4
+    # Nor does one hold up the end of the process.
+    closed = Histories(topics.settings)
+    closed.close()
+    assert not closed.of(CHAT, limit=50)["complete"]
 
 
 def test_a_text_is_read_from_the_topic_and_kafka_away_is_told(topics: Topics) -> None:
