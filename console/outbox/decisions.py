@@ -31,6 +31,8 @@ _AT_ONCE: Final = 200
 """Rows of one transaction: few enough that one is done well within its time limit."""
 _POLL_S: Final = 1.0
 """Between two looks where nothing wakes the thread: another console may have put a row."""
+_LEAST_S: Final = 0.1
+"""A row may be due and wait for an earlier one of its chat, which is put off: no reason to look without a pause."""
 
 
 class _Ready(NamedTuple):
@@ -266,7 +268,7 @@ class DecisionSender:
             at_ms = outbox_rows.next_due_ms(connection, KINDS)
         if at_ms is None:
             return _POLL_S
-        return min(_POLL_S, max(0.0, (at_ms - self._clock_ms()) / 1_000))
+        return min(_POLL_S, max(_LEAST_S, (at_ms - self._clock_ms()) / 1_000))
 
 
 def _decided(body: OverrideSetBody) -> Decided:

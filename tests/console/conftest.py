@@ -117,10 +117,3 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.running.kill()
         process.running.wait(30)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """Return a PostgreSQL for all tests, each of which has a database of its own."""
-    with running_postgres() as server:
-        yield server

@@ -6,6 +6,7 @@ import pytest
 
 from console.errors import SettingsError
 from console.intake.state import Doing
+from console.metrics import Metrics
 from console.operations import open_operations
 from console.settings.console import ConsoleSettings
 from console.settings.operations import PipelineSettings, StoreSettings
@@ -22,7 +23,7 @@ def settings(url: str, *, is_on: bool = True) -> ConsoleSettings:
 
 def test_a_console_that_follows_a_pipeline_reads_its_topics(tmp_path: Path) -> None:
     """From the start on, until its end."""
-    operations = open_operations(settings(f"sqlite:///{tmp_path / 'c.sqlite3'}"), WORKER)
+    operations = open_operations(settings(f"sqlite:///{tmp_path / 'c.sqlite3'}"), WORKER, Metrics())
     assert operations is not None
     assert operations.intake is not None
     intake = operations.intake
@@ -34,7 +35,7 @@ def test_a_console_that_follows_a_pipeline_reads_its_topics(tmp_path: Path) -> N
 
 def test_without_a_pipeline_there_is_neither_database_nor_thread(tmp_path: Path) -> None:
     """Nothing is opened."""
-    assert open_operations(settings(f"sqlite:///{tmp_path / 'c.sqlite3'}", is_on=False), {}) is None
+    assert open_operations(settings(f"sqlite:///{tmp_path / 'c.sqlite3'}", is_on=False), {}, Metrics()) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -49,4 +50,4 @@ def test_without_a_pipeline_there_is_neither_database_nor_thread(tmp_path: Path)
 def test_a_database_that_cannot_be_opened_ends_the_start(url: str, told: str) -> None:
     """With what is to be checked, and without the password that an address may hold."""
     with pytest.raises(SettingsError, match=told):
-        open_operations(settings(url), WORKER)
+        open_operations(settings(url), WORKER, Metrics())

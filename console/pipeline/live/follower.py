@@ -11,7 +11,7 @@ from console.pipeline.live.board import Board, Newest, Wanted
 from console.pipeline.live.lag import GroupLag, look_at
 from console.pipeline.live.records import letter_of, verdict_of
 from console.pipeline.live.tail import TopicTail, admin_of, open_tail
-from worker.kafka.client import KafkaAdmin
+from worker.kafka.client import KafkaAdmin, open_lookup_consumer
 from worker.kafka.topic_scan import ScannedRecord
 from worker.settings.kafka import KafkaSettings
 from worker.settings.worker import WorkerSettings
@@ -139,16 +139,18 @@ class Live:
 
     def _follow_lag(self) -> None:
         admin: KafkaAdmin | None = None
+        reader = open_lookup_consumer(self._kafka)
         while not self._closing.is_set():
             try:
                 admin = admin or admin_of(self._kafka)
                 # Serves what the client has to tell of its connections, which would pile up otherwise.
                 admin.poll(0)
-                self._lag = look_at(admin, self._kafka)
+                self._lag = look_at(admin, reader, self._kafka)
                 self._lag_at_ms = _now_ms()
             except PipelineAway as error:
                 log.debug("lag_not_known", error=str(error))
             self._closing.wait(_LAG_EVERY_S)
+        reader.close()
 
     def _failed(self, error: str) -> None:
         if error != self._fault:

@@ -1,13 +1,17 @@
-"""How far the workers' group is behind, and who is in it."""
+"""How far the workers' group is behind, and who is in it.
+
+Committed offsets are asked for by a consumer that joins nothing: an admin client's question to a group's coordinator
+ends the process where the broker goes away meanwhile (librdkafka 2.16, issue 4605). The members are known to no other
+question; it is asked only where the coordinator has just answered.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 
 from console.pipeline.errors import PipelineAway
-from worker.kafka.client import KafkaAdmin
-from worker.kafka.committed import committed_offsets
+from worker.kafka.client import KafkaAdmin, KafkaConsumer
 from worker.kafka.errors import describe, kafka_error
 from worker.kafka.high_watermark import high_watermarks
 from worker.kafka.partition_range import Partition
@@ -76,8 +80,13 @@ def lag_of(places: Mapping[Partition, int], committed: Mapping[Partition, int]) 
     return [PartitionLag(place[1], committed.get(place), high) for place, high in sorted(places.items())]
 
 
-def look_at(admin: KafkaAdmin, settings: KafkaSettings) -> GroupLag:
+def look_at(admin: KafkaAdmin, reader: KafkaConsumer, settings: KafkaSettings) -> GroupLag:
     """Ask the brokers.
+
+    Args:
+        admin: Asks where partitions end, and for the members.
+        reader: A consumer under the group's id, which has joined nothing.
+        settings: Names topic and group.
 
     Raises:
         PipelineAway: they do not answer, or refuse.
@@ -87,11 +96,11 @@ def look_at(admin: KafkaAdmin, settings: KafkaSettings) -> GroupLag:
         places = partitions_of(admin, [topic], timeout_s=_TIMEOUT_S)
         if not places:
             raise PipelineAway(f"Kafka lacks the topic {topic}; expected it; check the topic settings and the rights")
-        found = committed_offsets(admin, group, places, timeout_s=_TIMEOUT_S)
         highs = high_watermarks(admin, places, timeout=_TIMEOUT_S)
+        found = reader.committed([TopicPartition(*place) for place in places], timeout=_TIMEOUT_S)
     except KafkaException as error:
         raise PipelineAway(f"asking for the lag of group {group}: {describe(kafka_error(error))}") from error
-    committed = {place: one.offset for place, one in found.items()}
+    committed = {(one.topic, one.partition): one.offset for one in found if one.error is None and one.offset >= 0}
     return GroupLag(group, topic, lag_of(highs, committed), _members(admin, group, topic))
 
 

@@ -22,7 +22,7 @@ IMAGES: Final = Path(__file__).parents[3] / "docs" / "images"
 _WIDTH, _HEIGHT = 1240, 900
 _MARGIN = 10
 _TEXT: Final = "write a short funny poem for my boss's birthday card, she loves sailing"
-_N_ANSWERS: Final = 6
+_N_ANSWERS, _READS_MS = 4, 9_000
 """Of the person in the picture of Review, before it is taken."""
 _FILLS_MS: Final = 20_000
 """For so long verdicts come in before the picture of Live is taken."""
@@ -68,6 +68,7 @@ def take_review(browser: Browser, address: str) -> None:
     page.locator("#reveal").wait_for(timeout=WAIT_MS)
     for number in range(_N_ANSWERS):
         item = page.locator("#item-title").inner_text()
+        page.wait_for_timeout(_READS_MS)
         for key in ("b", "1") if number % 2 else ("a",):
             page.keyboard.press(key)
         page.wait_for_function("item => document.querySelector('#item-title').innerText !== item", arg=item)
