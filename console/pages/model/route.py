@@ -20,7 +20,7 @@ from console.pipeline.errors import PipelineAway
 from console.pipeline.shadow import shadow_document, shadow_report
 from console.port.body import parse_object
 from console.port.guard import caller_of
-from console.port.roles import Role, check_role, may
+from console.port.roles import Role, check_role, may, needs
 from console.port.sessions import Sessions
 from console.service import Service
 from console.store.store import StoreAway, now_ms
@@ -44,18 +44,18 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     # They are those of the bundle, which does not change while the console runs.
     figures = orjson.dumps(figures_of(service.bundle, rule))
 
-    @app.get("/model", include_in_schema=False)
+    @app.get("/model", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def model_page(request: Request) -> Response:
         _check(request)
         is_admin = may(caller_of(request.scope).role, Role.ADMIN)
         return page("model.html", request, service, sessions, is_admin=is_admin)
 
-    @app.get("/model/figures", include_in_schema=False)
+    @app.get("/model/figures", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def model_figures(request: Request) -> Response:
         _check(request)
         return Response(figures, media_type="application/json")
 
-    @app.get("/model/drift", include_in_schema=False)
+    @app.get("/model/drift", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def drift(request: Request, hours: str = "24") -> Response:
         _check(request)
         if hours not in {str(one) for one in HOURS}:
@@ -63,12 +63,12 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         found = await _of_store(lambda: drifting.watched(now_ms(), int(hours)))
         return _json({"limits": limits(), "hours": int(hours), "watched": [one.document() for one in found]})
 
-    @app.get("/model/registry", include_in_schema=False)
+    @app.get("/model/registry", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def history(request: Request) -> Response:
         _check(request)
         return _json(await _of_store(registry.document))
 
-    @app.post("/model/serve", include_in_schema=False)
+    @app.post("/model/serve", include_in_schema=False, dependencies=[needs(Role.ADMIN)])
     async def serve(request: Request) -> Response:
         caller = caller_of(request.scope)
         check_role(caller.role, Role.ADMIN)
@@ -77,7 +77,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         entry = await _of_store(lambda: registry.serve(caller.name, document))
         return _json({"action": entry.action, "digest": entry.digest})
 
-    @app.get("/model/shadow", include_in_schema=False)
+    @app.get("/model/shadow", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def agreement(request: Request) -> Response:
         _check(request)
         return _json(await shadow.document())

@@ -17,7 +17,7 @@ from console.pages.policy.simulation import answer_of, file_of
 from console.pipeline.reading import Period, Reading, Readings, reader_of
 from console.port.body import parse_object
 from console.port.guard import caller_of
-from console.port.roles import Role, check_role
+from console.port.roles import Role, check_role, needs
 from console.port.sessions import Sessions
 from console.service import Service
 from model.policies.verdict_columns import VerdictColumns
@@ -34,30 +34,30 @@ def add_with(app: FastAPI, service: Service, sessions: Sessions | None, readings
     """Add the page, with what reads verdicts."""
     service.at_end.append(readings.close)
 
-    @app.get("/policy", include_in_schema=False)
+    @app.get("/policy", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def policy_page(request: Request) -> Response:
         _check(request)
         return page("policy.html", request, service, sessions, periods=NAMES)
 
-    @app.get("/policy/start", include_in_schema=False)
+    @app.get("/policy/start", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def start(request: Request) -> Response:
         _check(request)
         return Response(start_of(service).model_dump_json(), media_type="application/json")
 
-    @app.post("/policy/verdicts", include_in_schema=False)
+    @app.post("/policy/verdicts", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def verdicts(request: Request) -> Response:
         document = await _document(request, service)
         reading = _reading(document, readings, again=document.get("again") is True)
         return _json(state_of(reading, service.bundle.digest))
 
-    @app.post("/policy/simulate", include_in_schema=False)
+    @app.post("/policy/simulate", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def simulate(request: Request) -> Response:
         document = await _document(request, service)
         new, against = wished(document), wished(document, "against")
         columns = _columns(_reading(document, readings))
         return _json(await asyncio.to_thread(_answer, service, new, against, columns))
 
-    @app.post("/policy/file", include_in_schema=False)
+    @app.post("/policy/file", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def file(request: Request) -> Response:
         document = await _document(request, service)
         policy, columns = wished(document), _columns(_reading(document, readings))
