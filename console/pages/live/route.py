@@ -13,7 +13,7 @@ from console.errors import Problem
 from console.pages.frame import page
 from console.pipeline.live.board import Wanted
 from console.port.guard import caller_of
-from console.port.roles import Role, check_role
+from console.port.roles import Role, check_role, needs
 from console.port.sessions import Sessions
 from console.service import Service
 from schemas import DecidedBy, Decision
@@ -31,13 +31,13 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         return
     live, states = operations.live, operations.states
 
-    @app.get("/live", include_in_schema=False)
+    @app.get("/live", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def live_page(request: Request) -> Response:
         check_role(caller_of(request.scope).role, Role.VIEWER)
         decisions, reasons = [one.value for one in Decision], [one.value for one in DecidedBy]
         return page("live.html", request, service, sessions, decisions=decisions, reasons=reasons)
 
-    @app.get("/live/newest", include_in_schema=False)
+    @app.get("/live/newest", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def newest(request: Request) -> Response:
         check_role(caller_of(request.scope).role, Role.VIEWER)
         cursors = request.query_params.get("after", "")[:_MOST_CURSORS]
@@ -53,12 +53,12 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
             }
         )
 
-    @app.get("/live/figures", include_in_schema=False)
+    @app.get("/live/figures", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def figures(request: Request) -> Response:
         check_role(caller_of(request.scope).role, Role.VIEWER)
         return json_of(await asyncio.to_thread(live.figures))
 
-    @app.get("/live/state", include_in_schema=False)
+    @app.get("/live/state", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def state(request: Request) -> Response:
         check_role(caller_of(request.scope).role, Role.VIEWER)
         return json_of({name: one.document() for name, one in states.now().items()})
