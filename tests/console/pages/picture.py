@@ -1,11 +1,11 @@
 """The pictures of the pages: `python -m tests.console.pages.picture` writes that of Try anew.
 
-With `--of ADDRESS` it writes those of Review and Live, of a running `make console`.
+With `--of ADDRESS` it writes that of Live, of a running `make console`. That of Review has a command of its own,
+`tests.console.pages.review.picture`.
 """
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,6 @@ IMAGES: Final = Path(__file__).parents[3] / "docs" / "images"
 _WIDTH, _HEIGHT = 1240, 900
 _MARGIN = 10
 _TEXT: Final = "write a short funny poem for my boss's birthday card, she loves sailing"
-_N_ANSWERS, _READS_MS = 4, 9_000
-"""Of the person in the picture of Review, before it is taken."""
 _FILLS_MS: Final = 20_000
 """For so long verdicts come in before the picture of Live is taken."""
 
@@ -62,22 +60,6 @@ def take_try(browser: Browser) -> None:
     service.close()
 
 
-def take_review(browser: Browser, address: str) -> None:
-    """Write the picture of Review: some items answered, one in hand, its text shown."""
-    page = _opened(browser, f"{address}/review")
-    page.locator("#reveal").wait_for(timeout=WAIT_MS)
-    for number in range(_N_ANSWERS):
-        item = page.locator("#item-title").inner_text()
-        page.wait_for_timeout(_READS_MS)
-        for key in ("b", "1") if number % 2 else ("a",):
-            page.keyboard.press(key)
-        page.wait_for_function("item => document.querySelector('#item-title').innerText !== item", arg=item)
-        page.locator("#reveal").wait_for(timeout=WAIT_MS)
-    page.keyboard.press("Space")
-    page.locator("#text .turn").first.wait_for(timeout=WAIT_MS)
-    _take(page, "review")
-
-
 def take_live(browser: Browser, address: str) -> None:
     """Write the picture of Live, after some seconds of traffic."""
     page = _opened(browser, f"{address}/live")
@@ -88,18 +70,13 @@ def take_live(browser: Browser, address: str) -> None:
 def main() -> None:
     """Write docs/images anew, in a real Chromium."""
     parser = argparse.ArgumentParser(prog="python -m tests.console.pages.picture", description=main.__doc__)
-    parser.add_argument(
-        "--of", metavar="ADDRESS", help="a running `make console`: its Review and Live, in place of Try"
-    )
+    parser.add_argument("--of", metavar="ADDRESS", help="a running `make console`: its Live, in place of Try")
     address: str | None = parser.parse_args().of
-    takers: list[Callable[[Browser], None]] = (
-        [take_try]
-        if address is None
-        else [lambda browser: take_review(browser, address), lambda browser: take_live(browser, address)]
-    )
     with launched() as browser:
-        for take in takers:
-            take(browser)
+        if address is None:
+            take_try(browser)
+        else:
+            take_live(browser, address)
 
 
 if __name__ == "__main__":
