@@ -57,15 +57,26 @@ def _item(verdict_id: str, *, kind: str = "review", queue: str = "default", age_
     }
 
 
-def _row(decision_id: str, *, due_ms: int, sent: bool = False, cancelled: bool = False) -> dict[str, Any]:
+def _row(
+    decision_id: str,
+    *,
+    due_ms: int,
+    kind: str = "feedback",
+    sent: bool = False,
+    cancelled: bool = False,
+    refused: bool = False,
+    n_tries: int = 0,
+) -> dict[str, Any]:
     return {
         "decision_id": decision_id,
-        "kind": "feedback",
+        "kind": kind,
         "body": b"{}",
         "created_ms": NOW,
         "not_before_ms": due_ms,
         "sent_ms": NOW if sent else None,
         "cancelled_ms": NOW if cancelled else None,
+        "refused_ms": NOW if refused else None,
+        "n_tries": n_tries,
     }
 
 
@@ -153,6 +164,35 @@ def test_a_row_of_the_outbox_waits_from_when_it_is_due(
         connection.execute(delete(outbox))
     gauges.look()
     assert "outbox_oldest_seconds" not in _values(metrics)
+
+
+def test_what_was_refused_for_good_waits_no_longer(
+    gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
+) -> None:
+    """Nobody sends it: else VerdictstreamOutboxStuck would fire for ever, and hide what truly hangs."""
+    with operations_on_sqlite.store.writing() as connection:
+        connection.execute(insert(outbox), [_row("never", due_ms=NOW - 900_000, refused=True, n_tries=5)])
+    gauges.look()
+    found = _values(metrics)
+    assert found["outbox_refused_rows"] == 1
+    assert "outbox_waiting_rows" not in found
+    assert "outbox_oldest_seconds" not in found
+
+
+def test_an_answer_that_its_host_did_not_take_is_no_outbox_that_hangs(
+    gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
+) -> None:
+    """It rests up to four minutes between tries; one that was never tried, or a decision that failed, counts."""
+    rows = [
+        _row("tried", kind="webhook", due_ms=NOW - 420_000, n_tries=4),
+        _row("untried", kind="webhook", due_ms=NOW - 60_000),
+        _row("failed", due_ms=NOW - 90_000, n_tries=4),
+    ]
+    with operations_on_sqlite.store.writing() as connection:
+        connection.execute(insert(outbox), rows)
+    gauges.look()
+    found = _values(metrics)
+    assert (found["outbox_waiting_rows"], found["outbox_oldest_seconds"]) == (3, 90)
 
 
 def test_reveals_are_counted_of_all_and_of_whoever_saw_most(
