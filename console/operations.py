@@ -141,4 +141,6 @@ def worker_settings(settings: ConsoleSettings, environment: Mapping[str, str]) -
     try:
         return usable_settings(environment, settings.pipeline.worker_config)
     except WorkerSettingsError as error:
-        raise SettingsError(f"the pipeline's: {error}") from None
+        # Its file is not the one of the console's own --config.
+        text = str(error).replace("the file of --config", "the file of CONSOLE_PIPELINE__WORKER_CONFIG")
+        raise SettingsError(f"the pipeline's: {text}") from None
