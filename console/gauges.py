@@ -74,7 +74,10 @@ class Gauges:
         except StoreAway as error:
             self._say_away(self._metrics.store_away, "store_away", error)
             return
-        self._metrics.store_away.set(0)
+        if (refusal := self._store.write_error) is None:
+            self._metrics.store_away.set(0)
+        else:
+            self._say_away(self._metrics.store_away, "store_takes_no_changes", refusal)
         try:
             behind = self._behind.records(read)
         except PipelineAway as error:
@@ -124,7 +127,7 @@ class Gauges:
         self._metrics.reveals.labels(person="most").set(max(found, default=0))
 
     @staticmethod
-    def _say_away(gauge: Gauge, event: str, error: Exception) -> None:
+    def _say_away(gauge: Gauge, event: str, error: Exception | str) -> None:
         gauge.set(1)
         log.warning(event, op="gauges", error=str(error))
 

@@ -129,7 +129,7 @@ def _asked(store: Store) -> str | None:
             connection.exec_driver_sql("SELECT 1")
     except StoreAway as away:
         return f"the database does not answer ({away})"
-    return None
+    return None if store.write_error is None else f"the database takes no changes ({store.write_error})"
 
 
 def worker_settings(settings: ConsoleSettings, environment: Mapping[str, str]) -> WorkerSettings:

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from console.gauges import Gauges
 from console.metrics import Metrics
-from console.operations import Operations
+from console.operations import Operations, _checks
 from console.pipeline.behind import Behind
 from console.pipeline.errors import PipelineAway
-from console.store.store import open_store
+from console.store.store import StoreAway, open_store
 from console.store.tables import access_log, items, offsets, outbox
 from tests.console.operations import operations_on_sqlite, worker_settings
 
@@ -272,3 +272,27 @@ def test_brokers_that_nobody_reaches_are_away() -> None:
     with pytest.raises(PipelineAway, match="asking where topics end"):
         Behind(worker_settings()).records({("verdict-reviews", 0): 3})
     assert Behind(worker_settings()).records({}) == {}
+
+
+def test_a_database_that_answers_and_takes_nothing_is_away(
+    gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
+) -> None:
+    """A full disk, or a server that is read-only: the page's banner says so, too, until something is written again."""
+    store = operations_on_sqlite.store
+    asked = _checks(operations_on_sqlite.worker, store)["database"]
+    with store.writing() as connection:
+        n_pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {n_pages}")
+    assert asked() is None
+    with pytest.raises(StoreAway), store.writing() as connection:
+        connection.execute(insert(access_log), [{"actor": "anna" * 5_000, "action": "a", "detail": {}, "at_ms": NOW}])
+    with capture_logs() as lines:
+        gauges.look()
+    assert _values(metrics)["store_away"] == 1
+    assert lines[0]["event"] == "store_takes_no_changes"
+    assert asked() == "the database takes no changes (OperationalError)"
+    with store.writing() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    gauges.look()
+    assert "store_away" not in _values(metrics)
+    assert asked() is None
