@@ -1,4 +1,4 @@
-"""The same classifier over HTTP: judge now, without a stream.
+"""The same classifier over HTTP, and pages for people over the pipeline.
 
-`python -m console serve` needs a bundle and nothing else: neither Kafka nor Redis.
+`python -m console serve` needs a bundle. Only where `pipeline.is_on` does it know Kafka, Redis and a database.
 """

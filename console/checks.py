@@ -1,14 +1,16 @@
 """Checks of `check-config` on files and settings of people and of the pipeline; nothing is listened on or asked."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from console.errors import SettingsError
 from console.operations import worker_settings
+from console.outbox.assembly import signing_key
+from console.outbox.target import Hosts
 from console.port.keys import Keys
 from console.port.sessions import session_secret
 from console.port.users import Users, check_names
+from console.review.gold import GoldChats
 from console.settings.console import ConsoleSettings
 from console.store.address import check_address
 from worker.settings.worker import WorkerSettings
@@ -42,14 +44,16 @@ def check_pipeline(settings: ConsoleSettings, environment: Mapping[str, str]) ->
     """Return what is said of the pipeline, the database, reviews and appeals; nothing where none is followed.
 
     Raises:
-        SettingsError: the worker's settings, the database's address or a file is refused.
+        SettingsError: the worker's settings, the database's address, a file, host or key is refused, as at the start.
     """
     if not settings.pipeline.is_on:
         return []
     worker = worker_settings(settings, environment)
     database = check_address(settings.store.url.get_secret_value())
     _check_reasons(settings)
-    _check_readable("review.gold_file", settings.review.gold_file)
+    GoldChats.of(settings.review.gold_file)
+    signing_key(settings.appeals)
+    Hosts.of(settings.appeals.webhook_hosts, settings.appeals.private_hosts)
     missing = _missing_topics(worker)
     hosts = settings.appeals.webhook_hosts or "nowhere"
     return [
@@ -85,14 +89,3 @@ def _check_reasons(settings: ConsoleSettings) -> None:
         raise SettingsError(
             "review.reasons is empty, and review.reason_needed wants one; expected codes to choose from"
         )
-
-
-def _check_readable(setting: str, path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        path.read_bytes()
-    except OSError as error:
-        raise SettingsError(
-            f"{setting}: {path} cannot be read ({error.strerror}); expected a file; mend the setting"
-        ) from None

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, case, func, select
 from console.metrics import Metrics
 from console.pipeline.behind import Behind
 from console.pipeline.errors import PipelineAway
+from console.store.outbox_shown import backlog
 from console.store.store import Store, StoreAway, now_ms
-from console.store.tables import access_log, items, offsets, outbox
+from console.store.tables import access_log, items, offsets
 
 EVERY_S: Final = 15.0
 _HOUR_MS: Final = 3_600_000
@@ -73,7 +74,10 @@ class Gauges:
         except StoreAway as error:
             self._say_away(self._metrics.store_away, "store_away", error)
             return
-        self._metrics.store_away.set(0)
+        if (refusal := self._store.write_error) is None:
+            self._metrics.store_away.set(0)
+        else:
+            self._say_away(self._metrics.store_away, "store_takes_no_changes", refusal)
         try:
             behind = self._behind.records(read)
         except PipelineAway as error:
@@ -106,13 +110,11 @@ class Gauges:
         _show(metrics.review_oldest_s, {(row.queue, row.kind): _age_s(row.oldest_ms, now) for row in found})
 
     def _look_at_outbox(self, connection: Connection, now: int) -> None:
-        row = connection.execute(
-            select(func.count().label("n"), func.min(outbox.c.not_before_ms).label("oldest_ms")).where(
-                outbox.c.sent_ms.is_(None), outbox.c.cancelled_ms.is_(None), outbox.c.not_before_ms <= now
-            )
-        ).one()
-        self._metrics.outbox_waiting.set(row.n)
-        self._metrics.outbox_oldest_s.set(_age_s(row.oldest_ms, now))
+        # As the sender shows it, which does so each second while it does not hang.
+        found = backlog(connection, now)
+        self._metrics.outbox_waiting.set(found.n_waiting)
+        self._metrics.outbox_oldest_s.set(_age_s(found.oldest_ms, now))
+        self._metrics.outbox_refused.set(found.n_refused)
 
     def _look_at_reveals(self, connection: Connection, now: int) -> None:
         of_each = connection.execute(
@@ -125,7 +127,7 @@ class Gauges:
         self._metrics.reveals.labels(person="most").set(max(found, default=0))
 
     @staticmethod
-    def _say_away(gauge: Gauge, event: str, error: Exception) -> None:
+    def _say_away(gauge: Gauge, event: str, error: Exception | str) -> None:
         gauge.set(1)
         log.warning(event, op="gauges", error=str(error))
 

@@ -155,7 +155,9 @@ class Metrics:
             registry=self.registry,
         )
         self.store_away = Gauge(
-            "moderation_console_store_away", "1 where the database does not answer.", registry=self.registry
+            "moderation_console_store_away",
+            "1 where the database does not answer, or takes no changes.",
+            registry=self.registry,
         )
         self.pipeline_away = Gauge(
             "moderation_console_pipeline_away",

@@ -129,7 +129,7 @@ def _asked(store: Store) -> str | None:
             connection.exec_driver_sql("SELECT 1")
     except StoreAway as away:
         return f"the database does not answer ({away})"
-    return None
+    return None if store.write_error is None else f"the database takes no changes ({store.write_error})"
 
 
 def worker_settings(settings: ConsoleSettings, environment: Mapping[str, str]) -> WorkerSettings:
@@ -141,4 +141,6 @@ def worker_settings(settings: ConsoleSettings, environment: Mapping[str, str]) -
     try:
         return usable_settings(environment, settings.pipeline.worker_config)
     except WorkerSettingsError as error:
-        raise SettingsError(f"the pipeline's: {error}") from None
+        # Its file is not the one of the console's own --config.
+        text = str(error).replace("the file of --config", "the file of CONSOLE_PIPELINE__WORKER_CONFIG")
+        raise SettingsError(f"the pipeline's: {text}") from None

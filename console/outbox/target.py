@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from console.errors import SettingsError
+
 MAX_URL_CHARACTERS: Final = 2_000
 _PORTS: Final = {"https": 443, "http": 80}
+_NO_HOST: Final = frozenset("/@*?# \\")
 _LOOPBACK_NAMES: Final = frozenset({"localhost"})
 
 
@@ -43,8 +46,18 @@ class Hosts:
 
     @classmethod
     def of(cls, webhook_hosts: str, private_hosts: str) -> "Hosts":
-        """Return the hosts of the settings."""
-        return cls(_parts(webhook_hosts), _parts(private_hosts))
+        """Return the hosts of the settings.
+
+        Raises:
+            SettingsError: one is an address or a pattern: no host would ever equal it.
+        """
+        hosts = cls(_parts(webhook_hosts), _parts(private_hosts))
+        for part in sorted(hosts.allowed | hosts.private):
+            if _NO_HOST & set(part):
+                raise SettingsError(
+                    f"appeals.webhook_hosts: found {part}; expected names: hooks.example, or hooks.example:8443"
+                )
+        return hosts
 
 
 def target_of(url: str, hosts: Hosts) -> Target:

@@ -81,7 +81,9 @@ class OutboxAnswer(BaseModel):
     """What is still to be sent."""
 
     n_waiting: int = Field(description="Due, and not sent.")
-    oldest_ms: int | None = Field(description="Since when the oldest of them is due, milliseconds since 1970.")
+    oldest_ms: int | None = Field(
+        description="Since when the oldest is due, ms since 1970; webhooks between two tries left out."
+    )
     n_refused: int
     away_since_ms: int | None = Field(description="Since when the pipeline does not take what is sent; null: it does.")
     error: str | None = Field(default=None, description="Why; for admins.")

@@ -2,9 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
-from console.store.outbox_bodies import OVERRIDES
+from console.store.outbox_bodies import OVERRIDES, Kind
 from console.store.outbox_rows import unsent
 from console.store.tables import outbox
 
@@ -18,7 +18,8 @@ class Backlog(NamedTuple):
     n_waiting: int
     """Due, started or not."""
     oldest_ms: int | None
-    """Since when the oldest of them is due; None where there is none."""
+    """Since when the oldest of them is due; None where there is none. An answer on an appeal that its host did not take
+    is left out: it rests for minutes between its tries, and no fault of ours keeps it."""
     n_refused: int
 
 
@@ -50,7 +51,10 @@ def waiting_of_chat(connection: Connection, chat_id: str) -> int:
 
 def backlog(connection: Connection, now: int) -> Backlog:
     """Return what has not been sent."""
-    of_due = select(func.count(), func.min(outbox.c.not_before_ms)).where(unsent(), outbox.c.not_before_ms <= now)
+    is_ours = or_(outbox.c.kind != Kind.WEBHOOK.value, outbox.c.n_tries == 0)
+    of_due = select(func.count(), func.min(case((is_ours, outbox.c.not_before_ms)))).where(
+        unsent(), outbox.c.not_before_ms <= now
+    )
     n_waiting, oldest = connection.execute(of_due).one()
     of_refused = select(func.count()).select_from(outbox).where(_REFUSED)
     return Backlog(n_waiting, oldest, connection.execute(of_refused).scalar_one())

@@ -1,4 +1,4 @@
-"""Delete what is old: closed items with their claims, answers and appeals, what was sent, counts, and the access log.
+"""Delete what is old: closed items with claims, answers and appeals, what left the outbox, counts, the access log.
 
 An open item is never deleted, however old: nothing drops out of the queue.
 """
@@ -32,7 +32,8 @@ def prune(store: Store, *, keep_days: int, now_ms: int) -> dict[str, int]:
         StoreAway: the database does not answer; what was deleted before stays deleted.
     """
     before = now_ms - keep_days * DAY_MS
-    is_over = or_(outbox.c.sent_ms < before, outbox.c.cancelled_ms < before)
+    # A refused row as well: it names a chat, and an admin has had all this time to try it again.
+    is_over = or_(outbox.c.sent_ms < before, outbox.c.cancelled_ms < before, outbox.c.refused_ms < before)
     old: list[tuple[Table, ColumnElement[bool]]] = [
         (items, items.c.closed_ms < before),
         (outbox, is_over),

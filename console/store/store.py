@@ -39,6 +39,16 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._write_error: str | None = None
+
+    @property
+    def write_error(self) -> str | None:
+        """Why the newest transaction that writes could not; None where it could.
+
+        A full disk and a read-only server answer every question and take nothing. Consoles renew leases every few
+        seconds, so that this is never old.
+        """
+        return self._write_error
 
     @property
     def is_sqlite(self) -> bool:
@@ -55,8 +65,13 @@ class Store:
         """
         told: set[str] = set()
         engine = self._engine.execution_options(writes=True, told=told)
-        with self._guarded(), engine.begin() as connection:
-            yield connection
+        try:
+            with self._guarded(), engine.begin() as connection:
+                yield connection
+        except StoreAway as away:
+            self._write_error = str(away)
+            raise
+        self._write_error = None
         for name in told:
             for call in self._listeners.get(name, ()):
                 call()

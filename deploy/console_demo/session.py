@@ -7,6 +7,7 @@ either, so Ctrl-C reaches the demo alone, and the demo stops the rest in order.
 
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections import defaultdict
@@ -22,6 +23,7 @@ from deploy.kafka.topics import topics_of
 from deploy.local import LocalStack
 from deploy.local.kafka_config import MESSAGE_MAX_BYTES
 from deploy.local.service_process import log_tail
+from testkit.console_process import PREFIX as CONSOLE
 from testkit.console_process import ConsoleProcess
 from testkit.errors import HarnessError
 from testkit.records import InputRecord
@@ -63,8 +65,10 @@ def run(records: Iterator[InputRecord], options: Options, say: Callable[[str], N
 
     Raises:
         LocalStackError: Kafka or Redis cannot be started.
-        DemoError: a process has ended by itself, or Kafka refuses records; its log's end is in the text.
+        DemoError: the port is somebody's, a process has ended by itself, or Kafka refuses records; its log's end is in
+            the text.
     """
+    _check_port(options)
     options.work.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="console-", dir=options.work)).resolve()
     try:
@@ -76,6 +80,20 @@ def run(records: Iterator[InputRecord], options: Options, say: Callable[[str], N
     except BaseException:
         shutil.rmtree(folder)
         raise
+
+
+def _check_port(options: Options) -> None:
+    """Find out before Kafka is started: the console listens last, and its own error is a log's end."""
+    host = options.environment.get(f"{CONSOLE}HTTP__HOST", "127.0.0.1")
+    try:
+        # As the console opens it: a port whose last connections are still closing is free.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, options.port), family=family).close()
+    except OSError as error:
+        raise DemoError(
+            f"port {options.port} of {host} cannot be listened on ({error.strerror}); expected a free one; end what "
+            "has it, or choose another: .venv/bin/python -m deploy.console_demo --port 0"
+        ) from None
 
 
 def _run(records: Iterator[InputRecord], options: Options, say: Callable[[str], None], folder: Path) -> None:

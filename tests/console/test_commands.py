@@ -89,8 +89,16 @@ def test_check_config_says_who_may_ask_and_what_is_followed(tmp_path: Path) -> N
         ({"CONSOLE_REVIEW__REASON_NEEDED": "block, everything"}, "review.reason_needed names everything"),
         ({"CONSOLE_REVIEW__REASONS": ","}, "review.reasons is empty"),
         ({"CONSOLE_REVIEW__GOLD_FILE": "none.jsonl"}, "review.gold_file"),
+        ({"CONSOLE_REVIEW__GOLD_FILE": __file__}, "expected"),
         ({"CONSOLE_APPEALS__SIGNING_KEY_FILE": "none"}, "CONSOLE_APPEALS: signing_key_file"),
+        ({"CONSOLE_APPEALS__SIGNING_KEY_FILE": "", "CONSOLE_APPEALS__SIGNING_KEY": "hush"}, "has 4 characters"),
+        (
+            {"CONSOLE_APPEALS__WEBHOOK_HOSTS": "https://hooks.example/x"},
+            "found https://hooks.example/x; expected",
+        ),
+        ({"CONSOLE_APPEALS__WEBHOOK_HOSTS": "*.hooks.example"}, "found *.hooks.example; expected names"),
         ({"MODERATION_KAFKA__BOOTSTRAP_SERVERS": ""}, "the pipeline's: MODERATION_KAFKA__BOOTSTRAP_SERVERS"),
+        ({"MODERATION_KAFKA__BOOTSTRAP_SERVERS": ""}, "in the file of CONSOLE_PIPELINE__WORKER_CONFIG"),
     ],
 )
 def test_check_config_finds_what_would_end_the_start(tmp_path: Path, changed: dict[str, str], named: str) -> None:

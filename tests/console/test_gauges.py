@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from console.gauges import Gauges
 from console.metrics import Metrics
-from console.operations import Operations
+from console.operations import Operations, _checks
 from console.pipeline.behind import Behind
 from console.pipeline.errors import PipelineAway
-from console.store.store import open_store
+from console.store.store import StoreAway, open_store
 from console.store.tables import access_log, items, offsets, outbox
 from tests.console.operations import operations_on_sqlite, worker_settings
 
@@ -57,15 +57,26 @@ def _item(verdict_id: str, *, kind: str = "review", queue: str = "default", age_
     }
 
 
-def _row(decision_id: str, *, due_ms: int, sent: bool = False, cancelled: bool = False) -> dict[str, Any]:
+def _row(
+    decision_id: str,
+    *,
+    due_ms: int,
+    kind: str = "feedback",
+    sent: bool = False,
+    cancelled: bool = False,
+    refused: bool = False,
+    n_tries: int = 0,
+) -> dict[str, Any]:
     return {
         "decision_id": decision_id,
-        "kind": "feedback",
+        "kind": kind,
         "body": b"{}",
         "created_ms": NOW,
         "not_before_ms": due_ms,
         "sent_ms": NOW if sent else None,
         "cancelled_ms": NOW if cancelled else None,
+        "refused_ms": NOW if refused else None,
+        "n_tries": n_tries,
     }
 
 
@@ -155,6 +166,35 @@ def test_a_row_of_the_outbox_waits_from_when_it_is_due(
     assert "outbox_oldest_seconds" not in _values(metrics)
 
 
+def test_what_was_refused_for_good_waits_no_longer(
+    gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
+) -> None:
+    """Nobody sends it: else VerdictstreamOutboxStuck would fire for ever, and hide what truly hangs."""
+    with operations_on_sqlite.store.writing() as connection:
+        connection.execute(insert(outbox), [_row("never", due_ms=NOW - 900_000, refused=True, n_tries=5)])
+    gauges.look()
+    found = _values(metrics)
+    assert found["outbox_refused_rows"] == 1
+    assert "outbox_waiting_rows" not in found
+    assert "outbox_oldest_seconds" not in found
+
+
+def test_an_answer_that_its_host_did_not_take_is_no_outbox_that_hangs(
+    gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
+) -> None:
+    """It rests up to four minutes between tries; one that was never tried, or a decision that failed, counts."""
+    rows = [
+        _row("tried", kind="webhook", due_ms=NOW - 420_000, n_tries=4),
+        _row("untried", kind="webhook", due_ms=NOW - 60_000),
+        _row("failed", due_ms=NOW - 90_000, n_tries=4),
+    ]
+    with operations_on_sqlite.store.writing() as connection:
+        connection.execute(insert(outbox), rows)
+    gauges.look()
+    found = _values(metrics)
+    assert (found["outbox_waiting_rows"], found["outbox_oldest_seconds"]) == (3, 90)
+
+
 def test_reveals_are_counted_of_all_and_of_whoever_saw_most(
     gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
 ) -> None:
@@ -232,3 +272,27 @@ def test_brokers_that_nobody_reaches_are_away() -> None:
     with pytest.raises(PipelineAway, match="asking where topics end"):
         Behind(worker_settings()).records({("verdict-reviews", 0): 3})
     assert Behind(worker_settings()).records({}) == {}
+
+
+def test_a_database_that_answers_and_takes_nothing_is_away(
+    gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
+) -> None:
+    """A full disk, or a server that is read-only: the page's banner says so, too, until something is written again."""
+    store = operations_on_sqlite.store
+    asked = _checks(operations_on_sqlite.worker, store)["database"]
+    with store.writing() as connection:
+        n_pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {n_pages}")
+    assert asked() is None
+    with pytest.raises(StoreAway), store.writing() as connection:
+        connection.execute(insert(access_log), [{"actor": "anna" * 5_000, "action": "a", "detail": {}, "at_ms": NOW}])
+    with capture_logs() as lines:
+        gauges.look()
+    assert _values(metrics)["store_away"] == 1
+    assert lines[0]["event"] == "store_takes_no_changes"
+    assert asked() == "the database takes no changes (OperationalError)"
+    with store.writing() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    gauges.look()
+    assert "store_away" not in _values(metrics)
+    assert asked() is None

@@ -125,6 +125,22 @@ def test_every_file_that_a_variable_names_is_mounted_and_every_mount_has_its_vol
     assert writable == ["tmp"]
 
 
+def test_it_has_the_policies_that_the_workers_have(helm: Helm, alone: dict[str, Manifest]) -> None:
+    """Else a reviewer sees no policy beside the chat, and the page Policy has none to start from."""
+    assert "CONSOLE_MODEL__POLICIES_PATH" not in environment(_pod(alone))
+    for sets in (("model.policies.brand=name = 'brand'",), ("model.policiesConfigMap=mine",)):
+        pod = _pod(_parts(helm.render(sets=(*MINIMAL, *_ON, *sets))))
+        given = environment(pod)
+        assert given["CONSOLE_MODEL__POLICIES_PATH"] == given["MODERATION_MODEL__POLICIES_DIR"]
+        assert given["CONSOLE_MODEL__POLICIES_PATH"] in _mounted(pod)
+    one, other = (
+        _parts(helm.render(sets=(*MINIMAL, *_ON, f"model.policies.brand=version = '{version}'")))["Deployment"]
+        for version in "12"
+    )
+    annotations = [d["spec"]["template"]["metadata"]["annotations"] for d in (one, other)]
+    assert annotations[0]["checksum/policies"] != annotations[1]["checksum/policies"], "a change starts it anew"
+
+
 def test_sqlite_is_one_pods_volume_that_stays(helm: Helm, alone: dict[str, Manifest]) -> None:
     """A roll-out ends the old pod first; what people decided is not deleted with a release."""
     claim = alone["PersistentVolumeClaim"]

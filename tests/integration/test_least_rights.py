@@ -1,6 +1,8 @@
 """deploy/kafka/acls.yaml: with all its rights worker and replay work, without any one of them they say which."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,12 @@ from deploy.kafka.apply import create_topics
 from deploy.kafka.rights import Right, bindings, rights_by_role
 from deploy.kafka.topics import topics_of
 from deploy.local import LocalStack
+from testkit.console_process import PREFIX as CONSOLE
+from testkit.console_process import ConsoleProcess
 from testkit.reader import read_all
 from testkit.records import InputRecord
 from testkit.waiting import wait_until
+from testkit.worker_process import child_environment
 from tests.integration.conftest import Settings, StartWorker
 from tests.integration.ledger import LiveLedger
 from tests.integration.replay_rig import ReplayRig
@@ -39,7 +44,6 @@ READ_BY_CONSOLE = (
     "reviews_topic",
     "erasures_topic",
     "overrides_topic",
-    "decisions_topic",
     "policies_topic",
 )
 
@@ -248,6 +252,41 @@ def test_a_console_reads_what_it_shows_and_writes_what_people_decide_and_no_more
     assert listed.returncode == 0, listed.stderr
     group = admin.describe_consumer_groups([kafka.group_id])[kafka.group_id]
     assert group.result(20).group_id == kafka.group_id
+
+
+def test_a_console_runs_with_its_rights_and_no_page_lacks_one(
+    secured: SecuredKafka, user: Connection, opted: Settings, ledger: LiveLedger, tmp_path: Path
+) -> None:
+    """Intake, outbox, live tail, lag, histories, past verdicts, shadow: whoever is refused says so in the log."""
+    ledger.send_raw([InputRecord(b"chat-1", b"{}")])
+    secured.allow(bindings(role_rights(opted, "console"), user.principal))
+    told = opted | {f"MODERATION_{name}": value for name, value in user.settings.items()}
+    variables = {
+        f"{CONSOLE}PIPELINE__IS_ON": "true",
+        f"{CONSOLE}STORE__URL": f"sqlite:///{tmp_path / 'console.sqlite3'}",
+    }
+    console = ConsoleProcess(child_environment(os.environ, told | variables), tmp_path)
+    try:
+        address = console.address()
+        origin = {"origin": address}
+        wait_until(lambda: '"doing": "following"' in console.log_path.read_text(), timeout_s=60, what=console.tail)
+        wait_until(lambda: '"live_caught_up"' in console.log_path.read_text(), timeout_s=60, what=console.tail)
+        for method, path, body in (
+            ("GET", "/live/state", None),
+            ("GET", "/chat/history?id=chat-1", None),
+            ("GET", "/model/shadow", None),
+            ("POST", "/policy/verdicts", {"period": "day"}),
+        ):
+            status, _ = console.ask(method, path, body, headers=origin)
+            assert status == 200, (path, console.tail())
+        wait_until(lambda: '"past_verdicts_read"' in console.log_path.read_text(), timeout_s=60, what=console.tail)
+        status, _ = console.ask("GET", "/v1/overrides?chat_id=chat-1", headers=origin)
+        assert status in {200, 404}
+    finally:
+        console.stop()
+    log = console.log_path.read_text()
+    assert "AUTHORIZATION" not in log, log
+    assert '"level": "warning"' not in log, log
 
 
 def test_a_member_may_ask_what_its_coordinator_has_told_it(

@@ -89,6 +89,7 @@ HTTP__SESSION_SECRET_FILE: console.sessionSecret
 HTTP__USERS_FILE: console.users
 MODEL__PATH: model.bundle
 MODEL__POLICY_PATH: model.policy
+MODEL__POLICIES_PATH: model.policies or model.policiesConfigMap, with console.pipeline
 MODEL__PUBLIC_KEY_FILE: model.publicKey
 MODEL__TIMEOUT_S: model.timeoutSeconds
 PAGES__BUNDLES: console.pages.bundles
