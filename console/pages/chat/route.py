@@ -53,7 +53,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     async def chat_page(request: Request) -> Response:
         role = caller_of(request.scope).role
         check_role(role, Role.VIEWER)
-        decides = may(role, Role.REVIEWER)
+        decides = may(role, Role.REVIEWER) and caller_of(request.scope).queues is None
         return page("chat.html", request, service, sessions, decides=decides, reasons=words.reasons)
 
     @app.get("/chat/history", include_in_schema=False)
@@ -164,6 +164,13 @@ async def _said(service: Service, request: Request, say: Callable[[dict[str, Any
 def _reviewer(request: Request) -> str:
     caller = caller_of(request.scope)
     check_role(caller.role, Role.REVIEWER)
+    if caller.queues is not None:
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "role_needed",
+            "your login is for some queues alone, and here every chat could be read and decided on; expected a "
+            "reviewer of all queues; the page Review has the items of yours",
+        )
     return caller.name
 
 

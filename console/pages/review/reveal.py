@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Final
 
+from console.pages.review.desk import Person
 from console.pages.review.passages import severe_passages, shown_turns
 from console.pages.review.problems import answered
 from console.pipeline.errors import PipelineAway
@@ -16,7 +17,7 @@ RETENTION: Final = "The topic's retention deleted the record, or it is no record
 NO_GOLD: Final = "Its file has it no longer."
 
 
-async def reveal(service: Service, queue: Queue, texts: Texts | None, person: str, item_id: int) -> dict[str, Any]:
+async def reveal(service: Service, queue: Queue, texts: Texts | None, person: Person, item_id: int) -> dict[str, Any]:
     """Return an item's text for whoever asks, JSON-ready.
 
     Returns:
@@ -27,8 +28,8 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: st
         Problem: 404, or 503 where database or Kafka is away.
     """
     with answered():
-        item = await asyncio.to_thread(queue.item, item_id, person)
-        await asyncio.to_thread(queue.log_reveal, person, item)
+        item = await asyncio.to_thread(queue.item, item_id, person.name, queues=person.queues)
+        await asyncio.to_thread(queue.log_reveal, person.name, item)
         if item.gold_key is not None:
             gold = queue.gold_turns(item)
             return {"gone": NO_GOLD} if gold is None else await _document(service, item, *gold, is_same=True)
