@@ -138,6 +138,8 @@ def take(
 def _known(connection: Connection, item: Item, reviewer: str, decision_id: str) -> Answered | None:
     row = connection.execute(select(answers).where(answers.c.decision_id == decision_id)).mappings().first()
     if row is None:
+        if connection.execute(select(outbox.c.id).where(outbox.c.decision_id == decision_id)).first() is not None:
+            raise Conflict("decision_id is another decision's; choose a new one")
         return None
     if row["reviewer"] != reviewer or row["item_id"] != item.id:
         raise Conflict("decision_id is another answer's; choose a new one")

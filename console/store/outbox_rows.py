@@ -51,6 +51,7 @@ __all__ = [
     "revision_of",
     "sending",
     "sent",
+    "speakers",
     "start",
     "unsent",
 ]
@@ -289,6 +290,13 @@ def sending(connection: Connection, decision_id: str, kind: Kind) -> Sending | N
     elif row["refused_ms"] is not None:
         state = "refused"
     return Sending(state, row["sent_ms"], row["error"])
+
+
+def speakers(connection: Connection, decision_id: str) -> set[str | None]:
+    """Return who says what a decision has in the outbox; None among them for a row that names nobody."""
+    found = connection.execute(select(outbox).where(outbox.c.decision_id == decision_id)).mappings()
+    bodies = [_body(Kind(row["kind"]), row["body"]) for row in found]
+    return {getattr(body, "actor", None) or getattr(body, "reporter", None) for body in bodies}
 
 
 def revision_of(connection: Connection, decision_id: str) -> int | None:

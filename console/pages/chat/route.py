@@ -83,7 +83,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
 
     @app.post("/chat/undo", include_in_schema=False)
     async def undo(request: Request) -> Response:
-        return await _said(service, request, lambda document, _: words.undo(document))
+        return await _said(service, request, words.undo)
 
     @app.get("/chat/sent", include_in_schema=False)
     async def sent(request: Request) -> Response:
