@@ -19,6 +19,8 @@ ADJUDICATION: Final = "adjudication"
 """Asks for the items on which reviewers disagree, whatever their kind."""
 _LATEST_SHARE: Final = 0.05
 _MOST_CURSOR_CHARACTERS: Final = 64
+_LARGEST_NUMBER: Final = 2**63 - 1
+"""Of both databases."""
 
 
 class Asked(NamedTuple):
@@ -211,6 +213,6 @@ def _cursor_of(text: str) -> _Cursor:
         phase, key, item_id = (int(part) for part in parts) if is_one else (-1, 0, 0)
     except ValueError:
         phase = -1
-    if phase not in {0, 1}:
+    if phase not in {0, 1} or not (0 <= item_id <= _LARGEST_NUMBER and abs(key) <= _LARGEST_NUMBER):
         raise WishRefused("after", "after is no cursor; expected `after` of the page before")
     return _Cursor(bool(phase), key, item_id)
