@@ -87,9 +87,8 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
 
     @app.get("/chat/sent", include_in_schema=False)
     async def sent(request: Request) -> Response:
-        _reviewer(request)
-        query = request.query_params
-        return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", "")))
+        actor, query = _reviewer(request), request.query_params
+        return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", ""), actor))
 
 
 class _Searching:

@@ -100,13 +100,17 @@ class Words:
                 raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row of yours; expected the id of one you put")
             return {"undone": cancel(connection, decision_id, now_ms())}
 
-    def sent(self, decision_id: str, kind: str) -> dict[str, Any]:
-        """Return how far a row has come; raises Problem (404) where there is none."""
+    def sent(self, decision_id: str, kind: str, actor: str) -> dict[str, Any]:
+        """Return how far a row has come; raises Problem (404) where this person put none here.
+
+        What an answer of the queue sends is not told: of a blind item it would say what the model says.
+        """
         if kind not in {one.value for one in Kind}:
             raise _refused("kind", "expected a kind of the outbox")
         with self._store.reading() as connection:
             found = sending(connection, _decision_id({"decision_id": decision_id}), Kind(kind))
-        if found is None:
+            is_own = found is not None and self._is_said_here(connection, decision_id, actor)
+        if found is None or not is_own:
             raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row; expected the id of one that was put")
         return found._asdict()
 

@@ -11,6 +11,7 @@ from console.pages.review.reveal import reveal
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.review.item import Wish
+from console.review.shown import shown_answered
 from console.store.store import now_ms
 
 _ANSWERED: Final = ("answer_id", "decision_id", "sends_at_ms")
@@ -38,7 +39,9 @@ def add(app: FastAPI, desk: Desk) -> None:
                 asked.item_id, person.name, asked.token, wish, decision_id=asked.decision_id, queues=person.queues
             )
         )
-        document = {name: getattr(taken, name) for name in _ANSWERED}
+        # Of a blind item it says nothing of what is sent: that would tell what the model says.
+        shown = shown_answered(taken)
+        document = {name: shown[name] for name in _ANSWERED}
         return JsonResponse({**document, "item_id": taken.item.id, "now_ms": now_ms()})
 
     @app.post("/review/undo", include_in_schema=False, dependencies=_NEEDS)

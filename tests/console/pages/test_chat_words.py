@@ -124,6 +124,8 @@ def test_nobody_takes_back_what_another_said_nor_what_the_queue_said(followed: F
         word = {"decision_id": decision_id, "chat_id": CHAT, "policy": "*", "reason": "other"}
         assert post(followed, "/chat/clear", word).status == (200 if decision_id == "3c" * 16 else 400)
     assert [row["cancelled_ms"] for row in rows(followed)] == [None, None, None]
+    states = [get(followed, f"/chat/sent?decision_id={one * 16}&kind=override_clear") for one in ("1c", "2c", "3c")]
+    assert [state.status for state in states] == [404, 404, 200]
 
 
 def test_a_report_is_feedback_of_whoever_reports(followed: Followed) -> None:
