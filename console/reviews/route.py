@@ -9,13 +9,25 @@ from starlette.responses import Response
 
 from console.errors import Problem
 from console.openapi import body_of
+from console.pipeline.errors import PipelineAway
+from console.pipeline.text import text_of
 from console.port.documents import read_document
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.review.item import Item, Wish
 from console.review.shown import shown_answered, shown_claim, shown_page
 from console.reviews import reading
-from console.reviews.asking import Followed, ask, counted, followed, number_of, one_of, parameters_of, whole_number
+from console.reviews.asking import (
+    Followed,
+    ask,
+    counted,
+    followed,
+    number_of,
+    one_of,
+    parameters_of,
+    problem_of,
+    whole_number,
+)
 from console.reviews.documents import (
     RESPONSES,
     AnswerAnswer,
@@ -147,7 +159,7 @@ def router_of(service: Service) -> APIRouter:
         of, caller = followed(service), counted(request)
         item = await ask(of.queue.item, number_of(item_id), caller.name, queues=caller.queues)
         await ask(of.queue.log_reveal, caller.name, item)
-        return JsonResponse(await ask(_text_of, of, item))
+        return JsonResponse(await _text_of(of, item))
 
     reading.add(router, service)
     return router
@@ -163,7 +175,7 @@ def _posted(document: type[BaseModel], summary: str) -> dict[str, Any]:
     }
 
 
-def _text_of(of: Followed, item: Item) -> dict[str, Any]:
+async def _text_of(of: Followed, item: Item) -> dict[str, Any]:
     gold = of.queue.gold_turns(item)
     if gold is not None:
         turns, deciding = gold
@@ -178,7 +190,10 @@ def _text_of(of: Followed, item: Item) -> dict[str, Any]:
             "this console reads no texts; ask another one",
             retry_after_s=5,
         )
-    found = of.operations.texts.of(source.topic, source.partition, source.offset, item.chat_id)
+    try:
+        found = await text_of(of.operations.texts, source.topic, source.partition, source.offset, item.chat_id)
+    except PipelineAway as away:
+        raise problem_of(away) from away
     if found is None:
         return _shown(None, None, is_changed=False)
     is_changed = item.fingerprint is not None and found.fingerprint != item.fingerprint

@@ -19,7 +19,7 @@ from console.pages.chat.words import Words
 from console.pages.frame import page
 from console.pipeline.errors import PipelineAway
 from console.pipeline.history import Histories
-from console.pipeline.text import Texts
+from console.pipeline.text import Texts, text_of
 from console.port.body import parse_object
 from console.port.guard import caller_of
 from console.port.roles import Role, check_role, may
@@ -67,7 +67,8 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         actor = _reviewer(request)
         async with service.bodies.of(request) as raw:
             document = parse_object(raw)
-        return _json(await _in_thread(reading.of, document, actor))
+        with _away_is_503():
+            return _json(await reading.of(document, actor))
 
     @app.post("/chat/override", include_in_schema=False)
     async def override(request: Request) -> Response:
@@ -128,7 +129,7 @@ class _Reading:
         self._texts = texts
         self._words = words
 
-    def of(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
+    async def of(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Return the text of one event; `turns` is null where retention took it.
 
         Raises:
@@ -140,9 +141,8 @@ class _Reading:
         if not isinstance(topic, str) or not 0 < len(topic) <= _MOST_TOPIC_CHARACTERS:
             raise _refused("topic", "expected the name of a topic")
         partition, offset = (_number(document, name) for name in ("partition", "offset"))
-        with self._store.writing() as connection:
-            log_reveal(connection, actor, None, self._words.hash_of(chat_id), topic, partition, offset)
-        found = self._texts.of(topic, partition, offset, chat_id)
+        await asyncio.to_thread(self._log, actor, chat_id, topic, partition, offset)
+        found = await text_of(self._texts, topic, partition, offset, chat_id)
         if found is None:
             return {"turns": None, "deciding": None, "is_same": None}
         wanted = document.get("fingerprint")
@@ -151,6 +151,10 @@ class _Reading:
             "deciding": found.is_deciding,
             "is_same": wanted == found.fingerprint if isinstance(wanted, str) else None,
         }
+
+    def _log(self, actor: str, chat_id: str, topic: str, partition: int, offset: int) -> None:
+        with self._store.writing() as connection:
+            log_reveal(connection, actor, None, self._words.hash_of(chat_id), topic, partition, offset)
 
 
 async def _said(service: Service, request: Request, say: Callable[[dict[str, Any], str], dict[str, Any]]) -> Response:

@@ -7,7 +7,7 @@ from console.pages.review.desk import Person
 from console.pages.review.passages import severe_passages, shown_turns
 from console.pages.review.problems import answered
 from console.pipeline.errors import PipelineAway
-from console.pipeline.text import Texts
+from console.pipeline.text import Texts, text_of
 from console.review.item import Item
 from console.review.queue import Queue
 from console.service import Service
@@ -38,7 +38,7 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: Pe
             return {"gone": RETENTION}
         if texts is None:
             raise PipelineAway("this console follows no topic of chats")
-        found = await asyncio.to_thread(texts.of, source.topic, source.partition, source.offset, item.chat_id)
+        found = await text_of(texts, source.topic, source.partition, source.offset, item.chat_id)
     if found is None:
         return {"gone": RETENTION}
     is_same = item.fingerprint is None or found.fingerprint == item.fingerprint
