@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Connection, select
 
 from console.errors import Problem
 from console.operations import Operations
@@ -21,12 +20,11 @@ from console.store.outbox_rows import (
     OverrideClearBody,
     OverrideSetBody,
     cancel,
+    is_said_by,
     put,
     sending,
-    speakers,
 )
 from console.store.store import now_ms
-from console.store.tables import answers
 from schemas import Decision
 from schemas.erasure import chat_hash
 
@@ -96,7 +94,7 @@ class Words:
         """
         decision_id = _decision_id(document)
         with self._store.writing() as connection:
-            if not self._is_said_here(connection, decision_id, actor):
+            if not is_said_by(connection, decision_id, actor):
                 raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row of yours; expected the id of one you put")
             return {"undone": cancel(connection, decision_id, now_ms())}
 
@@ -109,7 +107,7 @@ class Words:
             raise _refused("kind", "expected a kind of the outbox")
         with self._store.reading() as connection:
             found = sending(connection, _decision_id({"decision_id": decision_id}), Kind(kind))
-            is_own = found is not None and self._is_said_here(connection, decision_id, actor)
+            is_own = found is not None and is_said_by(connection, decision_id, actor)
         if found is None or not is_own:
             raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row; expected the id of one that was put")
         return found._asdict()
@@ -121,7 +119,7 @@ class Words:
         sends_at_ms = now_ms() + round(self._review.undo_s * 1_000)
         with self._store.writing() as connection:
             if sending(connection, decision_id, kind) is not None:
-                if not self._is_said_here(connection, decision_id, speaker):
+                if not is_said_by(connection, decision_id, speaker):
                     raise _refused("decision_id", "another decision has it; expected a new one")
             else:
                 put(
@@ -135,11 +133,6 @@ class Words:
                     created_ms=now_ms(),
                 )
         return {"decision_id": decision_id, "kind": kind.value, "sends_at_ms": sends_at_ms}
-
-    @staticmethod
-    def _is_said_here(connection: Connection, decision_id: str, actor: str) -> bool:
-        of_queue = connection.execute(select(answers.c.id).where(answers.c.decision_id == decision_id)).first()
-        return of_queue is None and speakers(connection, decision_id) == {actor}
 
     def _check_reason(self, document: Mapping[str, Any]) -> None:
         if document.get("reason") not in self.reasons:
