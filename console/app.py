@@ -22,7 +22,7 @@ from console.port.problems import problem_response
 from console.port.proxy import ProxyPeople
 from console.port.sessions import Sessions
 from console.service import DEADLINE_HEADER, MODEL_HEADER, Service
-from console.store.store import StoreAway
+from console.store.store import StoreAway, StoreRefused
 
 log = structlog.get_logger()
 
@@ -59,6 +59,7 @@ def make_api(service: Service, pages: Iterable[AddPages] = (), sessions: Session
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(StoreAway, _on_store_away)
+    app.add_exception_handler(StoreRefused, _on_store_refused)
     app.add_exception_handler(PipelineAway, _on_pipeline_away)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unexpected)
@@ -114,6 +115,11 @@ async def _on_store_away(request: Request, error: Exception) -> Response:
     message = f"the database does not answer ({error}); nothing was written; ask again after retry-after"
     problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_away", message, retry_after_s=_AWAY_RETRY_S)
     return problem_response(problem, request.scope["path"])
+
+
+async def _on_store_refused(request: Request, _error: Exception) -> Response:
+    message = "a value is too long for the database, or holds a NUL character; nothing was written; send it without"
+    return problem_response(Problem(HTTPStatus.BAD_REQUEST, "invalid_input", message), request.scope["path"])
 
 
 async def _on_pipeline_away(request: Request, error: Exception) -> Response:

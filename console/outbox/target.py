@@ -126,9 +126,12 @@ def _is_public(address: str) -> bool:
         found = found.ipv4_mapped or found.sixtofour or found
         if isinstance(found, ipaddress.IPv6Address) and found in _NAT64:
             found = ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)
-    return found.is_global and not found.is_multicast
+    # Beyond it are site-local and translated addresses, some of which Python calls global.
+    is_unicast = isinstance(found, ipaddress.IPv4Address) or found in _UNICAST
+    return found.is_global and not found.is_multicast and is_unicast
 
 
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 

@@ -1,7 +1,9 @@
 """The text of a chat, fetched from its input record when a person asks for it. It is stored nowhere."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +29,11 @@ _STEP_S: Final = 5.0
 """Longest wait for one answer of the brokers; a fetch asks twice."""
 _LOCK_S: Final = 20.0
 """Longest wait for the fetches of others."""
+_ANSWER_S: Final = 30.0
+"""Longest time that a request waits for a text: for those before it, and for the brokers."""
 _CLIENT: Final = "console-text"
+_THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="chat-text")
+"""Not asyncio's own: where Kafka is away, texts would keep every one of these, and claims and answers would wait."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,16 @@ class Texts:
         except RecordRejected:
             return None
         return None if event.chat_id != chat_id else _text_of(event, is_partly_read=holds_unread(left_out))
+
+
+async def text_of(texts: Texts, topic: str, partition: int, offset: int, chat_id: str) -> ChatText | None:
+    """Return what `Texts.of` does, without a thread that others need; raises as it does."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return await loop.run_in_executor(_THREADS, texts.of, topic, partition, offset, chat_id)
+    except TimeoutError:
+        raise PipelineAway(f"others have been waiting for texts for {_ANSWER_S:.0f} s; ask again") from None
 
 
 def _text_of(event: ChatEvent, *, is_partly_read: bool) -> ChatText:

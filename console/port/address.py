@@ -1,11 +1,14 @@
 """Where a request comes from, as far as anybody can tell."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 from starlette.types import Scope
 
 Network = IPv4Network | IPv6Network
+
+_CUSTOMER_BITS: Final = 64
 
 
 def peer_of(scope: Scope) -> IPv4Address | IPv6Address | None:
@@ -20,7 +23,7 @@ def is_within(address: IPv4Address | IPv6Address | None, networks: Sequence[Netw
 
 
 def client_of(scope: Scope, forwarders: Sequence[Network]) -> str:
-    """Return the address that counts for limits.
+    """Return the address that counts for limits; of IPv6 the network of 64 bits, all of which is one customer's.
 
     Args:
         scope: Of a request.
@@ -32,8 +35,14 @@ def client_of(scope: Scope, forwarders: Sequence[Network]) -> str:
         added = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         last = added[-1].decode("latin-1").rpartition(",")[2].strip() if added else ""
         if (named := _address(last)) is not None:
-            return str(named)
-    return str(peer)
+            return _counted(named)
+    return "None" if peer is None else _counted(peer)
+
+
+def _counted(address: IPv4Address | IPv6Address) -> str:
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(ip_network((int(address), _CUSTOMER_BITS), strict=False))
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

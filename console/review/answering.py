@@ -16,7 +16,7 @@ from console.review.claiming import check_claim, drop_claim, locked
 from console.review.errors import Conflict
 from console.review.hooks import Hooks, Settled
 from console.review.item import Answered, Item, ItemState, Outcome, Wish
-from console.review.rows import OPINION
+from console.review.rows import OPINION, Queues
 from console.review.sending import send_settled
 from console.review.wish import AnswerRules, check_actor
 from console.store.tables import answers, items, outbox
@@ -42,6 +42,7 @@ def answer(
     by: Answering,
     now: int,
     decision_id: str | None = None,
+    queues: Queues = None,
 ) -> Answered:
     """Take a reviewer's answer on an item that they hold.
 
@@ -54,6 +55,7 @@ def answer(
         by: What it is taken by.
         now: Milliseconds since 1970.
         decision_id: The caller's name of the answer, 32 hex digits: sent again, it is taken once.
+        queues: That are the reviewer's.
 
     Raises:
         NotInQueue: there is no such item.
@@ -61,7 +63,7 @@ def answer(
         WishRefused: the answer breaks a rule.
     """
     check_actor(reviewer)
-    item = locked(connection, item_id)
+    item = locked(connection, item_id, reviewer, queues)
     if decision_id is not None and (known := _known(connection, item, reviewer, decision_id)) is not None:
         return known
     claim = check_claim(connection, item, reviewer, token, now)
@@ -136,6 +138,8 @@ def take(
 def _known(connection: Connection, item: Item, reviewer: str, decision_id: str) -> Answered | None:
     row = connection.execute(select(answers).where(answers.c.decision_id == decision_id)).mappings().first()
     if row is None:
+        if connection.execute(select(outbox.c.id).where(outbox.c.decision_id == decision_id)).first() is not None:
+            raise Conflict("decision_id is another decision's; choose a new one")
         return None
     if row["reviewer"] != reviewer or row["item_id"] != item.id:
         raise Conflict("decision_id is another answer's; choose a new one")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, and_, select
 
 from console.review.item import BLIND_KINDS, Item, ItemState, Outcome
-from console.review.rows import SKIP
+from console.review.rows import SKIP, Queues, in_queues
 from console.store.tables import answers, appeals, items
 
 MOST: Final = 8
@@ -18,16 +18,16 @@ MOST: Final = 8
 _BLIND: Final = [kind.value for kind in sorted(BLIND_KINDS)]
 
 
-def earlier_of(connection: Connection, item: Item) -> dict[str, Any] | None:
-    """Return what was here before of an item's chat and text, JSON-ready; None where its reviewer may not see it.
+def earlier_of(connection: Connection, item: Item, queues: Queues = None) -> dict[str, Any] | None:
+    """Return what was in a reviewer's queues before of an item's chat and text; None where they may not see it.
 
     Returns:
-        `same_chat` and `same_text`: lists, newest first, of {item_id, decided_ms, state, category, taxonomy, answers:
-        [{outcome, category, reason, note, reviewer, at_ms, undone}]}; times in milliseconds since 1970.
+        JSON-ready `same_chat` and `same_text`: lists, newest first, of {item_id, decided_ms, state, category, taxonomy,
+        answers: [{outcome, category, reason, note, reviewer, at_ms, undone}]}; times in milliseconds since 1970.
     """
     if item.kind in BLIND_KINDS or item.n_wanted > 1:
         return None
-    not_this = and_(items.c.id != item.id, items.c.kind.not_in(_BLIND), items.c.n_wanted == 1)
+    not_this = and_(items.c.id != item.id, items.c.kind.not_in(_BLIND), items.c.n_wanted == 1, in_queues(queues))
     of_chat = _newest(connection, and_(items.c.chat_id == item.chat_id, not_this)) if item.chat_id else []
     of_text = (
         _newest(connection, and_(items.c.fingerprint == item.fingerprint, items.c.chat_id != item.chat_id, not_this))

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from console.review.answering import Answering, take
 from console.review.errors import Conflict, WishRefused
 from console.review.item import BulkFilter, BulkResult, ItemKind, ItemState, Outcome, Preview, Wish
-from console.review.rows import answerable, item_of, with_claims
+from console.review.rows import Queues, answerable, item_of, with_claims
 from console.review.wish import check_actor
 from console.store.tables import answers, claims, items
 
@@ -22,7 +22,9 @@ MAX_SAMPLE: Final = 50
 _MOST_BATCH_CHARACTERS: Final = 32
 
 
-def preview(connection: Connection, wanted: BulkFilter, reviewer: str, *, n_sample: int, now: int) -> Preview:
+def preview(
+    connection: Connection, wanted: BulkFilter, reviewer: str, *, n_sample: int, now: int, queues: Queues = None
+) -> Preview:
     """Return how many items match, and some of them, evenly spread.
 
     Raises:
@@ -30,11 +32,11 @@ def preview(connection: Connection, wanted: BulkFilter, reviewer: str, *, n_samp
     """
     if not 1 <= n_sample <= MAX_SAMPLE:
         raise WishRefused("n_sample", f"n_sample is {n_sample}; expected 1 to {MAX_SAMPLE}")
-    condition = _matching(wanted, reviewer, now)
+    condition = _matching(wanted, reviewer, now, queues)
     ids = connection.execute(select(items.c.id).where(condition).order_by(items.c.id)).scalars().all()
     chosen = _spread(ids, n_sample)
     rows = connection.execute(select(items).where(items.c.id.in_(chosen)).order_by(items.c.id)).mappings()
-    return Preview(len(ids), with_claims(connection, [item_of(row) for row in rows], reviewer, now))
+    return Preview(len(ids), with_claims(connection, [item_of(row) for row in rows], reviewer, now, queues))
 
 
 def answer_all(
@@ -48,6 +50,7 @@ def answer_all(
     batch: str,
     by: Answering,
     now: int,
+    queues: Queues = None,
 ) -> BulkResult:
     """Answer every item that matches, up to the cap, the first that arrived first.
 
@@ -61,6 +64,7 @@ def answer_all(
         batch: The caller's name of the action: one that is known is not done again, and returns what it did.
         by: What answers are taken by.
         now: Milliseconds since 1970.
+        queues: That are the reviewer's.
 
     Raises:
         WishRefused: filter, answer, cap or batch breaks a rule.
@@ -75,7 +79,7 @@ def answer_all(
         raise WishRefused("outcome", "outcome is skip; expected allow or block for many items at once")
     if (known := _known(connection, batch, reviewer)) is not None:
         return known
-    condition = _matching(wanted, reviewer, now)
+    condition = _matching(wanted, reviewer, now, queues)
     n_matching = connection.execute(select(func.count()).select_from(items).where(condition)).scalar_one()
     # Locked in the order of their ids, as everybody locks several.
     chosen = select(items).where(condition).order_by(items.c.id).limit(cap).with_for_update()
@@ -94,7 +98,7 @@ def answer_all(
     return BulkResult(batch, n_matching, [one.answer_id for one in taken], sends_at_ms)
 
 
-def _matching(wanted: BulkFilter, reviewer: str, now: int) -> ColumnElement[bool]:
+def _matching(wanted: BulkFilter, reviewer: str, now: int, queues: Queues) -> ColumnElement[bool]:
     """Return the condition: open reviews that nobody holds and that the reviewer may answer."""
     if wanted.category is None and wanted.fingerprint is None:
         raise WishRefused("category", "the filter names neither category nor fingerprint; name at least one of them")
@@ -108,7 +112,7 @@ def _matching(wanted: BulkFilter, reviewer: str, now: int) -> ColumnElement[bool
         # No item whose answer is to be blind, or by another person than before.
         items.c.kind == ItemKind.REVIEW.value,
         items.c.n_answers < items.c.n_wanted,
-        answerable(reviewer, is_admin=False),
+        answerable(reviewer, is_admin=False, queues=queues),
         ~is_held,
     ]
     if wanted.category is not None:

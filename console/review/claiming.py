@@ -14,23 +14,41 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from console.review.errors import Conflict, NotInQueue
 from console.review.item import Claim, Item, ItemState, Opinion
 from console.review.listing import Asked, fresh_items, skipped_items, without_holders
-from console.review.rows import OPINION, answerable, item_of, places_of, with_claims
+from console.review.rows import OPINION, Queues, answerable, is_within, item_of, places_of, with_claims
 from console.store.tables import access_log, answers, claims, items
 
 
-def locked(connection: Connection, item_id: int) -> Item:
+def locked(connection: Connection, item_id: int, reviewer: str, queues: Queues) -> Item:
     """Return an item whose row nobody else changes before the end of the transaction.
 
+    Args:
+        connection: Of `Store.writing`.
+        item_id: The item.
+        reviewer: For whom.
+        queues: That are theirs.
+
     Raises:
-        NotInQueue: there is none, or it was erased.
+        NotInQueue: there is none, it was erased, it is of another queue, or another reviewer's gold item.
     """
     row = connection.execute(select(items).where(items.c.id == item_id).with_for_update()).mappings().first()
     if row is None or row["state"] == ItemState.ERASED.value:
         raise NotInQueue
-    return item_of(row)
+    item = item_of(row)
+    if not is_within(item, reviewer, queues):
+        raise NotInQueue
+    return item
 
 
-def claim(connection: Connection, item_id: int, reviewer: str, *, is_admin: bool, now: int, lease_ms: int) -> Claim:
+def claim(
+    connection: Connection,
+    item_id: int,
+    reviewer: str,
+    *,
+    is_admin: bool,
+    now: int,
+    lease_ms: int,
+    queues: Queues = None,
+) -> Claim:
     """Make an item the reviewer's for a time; their own claim on it is renewed.
 
     Args:
@@ -40,12 +58,13 @@ def claim(connection: Connection, item_id: int, reviewer: str, *, is_admin: bool
         is_admin: Whether they settle disputes that they are part of.
         now: Milliseconds since 1970.
         lease_ms: For how long.
+        queues: That are the reviewer's.
 
     Raises:
         NotInQueue: it is no item for this reviewer.
         Conflict: others have it, or it was answered.
     """
-    item = locked(connection, item_id)
+    item = locked(connection, item_id, reviewer, queues)
     if item.state == ItemState.DONE:
         raise decided(connection, item)
     own = claim_row(connection, item_id, reviewer)
@@ -59,7 +78,7 @@ def claim(connection: Connection, item_id: int, reviewer: str, *, is_admin: bool
     else:
         token = own["token"]
         _prolong(connection, item_id, reviewer, now + lease_ms)
-    (claimed,) = with_claims(connection, [item], reviewer, now)
+    (claimed,) = with_claims(connection, [item], reviewer, now, queues)
     return Claim(claimed, token, now + lease_ms, opinions_on(connection, item) if item.is_disputed else ())
 
 
@@ -73,21 +92,32 @@ def next_item(connection: Connection, asked: Asked, now: int) -> int | None:
     return None
 
 
-def renew(connection: Connection, item_id: int, reviewer: str, token: str, *, now: int, lease_ms: int) -> int:
+def renew(
+    connection: Connection,
+    item_id: int,
+    reviewer: str,
+    token: str,
+    *,
+    now: int,
+    lease_ms: int,
+    queues: Queues = None,
+) -> int:
     """Prolong a claim and return until when it lasts.
 
     Raises:
         NotInQueue: there is no such item.
         Conflict: the lease was lost.
     """
-    check_claim(connection, locked(connection, item_id), reviewer, token, now)
+    check_claim(connection, locked(connection, item_id, reviewer, queues), reviewer, token, now)
     _prolong(connection, item_id, reviewer, now + lease_ms)
     return now + lease_ms
 
 
-def release(connection: Connection, item_id: int, reviewer: str, token: str, *, now: int) -> None:
+def release(
+    connection: Connection, item_id: int, reviewer: str, token: str, *, now: int, queues: Queues = None
+) -> None:
     """Give an item back to the queue, where it stands as before; raises as `renew` does."""
-    item = locked(connection, item_id)
+    item = locked(connection, item_id, reviewer, queues)
     check_claim(connection, item, reviewer, token, now)
     drop_claim(connection, item_id, reviewer)
     log_claim(connection, "release", reviewer, item, now)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, select
 
 from console.review.item import BLIND_KINDS, ItemKind
+from console.review.rows import Queues, in_queues
 from console.store.tables import answers, items
 
 COLUMNS: Final = (
@@ -25,7 +26,14 @@ _MODELS: Final = ("verdict_id", "chat_id", "model_category", "decided_before", "
 
 
 def decisions(
-    connection: Connection, *, reviewer: str | None, since_ms: int, until_ms: int, after: int, limit: int
+    connection: Connection,
+    *,
+    reviewer: str | None,
+    since_ms: int,
+    until_ms: int,
+    after: int,
+    limit: int,
+    queues: Queues = None,
 ) -> list[dict[str, Any]]:
     """Return answers of a time in the order in which they were given.
 
@@ -36,6 +44,7 @@ def decisions(
         until_ms: Up to then.
         after: answer_id behind which they stand; 0: from the first.
         limit: How many at most.
+        queues: On items of these alone; None: of all.
     """
     wanted = select(
         answers,
@@ -48,7 +57,8 @@ def decisions(
         items.c.taxonomy,
         items.c.model,
     ).join(items, items.c.id == answers.c.item_id)
-    wanted = wanted.where(answers.c.id > after, answers.c.at_ms >= since_ms, answers.c.at_ms < until_ms)
+    is_of_time = (answers.c.at_ms >= since_ms, answers.c.at_ms < until_ms)
+    wanted = wanted.where(answers.c.id > after, *is_of_time, in_queues(queues))
     if reviewer is not None:
         wanted = wanted.where(answers.c.reviewer == reviewer)
     rows = connection.execute(wanted.order_by(answers.c.id).limit(limit)).mappings()

@@ -2,28 +2,29 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
 from console.review.figures import Drawn, JudgedItem, Said
 from console.review.item import ItemKind, ItemState
-from console.review.rows import OPINION
+from console.review.rows import OPINION, Queues, in_queues
 from console.store.tables import answers, items
 
 
-def judged_items(connection: Connection, *, since_ms: int, until_ms: int) -> list[JudgedItem]:
+def judged_items(connection: Connection, *, since_ms: int, until_ms: int, queues: Queues = None) -> list[JudgedItem]:
     """Return the items that were answered within a time, and the samples that were drawn within it.
 
     Args:
         connection: Any.
         since_ms: From then on.
         until_ms: Up to then.
+        queues: Of these alone; None: of all.
     """
     answered = (
         select(answers.c.item_id).where(answers.c.at_ms >= since_ms, answers.c.at_ms < until_ms, OPINION).distinct()
     )
     is_drawn = (items.c.kind == ItemKind.SAMPLE.value) & items.c.arrived_ms.between(since_ms, until_ms - 1)
     columns = (items.c.id, items.c.kind, items.c.category, items.c.state, items.c.policies, items.c.gold_decision)
-    is_wanted = or_(items.c.id.in_(answered), is_drawn)
+    is_wanted = and_(or_(items.c.id.in_(answered), is_drawn), in_queues(queues))
     rows = connection.execute(select(*columns).where(is_wanted, items.c.state != ItemState.ERASED.value)).all()
     said: dict[int, list[Said]] = {row.id: [] for row in rows}
     # Of these items every answer: a second opinion may be younger than the time.

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from console.review.errors import WishRefused
 from console.review.item import Item, ItemKind, ItemState, Order, Page, QueueStanding
-from console.review.rows import OPINION, SKIP, answerable, item_of, with_claims
+from console.review.rows import OPINION, SKIP, Queues, answerable, in_queues, item_of, with_claims
 from console.store.tables import answers, claims, items
 
 MAX_LIMIT: Final = 200
@@ -19,6 +19,8 @@ ADJUDICATION: Final = "adjudication"
 """Asks for the items on which reviewers disagree, whatever their kind."""
 _LATEST_SHARE: Final = 0.05
 _MOST_CURSOR_CHARACTERS: Final = 64
+_LARGEST_NUMBER: Final = 2**63 - 1
+"""Of both databases."""
 
 
 class Asked(NamedTuple):
@@ -29,6 +31,8 @@ class Asked(NamedTuple):
     queue: str | None = None
     kind: str | None = None
     order: Order = "risk"
+    queues: Queues = None
+    """Those that are the reviewer's."""
 
 
 class _Cursor(NamedTuple):
@@ -67,13 +71,13 @@ def page(connection: Connection, asked: Asked, *, after: str | None, limit: int,
         statement = skipped_items(asked, behind and (behind.key, behind.item_id)).limit(limit + 1 - len(rows))
         rows += [(True, row) for row in connection.execute(statement).mappings()]
     shown = rows[:limit]
-    found = with_claims(connection, [item_of(row) for _, row in shown], asked.reviewer, now)
+    found = with_claims(connection, [item_of(row) for _, row in shown], asked.reviewer, now, asked.queues)
     marked = [_marked(item, is_skipped=is_skipped) for item, (is_skipped, _) in zip(found, shown, strict=True)]
     end = None
     if len(rows) > limit:
         is_skipped, row = shown[-1]
         end = _text_of(_Cursor(is_skipped, row["at"], row["id"]))
-    waiting = standing_of(connection, asked.queue, now=now, late_ms=late_ms)
+    waiting = standing_of(connection, asked.queue, now=now, late_ms=late_ms, queues=asked.queues)
     total = _n_for(connection, asked, waiting.n_open if asked.kind is None else None)
     return Page(marked, total, waiting.oldest_ms, waiting.n_late, waiting.p95_wait_ms, end)
 
@@ -129,7 +133,7 @@ def without_holders(reviewer: str, now: int) -> ColumnElement[bool]:
 
 def _n_for(connection: Connection, asked: Asked, n_open: int | None) -> int:
     """Return how many open items are for a reviewer: all, which may be known, less those that are not for them."""
-    wanted = [items.c.state == ItemState.OPEN.value]
+    wanted = [items.c.state == ItemState.OPEN.value, in_queues(asked.queues)]
     if asked.queue is not None:
         wanted.append(items.c.queue == asked.queue)
     if asked.kind is not None:
@@ -151,9 +155,11 @@ def _n_for(connection: Connection, asked: Asked, n_open: int | None) -> int:
     return int(n_open - connection.execute(of_others).scalar_one() - connection.execute(answered).scalar_one())
 
 
-def standing_of(connection: Connection, queue: str | None, *, now: int, late_ms: int) -> QueueStanding:
-    """Return how long a queue waits, or all of them together."""
-    wanted = [items.c.state == ItemState.OPEN.value]
+def standing_of(
+    connection: Connection, queue: str | None, *, now: int, late_ms: int, queues: Queues = None
+) -> QueueStanding:
+    """Return how long a queue waits, or all of a person's queues together."""
+    wanted = [items.c.state == ItemState.OPEN.value, in_queues(queues)]
     if queue is not None:
         wanted.append(items.c.queue == queue)
     counted = select(func.count()).select_from(items)
@@ -167,15 +173,16 @@ def standing_of(connection: Connection, queue: str | None, *, now: int, late_ms:
     return QueueStanding(queue or "", n, oldest_ms, n_late, max(0, now - p95_ms))
 
 
-def standings(connection: Connection, *, now: int, late_ms: int) -> list[QueueStanding]:
-    """Return how each queue stands that has open items, by name."""
-    named = select(items.c.queue).where(items.c.state == ItemState.OPEN.value).group_by(items.c.queue)
-    queues = sorted(connection.execute(named).scalars())
-    return [standing_of(connection, queue, now=now, late_ms=late_ms) for queue in queues]
+def standings(connection: Connection, *, now: int, late_ms: int, queues: Queues = None) -> list[QueueStanding]:
+    """Return how each of a person's queues stands that has open items, by name."""
+    is_open = and_(items.c.state == ItemState.OPEN.value, in_queues(queues))
+    names = sorted(connection.execute(select(items.c.queue).where(is_open).group_by(items.c.queue)).scalars())
+    return [standing_of(connection, name, now=now, late_ms=late_ms) for name in names]
 
 
 def _is_asked(asked: Asked) -> ColumnElement[bool]:
-    wanted = [items.c.state == ItemState.OPEN.value, answerable(asked.reviewer, is_admin=asked.is_admin)]
+    is_for = answerable(asked.reviewer, is_admin=asked.is_admin, queues=asked.queues)
+    wanted = [items.c.state == ItemState.OPEN.value, is_for]
     if asked.queue is not None:
         wanted.append(items.c.queue == asked.queue)
     if asked.kind is not None:
@@ -206,6 +213,6 @@ def _cursor_of(text: str) -> _Cursor:
         phase, key, item_id = (int(part) for part in parts) if is_one else (-1, 0, 0)
     except ValueError:
         phase = -1
-    if phase not in {0, 1}:
+    if phase not in {0, 1} or not (0 <= item_id <= _LARGEST_NUMBER and abs(key) <= _LARGEST_NUMBER):
         raise WishRefused("after", "after is no cursor; expected `after` of the page before")
     return _Cursor(bool(phase), key, item_id)

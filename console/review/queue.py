@@ -35,7 +35,7 @@ from console.review.item import (
 )
 from console.review.listing import Asked
 from console.review.reveals import log_reveal
-from console.review.rows import item_of, with_claims
+from console.review.rows import Queues, is_within, item_of, with_claims
 from console.review.wish import AnswerRules
 from console.settings.operations import ReviewSettings
 from console.store.store import Store, now_ms
@@ -49,7 +49,7 @@ _MOST_TRIES: Final = 20
 
 
 class Queue:
-    """The queue.
+    """The queue. Of each method `queues` names those that are the reviewer's; None: all.
 
     Args:
         store: The database.
@@ -96,35 +96,39 @@ class Queue:
         after: str | None = None,
         limit: int = 50,
         is_admin: bool = False,
+        queues: Queues = None,
     ) -> Page:
         """Return a page of the open items that the reviewer may answer.
 
         Raises:
             WishRefused: order, limit or cursor is none.
         """
-        asked = Asked(reviewer, is_admin, queue, kind, order)
+        asked = Asked(reviewer, is_admin, queue, kind, order, queues)
         with self._store.reading() as connection:
             return listing.page(connection, asked, after=after, limit=limit, now=self._clock(), late_ms=self._late_ms)
 
-    def standings(self) -> list[QueueStanding]:
+    def standings(self, queues: Queues = None) -> list[QueueStanding]:
         """Return how long each queue waits."""
         with self._store.reading() as connection:
-            return listing.standings(connection, now=self._clock(), late_ms=self._late_ms)
+            return listing.standings(connection, now=self._clock(), late_ms=self._late_ms, queues=queues)
 
-    def item(self, item_id: int, reviewer: str) -> Item:
+    def item(self, item_id: int, reviewer: str, *, queues: Queues = None) -> Item:
         """Return an item, whatever its state.
 
         Raises:
-            NotInQueue: there is none, it was erased, or it is another reviewer's gold item.
+            NotInQueue: there is none, it was erased, it is of another queue, or another reviewer's gold item.
         """
         with self._store.reading() as connection:
             row = connection.execute(select(items).where(items.c.id == item_id)).mappings().first()
-            if row is None or row["state"] == ItemState.ERASED.value or row["meant_for"] not in {None, reviewer}:
+            if row is None or row["state"] == ItemState.ERASED.value:
                 raise NotInQueue
-            (found,) = with_claims(connection, [item_of(row)], reviewer, self._clock())
+            item = item_of(row)
+            if not is_within(item, reviewer, queues):
+                raise NotInQueue
+            (found,) = with_claims(connection, [item], reviewer, self._clock(), queues)
             return found
 
-    def claim(self, item_id: int, reviewer: str, *, is_admin: bool = False) -> Claim:
+    def claim(self, item_id: int, reviewer: str, *, is_admin: bool = False, queues: Queues = None) -> Claim:
         """Make an item the reviewer's for `review.lease_s`; a claim of theirs that stands is renewed.
 
         Raises:
@@ -133,7 +137,13 @@ class Queue:
         """
         with self._store.writing() as connection:
             return claiming.claim(
-                connection, item_id, reviewer, is_admin=is_admin, now=self._clock(), lease_ms=self._lease_ms
+                connection,
+                item_id,
+                reviewer,
+                is_admin=is_admin,
+                now=self._clock(),
+                lease_ms=self._lease_ms,
+                queues=queues,
             )
 
     def claim_next(
@@ -144,6 +154,7 @@ class Queue:
         order: Order = "risk",
         kind: str | None = None,
         is_admin: bool = False,
+        queues: Queues = None,
     ) -> Claim | None:
         """Claim the first item that has a place and that the reviewer does not hold; None where there is none.
 
@@ -154,7 +165,7 @@ class Queue:
             Conflict: others were quicker, again and again.
         """
         listing.check_order(order)
-        asked = Asked(reviewer, is_admin, queue, kind, order)
+        asked = Asked(reviewer, is_admin, queue, kind, order, queues)
         lost: Conflict | None = None
         for _ in range(_MOST_TRIES):
             with self._store.reading() as connection:
@@ -162,14 +173,14 @@ class Queue:
             if item_id is None:
                 return None
             try:
-                return self.claim(item_id, reviewer, is_admin=is_admin)
+                return self.claim(item_id, reviewer, is_admin=is_admin, queues=queues)
             except Conflict as conflict:
                 lost = conflict
             except NotInQueue:
                 continue
         raise lost or Conflict("others were quicker; ask again")
 
-    def renew(self, item_id: int, reviewer: str, token: str) -> int:
+    def renew(self, item_id: int, reviewer: str, token: str, *, queues: Queues = None) -> int:
         """Prolong a claim and return until when it lasts, milliseconds since 1970.
 
         Raises:
@@ -177,15 +188,24 @@ class Queue:
             Conflict: the lease was lost.
         """
         with self._store.writing() as connection:
-            return claiming.renew(connection, item_id, reviewer, token, now=self._clock(), lease_ms=self._lease_ms)
+            return claiming.renew(
+                connection, item_id, reviewer, token, now=self._clock(), lease_ms=self._lease_ms, queues=queues
+            )
 
-    def release(self, item_id: int, reviewer: str, token: str) -> None:
+    def release(self, item_id: int, reviewer: str, token: str, *, queues: Queues = None) -> None:
         """Give an item back; raises as `renew` does."""
         with self._store.writing() as connection:
-            claiming.release(connection, item_id, reviewer, token, now=self._clock())
+            claiming.release(connection, item_id, reviewer, token, now=self._clock(), queues=queues)
 
     def answer(
-        self, item_id: int, reviewer: str, token: str, wish: Wish, *, decision_id: str | None = None
+        self,
+        item_id: int,
+        reviewer: str,
+        token: str,
+        wish: Wish,
+        *,
+        decision_id: str | None = None,
+        queues: Queues = None,
     ) -> Answered:
         """Take an answer, and what it sends, in one transaction; under a `decision_id` that is known, once.
 
@@ -197,14 +217,22 @@ class Queue:
         with self._store.writing() as connection:
             now = self._clock()
             taken = answer(
-                connection, item_id, reviewer, token, wish, by=self._answering(), now=now, decision_id=decision_id
+                connection,
+                item_id,
+                reviewer,
+                token,
+                wish,
+                by=self._answering(),
+                now=now,
+                decision_id=decision_id,
+                queues=queues,
             )
             if taken.item.kind != ItemKind.GOLD and wish.outcome != Outcome.SKIP:
                 every = self._settings.gold_every
-                seeding.seed(connection, self.gold, reviewer, every=every, draw=self._draw, now=now)
+                seeding.seed(connection, self.gold, reviewer, every=every, draw=self._draw, now=now, queues=queues)
             return taken
 
-    def undo(self, answer_id: int, reviewer: str) -> Claim:
+    def undo(self, answer_id: int, reviewer: str, *, queues: Queues = None) -> Claim:
         """Undo an own answer, sent or not; the item is open again and the reviewer's.
 
         Raises:
@@ -213,16 +241,30 @@ class Queue:
         """
         with self._store.writing() as connection:
             return undoing.undo(
-                connection, answer_id, reviewer, hooks=self.hooks, now=self._clock(), lease_ms=self._lease_ms
+                connection,
+                answer_id,
+                reviewer,
+                hooks=self.hooks,
+                now=self._clock(),
+                lease_ms=self._lease_ms,
+                queues=queues,
             )
 
-    def preview(self, wanted: BulkFilter, reviewer: str, *, n_sample: int = 10) -> Preview:
+    def preview(self, wanted: BulkFilter, reviewer: str, *, n_sample: int = 10, queues: Queues = None) -> Preview:
         """Return how many items a bulk action would answer, and some of them; raises WishRefused."""
         with self._store.reading() as connection:
-            return bulk.preview(connection, wanted, reviewer, n_sample=n_sample, now=self._clock())
+            return bulk.preview(connection, wanted, reviewer, n_sample=n_sample, now=self._clock(), queues=queues)
 
     def bulk(  # noqa: PLR0917  the order in which pages have them
-        self, wanted: BulkFilter, reviewer: str, wish: Wish, cap: int, expected_count: int, batch: str
+        self,
+        wanted: BulkFilter,
+        reviewer: str,
+        wish: Wish,
+        cap: int,
+        expected_count: int,
+        batch: str,
+        *,
+        queues: Queues = None,
     ) -> BulkResult:
         """Answer every item that matches, up to the cap; one answer an item.
 
@@ -241,9 +283,10 @@ class Queue:
                 batch=batch,
                 by=self._answering(),
                 now=self._clock(),
+                queues=queues,
             )
 
-    def undo_batch(self, batch: str, reviewer: str) -> BatchUndone:
+    def undo_batch(self, batch: str, reviewer: str, *, queues: Queues = None) -> BatchUndone:
         """Undo every answer of an own batch that can be; their items are open again, and nobody's.
 
         Raises:
@@ -254,19 +297,22 @@ class Queue:
             if not found:
                 raise NotInQueue
             n_undone = sum(
-                self._is_undone_now(connection, answer_id, reviewer) for answer_id, is_undone in found if not is_undone
+                self._is_undone_now(connection, answer_id, reviewer, queues)
+                for answer_id, is_undone in found
+                if not is_undone
             )
             return BatchUndone(n_undone, len(found) - n_undone)
 
-    def figures(self, *, since_ms: int, until_ms: int) -> Figures:
+    def figures(self, *, since_ms: int, until_ms: int, queues: Queues = None) -> Figures:
         """Return what the answers of a time say of people and of the automation.
 
         Args:
             since_ms: From then on, milliseconds since 1970.
             until_ms: Up to then.
+            queues: On items of these alone; None: of all.
         """
         with self._store.reading() as connection:
-            return figures_of(judged_items(connection, since_ms=since_ms, until_ms=until_ms))
+            return figures_of(judged_items(connection, since_ms=since_ms, until_ms=until_ms, queues=queues))
 
     def gold_turns(self, item: Item) -> tuple[list[Turn], int | None] | None:
         """Return the turns of a gold item and which of them decides; None where its file has it no longer."""
@@ -298,9 +344,9 @@ class Queue:
     def _answering(self) -> Answering:
         return Answering(self.rules, round(self._settings.undo_s * _MS), self.hooks)
 
-    def _is_undone_now(self, connection: Connection, answer_id: int, reviewer: str) -> bool:
+    def _is_undone_now(self, connection: Connection, answer_id: int, reviewer: str, queues: Queues) -> bool:
         try:
-            undoing.reopen(connection, answer_id, reviewer, hooks=self.hooks, now=self._clock())
+            undoing.reopen(connection, answer_id, reviewer, hooks=self.hooks, now=self._clock(), queues=queues)
         except (Conflict, NotInQueue):
             # Both are found before anything is written: the others go on.
             return False

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, true
 
 from console.review.item import BLIND_KINDS, Earlier, Item, ItemKind, ItemState, Outcome
 from console.store.tables import answers, claims, items
@@ -15,21 +15,35 @@ OPINION: Final = and_(answers.c.undone_ms.is_(None), answers.c.outcome != Outcom
 """An answer that counts."""
 SKIP: Final = and_(answers.c.undone_ms.is_(None), answers.c.outcome == Outcome.SKIP.value)
 
+Queues = frozenset[str] | None
+"""Names of the queues that are a person's; None: all."""
+
 
 def item_of(row: RowMapping) -> Item:
     """Return the item of a row of `items`."""
     return Item(**{name: row[name] for name in _COLUMNS})
 
 
-def answerable(reviewer: str, *, is_admin: bool) -> ColumnElement[bool]:
+def in_queues(queues: Queues) -> ColumnElement[bool]:
+    """Return the condition that an item is of a person's queues."""
+    return true() if queues is None else items.c.queue.in_(sorted(queues))
+
+
+def is_within(item: Item, reviewer: str, queues: Queues) -> bool:
+    """Say whether an item is of a person's queues, and no gold item of somebody else's."""
+    return item.meant_for in {None, reviewer} and (queues is None or item.queue in queues)
+
+
+def answerable(reviewer: str, *, is_admin: bool, queues: Queues = None) -> ColumnElement[bool]:
     """Return the condition that an open item is one for a reviewer.
 
-    It is not where they have answered it, unless an admin settles a dispute; where they gave the answer that is
-    appealed; and where it is another reviewer's gold item.
+    It is not where it is of a queue that is not theirs; where they have answered it, unless an admin settles a dispute;
+    where they gave the answer that is appealed; and where it is another reviewer's gold item.
 
     Args:
         reviewer: Who asks.
         is_admin: Whether they settle disputes that they are part of.
+        queues: That are theirs.
     """
     own = select(answers.c.id).where(answers.c.item_id == items.c.id, answers.c.reviewer == reviewer, OPINION).exists()
     appealed = (
@@ -39,16 +53,19 @@ def answerable(reviewer: str, *, is_admin: bool) -> ColumnElement[bool]:
     )
     is_new = or_(~own, items.c.n_answers >= items.c.n_wanted) if is_admin else ~own
     return and_(
+        in_queues(queues),
         is_new,
         or_(items.c.appealed_id.is_(None), ~appealed),
         or_(items.c.meant_for.is_(None), items.c.meant_for == reviewer),
     )
 
 
-def with_claims(connection: Connection, found: Sequence[Item], reviewer: str, now: int) -> list[Item]:
-    """Return items with who holds them, and what was answered on the same text before."""
+def with_claims(
+    connection: Connection, found: Sequence[Item], reviewer: str, now: int, queues: Queues = None
+) -> list[Item]:
+    """Return items with who holds them, and what was answered on the same text before, in the reviewer's queues."""
     holders = _holders(connection, [item.id for item in found], now)
-    earlier = _earlier(connection, {item.fingerprint for item in found if _may_see_earlier(item)})
+    earlier = _earlier(connection, {item.fingerprint for item in found if _may_see_earlier(item)}, queues)
     return [_with(item, holders.get(item.id, []), reviewer, earlier) for item in found]
 
 
@@ -83,7 +100,7 @@ def _holders(connection: Connection, ids: Sequence[int], now: int) -> dict[int, 
     return found
 
 
-def _earlier(connection: Connection, fingerprints: Iterable[str | None]) -> dict[str, Earlier]:
+def _earlier(connection: Connection, fingerprints: Iterable[str | None], queues: Queues) -> dict[str, Earlier]:
     """Return the newest answer on each text, of items that are settled."""
     wanted = [one for one in fingerprints if one is not None]
     if not wanted:
@@ -93,6 +110,7 @@ def _earlier(connection: Connection, fingerprints: Iterable[str | None]) -> dict
         .join(items, items.c.id == answers.c.item_id)
         .where(
             items.c.fingerprint.in_(wanted),
+            in_queues(queues),
             items.c.state == ItemState.DONE.value,
             items.c.kind.in_([ItemKind.REVIEW.value, ItemKind.APPEAL.value]),
             OPINION,

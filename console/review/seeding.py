@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 from console.review.gold import GoldChat, GoldChats
 from console.review.item import ItemKind, ItemState
 from console.review.listing import Asked, fresh_items
+from console.review.rows import Queues
 from console.store.tables import items
 
 Draw = Callable[[int], int]
@@ -20,7 +21,16 @@ _NEAR: Final = 5
 _ID_BYTES: Final = 16
 
 
-def seed(connection: Connection, gold: GoldChats, reviewer: str, *, every: int, draw: Draw, now: int) -> int | None:
+def seed(
+    connection: Connection,
+    gold: GoldChats,
+    reviewer: str,
+    *,
+    every: int,
+    draw: Draw,
+    now: int,
+    queues: Queues = None,
+) -> int | None:
     """After an answer: put a gold item into the reviewer's queue once in so many answers.
 
     Args:
@@ -30,6 +40,7 @@ def seed(connection: Connection, gold: GoldChats, reviewer: str, *, every: int, 
         every: One of so many answers is followed by one.
         draw: Chance.
         now: Milliseconds since 1970.
+        queues: That are the reviewer's.
 
     Returns:
         The item; None where there is none this time, one waits already, or no chat fits the queue's taxonomy.
@@ -40,7 +51,7 @@ def seed(connection: Connection, gold: GoldChats, reviewer: str, *, every: int, 
     waiting = select(items.c.id).where(*own, items.c.state == ItemState.OPEN.value).limit(1)
     if connection.execute(waiting).first() is not None:
         return None
-    near = _one_of_the_next(connection, reviewer, draw)
+    near = _one_of_the_next(connection, Asked(reviewer, queues=queues), draw)
     if near is None:
         return None
     chats = gold.for_taxonomy(near["taxonomy"]["name"], list(near["evidence"]))
@@ -56,8 +67,8 @@ def seed(connection: Connection, gold: GoldChats, reviewer: str, *, every: int, 
     return int(item_id)
 
 
-def _one_of_the_next(connection: Connection, reviewer: str, draw: Draw) -> RowMapping | None:
-    rows = connection.execute(fresh_items(Asked(reviewer)).limit(_NEAR)).mappings().all()
+def _one_of_the_next(connection: Connection, asked: Asked, draw: Draw) -> RowMapping | None:
+    rows = connection.execute(fresh_items(asked).limit(_NEAR)).mappings().all()
     # What a gold item is like is taken from an item of the model's: an appeal's queue is another one.
     real = [row for row in rows if row["kind"] in {ItemKind.REVIEW.value, ItemKind.SAMPLE.value}]
     return real[draw(len(real))] if real else None

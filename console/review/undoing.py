@@ -11,13 +11,22 @@ from console.review.claiming import decided_by, locked, make_place
 from console.review.errors import Conflict, NotInQueue
 from console.review.hooks import Hooks
 from console.review.item import Claim, Item, ItemState, Outcome
-from console.review.rows import with_claims
+from console.review.rows import Queues, with_claims
 from console.review.sending import take_back
 from console.review.wish import check_actor
 from console.store.tables import answers, claims, items
 
 
-def undo(connection: Connection, answer_id: int, reviewer: str, *, hooks: Hooks, now: int, lease_ms: int) -> Claim:
+def undo(
+    connection: Connection,
+    answer_id: int,
+    reviewer: str,
+    *,
+    hooks: Hooks,
+    now: int,
+    lease_ms: int,
+    queues: Queues = None,
+) -> Claim:
     """Undo the reviewer's own answer; the item is open again and theirs.
 
     Args:
@@ -27,22 +36,25 @@ def undo(connection: Connection, answer_id: int, reviewer: str, *, hooks: Hooks,
         hooks: Told where an item is open again.
         now: Milliseconds since 1970.
         lease_ms: How long the item is theirs.
+        queues: That are the reviewer's.
 
     Raises:
         NotInQueue: there is no such answer of theirs, or its item was erased.
         Conflict: it is undone, an adjudicator has settled the item, or somebody else holds it.
     """
-    item = reopen(connection, answer_id, reviewer, hooks=hooks, now=now)
+    item = reopen(connection, answer_id, reviewer, hooks=hooks, now=now, queues=queues)
     # A claim of theirs that stands, of an item that they skipped and took again, goes on under a new token.
     connection.execute(delete(claims).where(claims.c.item_id == item.id, claims.c.reviewer == reviewer))
     token = secrets.token_hex(16)
     values = {"item_id": item.id, "reviewer": reviewer, "token": token, "until_ms": now + lease_ms, "since_ms": now}
     connection.execute(insert(claims).values(values))
-    (claimed,) = with_claims(connection, [item], reviewer, now)
+    (claimed,) = with_claims(connection, [item], reviewer, now, queues)
     return Claim(claimed, token, now + lease_ms)
 
 
-def reopen(connection: Connection, answer_id: int, reviewer: str, *, hooks: Hooks, now: int) -> Item:
+def reopen(
+    connection: Connection, answer_id: int, reviewer: str, *, hooks: Hooks, now: int, queues: Queues = None
+) -> Item:
     """Undo an answer without claiming its item; raises as `undo` does."""
     check_actor(reviewer)
     item_id = connection.execute(
@@ -50,7 +62,7 @@ def reopen(connection: Connection, answer_id: int, reviewer: str, *, hooks: Hook
     ).scalar()
     if item_id is None:
         raise NotInQueue
-    item = locked(connection, item_id)
+    item = locked(connection, item_id, reviewer, queues)
     # Read behind the lock: two undos of one answer come one after the other.
     row = connection.execute(select(answers).where(answers.c.id == answer_id)).mappings().one()
     if row["undone_ms"] is not None:

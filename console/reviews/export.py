@@ -9,6 +9,7 @@ import orjson
 
 from console.review.decisions import CHUNK, COLUMNS, decisions
 from console.review.queue import Queue
+from console.review.rows import Queues
 
 MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 
@@ -16,7 +17,9 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 """With these a spreadsheet begins a formula; the last four are the wide forms of the first."""
 
 
-def chunks(queue: Queue, form: str, *, reviewer: str | None, since_ms: int, until_ms: int) -> Iterator[bytes]:
+def chunks(
+    queue: Queue, form: str, *, reviewer: str | None, since_ms: int, until_ms: int, queues: Queues = None
+) -> Iterator[bytes]:
     """Yield the export in parts; each part is one short read of the database.
 
     Args:
@@ -25,6 +28,7 @@ def chunks(queue: Queue, form: str, *, reviewer: str | None, since_ms: int, unti
         reviewer: Whose answers; None: everybody's.
         since_ms: From then on, milliseconds since 1970.
         until_ms: Up to then.
+        queues: On items of these alone; None: of all.
     """
     if form == "csv":
         yield written([list(COLUMNS)])
@@ -32,7 +36,13 @@ def chunks(queue: Queue, form: str, *, reviewer: str | None, since_ms: int, unti
     while True:
         with queue.reading() as connection:
             rows = decisions(
-                connection, reviewer=reviewer, since_ms=since_ms, until_ms=until_ms, after=after, limit=CHUNK
+                connection,
+                reviewer=reviewer,
+                since_ms=since_ms,
+                until_ms=until_ms,
+                after=after,
+                limit=CHUNK,
+                queues=queues,
             )
         if rows:
             after = rows[-1]["answer_id"]

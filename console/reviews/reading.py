@@ -11,6 +11,7 @@ from console.port.problems import JsonResponse
 from console.port.roles import Role, check_role, may, needs
 from console.review.queue import Queue
 from console.review.reveals import log_access
+from console.review.rows import Queues
 from console.reviews.asking import ask, counted, followed, one_of, parameters_of, whole_number
 from console.reviews.documents import RESPONSES, FiguresAnswer
 from console.reviews.export import MEDIA_TYPES, chunks
@@ -47,8 +48,8 @@ def add(router: APIRouter, service: Service) -> None:
         given = parameters_of(request, frozenset(_TIMES))
         until_ms = whole_number(given, "until_ms", now_ms() + 1)
         since_ms = whole_number(given, "since_ms", max(0, until_ms - _FIGURES_DAYS * _DAY_MS))
-        own = None if may(caller.role, Role.ADMIN) else caller.name
-        return JsonResponse(await ask(shown_figures, queue, since_ms=since_ms, until_ms=until_ms, own=own))
+        named: dict[str, Any] = {"own": None if may(caller.role, Role.ADMIN) else caller.name, "queues": caller.queues}
+        return JsonResponse(await ask(shown_figures, queue, since_ms=since_ms, until_ms=until_ms, **named))
 
     @router.get(
         "/v1/reviews/export",
@@ -71,13 +72,15 @@ def add(router: APIRouter, service: Service) -> None:
         await ask(_log_export, queue, caller.name, detail)
         reviewer = caller.name if of == "own" else None
         return StreamingResponse(
-            chunks(queue, form, reviewer=reviewer, since_ms=since_ms, until_ms=until_ms),
+            chunks(queue, form, reviewer=reviewer, since_ms=since_ms, until_ms=until_ms, queues=caller.queues),
             media_type=MEDIA_TYPES[form],
             headers={"content-disposition": f'attachment; filename="decisions.{form}"'},
         )
 
 
-def shown_figures(queue: Queue, *, since_ms: int, until_ms: int, own: str | None) -> dict[str, Any]:
+def shown_figures(
+    queue: Queue, *, since_ms: int, until_ms: int, own: str | None, queues: Queues = None
+) -> dict[str, Any]:
     """Return the figures of a time, JSON-ready; pages show them, too.
 
     Args:
@@ -85,13 +88,14 @@ def shown_figures(queue: Queue, *, since_ms: int, until_ms: int, own: str | None
         since_ms: From then on.
         until_ms: Up to then.
         own: The only reviewer whose own figures are told, and those of pairs with them; None: everybody's.
+        queues: Of these alone; None: of all.
     """
-    found = asdict(queue.figures(since_ms=since_ms, until_ms=until_ms))
+    found = asdict(queue.figures(since_ms=since_ms, until_ms=until_ms, queues=queues))
     if own is not None:
         found["reviewers"] = [one for one in found["reviewers"] if one["reviewer"] == own]
         found["agreement_by_pair"] = [one for one in found["agreement_by_pair"] if own in one["reviewers"]]
-    queues = [asdict(one) for one in queue.standings()]
-    return {"since_ms": since_ms, "until_ms": until_ms, "queues": queues, **found}
+    standings = [asdict(one) for one in queue.standings(queues)]
+    return {"since_ms": since_ms, "until_ms": until_ms, "queues": standings, **found}
 
 
 def described(parameters: Mapping[str, str]) -> dict[str, Any]:

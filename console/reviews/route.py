@@ -9,13 +9,25 @@ from starlette.responses import Response
 
 from console.errors import Problem
 from console.openapi import body_of
+from console.pipeline.errors import PipelineAway
+from console.pipeline.text import text_of
 from console.port.documents import read_document
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.review.item import Item, Wish
 from console.review.shown import shown_answered, shown_claim, shown_page
 from console.reviews import reading
-from console.reviews.asking import Followed, ask, counted, followed, number_of, one_of, parameters_of, whole_number
+from console.reviews.asking import (
+    Followed,
+    ask,
+    counted,
+    followed,
+    number_of,
+    one_of,
+    parameters_of,
+    problem_of,
+    whole_number,
+)
 from console.reviews.documents import (
     RESPONSES,
     AnswerAnswer,
@@ -65,6 +77,7 @@ def router_of(service: Service) -> APIRouter:
             "after": given.get("after"),
             "limit": whole_number(given, "limit", 50),
             "is_admin": may(caller.role, Role.ADMIN),
+            "queues": caller.queues,
         }
         return JsonResponse(shown_page(await ask(queue.page, caller.name, **named)))
 
@@ -74,7 +87,11 @@ def router_of(service: Service) -> APIRouter:
         queue, caller = followed(service).queue, counted(request)
         async with service.bodies.of(request) as raw:
             wanted = read_document(raw, NextRequest)
-        named: dict[str, Any] = {"order": wanted.order, "is_admin": may(caller.role, Role.ADMIN)}
+        named: dict[str, Any] = {
+            "order": wanted.order,
+            "is_admin": may(caller.role, Role.ADMIN),
+            "queues": caller.queues,
+        }
         claim = await ask(queue.claim_next, caller.name, queue=_printable(wanted.queue), **named)
         return JsonResponse({"claim": None if claim is None else shown_claim(claim)})
 
@@ -84,8 +101,8 @@ def router_of(service: Service) -> APIRouter:
         queue, caller = followed(service).queue, counted(request)
         async with service.bodies.of(request) as raw:
             read_document(raw, Nothing)
-        is_admin = may(caller.role, Role.ADMIN)
-        return JsonResponse(shown_claim(await ask(queue.claim, number_of(item_id), caller.name, is_admin=is_admin)))
+        named: dict[str, Any] = {"is_admin": may(caller.role, Role.ADMIN), "queues": caller.queues}
+        return JsonResponse(shown_claim(await ask(queue.claim, number_of(item_id), caller.name, **named)))
 
     @router.post("/v1/reviews/{item_id}/renew", response_model=RenewAnswer, **_posted(TokenRequest, "Prolong a claim."))
     async def renew(item_id: str, request: Request) -> Response:
@@ -93,7 +110,9 @@ def router_of(service: Service) -> APIRouter:
         queue, caller = followed(service).queue, counted(request)
         async with service.bodies.of(request) as raw:
             token = read_document(raw, TokenRequest).token
-        return JsonResponse({"until_ms": await ask(queue.renew, number_of(item_id), caller.name, token)})
+        return JsonResponse(
+            {"until_ms": await ask(queue.renew, number_of(item_id), caller.name, token, queues=caller.queues)}
+        )
 
     @router.post(
         "/v1/reviews/{item_id}/release", response_model=ReleaseAnswer, **_posted(TokenRequest, "Give an item back.")
@@ -103,7 +122,7 @@ def router_of(service: Service) -> APIRouter:
         queue, caller = followed(service).queue, counted(request)
         async with service.bodies.of(request) as raw:
             token = read_document(raw, TokenRequest).token
-        await ask(queue.release, number_of(item_id), caller.name, token)
+        await ask(queue.release, number_of(item_id), caller.name, token, queues=caller.queues)
         return JsonResponse({"released": True})
 
     @router.post(
@@ -115,7 +134,7 @@ def router_of(service: Service) -> APIRouter:
         async with service.bodies.of(request) as raw:
             wanted = read_document(raw, AnswerRequest)
         wish = Wish(**wanted.model_dump(exclude={"token"}))
-        taken = await ask(queue.answer, number_of(item_id), caller.name, wanted.token, wish)
+        taken = await ask(queue.answer, number_of(item_id), caller.name, wanted.token, wish, queues=caller.queues)
         return JsonResponse(shown_answered(taken))
 
     @router.post(
@@ -126,7 +145,7 @@ def router_of(service: Service) -> APIRouter:
         queue, caller = followed(service).queue, counted(request)
         async with service.bodies.of(request) as raw:
             read_document(raw, Nothing)
-        return JsonResponse(shown_claim(await ask(queue.undo, number_of(answer_id), caller.name)))
+        return JsonResponse(shown_claim(await ask(queue.undo, number_of(answer_id), caller.name, queues=caller.queues)))
 
     @router.get(
         "/v1/reviews/{item_id}/text",
@@ -138,9 +157,9 @@ def router_of(service: Service) -> APIRouter:
     async def text(item_id: str, request: Request) -> Response:
         """Log the reveal, then fetch the text from its record; it is stored nowhere."""
         of, caller = followed(service), counted(request)
-        item = await ask(of.queue.item, number_of(item_id), caller.name)
+        item = await ask(of.queue.item, number_of(item_id), caller.name, queues=caller.queues)
         await ask(of.queue.log_reveal, caller.name, item)
-        return JsonResponse(await ask(_text_of, of, item))
+        return JsonResponse(await _text_of(of, item))
 
     reading.add(router, service)
     return router
@@ -156,7 +175,7 @@ def _posted(document: type[BaseModel], summary: str) -> dict[str, Any]:
     }
 
 
-def _text_of(of: Followed, item: Item) -> dict[str, Any]:
+async def _text_of(of: Followed, item: Item) -> dict[str, Any]:
     gold = of.queue.gold_turns(item)
     if gold is not None:
         turns, deciding = gold
@@ -171,7 +190,10 @@ def _text_of(of: Followed, item: Item) -> dict[str, Any]:
             "this console reads no texts; ask another one",
             retry_after_s=5,
         )
-    found = of.operations.texts.of(source.topic, source.partition, source.offset, item.chat_id)
+    try:
+        found = await text_of(of.operations.texts, source.topic, source.partition, source.offset, item.chat_id)
+    except PipelineAway as away:
+        raise problem_of(away) from away
     if found is None:
         return _shown(None, None, is_changed=False)
     is_changed = item.fingerprint is not None and found.fingerprint != item.fingerprint

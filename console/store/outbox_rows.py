@@ -23,7 +23,7 @@ from console.store.outbox_bodies import (
     UnreadableBody,
     WebhookBody,
 )
-from console.store.tables import outbox
+from console.store.tables import answers, outbox
 
 __all__ = [
     "EVERY_POLICY",
@@ -45,6 +45,7 @@ __all__ = [
     "due",
     "failed",
     "hurry",
+    "is_said_by",
     "next_due_ms",
     "put",
     "refused",
@@ -289,6 +290,15 @@ def sending(connection: Connection, decision_id: str, kind: Kind) -> Sending | N
     elif row["refused_ms"] is not None:
         state = "refused"
     return Sending(state, row["sent_ms"], row["error"])
+
+
+def is_said_by(connection: Connection, decision_id: str, person: str) -> bool:
+    """Say whether all that a decision has in the outbox is a person's, and not of an answer of the queue."""
+    if connection.execute(select(answers.c.id).where(answers.c.decision_id == decision_id)).first() is not None:
+        return False
+    found = connection.execute(select(outbox).where(outbox.c.decision_id == decision_id)).mappings()
+    bodies = [_body(Kind(row["kind"]), row["body"]) for row in found]
+    return {getattr(body, "actor", None) or getattr(body, "reporter", None) for body in bodies} == {person}
 
 
 def revision_of(connection: Connection, decision_id: str) -> int | None:

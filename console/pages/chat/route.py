@@ -19,7 +19,7 @@ from console.pages.chat.words import Words
 from console.pages.frame import page
 from console.pipeline.errors import PipelineAway
 from console.pipeline.history import Histories
-from console.pipeline.text import Texts
+from console.pipeline.text import Texts, text_of
 from console.port.body import parse_object
 from console.port.guard import caller_of
 from console.port.roles import Role, check_role, may, needs
@@ -53,7 +53,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     async def chat_page(request: Request) -> Response:
         role = caller_of(request.scope).role
         check_role(role, Role.VIEWER)
-        decides = may(role, Role.REVIEWER)
+        decides = may(role, Role.REVIEWER) and caller_of(request.scope).queues is None
         return page("chat.html", request, service, sessions, decides=decides, reasons=words.reasons)
 
     @app.get("/chat/history", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
@@ -67,7 +67,8 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         actor = _reviewer(request)
         async with service.bodies.of(request) as raw:
             document = parse_object(raw)
-        return _json(await _in_thread(reading.of, document, actor))
+        with _away_is_503():
+            return _json(await reading.of(document, actor))
 
     @app.post("/chat/override", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
     async def override(request: Request) -> Response:
@@ -83,13 +84,12 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
 
     @app.post("/chat/undo", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
     async def undo(request: Request) -> Response:
-        return await _said(service, request, lambda document, _: words.undo(document))
+        return await _said(service, request, words.undo)
 
     @app.get("/chat/sent", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
     async def sent(request: Request) -> Response:
-        _reviewer(request)
-        query = request.query_params
-        return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", "")))
+        actor, query = _reviewer(request), request.query_params
+        return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", ""), actor))
 
 
 class _Searching:
@@ -129,7 +129,7 @@ class _Reading:
         self._texts = texts
         self._words = words
 
-    def of(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
+    async def of(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Return the text of one event; `turns` is null where retention took it.
 
         Raises:
@@ -141,9 +141,8 @@ class _Reading:
         if not isinstance(topic, str) or not 0 < len(topic) <= _MOST_TOPIC_CHARACTERS:
             raise _refused("topic", "expected the name of a topic")
         partition, offset = (_number(document, name) for name in ("partition", "offset"))
-        with self._store.writing() as connection:
-            log_reveal(connection, actor, None, self._words.hash_of(chat_id), topic, partition, offset)
-        found = self._texts.of(topic, partition, offset, chat_id)
+        await asyncio.to_thread(self._log, actor, chat_id, topic, partition, offset)
+        found = await text_of(self._texts, topic, partition, offset, chat_id)
         if found is None:
             return {"turns": None, "deciding": None, "is_same": None}
         wanted = document.get("fingerprint")
@@ -152,6 +151,10 @@ class _Reading:
             "deciding": found.is_deciding,
             "is_same": wanted == found.fingerprint if isinstance(wanted, str) else None,
         }
+
+    def _log(self, actor: str, chat_id: str, topic: str, partition: int, offset: int) -> None:
+        with self._store.writing() as connection:
+            log_reveal(connection, actor, None, self._words.hash_of(chat_id), topic, partition, offset)
 
 
 async def _said(service: Service, request: Request, say: Callable[[dict[str, Any], str], dict[str, Any]]) -> Response:
@@ -164,6 +167,13 @@ async def _said(service: Service, request: Request, say: Callable[[dict[str, Any
 def _reviewer(request: Request) -> str:
     caller = caller_of(request.scope)
     check_role(caller.role, Role.REVIEWER)
+    if caller.queues is not None:
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "role_needed",
+            "your login is for some queues alone, and here every chat could be read and decided on; expected a "
+            "reviewer of all queues; the page Review has the items of yours",
+        )
     return caller.name
 
 

@@ -20,6 +20,7 @@ from console.store.outbox_rows import (
     OverrideClearBody,
     OverrideSetBody,
     cancel,
+    is_said_by,
     put,
     sending,
 )
@@ -67,13 +68,13 @@ class Words:
         body = _read(OverrideSetBody, given | {"actor": actor, "decided_ms": now_ms()})
         if body.decision is Decision.REVIEW:
             raise _refused("decision", "expected allow or block")
-        return self._put(document, Kind.OVERRIDE_SET, body, body.chat_id)
+        return self._put(document, Kind.OVERRIDE_SET, body, body.chat_id, actor)
 
     def clear(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Take back what stands on a chat; raises as `override` does."""
         self._check_reason(document)
         body = _read(OverrideClearBody, _taken(document, OverrideClearBody, "actor", "undoes") | {"actor": actor})
-        return self._put(document, Kind.OVERRIDE_CLEAR, body, body.chat_id)
+        return self._put(document, Kind.OVERRIDE_CLEAR, body, body.chat_id, actor)
 
     def report(self, document: Mapping[str, Any], reporter: str) -> dict[str, Any]:
         """Say that a verdict is wrong, and what would be right; raises as `override` does."""
@@ -81,28 +82,46 @@ class Words:
         body = _read(FeedbackBody, given | {"reporter": reporter, "reported_ms": now_ms()})
         if body.category is None and body.decision is None:
             raise _refused("category", "found neither category nor decision; expected what would be right")
-        return self._put(document, Kind.FEEDBACK, body, body.chat_id)
+        return self._put(document, Kind.FEEDBACK, body, body.chat_id, reporter)
 
-    def undo(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a row back that is not on its way yet; `undone` says whether it could be."""
+    def undo(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        """Take an own row back that is not on its way yet; `undone` says whether it could be.
+
+        Raises:
+            Problem: 400; 404 where nothing was said here under this id by this person. An answer of the queue is undone
+                there: without its rows it would be an answer that does nothing.
+            StoreAway: nothing was written.
+        """
+        decision_id = _decision_id(document)
         with self._store.writing() as connection:
-            return {"undone": cancel(connection, _decision_id(document), now_ms())}
+            if not is_said_by(connection, decision_id, actor):
+                raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row of yours; expected the id of one you put")
+            return {"undone": cancel(connection, decision_id, now_ms())}
 
-    def sent(self, decision_id: str, kind: str) -> dict[str, Any]:
-        """Return how far a row has come; raises Problem (404) where there is none."""
+    def sent(self, decision_id: str, kind: str, actor: str) -> dict[str, Any]:
+        """Return how far a row has come; raises Problem (404) where this person put none here.
+
+        What an answer of the queue sends is not told: of a blind item it would say what the model says.
+        """
         if kind not in {one.value for one in Kind}:
             raise _refused("kind", "expected a kind of the outbox")
         with self._store.reading() as connection:
             found = sending(connection, _decision_id({"decision_id": decision_id}), Kind(kind))
-        if found is None:
+            is_own = found is not None and is_said_by(connection, decision_id, actor)
+        if found is None or not is_own:
             raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row; expected the id of one that was put")
         return found._asdict()
 
-    def _put(self, document: Mapping[str, Any], kind: Kind, body: Body, chat_id: str | None) -> dict[str, Any]:
+    def _put(
+        self, document: Mapping[str, Any], kind: Kind, body: Body, chat_id: str | None, speaker: str
+    ) -> dict[str, Any]:
         decision_id = _decision_id(document)
         sends_at_ms = now_ms() + round(self._review.undo_s * 1_000)
         with self._store.writing() as connection:
-            if sending(connection, decision_id, kind) is None:
+            if sending(connection, decision_id, kind) is not None:
+                if not is_said_by(connection, decision_id, speaker):
+                    raise _refused("decision_id", "another decision has it; expected a new one")
+            else:
                 put(
                     connection,
                     kind,

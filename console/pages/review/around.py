@@ -27,48 +27,47 @@ def add(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/review/start", include_in_schema=False, dependencies=_NEEDS)
     async def start(request: Request) -> Response:
-        person, is_admin = reviewer_of(request)
-        return JsonResponse(
-            await in_thread(lambda: start_of(desk.service, queue, person, is_admin=is_admin, now=now_ms()))
-        )
+        person = reviewer_of(request)
+        return JsonResponse(await in_thread(lambda: start_of(desk.service, queue, person, now=now_ms())))
 
     @app.get("/review/queue", include_in_schema=False, dependencies=_NEEDS)
     async def queue_page(request: Request) -> Response:
-        person, is_admin = reviewer_of(request)
+        person = reviewer_of(request)
         query = request.query_params
         limit = limit_of(query.get("limit", "50"))
         order = order_of(query.get("order", "risk"))
         found = await in_thread(
             lambda: queue.page(
-                person,
+                person.name,
                 queue=query.get("queue"),
                 order=order,
                 kind=query.get("kind"),
                 after=query.get("after"),
                 limit=limit,
-                is_admin=is_admin,
+                is_admin=person.is_admin,
+                queues=person.queues,
             )
         )
         return JsonResponse({**shown_page(found), "now_ms": now_ms()})
 
     @app.post("/review/preferences", include_in_schema=False, dependencies=_NEEDS)
     async def preferences(request: Request) -> Response:
-        person, _ = reviewer_of(request)
+        person = reviewer_of(request)
         changes = await desk.document(request)
 
         def change() -> dict[str, Any]:
             with queue.writing() as connection:
-                return prefer(connection, person, changes).model_dump()
+                return prefer(connection, person.name, changes).model_dump()
 
         return JsonResponse(await in_thread(change))
 
     @app.get("/review/recent", include_in_schema=False, dependencies=_NEEDS)
     async def recent(request: Request) -> Response:
-        person, _ = reviewer_of(request)
+        person = reviewer_of(request)
 
         def look() -> list[dict[str, Any]]:
             with queue.reading() as connection:
-                return recent_answers(connection, person, _RECENT)
+                return recent_answers(connection, person.name, _RECENT)
 
         found = await in_thread(look)
         taxonomy = desk.service.bundle.taxonomy
@@ -79,8 +78,10 @@ def add(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/review/figures", include_in_schema=False, dependencies=_NEEDS)
     async def figures(request: Request) -> Response:
-        person, is_admin = reviewer_of(request)
+        person = reviewer_of(request)
         days = days_of(request.query_params.get("days", "30"))
         until_ms = now_ms() + 1
-        found = await in_thread(lambda: queue.figures(since_ms=until_ms - days * DAY_MS, until_ms=until_ms))
-        return JsonResponse({"days": days, "is_admin": is_admin, **shown_figures(found, person, is_admin=is_admin)})
+        since_ms = until_ms - days * DAY_MS
+        found = await in_thread(lambda: queue.figures(since_ms=since_ms, until_ms=until_ms, queues=person.queues))
+        shown = shown_figures(found, person.name, is_admin=person.is_admin)
+        return JsonResponse({"days": days, "is_admin": person.is_admin, **shown})

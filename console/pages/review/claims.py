@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from console.pages.review.asked import AskedClaim, AskedClaims
-from console.pages.review.desk import Desk, in_thread, reviewer_of
+from console.pages.review.desk import Desk, Person, in_thread, reviewer_of
 from console.pages.review.problems import lost
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
@@ -25,19 +25,20 @@ def add(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/review/claim", include_in_schema=False, dependencies=_NEEDS)
     async def claim(request: Request) -> Response:
-        person, is_admin = reviewer_of(request)
+        person = reviewer_of(request)
         asked = await desk.read(request, AskedClaim)
-        claimed = await in_thread(partial(_claim, queue, asked, person, is_admin=is_admin))
+        claimed = await in_thread(partial(_claim, queue, asked, person))
         return JsonResponse({"claim": await desk.beside(claimed, person), "now_ms": now_ms()})
 
     @app.post("/review/renew", include_in_schema=False, dependencies=_NEEDS)
     async def renew(request: Request) -> Response:
-        person, _ = reviewer_of(request)
+        person = reviewer_of(request)
         asked = await desk.read(request, AskedClaims)
         renewed, gone = [], []
         for item_id, token in asked.held:
             try:
-                until_ms = await in_thread(partial(queue.renew, item_id, person, token), lets_conflicts_pass=True)
+                prolong = partial(queue.renew, item_id, person.name, token, queues=person.queues)
+                until_ms = await in_thread(prolong, lets_conflicts_pass=True)
             except (Conflict, NotInQueue) as why:
                 gone.append(lost(item_id, token, why))
             else:
@@ -46,18 +47,26 @@ def add(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/review/release", include_in_schema=False, dependencies=_NEEDS)
     async def release(request: Request) -> Response:
-        person, _ = reviewer_of(request)
+        person = reviewer_of(request)
         asked = await desk.read(request, AskedClaims)
         for item_id, token in asked.held:
             try:
-                await in_thread(partial(queue.release, item_id, person, token), lets_conflicts_pass=True)
+                give_back = partial(queue.release, item_id, person.name, token, queues=person.queues)
+                await in_thread(give_back, lets_conflicts_pass=True)
             except (Conflict, NotInQueue):
                 # It is no longer theirs, which is what was wanted.
                 continue
         return JsonResponse({"now_ms": now_ms()})
 
 
-def _claim(queue: Queue, asked: AskedClaim, person: str, *, is_admin: bool) -> Claim | None:
+def _claim(queue: Queue, asked: AskedClaim, person: Person) -> Claim | None:
     if asked.item_id is not None:
-        return queue.claim(asked.item_id, person, is_admin=is_admin)
-    return queue.claim_next(person, queue=asked.queue, order=asked.order, kind=asked.kind, is_admin=is_admin)
+        return queue.claim(asked.item_id, person.name, is_admin=person.is_admin, queues=person.queues)
+    return queue.claim_next(
+        person.name,
+        queue=asked.queue,
+        order=asked.order,
+        kind=asked.kind,
+        is_admin=person.is_admin,
+        queues=person.queues,
+    )

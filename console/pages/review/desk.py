@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -16,11 +16,21 @@ from console.port.roles import Role, check_role, may
 from console.review.beside import appeal_of, earlier_of, was_skipped
 from console.review.item import Claim
 from console.review.queue import Queue
+from console.review.rows import Queues
 from console.review.shown import shown_claim
 from console.service import Service
 
 _Form = TypeVar("_Form", bound=BaseModel)
 _Given = TypeVar("_Given")
+
+
+class Person(NamedTuple):
+    """Who asks, a reviewer at least."""
+
+    name: str
+    is_admin: bool
+    queues: Queues
+    """Those that are theirs."""
 
 
 class Desk:
@@ -46,7 +56,7 @@ class Desk:
         async with self.service.bodies.of(request) as raw:
             return parse_object(raw)
 
-    async def beside(self, claim: Claim | None, person: str) -> dict[str, Any] | None:
+    async def beside(self, claim: Claim | None, person: Person) -> dict[str, Any] | None:
         """Return a claim with what stands beside it, JSON-ready."""
         if claim is None:
             return None
@@ -54,19 +64,19 @@ class Desk:
         def look() -> dict[str, Any]:
             with self.queue.reading() as connection:
                 return {
-                    "earlier": earlier_of(connection, claim.item),
+                    "earlier": earlier_of(connection, claim.item, person.queues),
                     "appeal": appeal_of(connection, claim.item),
-                    "was_skipped": was_skipped(connection, claim.item, person),
+                    "was_skipped": was_skipped(connection, claim.item, person.name),
                 }
 
         return {**shown_claim(claim), **await in_thread(look)}
 
 
-def reviewer_of(request: Request) -> tuple[str, bool]:
-    """Return who asks and whether they are an admin; raises Problem (403) where they are no reviewer."""
+def reviewer_of(request: Request) -> Person:
+    """Return who asks; raises Problem (403) where they are no reviewer."""
     caller = caller_of(request.scope)
     check_role(caller.role, Role.REVIEWER)
-    return caller.name, may(caller.role, Role.ADMIN)
+    return Person(caller.name, may(caller.role, Role.ADMIN), caller.queues)
 
 
 async def in_thread(ask: Callable[[], _Given], *, lets_conflicts_pass: bool = False) -> _Given:

@@ -26,23 +26,34 @@ def add(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/review/bulk/preview", include_in_schema=False, dependencies=_NEEDS)
     async def preview(request: Request) -> Response:
-        person, _ = reviewer_of(request)
+        person = reviewer_of(request)
         asked = await desk.read(request, AskedPreview)
-        found = await in_thread(lambda: queue.preview(asked.filter.bulk, person, n_sample=_SAMPLE))
+        found = await in_thread(
+            lambda: queue.preview(asked.filter.bulk, person.name, n_sample=_SAMPLE, queues=person.queues)
+        )
         return JsonResponse({**shown_preview(found), "most": MAX_CAP})
 
     @app.post("/review/bulk", include_in_schema=False, dependencies=_NEEDS)
     async def bulk(request: Request) -> Response:
-        person, _ = reviewer_of(request)
+        person = reviewer_of(request)
         asked = await desk.read(request, AskedBulk)
         wish = Wish(asked.outcome, reason=asked.reason, note=asked.note)
         done = await in_thread(
-            lambda: queue.bulk(asked.filter.bulk, person, wish, asked.cap, asked.expected_count, asked.batch)
+            lambda: queue.bulk(
+                asked.filter.bulk,
+                person.name,
+                wish,
+                asked.cap,
+                asked.expected_count,
+                asked.batch,
+                queues=person.queues,
+            )
         )
         return JsonResponse({"n_answered": len(done.answer_ids), "sends_at_ms": done.sends_at_ms, "now_ms": now_ms()})
 
     @app.post("/review/bulk/undo", include_in_schema=False, dependencies=_NEEDS)
     async def undo(request: Request) -> Response:
-        person, _ = reviewer_of(request)
+        person = reviewer_of(request)
         asked = await desk.read(request, AskedBatch)
-        return JsonResponse(asdict(await in_thread(lambda: queue.undo_batch(asked.batch, person))))
+        undone = await in_thread(lambda: queue.undo_batch(asked.batch, person.name, queues=person.queues))
+        return JsonResponse(asdict(undone))

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any, Final
 
+from console.pages.review.desk import Person
 from console.pages.review.passages import severe_passages, shown_turns
 from console.pages.review.problems import answered
 from console.pipeline.errors import PipelineAway
-from console.pipeline.text import Texts
+from console.pipeline.text import Texts, text_of
 from console.review.item import Item
 from console.review.queue import Queue
 from console.service import Service
@@ -16,7 +17,7 @@ RETENTION: Final = "The topic's retention deleted the record, or it is no record
 NO_GOLD: Final = "Its file has it no longer."
 
 
-async def reveal(service: Service, queue: Queue, texts: Texts | None, person: str, item_id: int) -> dict[str, Any]:
+async def reveal(service: Service, queue: Queue, texts: Texts | None, person: Person, item_id: int) -> dict[str, Any]:
     """Return an item's text for whoever asks, JSON-ready.
 
     Returns:
@@ -27,8 +28,8 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: st
         Problem: 404, or 503 where database or Kafka is away.
     """
     with answered():
-        item = await asyncio.to_thread(queue.item, item_id, person)
-        await asyncio.to_thread(queue.log_reveal, person, item)
+        item = await asyncio.to_thread(queue.item, item_id, person.name, queues=person.queues)
+        await asyncio.to_thread(queue.log_reveal, person.name, item)
         if item.gold_key is not None:
             gold = queue.gold_turns(item)
             return {"gone": NO_GOLD} if gold is None else await _document(service, item, *gold, is_same=True)
@@ -37,7 +38,7 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: st
             return {"gone": RETENTION}
         if texts is None:
             raise PipelineAway("this console follows no topic of chats")
-        found = await asyncio.to_thread(texts.of, source.topic, source.partition, source.offset, item.chat_id)
+        found = await text_of(texts, source.topic, source.partition, source.offset, item.chat_id)
     if found is None:
         return {"gone": RETENTION}
     is_same = item.fingerprint is None or found.fingerprint == item.fingerprint

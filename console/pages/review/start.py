@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any, Final
 
+from console.pages.review.desk import Person
 from console.review.own_work import (
     DAY_MS,
     PAUSE_AFTER_MS,
@@ -24,28 +25,27 @@ _PACE_OF: Final = 20
 """The pace is of so many answers, where they are of the last half hour."""
 
 
-def start_of(service: Service, queue: Queue, person: str, *, is_admin: bool, now: int) -> dict[str, Any]:
+def start_of(service: Service, queue: Queue, person: Person, *, now: int) -> dict[str, Any]:
     """Return what the page begins with, JSON-ready; raises StoreAway.
 
     Args:
         service: Taxonomy, policies and settings.
         queue: The queue.
         person: Who asks.
-        is_admin: Whether they see everybody's figures.
         now: Milliseconds since 1970.
     """
     review, taxonomy, writer = service.settings.review, service.bundle.taxonomy, service.writer
     with queue.reading() as connection:
-        preferences = preferences_of(connection, person)
-        exposure = exposure_of(connection, person, writer.banned, now)
-        n_today = n_answered(connection, person, now - DAY_MS)
-        answered_ms = answer_times(connection, person, now - _PACE_WITHIN_MS, _PACE_OF)
+        preferences = preferences_of(connection, person.name)
+        exposure = exposure_of(connection, person.name, writer.banned, now)
+        n_today = n_answered(connection, person.name, now - DAY_MS)
+        answered_ms = answer_times(connection, person.name, now - _PACE_WITHIN_MS, _PACE_OF)
     policies = [_policy(policy) for policy in writer.policies]
-    names = [policy["name"] for policy in policies]
-    others = [standing.queue for standing in queue.standings() if standing.queue not in names]
+    names = [policy["name"] for policy in policies if person.queues is None or policy["name"] in person.queues]
+    others = [standing.queue for standing in queue.standings(person.queues) if standing.queue not in names]
     return {
-        "person": person,
-        "is_admin": is_admin,
+        "person": person.name,
+        "is_admin": person.is_admin,
         "now_ms": now,
         "preferences": preferences.model_dump(),
         "reasons": list(queue.rules.reasons),

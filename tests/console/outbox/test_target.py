@@ -75,6 +75,11 @@ def test_another_address_is_refused_and_not_quoted(url: str, told: str) -> None:
         "::ffff:10.0.0.1",
         "64:ff9b::a00:1",
         "2002:a00:1::1",
+        "fec0::1",
+        "::a00:1",
+        "::ffff:0:a00:1",
+        "64:ff9b:1::a00:1",
+        "5f00::1",
     ],
 )
 def test_a_name_that_leads_inside_is_refused(address: str) -> None:

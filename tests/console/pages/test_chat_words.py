@@ -13,12 +13,13 @@ from console.pages import PAGES
 from console.pipeline.text import ChatText
 from console.service import Service
 from console.store import outbox_rows
-from console.store.outbox_rows import Kind
+from console.store.outbox_rows import Kind, OverrideClearBody
 from console.store.store import now_ms
 from console.store.tables import access_log, outbox
 from schemas import Role, Turn
 from schemas.erasure import chat_hash
 from testkit.waiting import wait_until
+from tests.console.items import put_answer, put_item
 from tests.console.operations import HASH_KEY
 from tests.console.pages.following import KEYS, Follow, Followed
 from tests.console.server import Answer
@@ -104,6 +105,27 @@ def test_it_can_be_undone_until_it_is_on_its_way(followed: Followed) -> None:
         outbox_rows.sent(connection, row.id, now_ms())
     assert post(followed, "/chat/undo", {"decision_id": other}).json == {"undone": False}
     assert get(followed, f"/chat/sent?decision_id={other}&kind=override_clear").json["state"] == "sent"
+
+
+def test_nobody_takes_back_what_another_said_nor_what_the_queue_said(followed: Followed) -> None:
+    """An id that became known is no right to it; an answer of the queue without its rows would do nothing."""
+    said = OverrideClearBody(chat_id=CHAT, policy="*", actor="somebody", reason="other")
+    own = said.model_copy(update={"actor": "reviewer"})
+    item_id = put_item(followed.operations.store)
+    put_answer(followed.operations.store, item_id, "2c" * 16, reviewer="reviewer")
+    with followed.operations.store.writing() as connection:
+        for decision_id, body in (("1c" * 16, said), ("2c" * 16, own)):
+            outbox_rows.put(
+                connection, Kind.OVERRIDE_CLEAR, decision_id, body, chat_id=CHAT, chat_hash=None, not_before_ms=now_ms()
+            )
+    for decision_id in ("1c" * 16, "2c" * 16, "3c" * 16):
+        refused = post(followed, "/chat/undo", {"decision_id": decision_id})
+        assert (refused.status, refused.error["code"]) == (404, "not_found")
+        word = {"decision_id": decision_id, "chat_id": CHAT, "policy": "*", "reason": "other"}
+        assert post(followed, "/chat/clear", word).status == (200 if decision_id == "3c" * 16 else 400)
+    assert [row["cancelled_ms"] for row in rows(followed)] == [None, None, None]
+    states = [get(followed, f"/chat/sent?decision_id={one * 16}&kind=override_clear") for one in ("1c", "2c", "3c")]
+    assert [state.status for state in states] == [404, 404, 200]
 
 
 def test_a_report_is_feedback_of_whoever_reports(followed: Followed) -> None:

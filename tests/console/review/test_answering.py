@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from console.review.errors import WishRefused
+from console.review.errors import Conflict, WishRefused
 from console.review.hooks import Hooks, Settled
 from console.review.item import Item, Wish
 from console.review.queue import Queue
+from console.store.outbox_rows import Kind, OverrideClearBody, OverrideSetBody
+from console.store.outbox_rows import put as put_out
 from console.store.store import Store
 from console.store.tables import answers, items, outbox
 from tests.console.review.conftest import OpenQueue
@@ -182,3 +184,34 @@ def test_an_undone_answer_is_not_remembered(queue: Queue, store: Store) -> None:
     first, _ = put(store, item_row(3, fingerprint="f" * 32), item_row(2, fingerprint="f" * 32))
     queue.undo(answered(queue, first).answer_id, "ann")
     assert [item.earlier for item in queue.page("bob").items] == [None, None]
+
+
+def test_a_decision_id_that_another_decision_bears_is_a_conflict(queue: Queue, store: Store) -> None:
+    """The page Chat makes up such ids, too; the item stays its holder's."""
+    (item_id,) = put(store, item_row(1))
+    body = OverrideClearBody(chat_id="chat-9", policy="*", actor="ann", reason="other")
+    with store.writing() as connection:
+        put_out(connection, Kind.OVERRIDE_CLEAR, "c" * 32, body, chat_id="chat-9", chat_hash=None, not_before_ms=1)
+        put_out(connection, Kind.OVERRIDE_SET, "c" * 32, set_body(), chat_id="chat-9", chat_hash=None, not_before_ms=1)
+    token = queue.claim(item_id, "ann").token
+    with pytest.raises(Conflict):
+        queue.answer(item_id, "ann", token, BLOCK, decision_id="c" * 32)
+    assert queue.answer(item_id, "ann", token, BLOCK, decision_id="d" * 32).item.state == "done"
+
+
+def set_body() -> OverrideSetBody:
+    """Return an override as the page Chat puts it."""
+    source = {"topic": "chat-events", "partition": 0, "offset": 1, "timestamp_ms": 1}
+    return OverrideSetBody.model_validate(
+        {
+            "verdict_id": "0" * 32,
+            "chat_id": "chat-9",
+            "fingerprint": "0" * 32,
+            "source": source,
+            "decision": "block",
+            "policy": "*",
+            "actor": "ann",
+            "reason": "other",
+            "decided_ms": 1,
+        }
+    )

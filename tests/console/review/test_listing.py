@@ -71,7 +71,9 @@ def test_how_long_a_queue_waits(queue: Queue, store: Store) -> None:
     assert (sports.queue, sports.n_late) == ("sports", 1)
 
 
-@pytest.mark.parametrize("after", ["", "x", "2.1.1", "0.1", "0.1.1.1", "0.a.1", "9" * 70])
+@pytest.mark.parametrize(
+    "after", ["", "x", "2.1.1", "0.1", "0.1.1.1", "0.a.1", "9" * 70, f"0.{2**63}.1", f"1.1.{2**63}", f"0.-{2**64}.1"]
+)
 def test_what_is_no_cursor_is_refused(queue: Queue, after: str) -> None:
     """A cursor is `after` of the page before."""
     with pytest.raises(WishRefused, match="after"):
