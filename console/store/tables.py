@@ -126,7 +126,7 @@ answers = Table(
     Column("is_final", Boolean, nullable=False),  # an adjudicator's, which settles a disagreement
     Column("undone_ms", BigInteger),
     Column("batch", String(32)),  # of a bulk action
-    Column("policy", String(64)),  # for which the decision is meant; of a skip null
+    Column("policy", String(64)),  # for which the decision is meant; null: for those that ask
     Column("whole_chat", Boolean),
     Index("answers_by_item", "item_id"),
     Index("answers_by_reviewer", "reviewer", "at_ms"),

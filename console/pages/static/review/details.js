@@ -65,6 +65,7 @@ function asks(item) {
       item.language && make("span", { class: "chip", title: "Language" }, item.language),
       make("span", { class: "chip", title: "Score of the policy that asks" }, `risk ${share(item.risk)}`)),
     make("ul", { class: "plain" }, ...asking),
+    item.kind === "review" && make("p", { class: "hint" }, `Your answer counts for ${item.policies.map(({ name }) => name).join(", ")}.`),
     item.unevaluated.length > 0 && make("p", { class: "note" }, `Not all of it counts: ${item.unevaluated.map(unevaluatedOf).join("; ")}.`));
 }
 
