@@ -20,13 +20,16 @@ _NEAR: Final = 5
 _ID_BYTES: Final = 16
 
 
-def seed(connection: Connection, gold: GoldChats, reviewer: str, *, every: int, draw: Draw, now: int) -> int | None:
+def seed(
+    connection: Connection, gold: GoldChats, reviewer: str, *, queue: str | None, every: int, draw: Draw, now: int
+) -> int | None:
     """After an answer: put a gold item into the reviewer's queue once in so many answers.
 
     Args:
         connection: Of `Store.writing`.
         gold: The chats.
         reviewer: Who will answer it.
+        queue: Of the policy by which the answers are known; None: its neighbour's.
         every: One of so many answers is followed by one.
         draw: Chance.
         now: Milliseconds since 1970.
@@ -51,7 +54,7 @@ def seed(connection: Connection, gold: GoldChats, reviewer: str, *, every: int, 
     seen.update({row[0]: row[1] for row in connection.execute(counted)})
     fewest = min(seen[chat.key] for chat in chats)
     rarest = [chat for chat in chats if seen[chat.key] == fewest]
-    values = _row(rarest[draw(len(rarest))], near, reviewer, fewest, now)
+    values = _row(rarest[draw(len(rarest))], near, reviewer, fewest, now) | ({"queue": queue} if queue else {})
     (item_id,) = connection.execute(insert(items).values(values)).inserted_primary_key or (0,)
     return int(item_id)
 
