@@ -102,8 +102,8 @@ def sampled(
         "category": verdict.category.code,
         **_judged(verdict),
         "risk": verdict.banned_probability,
-        # By chance: when a sample is answered must not depend on what the model says. Behind all reviews it would seldom
-        # be answered, and an item whose answer is known, which stands among them, would be told from it.
+        # By chance: when a sample is answered must not depend on what the model says. Behind all reviews it would
+        # seldom be answered, and an item whose answer is known, which stands among them, would be told from it.
         "order_ms": order_ms(now_ms, position(verdict.verdict_id, b"vs-order"), settings),
         **_arrived(now_ms, settings),
         "stratum": chosen.stratum.name,

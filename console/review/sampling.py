@@ -4,8 +4,8 @@ A stratum is one decision of one policy in one category. For a day it has one ra
 day before, and a verdict is drawn where the hash of its id lies below the rate. So the draw is the same whichever
 console reads the verdict and in whatever order, and the last verdict of a day is as likely as the first.
 
-A person judges by one policy's banned categories, so a sample tells of one policy alone. Of a verdict's policies the hash
-chooses it before anything is drawn, each as likely.
+A person judges by one policy's banned categories, so a sample tells of one policy alone. Of a verdict's policies the
+hash chooses it before anything is drawn, each as likely.
 
 Counted and drawn are decisions on texts: a hit of the cache repeats one, and is neither. So are the words of people,
 lists and earlier decisions, which tell nothing of the automation.

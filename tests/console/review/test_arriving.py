@@ -128,8 +128,8 @@ def test_draws_are_even_and_do_not_depend_on_who_reads() -> None:
 
 
 def test_a_sample_tells_of_one_policy_by_which_it_is_judged() -> None:
-    """Its queue, chosen evenly before anything is drawn: a person who reads one policy's rules says nothing of another."""
-    chosen = Counter()
+    """Its queue, chosen evenly before anything is drawn: who reads one policy's rules says nothing of another."""
+    chosen: Counter[str] = Counter()
     for number in range(400):
         verdict = a_verdict(number, others={"strict": Decision.BLOCK})
         row = sampled(verdict, dict.fromkeys(strata_of(verdict), 1.0), SETTINGS, now_ms=9)
