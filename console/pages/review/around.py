@@ -5,12 +5,13 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from console.pages.review.asked import days_of, limit_of, order_of
+from console.pages.review.asked import chat_of, days_of, limit_of, order_of
 from console.pages.review.desk import Desk, in_thread, reviewer_of
 from console.pages.review.shown_figures import shown_figures
 from console.pages.review.start import start_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
+from console.review.beside import waiting_of
 from console.review.own_work import DAY_MS, recent_answers
 from console.review.preferences import prefer
 from console.review.shown import shown_page
@@ -84,3 +85,19 @@ def add(app: FastAPI, desk: Desk) -> None:
         until_ms = now_ms() + 1
         found = await in_thread(lambda: queue.figures(since_ms=until_ms - days * DAY_MS, until_ms=until_ms))
         return JsonResponse({"days": days, "is_admin": is_admin, **shown_figures(found, person, is_admin=is_admin)})
+
+    _add_waiting(app, desk)
+
+
+def _add_waiting(app: FastAPI, desk: Desk) -> None:
+    """Add the route by which the page Chat finds what waits of its chat."""
+
+    @app.get("/review/waiting", include_in_schema=False, dependencies=_NEEDS)
+    async def waiting(request: Request) -> Response:
+        chat_id = chat_of(request.query_params.get("chat_id", ""))
+
+        def look() -> list[dict[str, Any]]:
+            with desk.queue.reading() as connection:
+                return waiting_of(connection, chat_id)
+
+        return JsonResponse({"items": await in_thread(look), "now_ms": now_ms()})
