@@ -1,10 +1,12 @@
 """Routes of what stands around the items: the start, how the queue stands, preferences, own answers, figures."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from console.errors import Problem
 from console.pages.review.asked import chat_of, days_of, limit_of, order_of
 from console.pages.review.desk import Desk, in_thread, reviewer_of
 from console.pages.review.shown_figures import shown_figures
@@ -15,6 +17,8 @@ from console.review.beside import waiting_of
 from console.review.own_work import DAY_MS, recent_answers
 from console.review.preferences import prefer
 from console.review.shown import shown_page
+from console.reviews.export import MEDIA_TYPES
+from console.reviews.reading import exported
 from console.store.store import now_ms
 
 _RECENT: Final = 50
@@ -87,6 +91,7 @@ def add(app: FastAPI, desk: Desk) -> None:
         return JsonResponse({"days": days, "is_admin": is_admin, **shown_figures(found, person, is_admin=is_admin)})
 
     _add_waiting(app, desk)
+    _add_export(app, desk)
 
 
 def _add_waiting(app: FastAPI, desk: Desk) -> None:
@@ -101,3 +106,26 @@ def _add_waiting(app: FastAPI, desk: Desk) -> None:
                 return waiting_of(connection, chat_id)
 
         return JsonResponse({"items": await in_thread(look), "now_ms": now_ms()})
+
+
+def _add_export(app: FastAPI, desk: Desk) -> None:
+    """Add the files of decisions: one's own, and everybody's for an admin."""
+
+    @app.get("/review/export", include_in_schema=False, dependencies=_NEEDS)
+    async def export(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        return await exported(desk.queue, person, _form_of(request), is_own=True, since_ms=0, until_ms=now_ms() + 1)
+
+    @app.get("/review/export/everybody", include_in_schema=False, dependencies=[needs(Role.ADMIN)])
+    async def export_all(request: Request) -> Response:
+        person, _ = reviewer_of(request)
+        return await exported(desk.queue, person, _form_of(request), is_own=False, since_ms=0, until_ms=now_ms() + 1)
+
+
+def _form_of(request: Request) -> str:
+    form = request.query_params.get("format", "csv")
+    if form not in MEDIA_TYPES:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "bad_request", "format is neither csv nor jsonl; send one", param="format"
+        )
+    return form

@@ -14,7 +14,7 @@ from tests.console.pages.review.rows import item, put, put_many, user
 
 N_MANY = 100_000
 POSTS = ("claim", "renew", "release", "text", "answer", "undo", "preferences", "bulk/preview", "bulk", "bulk/undo")
-GETS = ("start", "queue", "recent", "figures", "waiting?chat_id=x")
+GETS = ("start", "queue", "recent", "figures", "waiting?chat_id=x", "export")
 
 
 def test_a_viewer_gets_a_page_that_says_which_role_is_needed(desk: Desk, open_as: OpenAs) -> None:
