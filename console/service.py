@@ -159,9 +159,12 @@ def service_of(
     """Put together what answers with a classifier; neither the judge nor the operations are started."""
     bundle = classifier.bundle
     metrics.show_model(bundle.ref, taxonomy=str(bundle.taxonomy.ref), is_calibrated=bundle.is_calibrated)
+    writer = VerdictWriter(bundle, rules)
+    if operations is not None and operations.queue is not None:
+        operations.queue.gold_queue = writer.policy.name
     return Service(
         bundle=bundle,
-        writer=VerdictWriter(bundle, rules),
+        writer=writer,
         judge=Judge(classifier, settings.queue, metrics),
         bodies=Bodies(settings.http),
         metrics=metrics,

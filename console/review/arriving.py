@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from console.review.sampling import Stratum, drawn, is_live, strata_of
+from console.review.sampling import Stratum, drawn, is_live, position, strata_of
 from console.settings.operations import ReviewSettings
 from console.store.counting import HOUR_MS, Counted
 from schemas import Decision, Review, Source, Verdict, VerdictKind
@@ -80,23 +80,20 @@ def sampled(
         now_ms: When it arrives.
 
     Returns:
-        A row without the chat's keyed hash, which few verdicts need. Each policy in whose stratum it was drawn has that
-        stratum's `inclusion` among its `policies`; the columns of these names are of the first, the default policy
-        where it is one of them.
+        A row without the chat's keyed hash, which few verdicts need. Its queue is the policy for which it was drawn,
+        which alone has `inclusion` among its `policies`.
     """
-    chosen = drawn(verdict.verdict_id, {stratum: rates[stratum] for stratum in strata_of(verdict)})
-    if not chosen:
+    chosen = drawn(verdict.verdict_id, verdict.decisions, {stratum: rates[stratum] for stratum in strata_of(verdict)})
+    if chosen is None:
         return None
-    inclusions = {stratum.policy: rate for stratum, rate in chosen.items()}
-    first = next(iter(chosen))
     policies = [
         {"name": name, "version": said.version, "decision": said.decision.value, "decided_by": said.decided_by.value}
-        | ({"inclusion": inclusions[name]} if name in inclusions else {})
+        | ({"inclusion": chosen.inclusion} if name == chosen.stratum.policy else {})
         for name, said in verdict.decisions.items()
     ]
     return {
         "kind": "sample",
-        "queue": verdict.policy.name,
+        "queue": chosen.stratum.policy,
         "verdict_id": verdict.verdict_id,
         "chat_id": verdict.chat_id,
         **_place(verdict.source),
@@ -105,11 +102,12 @@ def sampled(
         "category": verdict.category.code,
         **_judged(verdict),
         "risk": verdict.banned_probability,
-        # Its age alone: what is sampled must not depend on what the model says, and neither when it is answered.
-        "order_ms": now_ms,
+        # By chance: when a sample is answered must not depend on what the model says. Behind all reviews it would
+        # seldom be answered, and an item whose answer is known, which stands among them, would be told from it.
+        "order_ms": order_ms(now_ms, position(verdict.verdict_id, b"vs-order"), settings),
         **_arrived(now_ms, settings),
-        "stratum": first.name,
-        "inclusion": chosen[first],
+        "stratum": chosen.stratum.name,
+        "inclusion": chosen.inclusion,
     }
 
 

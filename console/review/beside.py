@@ -55,6 +55,18 @@ def appeal_of(connection: Connection, item: Item) -> dict[str, Any] | None:
     return {"reason": row["reason"], "note": row["note"], "original": original}
 
 
+def waiting_of(connection: Connection, chat_id: str, queues: Queues = None) -> list[dict[str, Any]]:
+    """Return the open items of a chat in a reviewer's queues, the oldest first, JSON-ready: {item_id, kind, queue, arrived_ms}.
+
+    Blind items are left out: whoever found one from its chat would have seen what the model says.
+    """
+    is_seen = and_(items.c.kind.not_in(_BLIND), in_queues(queues))
+    is_open = and_(items.c.chat_id == chat_id, items.c.state == ItemState.OPEN.value, is_seen)
+    rows = connection.execute(select(items).where(is_open).order_by(items.c.arrived_ms, items.c.id).limit(MOST))
+    names = ("kind", "queue", "arrived_ms")
+    return [{"item_id": row["id"], **{name: row[name] for name in names}} for row in rows.mappings()]
+
+
 def was_skipped(connection: Connection, item: Item, reviewer: str) -> bool:
     """Say whether a reviewer skipped an item before."""
     wanted = select(answers.c.id).where(answers.c.item_id == item.id, answers.c.reviewer == reviewer, SKIP)

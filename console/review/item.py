@@ -193,8 +193,8 @@ class Wish:
     """The category that is right; None: not said. Reports name a category only where their reviewer did."""
     reason: str | None = None
     note: str | None = None
-    policy: str = EVERY_POLICY
-    """For which policy the decision is meant."""
+    policy: str | None = None
+    """For which policy the decision is meant; `*`: for all; None: for those that ask."""
     whole_chat: bool = False
     """Whether an allow counts for whatever the chat says."""
 

@@ -81,6 +81,8 @@ class Queue:
         self.gold = GoldChats.of(settings.gold_file)
         self.hooks = hooks or Hooks()
         """Set by what follows answers, before the first."""
+        self.gold_queue: str | None = None
+        """Of the policy by which gold answers are known, the default one; set before the first answer."""
         self._clock = clock
         self._draw = draw
         self._lease_ms = round(settings.lease_s * _MS)
@@ -228,8 +230,16 @@ class Queue:
                 queues=queues,
             )
             if taken.item.kind != ItemKind.GOLD and wish.outcome != Outcome.SKIP:
-                every = self._settings.gold_every
-                seeding.seed(connection, self.gold, reviewer, every=every, draw=self._draw, now=now, queues=queues)
+                seeding.seed(
+                    connection,
+                    self.gold,
+                    reviewer,
+                    queue=self.gold_queue,
+                    every=self._settings.gold_every,
+                    draw=self._draw,
+                    now=now,
+                    queues=queues,
+                )
             return taken
 
     def undo(self, answer_id: int, reviewer: str, *, queues: Queues = None) -> Claim:

@@ -4,6 +4,9 @@ A stratum is one decision of one policy in one category. For a day it has one ra
 day before, and a verdict is drawn where the hash of its id lies below the rate. So the draw is the same whichever
 console reads the verdict and in whatever order, and the last verdict of a day is as likely as the first.
 
+A person judges by one policy's banned categories, so a sample tells of one policy alone. Of a verdict's policies the
+hash chooses it before anything is drawn, each as likely.
+
 Counted and drawn are decisions on texts: a hit of the cache repeats one, and is neither. So are the words of people,
 lists and earlier decisions, which tell nothing of the automation.
 """
@@ -72,9 +75,14 @@ def is_new_decision(verdict: Verdict) -> bool:
     return is_live(verdict) and not verdict.cache_hit
 
 
-def position(verdict_id: str) -> float:
-    """Return where a verdict lies between 0 and 1: the same on every machine, and even over all ids."""
-    digest = hashlib.blake2b(verdict_id.encode(), digest_size=8, person=b"vs-sample").digest()
+def position(verdict_id: str, of: bytes = b"vs-sample") -> float:
+    """Return where a verdict lies between 0 and 1: the same on every machine, and even over all ids.
+
+    Args:
+        verdict_id: The verdict.
+        of: For what; positions for other things tell nothing of this one. At most 16 bytes.
+    """
+    digest = hashlib.blake2b(verdict_id.encode(), digest_size=8, person=of).digest()
     # A float has 53 bits.
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
@@ -103,10 +111,28 @@ def rates_for(strata: Iterable[Stratum], before: Mapping[Stratum, int], *, per_s
     return rates
 
 
-def drawn(verdict_id: str, rates: Mapping[Stratum, float]) -> dict[Stratum, float]:
-    """Return the strata for which a verdict is drawn, with the probability of that.
+class Draw(NamedTuple):
+    """A verdict that is drawn."""
 
-    One position counts for all: a verdict that is drawn for a rate is drawn for every larger one.
+    stratum: Stratum
+    inclusion: float
+    """How likely that was."""
+
+
+def drawn(verdict_id: str, policies: Iterable[str], rates: Mapping[Stratum, float]) -> Draw | None:
+    """Return for which stratum a verdict is drawn; None where it is not.
+
+    Args:
+        verdict_id: The verdict.
+        policies: Whose decisions it has; of all of them, those that left it to a person among them, one is chosen.
+        rates: Of its strata. A stratum's rate is reached although its policy is chosen for some verdicts only.
     """
-    at = position(verdict_id)
-    return {stratum: rate for stratum, rate in rates.items() if at < rate}
+    named = sorted(policies)
+    if not named:
+        return None
+    chosen = named[int(position(verdict_id, b"vs-policy") * len(named))]
+    stratum = next((one for one in rates if one.policy == chosen), None)
+    if stratum is None:
+        return None
+    rate = min(1.0, rates[stratum] * len(named))
+    return Draw(stratum, rate / len(named)) if position(verdict_id) < rate else None

@@ -26,6 +26,7 @@ def seed(
     gold: GoldChats,
     reviewer: str,
     *,
+    queue: str | None,
     every: int,
     draw: Draw,
     now: int,
@@ -37,6 +38,7 @@ def seed(
         connection: Of `Store.writing`.
         gold: The chats.
         reviewer: Who will answer it.
+        queue: Of the policy by which the answers are known; None: its neighbour's.
         every: One of so many answers is followed by one.
         draw: Chance.
         now: Milliseconds since 1970.
@@ -62,7 +64,7 @@ def seed(
     seen.update({row[0]: row[1] for row in connection.execute(counted)})
     fewest = min(seen[chat.key] for chat in chats)
     rarest = [chat for chat in chats if seen[chat.key] == fewest]
-    values = _row(rarest[draw(len(rarest))], near, reviewer, fewest, now)
+    values = _row(rarest[draw(len(rarest))], near, reviewer, fewest, now) | _in_queue(queue, queues)
     (item_id,) = connection.execute(insert(items).values(values)).inserted_primary_key or (0,)
     return int(item_id)
 
@@ -72,6 +74,11 @@ def _one_of_the_next(connection: Connection, asked: Asked, draw: Draw) -> RowMap
     # What a gold item is like is taken from an item of the model's: an appeal's queue is another one.
     real = [row for row in rows if row["kind"] in {ItemKind.REVIEW.value, ItemKind.SAMPLE.value}]
     return real[draw(len(real))] if real else None
+
+
+def _in_queue(queue: str | None, queues: Queues) -> dict[str, str]:
+    """Return the queue to stand in, where it is one of the reviewer's; else the neighbour's stays."""
+    return {} if queue is None or (queues is not None and queue not in queues) else {"queue": queue}
 
 
 def _row(chat: GoldChat, near: RowMapping, reviewer: str, n_before: int, now: int) -> dict[str, Any]:

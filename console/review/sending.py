@@ -2,12 +2,17 @@
 
 | item | allow, block | what is sent |
 | --- | --- | --- |
-| review, appeal | the decision | an override, and one report for each reviewer who said so |
+| review | the decision | an override for each policy that asks, and one report for each reviewer who said so |
+| appeal | the decision | an override for all policies, and the report |
 | sample | where it is not what the model said | a report |
 | gold | never | nothing |
+
+What another policy decided by itself stays: its banned categories are not those that the reviewer judged by.
 """
 
+import hashlib
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection, RowMapping, update
 
@@ -16,6 +21,8 @@ from console.review.wish import NO_REASON, UNDONE
 from console.store.outbox_rows import Body, FeedbackBody, Kind, OverrideClearBody, OverrideSetBody, cancel, put, sending
 from console.store.tables import outbox
 from schemas import Decision, Source, TaxonomyRef
+
+_ID_BYTES: Final = 16
 
 
 def send_settled(
@@ -40,7 +47,7 @@ def send_settled(
     if is_sample and not _contradicts(item, settling):
         return False
     if not is_sample:
-        _put_override(connection, item, source, settling, sends_at_ms)
+        _put_overrides(connection, item, source, settling, sends_at_ms)
     for answer in said:
         is_new = answer["id"] == settling["id"]
         if is_new or not _is_revived(connection, answer, sends_at_ms):
@@ -63,7 +70,7 @@ def take_back(
         new_id: decision_id of the decision that takes the override back.
         now: Milliseconds since 1970.
     """
-    for decision_id in decision_ids:
+    for decision_id in [one for answer_id in decision_ids for one in _ids_of(answer_id, item)]:
         if cancel(connection, decision_id, now):
             continue
         override = sending(connection, decision_id, Kind.OVERRIDE_SET)
@@ -79,6 +86,7 @@ def take_back(
             chat_hash=item.chat_hash,
             not_before_ms=now,
         )
+        new_id = _id_beside(new_id, decision_id)
 
 
 def model_decision(item: Item) -> str | None:
@@ -94,20 +102,39 @@ def _contradicts(item: Item, answer: RowMapping) -> bool:
     return is_other_category or str(answer["outcome"]) != model_decision(item)
 
 
-def _put_override(connection: Connection, item: Item, source: Source, answer: RowMapping, sends_at_ms: int) -> None:
-    body = OverrideSetBody(
-        verdict_id=item.verdict_id,
-        chat_id=item.chat_id or "",
-        fingerprint=item.fingerprint or "",
-        source=source,
-        decision=Decision(answer["outcome"]),
-        policy=answer["policy"] or EVERY_POLICY,
-        whole_chat=answer["whole_chat"],
-        actor=answer["reviewer"],
-        reason=answer["reason"] or NO_REASON,
-        decided_ms=answer["at_ms"],
-    )
-    _put(connection, item, answer, body, sends_at_ms)
+def _put_overrides(connection: Connection, item: Item, source: Source, answer: RowMapping, sends_at_ms: int) -> None:
+    policies = _policies_of(item) if answer["policy"] is None else [answer["policy"]]
+    # As many ids as policies, or more where the answer names one.
+    for decision_id, policy in zip(_ids_of(answer["decision_id"], item), policies, strict=False):
+        body = OverrideSetBody(
+            verdict_id=item.verdict_id,
+            chat_id=item.chat_id or "",
+            fingerprint=item.fingerprint or "",
+            source=source,
+            decision=Decision(answer["outcome"]),
+            policy=policy,
+            whole_chat=answer["whole_chat"],
+            actor=answer["reviewer"],
+            reason=answer["reason"] or NO_REASON,
+            decided_ms=answer["at_ms"],
+        )
+        _put(connection, item, answer, body, sends_at_ms, decision_id)
+
+
+def _policies_of(item: Item) -> list[str]:
+    """Return for which policies an answer counts that names none."""
+    if item.kind != ItemKind.REVIEW:
+        return [EVERY_POLICY]
+    return [str(policy["name"]) for policy in item.policies] or [EVERY_POLICY]
+
+
+def _ids_of(decision_id: str, item: Item) -> list[str]:
+    """Return the ids of an answer's overrides, one a policy: the first has the answer's own."""
+    return [decision_id, *(_id_beside(decision_id, policy) for policy in _policies_of(item)[1:])]
+
+
+def _id_beside(decision_id: str, name: str) -> str:
+    return hashlib.blake2b(f"{decision_id}\n{name}".encode(), digest_size=_ID_BYTES).hexdigest()
 
 
 def _put_feedback(connection: Connection, item: Item, source: Source, answer: RowMapping, sends_at_ms: int) -> None:
@@ -123,7 +150,7 @@ def _put_feedback(connection: Connection, item: Item, source: Source, answer: Ro
         note=answer["note"],
         reported_ms=answer["at_ms"],
     )
-    _put(connection, item, answer, body, sends_at_ms)
+    _put(connection, item, answer, body, sends_at_ms, answer["decision_id"])
 
 
 def _is_revived(connection: Connection, answer: RowMapping, sends_at_ms: int) -> bool:
@@ -137,11 +164,13 @@ def _is_revived(connection: Connection, answer: RowMapping, sends_at_ms: int) ->
     return revived.rowcount > 0 or sending(connection, answer["decision_id"], Kind.FEEDBACK) is not None
 
 
-def _put(connection: Connection, item: Item, answer: RowMapping, body: Body, sends_at_ms: int) -> None:
+def _put(  # noqa: PLR0917  as rows of the outbox have them
+    connection: Connection, item: Item, answer: RowMapping, body: Body, sends_at_ms: int, decision_id: str
+) -> None:
     put(
         connection,
         Kind.FEEDBACK if isinstance(body, FeedbackBody) else Kind.OVERRIDE_SET,
-        answer["decision_id"],
+        decision_id,
         body,
         chat_id=item.chat_id,
         chat_hash=item.chat_hash,

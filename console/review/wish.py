@@ -85,7 +85,7 @@ class AnswerRules:
         # Who answers blind cannot know whether their category is another one.
         is_other = wish.category not in {None, item.category} and not item.is_blind
         self._check_reason(wish.outcome, wish.reason, has_other_category=is_other)
-        if wish.policy != EVERY_POLICY and _POLICY.fullmatch(wish.policy) is None:
+        if wish.policy not in {None, EVERY_POLICY} and _POLICY.fullmatch(wish.policy or "") is None:
             raise WishRefused("policy", "policy is no name of a policy; send one of the item's policies, or *")
         return Wish(wish.outcome, wish.category, wish.reason or None, note, wish.policy, wish.whole_chat)
 

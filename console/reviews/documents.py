@@ -43,8 +43,11 @@ class AnswerRequest(TokenRequest):
     category: StrictStr | None = Field(default=None, max_length=64, description="Code of the category that is right.")
     reason: StrictStr | None = Field(default=None, max_length=64, description="One of CONSOLE_REVIEW__REASONS.")
     note: StrictStr | None = Field(default=None, max_length=1_000)
-    policy: StrictStr = Field(
-        default="*", max_length=64, description="For which policy the decision is meant; * for all."
+    policy: StrictStr | None = Field(
+        default=None,
+        max_length=64,
+        description="For which policy the decision is meant; * for all. Left out: for those that ask; an appeal's, for "
+        "all.",
     )
     whole_chat: StrictBool = Field(default=False, description="Of an allow: whatever the chat says from now on.")
 

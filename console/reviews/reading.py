@@ -68,14 +68,35 @@ def add(router: APIRouter, service: Service) -> None:
         if of == "everybody":
             check_role(caller.role, Role.ADMIN)
         since_ms, until_ms = whole_number(given, "since_ms", 0), whole_number(given, "until_ms", now_ms() + 1)
-        detail = {"format": form, "of": of, "since_ms": since_ms, "until_ms": until_ms}
-        await ask(_log_export, queue, caller.name, detail)
-        reviewer = caller.name if of == "own" else None
-        return StreamingResponse(
-            chunks(queue, form, reviewer=reviewer, since_ms=since_ms, until_ms=until_ms, queues=caller.queues),
-            media_type=MEDIA_TYPES[form],
-            headers={"content-disposition": f'attachment; filename="decisions.{form}"'},
+        return await exported(
+            queue, caller.name, form, is_own=of == "own", since_ms=since_ms, until_ms=until_ms, queues=caller.queues
         )
+
+
+async def exported(
+    queue: Queue, caller: str, form: str, *, is_own: bool, since_ms: int, until_ms: int, queues: Queues
+) -> StreamingResponse:
+    """Write down who exports what, and return the answer, which is read as it is sent; pages answer with it, too.
+
+    Args:
+        queue: Whose decisions.
+        caller: Who asks.
+        form: csv or jsonl.
+        is_own: The caller's decisions alone; else everybody's, which only an admin may have.
+        since_ms: From then on, milliseconds since 1970.
+        until_ms: Up to then.
+        queues: Those that the caller may see; None: all.
+
+    Raises:
+        Problem: the database does not answer.
+    """
+    detail = {"format": form, "of": "own" if is_own else "everybody", "since_ms": since_ms, "until_ms": until_ms}
+    await ask(_log_export, queue, caller, detail)
+    return StreamingResponse(
+        chunks(queue, form, reviewer=caller if is_own else None, since_ms=since_ms, until_ms=until_ms, queues=queues),
+        media_type=MEDIA_TYPES[form],
+        headers={"content-disposition": f'attachment; filename="decisions.{form}"'},
+    )
 
 
 def shown_figures(

@@ -51,7 +51,7 @@ items = Table(
     metadata,
     Column("id", _ID, primary_key=True, autoincrement=True),
     Column("kind", String(16), nullable=False),  # review, sample, gold, appeal
-    Column("queue", String(64), nullable=False),  # the first policy that asks; of a sample and an appeal the default
+    Column("queue", String(64), nullable=False),  # the policy by which it is judged; of a review the first that asks
     Column("state", String(16), nullable=False),  # open, done, erased
     Column("verdict_id", String(64), nullable=False),
     Column("chat_id", String(256)),  # null: a gold item, or erased
@@ -126,7 +126,7 @@ answers = Table(
     Column("is_final", Boolean, nullable=False),  # an adjudicator's, which settles a disagreement
     Column("undone_ms", BigInteger),
     Column("batch", String(32)),  # of a bulk action
-    Column("policy", String(64)),  # for which the decision is meant; of a skip null
+    Column("policy", String(64)),  # for which the decision is meant; null: for those that ask
     Column("whole_chat", Boolean),
     Index("answers_by_item", "item_id"),
     Index("answers_by_reviewer", "reviewer", "at_ms"),

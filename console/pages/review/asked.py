@@ -12,6 +12,7 @@ from console.review.listing import MAX_LIMIT
 _Form = TypeVar("_Form", bound=BaseModel)
 _MOST_DIGITS: Final = 4
 _MOST_DAYS: Final = 365
+_MOST_ID_CHARACTERS: Final = 256
 _ORDERS: Final[dict[str, Order]] = {"risk": "risk", "age": "age"}
 
 Token = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -142,6 +143,19 @@ def limit_of(text: str) -> int:
             param="limit",
         )
     return int(text)
+
+
+def chat_of(text: str) -> str:
+    """Return the chat that a query names; raises Problem (400)."""
+    # PostgreSQL takes no text with a NUL.
+    if not 0 < len(text) <= _MOST_ID_CHARACTERS or "\x00" in text:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "bad_request",
+            f"chat_id is none; expected 1 to {_MOST_ID_CHARACTERS} characters",
+            param="chat_id",
+        )
+    return text
 
 
 def order_of(text: str) -> Order:

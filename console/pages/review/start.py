@@ -75,6 +75,7 @@ def _policy(policy: Policy) -> dict[str, Any]:
         "name": policy.name,
         "version": policy.version,
         "banned": sorted(policy.banned),
+        "should": sorted(policy.should),
         "note": _said(policy),
     }
 

@@ -19,6 +19,7 @@ from console.pipeline.states import States
 from console.pipeline.text import ChatText, Texts
 from console.port.body import Bodies
 from console.port.keys import Keys
+from console.review.queue import Queue
 from console.service import Service
 from console.settings.http import HttpSettings
 from model import DEFAULT_BUNDLE_PATH, Bundle, load_bundle
@@ -97,7 +98,12 @@ class Followed:
         self.texts = WrittenTexts(opened.worker)
         self.states = States({name: self._check(name) for name in ("kafka", "redis", "database")})
         self.operations: Operations = replace(
-            opened, live=self.live, histories=self.histories, texts=self.texts, states=self.states
+            opened,
+            live=self.live,
+            histories=self.histories,
+            texts=self.texts,
+            states=self.states,
+            queue=Queue(opened.store, opened.settings.review),
         )
         keys = None
         if with_keys:

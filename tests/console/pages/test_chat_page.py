@@ -7,16 +7,17 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from console.pipeline.text import ChatText
 from console.store import outbox_rows
 from console.store.store import now_ms
-from console.store.tables import access_log, outbox
+from console.store.tables import access_log, items, outbox
 from model import Bundle
 from schemas import Role, Turn, Verdict, encode_verdict
 from tests.console.pages.conftest import OpenPage
 from tests.console.pages.following import KEYS, Follow, Followed
+from tests.console.pages.review.rows import item
 from tests.worker.explain.records import judged, letter_record, record, source
 
 CHAT = "<img src=x onerror='window.wasRun = 1'> \u202egnp.exe مرحبا /../%00?&#+"
@@ -278,6 +279,22 @@ def test_a_refusal_is_said_at_the_form(open_page: OpenPage, followed: Followed) 
     outcomes(page).first.get_by_text("Report as wrong").click()
     outcomes(page).first.get_by_role("button", name="Report").click()
     expect(outcomes(page).first.locator(".told")).to_contain_text("expected what would be right")
+
+
+def test_what_waits_for_a_person_is_one_click_away(open_page: OpenPage, followed: Followed) -> None:
+    """Open reviews of this chat; no blind item, which nobody may find by what the model said."""
+    rows = [
+        item(1, chat_id=CHAT),
+        item(2, chat_id=CHAT, kind="sample"),
+        item(3, chat_id=CHAT, state="done"),
+        item(4, chat_id="another"),
+    ]
+    with followed.operations.store.writing() as connection:
+        for row in rows:
+            connection.execute(insert(items).values(row))
+    page = open_chat(open_page, followed)
+    expect(page.locator("#waiting")).to_contain_text("Waits for a person: review 1 (default, since")
+    assert [one.get_attribute("href") for one in page.locator("#waiting a").all()] == ["/review?item=1"]
 
 
 def test_a_viewer_sees_no_form_and_no_text(open_page: OpenPage, follow: Follow, shipped: Bundle) -> None:

@@ -35,7 +35,13 @@ def test_a_block_sends_an_override_and_a_report_after_the_time_to_undo(queue: Qu
     assert override["source"] == {
         "topic": "chat-events", "partition": 0, "offset": 1, "timestamp_ms": NOW_MS - 3_600_000,
     }  # fmt: skip
-    expected = {"decision": "block", "policy": "*", "actor": "ann", "reason": "policy_violation", "chat_id": "chat-1"}
+    expected = {
+        "decision": "block",
+        "policy": "default",
+        "actor": "ann",
+        "reason": "policy_violation",
+        "chat_id": "chat-1",
+    }
     assert override.items() >= {**expected, "decided_ms": NOW_MS, "whole_chat": False}.items()
     said = {"category": "B", "decision": "block", "reporter": "ann", "note": "seen", "reported_ms": NOW_MS}
     assert feedback.items() >= said.items()
@@ -56,6 +62,18 @@ def test_a_policy_and_the_whole_chat_are_what_was_asked_for(queue: Queue, store:
     (item_id,) = put(store, item_row(1))
     answered(queue, item_id, Wish("allow", policy="sports", whole_chat=True))
     assert outbox_of(store)[0][1].items() >= {"policy": "sports", "whole_chat": True, "reason": "reviewed"}.items()
+
+
+def test_an_answer_counts_for_the_policies_that_ask_and_for_no_other(queue: Queue, store: Store) -> None:
+    """What a brand's policy bans must not be blocked, nor what it allows be let through, for everybody else."""
+    asking = [{"name": name, "version": "1", "decision": "review", "decided_by": "model"} for name in ("a", "b", "c")]
+    one, several = put(store, item_row(1, policies=asking[:1]), item_row(2, policies=asking))
+    for item_id in (one, several):
+        answered(queue, item_id)
+    sent = [(body["chat_id"], body["policy"]) for kind, body, _ in outbox_of(store) if kind == "override_set"]
+    assert sent == [("chat-1", "a"), ("chat-2", "a"), ("chat-2", "b"), ("chat-2", "c")]
+    reports = [body["chat_id"] for kind, body, _ in outbox_of(store) if kind == "feedback"]
+    assert reports == ["chat-1", "chat-2"]
 
 
 def test_a_skip_sends_nothing_and_puts_the_item_behind_for_this_reviewer(queue: Queue, store: Store) -> None:

@@ -15,7 +15,7 @@ from console.review.arriving import (
     risk_of,
     sampled,
 )
-from console.review.sampling import Stratum, drawn, position, rates_for, strata_of
+from console.review.sampling import Draw, Stratum, drawn, position, rates_for, strata_of
 from console.settings.operations import ReviewSettings
 from schemas import DecidedBy, Decision, PolicyRef, Source
 from schemas.verdict import VerdictKind
@@ -127,21 +127,42 @@ def test_draws_are_even_and_do_not_depend_on_who_reads() -> None:
     assert 380 < sum(number >= 10_000 for number in hits) < 620
 
 
-def test_a_drawn_verdict_becomes_a_sample_with_the_probabilities_of_its_draws() -> None:
-    """For each policy its own; the item's columns are of the first."""
-    verdict = a_verdict(5, others={"strict": Decision.BLOCK})
-    low = position(verdict.verdict_id)
-    rates = {ALLOW_F: low / 2, Stratum("strict", "block", "F"): 1.0}
-    row = sampled(verdict, rates, SETTINGS, now_ms=9)
-    assert row is not None
-    assert (row["kind"], row["queue"], row["stratum"], row["inclusion"]) == ("sample", "default", "block/F/strict", 1.0)
-    assert {one["name"]: one.get("inclusion") for one in row["policies"]} == {"default": None, "strict": 1.0}
-    assert row["order_ms"] == 9
-    assert sampled(verdict, dict.fromkeys(rates, 0.0), SETTINGS, now_ms=9) is None
-    both = sampled(verdict, dict.fromkeys(rates, 1.0), SETTINGS, now_ms=9)
-    assert both is not None
-    assert both["stratum"] == "allow/F/default"
-    assert [one["inclusion"] for one in both["policies"]] == [1.0, 1.0]
+def test_a_sample_tells_of_one_policy_by_which_it_is_judged() -> None:
+    """Its queue, chosen evenly before anything is drawn: who reads one policy's rules says nothing of another."""
+    chosen: Counter[str] = Counter()
+    for number in range(400):
+        verdict = a_verdict(number, others={"strict": Decision.BLOCK})
+        row = sampled(verdict, dict.fromkeys(strata_of(verdict), 1.0), SETTINGS, now_ms=9)
+        if row is None:
+            continue
+        ((name, inclusion),) = [(one["name"], one["inclusion"]) for one in row["policies"] if "inclusion" in one]
+        assert (row["kind"], row["queue"], inclusion, row["inclusion"]) == ("sample", name, 0.5, 0.5)
+        assert row["stratum"] == {"default": "allow/F/default", "strict": "block/F/strict"}[name]
+        chosen[name] += 1
+    assert chosen.total() == 400
+    assert 160 < chosen["strict"] < 240
+    assert sampled(a_verdict(5), {ALLOW_F: 0.0}, SETTINGS, now_ms=9) is None
+
+
+def test_as_many_are_drawn_of_a_stratum_as_its_rate_says_and_their_chance_is_known() -> None:
+    """At 5 % about 1,000 of 20,000, although half of the verdicts are another policy's; none of what asked a person."""
+    rates = {ALLOW_F: 0.05, Stratum("strict", "block", "F"): 0.0}
+    found = [drawn(f"id {number}", ("strict", "default"), rates) for number in range(20_000)]
+    hits = [one for one in found if one is not None]
+    assert 880 < len(hits) < 1_120
+    assert set(hits) == {Draw(ALLOW_F, 0.05)}
+    automatic = [drawn(f"id {number}", ("strict", "default"), {ALLOW_F: 1.0}) for number in range(400)]
+    assert 160 < sum(one is None for one in automatic) < 240
+
+
+def test_a_sample_stands_anywhere_among_the_reviews() -> None:
+    """By chance: neither behind all of them, nor by what the model says."""
+    rows = [sampled(a_verdict(number), {ALLOW_F: 1.0}, SETTINGS, now_ms=200_000) for number in range(200)]
+    places = sorted((row["order_ms"] - 100_000) / 100_000 for row in rows if row is not None)
+    assert len(places) == 200
+    assert places[0] < 0.05
+    assert places[-1] > 0.95
+    assert 0.35 < places[100] < 0.65
 
 
 def test_an_override_answers_only_where_no_policy_asks_any_longer() -> None:
@@ -157,5 +178,5 @@ def test_an_event_without_a_time_counts_from_its_decision() -> None:
     moment = datetime(2024, 10, 4, 2, 59, 59, tzinfo=UTC)
     (hour,) = {one.hour_ms for one in counts_of(a_verdict(source=source, decided_at=moment))}
     assert datetime.fromtimestamp(hour / 1_000, UTC) == datetime(2024, 10, 4, 2, tzinfo=UTC)
-    assert drawn("x", {}) == {}
+    assert drawn("x", (), {}) is None
     assert an_override().kind is VerdictKind.OVERRIDE

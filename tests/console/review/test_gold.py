@@ -51,6 +51,17 @@ def test_a_gold_item_looks_as_the_sample_beside_it(open_queue: OpenQueue, store:
     assert [one["sends_at_ms"] for one in given] == [None, None]
 
 
+def test_a_gold_item_is_in_the_queue_of_the_policy_by_which_its_answer_is_known(
+    open_queue: OpenQueue, store: Store
+) -> None:
+    """Whoever judges by a brand's banned categories would be counted as wrong where they are right."""
+    queue = open_queue(gold_every=1)
+    queue.gold_queue = "default"
+    first, _ = put(store, item_row(2), item_row(1, queue="brand", evidence=dict.fromkeys(CHAT_13.codes, 0.0)))
+    answered(queue, first, Wish("allow"))
+    assert [(item.kind, item.queue) for item in queue.page("ann").items] == [("review", "brand"), ("gold", "default")]
+
+
 def test_a_gold_answer_is_never_published_and_undo_works_as_ever(open_queue: OpenQueue, store: Store) -> None:
     """Right or wrong."""
     queue = open_queue(gold_every=1)

@@ -7,7 +7,7 @@ from console.review.errors import Conflict, NotInQueue
 from console.review.item import Wish
 from console.review.queue import Queue
 from console.store.store import Store
-from console.store.tables import answers
+from console.store.tables import answers, outbox
 from tests.console.review.conftest import OpenQueue
 from tests.console.review.rows import NOW_MS, Clock, item_row, outbox_of, put, started
 from tests.console.review.test_answering import BLOCK, answered
@@ -38,6 +38,23 @@ def test_after_it_was_sent_its_opposite_follows(queue: Queue, store: Store) -> N
     assert [cancelled for _, _, cancelled in sent] == [False, False]
     assert (kind, is_cancelled) == ("override_clear", False)
     assert body.items() >= {"chat_id": "chat-1", "undoes": taken.decision_id, "actor": "ann"}.items()
+
+
+def test_of_several_policies_each_override_that_was_sent_is_followed_by_its_opposite(
+    queue: Queue, store: Store
+) -> None:
+    """Each names what it takes back."""
+    asking = [{"name": name, "version": "1", "decision": "review", "decided_by": "model"} for name in ("a", "b")]
+    (item_id,) = put(store, item_row(1, policies=asking))
+    taken = answered(queue, item_id)
+    started(store)
+    queue.undo(taken.answer_id, "ann")
+    with store.reading() as connection:
+        decided = select(outbox.c.decision_id).where(outbox.c.kind == "override_set").order_by(outbox.c.id)
+        decision_ids = connection.execute(decided).scalars().all()
+    undone = [body["undoes"] for kind, body, _ in outbox_of(store) if kind == "override_clear"]
+    assert undone == decision_ids
+    assert len(set(undone)) == 2
 
 
 def test_only_the_own_answer_is_undone_and_only_once(queue: Queue, store: Store) -> None:

@@ -6,6 +6,7 @@ import { watchStates } from "../state.js";
 import { wholeMoment } from "../time.js";
 import { outcome } from "./outcome.js";
 import { standing } from "./standing.js";
+import { waiting } from "./waiting.js";
 
 const BATCH = 30;
 const field = byId("id");
@@ -27,17 +28,18 @@ async function find(id, within = "") {
   try {
     const query = new URLSearchParams({ id, within });
     const found = await ask(`/chat/history?${query}`, undefined, { signal: mine.signal });
-    if (asked === mine) show(found);
+    if (asked === mine) show(found, () => asked === mine);
   } catch (refused) {
     if (!mine.signal.aborted) say(refused.message, true);
   }
 }
 
-function show(found) {
+function show(found, isCurrent) {
   say(account(found));
   byId("more").hidden = found.complete;
   const context = { chatId: found.chat_id, decides, reasons, again: () => find(found.chat_id) };
   standing(found, context);
+  waiting(context, isCurrent);
   const outcomes = found.outcomes.toReversed();
   const list = byId("outcomes");
   fill(list);
@@ -75,6 +77,7 @@ byId("search").addEventListener("submit", (event) => {
   history.pushState(null, "", `/chat?id=${encodeURIComponent(id)}`);
   fill(byId("outcomes"));
   byId("standing").hidden = true;
+  byId("waiting").hidden = true;
   find(id);
 });
 addEventListener("popstate", open);

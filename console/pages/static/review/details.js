@@ -58,15 +58,18 @@ function asks(item) {
   const { name } = categoryOf(item, item.category);
   const asking = item.policies.map((policy) => make("li", {},
     make("b", {}, `${policy.name} ${policy.version}`), " ", policy.decision && make("b", { "data-decision": policy.decision }, policy.decision), " ",
-    make("span", { class: "hint" }, why(policy.decided_by))));
+    make("span", { class: "hint" }, why(policy.decided_by, isSoft(policy, item)))));
   return section("Why it asks",
     make("div", { class: "chips" },
       make("span", { class: "chip strong" }, spoken(name)),
       item.language && make("span", { class: "chip", title: "Language" }, item.language),
       make("span", { class: "chip", title: "Score of the policy that asks" }, `risk ${share(item.risk)}`)),
     make("ul", { class: "plain" }, ...asking),
+    item.kind === "review" && make("p", { class: "hint" }, `Your answer counts for ${item.policies.map(({ name }) => name).join(", ")}.`),
     item.unevaluated.length > 0 && make("p", { class: "note" }, `Not all of it counts: ${item.unevaluated.map(unevaluatedOf).join("; ")}.`));
 }
+
+const isSoft = ({ name, version }, item) => setup.policies.some((one) => one.name === name && one.version === version && one.should.includes(item.category));
 
 function appealOf(appeal) {
   const answer = appeal.original;

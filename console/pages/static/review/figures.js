@@ -14,6 +14,8 @@ export async function show(setup) {
   fill(byId("figures-all"),
     make("label", { class: "days" }, "Of the last ", make("select", { "aria-label": "Days", onchange: (event) => { days = Number(event.target.value); show(setup); } },
       ...DAYS.map((n) => make("option", { value: n, selected: n === days }, `${n} days`)))),
+    found.is_admin && make("p", { class: "hint" }, "Everybody's decisions, without texts: ", make("a", { download: true, href: "/review/export/everybody?format=csv" }, "CSV"), ", ",
+      make("a", { download: true, href: "/review/export/everybody?format=jsonl" }, "JSON lines"), "."),
     precision(found, nameOf),
     reviewers(found, setup.person),
     agreement(found, nameOf));

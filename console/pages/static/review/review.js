@@ -132,11 +132,12 @@ async function undo() {
     return;
   }
   say(`Taking back: ${done(entry.wish.outcome).toLowerCase()} item ${entry.claim.item.id}…`);
+  const wasSent = entry.sends_at_ms !== null && sending.secondsLeft(entry) === 0;
   try {
     const claim = await sending.undo(entry);
     if (claim === null) return;
     if (entry.wish.outcome !== "skip") head.uncount();
-    say(`Taken back: item ${claim.item.id} is open again, and yours.`);
+    say(`Taken back: item ${claim.item.id} is open again, and yours.${wasSent ? " What was sent stands until you answer anew or the chat goes on." : ""}`);
     tabs.open("judge");
     back(claim);
   } catch (refused) {

@@ -31,6 +31,7 @@ const WHY = {
   deny_list: "The chat or its user stands on a deny list.",
   override: "A person decided it before.",
 };
+const SOFT = "The policy never blocks for this category alone, so a person decides.";
 const KINDS = {
   review: "Review", sample: "Quality sample", gold: "Quality sample", appeal: "Appeal", adjudication: "Adjudication",
 };
@@ -42,7 +43,8 @@ const UNEVALUATED = {
 };
 const DONE = { allow: "Allowed", block: "Blocked", skip: "Skipped" };
 
-export const why = (decidedBy) => WHY[decidedBy] ?? spoken(decidedBy);
+/** Why a policy asks; `isSoft`: it does not block for the chat's category alone, however sure the model is. */
+export const why = (decidedBy, isSoft) => (decidedBy === "model" && isSoft ? SOFT : WHY[decidedBy] ?? spoken(decidedBy));
 export const kindOf = ({ kind, is_disputed: isDisputed }) => KINDS[isDisputed ? "adjudication" : kind] ?? spoken(kind);
 export const unevaluatedOf = (reason) => UNEVALUATED[reason] ?? reason.replaceAll("_", " ");
 export const done = (outcome) => DONE[outcome] ?? spoken(outcome);

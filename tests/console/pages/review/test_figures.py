@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 from playwright.sync_api import expect
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from console.store.store import now_ms
-from console.store.tables import answers
+from console.store.tables import access_log, answers
 from tests.console.pages.review.conftest import Desk, OpenAs
 from tests.console.pages.review.rows import put, user
 
@@ -33,6 +33,29 @@ def _fill(desk: Desk) -> None:
         known = {"gold_decision": "block", "gold_category": "M", "meant_for": "ada"}
         gold = put(desk.store, desk.texts, n, user(str(n)), kind="gold", category="M", **known, **_DONE)
         _said(desk, gold, "ada", "block" if n > 30 else "allow")
+
+
+def test_decisions_are_downloaded_from_the_page(desk: Desk, open_as: OpenAs) -> None:
+    """One's own under Mine, everybody's for an admin; who took which stands in the log."""
+    _fill(desk)
+    page = open_as(desk)
+    page.get_by_role("tab", name="Mine").click()
+    with page.expect_download() as own:
+        page.get_by_role("link", name="CSV").click()
+    lines = own.value.path().read_text().splitlines()
+    assert own.value.suggested_filename == "decisions.csv"
+    assert len(lines) == 1 + 10
+    assert all("ada" in line for line in lines[1:])
+    assert desk.ask("ada", "/review/export/everybody").status == 403
+    assert desk.ask("ada", "/review/export?format=xml").status == 400
+    admin = open_as(desk, "ada.min")
+    admin.get_by_role("tab", name="Figures").click()
+    with admin.expect_download() as everybody:
+        admin.locator("#figures").get_by_role("link", name="JSON lines").click()
+    assert len(everybody.value.path().read_text().splitlines()) == 36
+    with desk.store.reading() as connection:
+        wanted = select(access_log.c.actor).where(access_log.c.action == "export").order_by(access_log.c.at_ms)
+        assert connection.execute(wanted).scalars().all() == ["ada", "ada.min"]
 
 
 def test_everybody_sees_the_automation_and_themselves(desk: Desk, open_as: OpenAs) -> None:

@@ -4,7 +4,7 @@ import sys
 import time
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from sqlalchemy import insert
 
 from console.store.store import now_ms
@@ -14,7 +14,7 @@ from tests.console.pages.review.rows import item, put, put_many, user
 
 N_MANY = 100_000
 POSTS = ("claim", "renew", "release", "text", "answer", "undo", "preferences", "bulk/preview", "bulk", "bulk/undo")
-GETS = ("start", "queue", "recent", "figures")
+GETS = ("start", "queue", "recent", "figures", "waiting?chat_id=x", "export")
 
 
 def test_a_viewer_gets_a_page_that_says_which_role_is_needed(desk: Desk, open_as: OpenAs) -> None:
@@ -60,6 +60,24 @@ def test_what_the_page_would_never_send_is_refused_in_words(desk: Desk, path: st
     assert "expected" in answer.error["message"] or "name at least one" in answer.error["message"]
     assert "surprise" not in str(answer.error)
     assert "loud" not in str(answer.error)
+
+
+def test_it_does_not_speak_of_thresholds_where_the_category_alone_asks(desk: Desk, open_as: OpenAs) -> None:
+    """A category that the policy never blocks by itself goes to a person however sure the model is."""
+    put(desk.store, desk.texts, 2, user("hi"), category="M", risk=0.999)
+    page = open_as(desk, path="/login")
+
+    def answer(route: Route) -> None:
+        start = route.fetch()
+        document = start.json()
+        document["policies"][0] |= {"version": "1", "should": ["M"]}
+        route.fulfill(response=start, json=document)
+
+    page.route("**/review/start", answer)
+    page.goto(f"{desk.console.url}/review")
+    expect(page.locator("#details")).to_contain_text("The policy never blocks for this category alone")
+    expect(page.locator("#details")).not_to_contain_text("two thresholds")
+    expect(page.locator("#details")).to_contain_text("Your answer counts for default.")
 
 
 def test_it_works_on_a_phone(desk: Desk, open_as: OpenAs) -> None:

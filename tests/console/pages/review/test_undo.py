@@ -51,6 +51,8 @@ def test_after_it_is_sent_a_correction_follows(start_desk: StartDesk, open_as: O
     page.keyboard.press("z")
     expect(page.locator(TITLE)).to_have_text(first)
     assert "override_clear" in [kind for kind, _ in _rows(desk)]
+    # What Redis shows does not change with it: a worker decides anew at the chat's next event.
+    expect(page.locator("#said")).to_contain_text("stands until you answer anew or the chat goes on")
 
 
 def test_older_answers_are_taken_back_from_the_list(desk: Desk, open_as: OpenAs) -> None:
