@@ -56,7 +56,7 @@ def appeal_of(connection: Connection, item: Item) -> dict[str, Any] | None:
 
 
 def waiting_of(connection: Connection, chat_id: str, queues: Queues = None) -> list[dict[str, Any]]:
-    """Return the open items of a chat in a reviewer's queues, the oldest first, JSON-ready: {item_id, kind, queue, arrived_ms}.
+    """Return the open items of a chat in a reviewer's queues, oldest first: {item_id, kind, queue, arrived_ms}.
 
     Blind items are left out: whoever found one from its chat would have seen what the model says.
     """
