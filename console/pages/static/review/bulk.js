@@ -127,6 +127,8 @@ async function undo() {
   try {
     const { n_undone: n, n_left: left } = await asked("/review/bulk/undo", { batch });
     byId("bulk-done-what").textContent = `Taken back: ${count(n, "item")}.${left > 0 ? ` ${count(left, "answer")} stay: taken back before, or somebody else has the item now.` : ""}`;
+    // The button that had the focus is of no use any more.
+    byId("bulk-done-what").focus();
     say(byId("bulk-done-what").textContent);
   } catch (refused) {
     byId("bulk-undo").disabled = false;

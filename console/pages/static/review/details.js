@@ -58,8 +58,8 @@ function asks(item) {
   const { name } = categoryOf(item, item.category);
   const asking = item.policies.map((policy) => make("li", {},
     make("b", {}, `${policy.name} ${policy.version}`), " ", policy.decision && make("b", { "data-decision": policy.decision }, policy.decision), " ",
-    make("span", { class: "hint" }, why(policy.decided_by, isSoft(policy, item)))));
-  return section("Why it asks",
+    make("span", { class: "hint" }, why(policy, isSoft(policy, item)))));
+  return section(item.kind === "appeal" ? "What was decided" : "Why it asks",
     make("div", { class: "chips" },
       make("span", { class: "chip strong" }, spoken(name)),
       item.language && make("span", { class: "chip", title: "Language" }, item.language),

@@ -43,8 +43,11 @@ const UNEVALUATED = {
 };
 const DONE = { allow: "Allowed", block: "Blocked", skip: "Skipped" };
 
-/** Why a policy asks; `isSoft`: it does not block for the chat's category alone, however sure the model is. */
-export const why = (decidedBy, isSoft) => (decidedBy === "model" && isSoft ? SOFT : WHY[decidedBy] ?? spoken(decidedBy));
+/** Why a policy decided so; `isSoft`: it does not block for the chat's category alone, however sure the model is. */
+export function why({ decision, decided_by: decidedBy }, isSoft) {
+  if (decidedBy === "model" && decision !== "review") return "The model was sure enough for the policy.";
+  return decidedBy === "model" && isSoft ? SOFT : WHY[decidedBy] ?? spoken(decidedBy);
+}
 export const kindOf = ({ kind, is_disputed: isDisputed }) => KINDS[isDisputed ? "adjudication" : kind] ?? spoken(kind);
 export const unevaluatedOf = (reason) => UNEVALUATED[reason] ?? reason.replaceAll("_", " ");
 export const done = (outcome) => DONE[outcome] ?? spoken(outcome);

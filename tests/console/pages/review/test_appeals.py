@@ -15,9 +15,9 @@ def test_an_appeal_stands_in_a_queue_of_its_own_with_what_was_decided(desk: Desk
     said = {"item_id": first, "reviewer": "ben", "decision_id": "1" * 32, "outcome": "block", "reason": "other"}
     with desk.store.writing() as connection:
         connection.execute(insert(answers).values(**said, at_ms=now_ms(), is_blind=False, is_final=False))
-    second = put(
-        desk.store, desk.texts, 1, user("a story about a dragon"), kind="appeal", appealed_id=first, category="D"
-    )
+    decided = [{"name": "default", "version": "1", "decision": "block", "decided_by": "model"}]
+    changes = {"kind": "appeal", "appealed_id": first, "category": "D", "policies": decided}
+    second = put(desk.store, desk.texts, 1, user("a story about a dragon"), **changes)
     text = {"reason": "not_a_story", "note": "<b>please</b> look again", "caller": "shop"}
     with desk.store.writing() as connection:
         row = {"id": "a1", "item_id": second, "verdict_id": "verdict-1", "created_ms": now_ms()}
@@ -32,6 +32,8 @@ def test_an_appeal_stands_in_a_queue_of_its_own_with_what_was_decided(desk: Desk
     expect(beside).to_contain_text("<b>please</b> look again")
     expect(beside).to_contain_text("Decided before: block for other")
     expect(beside).not_to_contain_text("ben")
+    # The policy was in no doubt: it blocked.
+    expect(page.get_by_role("region", name="What was decided")).to_contain_text("The model was sure enough")
     page.keyboard.press("a")
     expect(page.locator("#item-title")).to_have_text("Nothing waits here")
     wait_until_taken(page)

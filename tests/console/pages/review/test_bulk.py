@@ -40,6 +40,7 @@ def test_a_category_is_answered_up_to_the_cap_and_the_batch_is_taken_back(desk: 
     assert len({row.batch for row in found}) == 1
     page.get_by_role("button", name="Undo the batch").click()
     expect(page.locator("#bulk-done-what")).to_contain_text("Taken back: 6 items.")
+    expect(page.locator("#bulk-done-what")).to_be_focused()
     assert _n_open(desk) == before
     with desk.store.reading() as connection:
         assert connection.execute(select(func.count()).where(outbox.c.cancelled_ms.is_(None))).scalar_one() == 0
