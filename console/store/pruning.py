@@ -1,4 +1,4 @@
-"""Delete what is old: closed items with their claims, answers and appeals, what was sent, counts, and the access log.
+"""Delete what is old: closed items and what hangs on them, what was sent or refused, counts, and the access log.
 
 An open item is never deleted, however old: nothing drops out of the queue.
 """
@@ -32,7 +32,7 @@ def prune(store: Store, *, keep_days: int, now_ms: int) -> dict[str, int]:
         StoreAway: the database does not answer; what was deleted before stays deleted.
     """
     before = now_ms - keep_days * DAY_MS
-    is_over = or_(outbox.c.sent_ms < before, outbox.c.cancelled_ms < before)
+    is_over = or_(*(column < before for column in (outbox.c.sent_ms, outbox.c.cancelled_ms, outbox.c.refused_ms)))
     old: list[tuple[Table, ColumnElement[bool]]] = [
         (items, items.c.closed_ms < before),
         (outbox, is_over),

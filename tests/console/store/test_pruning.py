@@ -33,14 +33,20 @@ def test_closed_items_go_with_their_answers_and_open_ones_stay_however_old(store
 
 
 def test_what_was_sent_goes_and_what_waits_stays(store: Store) -> None:
-    """However long it waits: the brokers may have been away."""
-    sent: list[dict[str, Any]] = [{}, {"sent_ms": OLD_MS}, {"cancelled_ms": OLD_MS}, {"sent_ms": YOUNG_MS}]
+    """However long it waits: the brokers may have been away. What was refused is seen for as long as the rest."""
+    sent: list[dict[str, Any]] = [
+        {},
+        {"sent_ms": OLD_MS},
+        {"cancelled_ms": OLD_MS},
+        {"sent_ms": YOUNG_MS},
+        {"refused_ms": OLD_MS},
+    ]
     for number, changed in enumerate(sent):
         put_unsent(store, "chat", f"d{number}", OLD_MS)
         if changed:
             with store.writing() as connection:
                 connection.execute(update(outbox).where(outbox.c.decision_id == f"d{number}").values(changed))
-    assert prune(store, keep_days=90, now_ms=NOW_MS)["outbox"] == 2
+    assert prune(store, keep_days=90, now_ms=NOW_MS)["outbox"] == 3
     assert [row["decision_id"] for row in rows(store, outbox)] == ["d0", "d3"]
 
 
