@@ -25,7 +25,12 @@ _OF_ANOTHER_ENVIRONMENT: Final = {
     "loadtest.peers.quix_streams",
 }
 """Applications of other frameworks, which `loadtest compare` starts in an environment of their own."""
-WITH_CONSOLE: Final = ("console", "tests.console.pages.picture", "tests.console.pages.review.picture")
+WITH_CONSOLE: Final = (
+    "console",
+    "tests.console.intake.reading",
+    "tests.console.pages.picture",
+    "tests.console.pages.review.picture",
+)
 """Need the console extra."""
 WITH_TRAINING: Final = ("training_pipeline", "training_pipeline.graph.reference_graph")
 """Need the training extra."""

@@ -16,6 +16,7 @@ _INTERNAL = {
     "tests.architecture",
     "tests.console.intake.reading",
     "tests.console.pages.picture",
+    "tests.console.pages.review.picture",
     "training_pipeline.graph.reference_graph",
 }
 """Started by other commands, or by a make target."""

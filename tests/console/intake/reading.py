@@ -1,11 +1,8 @@
-"""A process that does nothing but read topics into a database, to be killed: `python -m tests.console.intake.reading`.
+"""A process that does nothing but read topics into a database, to be killed by tests."""
 
-Arguments: address of the database, of the brokers, and the names of the topics as JSON by setting.
-"""
-
+import argparse
 import json
 import signal
-import sys
 import threading
 
 from console.intake.intake import Intake
@@ -19,14 +16,18 @@ LEASE_S = 1.0
 
 def main() -> None:
     """Read until SIGTERM."""
-    url, servers, topics = sys.argv[1:]
+    parser = argparse.ArgumentParser(prog="python -m tests.console.intake.reading", description=main.__doc__)
+    parser.add_argument("url", help="address of the database")
+    parser.add_argument("servers", help="of the brokers")
+    parser.add_argument("topics", type=json.loads, help="names of the topics, as JSON by setting")
+    asked = parser.parse_args()
     settings = ConsoleSettings(
         pipeline=PipelineSettings(is_on=True),
         review=ReviewSettings(sample_per_stratum=0),
         store=StoreSettings(keep_days=36_500),
     )
-    worker = worker_settings(servers, **json.loads(topics))
-    intake = Intake(open_store(url), settings, worker, lease_s=LEASE_S, pause_s=0.1)
+    worker = worker_settings(asked.servers, **asked.topics)
+    intake = Intake(open_store(asked.url), settings, worker, lease_s=LEASE_S, pause_s=0.1)
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     intake.start()
