@@ -22,12 +22,14 @@ from console.pipeline.history import Histories
 from console.pipeline.text import Texts
 from console.port.body import parse_object
 from console.port.guard import caller_of
-from console.port.roles import Role, check_role, may
+from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
 from console.review.reveals import log_reveal
 from console.service import Service
 from console.store.store import StoreAway
 
+_SEES: Final = [needs(Role.VIEWER)]
+_DECIDES: Final = [needs(Role.REVIEWER)]
 _MOST_ID_CHARACTERS: Final = 256
 _MOST_TOPIC_CHARACTERS: Final = 249
 _MOST_OUTCOMES: Final = 500
@@ -49,45 +51,41 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     searching = _Searching(operations.histories)
     reading = _Reading(operations, operations.texts, words)
 
-    @app.get("/chat", include_in_schema=False)
+    @app.get("/chat", include_in_schema=False, dependencies=_SEES)
     async def chat_page(request: Request) -> Response:
-        role = caller_of(request.scope).role
-        check_role(role, Role.VIEWER)
-        decides = may(role, Role.REVIEWER)
+        decides = may(caller_of(request.scope).role, Role.REVIEWER)
         return page("chat.html", request, service, sessions, decides=decides, reasons=words.reasons)
 
-    @app.get("/chat/history", include_in_schema=False)
+    @app.get("/chat/history", include_in_schema=False, dependencies=_SEES)
     async def history(request: Request) -> Response:
-        check_role(caller_of(request.scope).role, Role.VIEWER)
         query = request.query_params
         return _json(await searching.of(_chat_id(query.get("id")), _WITHIN_S.get(query.get("within", ""), 20.0)))
 
-    @app.post("/chat/text", include_in_schema=False)
+    @app.post("/chat/text", include_in_schema=False, dependencies=_DECIDES)
     async def text(request: Request) -> Response:
-        actor = _reviewer(request)
+        actor = caller_of(request.scope).name
         async with service.bodies.of(request) as raw:
             document = parse_object(raw)
         return _json(await _in_thread(reading.of, document, actor))
 
-    @app.post("/chat/override", include_in_schema=False)
+    @app.post("/chat/override", include_in_schema=False, dependencies=_DECIDES)
     async def override(request: Request) -> Response:
         return await _said(service, request, words.override)
 
-    @app.post("/chat/clear", include_in_schema=False)
+    @app.post("/chat/clear", include_in_schema=False, dependencies=_DECIDES)
     async def clear(request: Request) -> Response:
         return await _said(service, request, words.clear)
 
-    @app.post("/chat/report", include_in_schema=False)
+    @app.post("/chat/report", include_in_schema=False, dependencies=_DECIDES)
     async def report(request: Request) -> Response:
         return await _said(service, request, words.report)
 
-    @app.post("/chat/undo", include_in_schema=False)
+    @app.post("/chat/undo", include_in_schema=False, dependencies=_DECIDES)
     async def undo(request: Request) -> Response:
         return await _said(service, request, lambda document, _: words.undo(document))
 
-    @app.get("/chat/sent", include_in_schema=False)
+    @app.get("/chat/sent", include_in_schema=False, dependencies=_DECIDES)
     async def sent(request: Request) -> Response:
-        _reviewer(request)
         query = request.query_params
         return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", "")))
 
@@ -155,16 +153,10 @@ class _Reading:
 
 
 async def _said(service: Service, request: Request, say: Callable[[dict[str, Any], str], dict[str, Any]]) -> Response:
-    actor = _reviewer(request)
+    actor = caller_of(request.scope).name
     async with service.bodies.of(request) as raw:
         document = parse_object(raw)
     return _json(await _in_thread(say, document, actor))
-
-
-def _reviewer(request: Request) -> str:
-    caller = caller_of(request.scope)
-    check_role(caller.role, Role.REVIEWER)
-    return caller.name
 
 
 async def _in_thread(call: Callable[..., _Found], *arguments: Any) -> _Found:
