@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from console.errors import SettingsError
 from console.operations import worker_settings
 from console.port.keys import Keys
 from console.port.sessions import session_secret
 from console.port.users import Users, check_names
+from console.review.wish import AnswerRules
 from console.settings.console import ConsoleSettings
 from console.store.address import check_address
 from worker.settings.worker import WorkerSettings
-
-_REASONS_FOR: Final = {"allow", "block", "category"}
 
 
 def check_people(settings: ConsoleSettings) -> list[str]:
@@ -48,7 +46,7 @@ def check_pipeline(settings: ConsoleSettings, environment: Mapping[str, str]) ->
         return []
     worker = worker_settings(settings, environment)
     database = check_address(settings.store.url.get_secret_value())
-    _check_reasons(settings)
+    AnswerRules.of(settings.review)
     _check_readable("review.gold_file", settings.review.gold_file)
     missing = _missing_topics(worker)
     hosts = settings.appeals.webhook_hosts or "nowhere"
@@ -70,21 +68,6 @@ def _missing_topics(worker: WorkerSettings) -> list[str]:
         "erased chats (MODERATION_KAFKA__ERASURES_TOPIC)": kafka.erasures_topic,
     }
     return [what for what, topic in of_topics.items() if topic is None]
-
-
-def _check_reasons(settings: ConsoleSettings) -> None:
-    needed, codes = (
-        [part for one in text.split(",") if (part := one.strip())]
-        for text in (settings.review.reason_needed, settings.review.reasons)
-    )
-    if unknown := sorted(set(needed) - _REASONS_FOR):
-        raise SettingsError(
-            f"review.reason_needed names {', '.join(unknown)}; expected some of {', '.join(sorted(_REASONS_FOR))}"
-        )
-    if needed and not codes:
-        raise SettingsError(
-            "review.reasons is empty, and review.reason_needed wants one; expected codes to choose from"
-        )
 
 
 def _check_readable(setting: str, path: Path | None) -> None:

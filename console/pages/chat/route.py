@@ -49,7 +49,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         return
     words = Words(operations)
     searching = _Searching(operations.histories)
-    reading = _Reading(operations, operations.texts, words)
+    reading = _Reading(operations, operations.texts)
 
     @app.get("/chat", include_in_schema=False, dependencies=_SEES)
     async def chat_page(request: Request) -> Response:
@@ -122,10 +122,10 @@ class _Searching:
 class _Reading:
     """Shows texts, and logs that before."""
 
-    def __init__(self, operations: Operations, texts: Texts, words: Words) -> None:
+    def __init__(self, operations: Operations, texts: Texts) -> None:
         self._store = operations.store
         self._texts = texts
-        self._words = words
+        self._hash_of = operations.hash_of
 
     def of(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Return the text of one event; `turns` is null where retention took it.
@@ -140,7 +140,7 @@ class _Reading:
             raise _refused("topic", "expected the name of a topic")
         partition, offset = (_number(document, name) for name in ("partition", "offset"))
         with self._store.writing() as connection:
-            log_reveal(connection, actor, None, self._words.hash_of(chat_id), topic, partition, offset)
+            log_reveal(connection, actor, None, self._hash_of(chat_id), topic, partition, offset)
         found = self._texts.of(topic, partition, offset, chat_id)
         if found is None:
             return {"turns": None, "deciding": None, "is_same": None}
