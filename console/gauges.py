@@ -14,8 +14,9 @@ from sqlalchemy import Connection, case, func, select
 from console.metrics import Metrics
 from console.pipeline.behind import Behind
 from console.pipeline.errors import PipelineAway
+from console.store.outbox_shown import backlog
 from console.store.store import Store, StoreAway, now_ms
-from console.store.tables import access_log, items, offsets, outbox
+from console.store.tables import access_log, items, offsets
 
 EVERY_S: Final = 15.0
 _HOUR_MS: Final = 3_600_000
@@ -106,13 +107,9 @@ class Gauges:
         _show(metrics.review_oldest_s, {(row.queue, row.kind): _age_s(row.oldest_ms, now) for row in found})
 
     def _look_at_outbox(self, connection: Connection, now: int) -> None:
-        row = connection.execute(
-            select(func.count().label("n"), func.min(outbox.c.not_before_ms).label("oldest_ms")).where(
-                outbox.c.sent_ms.is_(None), outbox.c.cancelled_ms.is_(None), outbox.c.not_before_ms <= now
-            )
-        ).one()
-        self._metrics.outbox_waiting.set(row.n)
-        self._metrics.outbox_oldest_s.set(_age_s(row.oldest_ms, now))
+        found = backlog(connection, now)
+        self._metrics.outbox_waiting.set(found.n_waiting)
+        self._metrics.outbox_oldest_s.set(_age_s(found.oldest_ms, now))
 
     def _look_at_reveals(self, connection: Connection, now: int) -> None:
         of_each = connection.execute(
