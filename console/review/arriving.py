@@ -171,11 +171,6 @@ def moment_ms(judged: Verdict | Review) -> int:
     return round(judged.decided_at.timestamp() * 1_000)
 
 
-def written_ms(judged: Verdict | Review) -> int:
-    """Return when its event was written, milliseconds since 1970; when it was decided where the event has no time."""
-    return judged.source.timestamp_ms if judged.source.timestamp_ms >= 0 else moment_ms(judged)
-
-
 def hour_of(at_ms: int) -> int:
     """Return the beginning of an hour."""
     return at_ms - at_ms % HOUR_MS
