@@ -1,9 +1,7 @@
 """Checks of `check-config` on files and settings of people and of the pipeline; nothing is listened on or asked."""
 
 from collections.abc import Mapping
-from typing import Final
 
-from console.errors import SettingsError
 from console.operations import worker_settings
 from console.outbox.assembly import signing_key
 from console.outbox.target import Hosts
@@ -11,11 +9,10 @@ from console.port.keys import Keys
 from console.port.sessions import session_secret
 from console.port.users import Users, check_names
 from console.review.gold import GoldChats
+from console.review.wish import AnswerRules
 from console.settings.console import ConsoleSettings
 from console.store.address import check_address
 from worker.settings.worker import WorkerSettings
-
-_REASONS_FOR: Final = {"allow", "block", "category"}
 
 
 def check_people(settings: ConsoleSettings) -> list[str]:
@@ -50,7 +47,7 @@ def check_pipeline(settings: ConsoleSettings, environment: Mapping[str, str]) ->
         return []
     worker = worker_settings(settings, environment)
     database = check_address(settings.store.url.get_secret_value())
-    _check_reasons(settings)
+    AnswerRules.of(settings.review)
     GoldChats.of(settings.review.gold_file)
     signing_key(settings.appeals)
     Hosts.of(settings.appeals.webhook_hosts, settings.appeals.private_hosts)
@@ -74,18 +71,3 @@ def _missing_topics(worker: WorkerSettings) -> list[str]:
         "erased chats (MODERATION_KAFKA__ERASURES_TOPIC)": kafka.erasures_topic,
     }
     return [what for what, topic in of_topics.items() if topic is None]
-
-
-def _check_reasons(settings: ConsoleSettings) -> None:
-    needed, codes = (
-        [part for one in text.split(",") if (part := one.strip())]
-        for text in (settings.review.reason_needed, settings.review.reasons)
-    )
-    if unknown := sorted(set(needed) - _REASONS_FOR):
-        raise SettingsError(
-            f"review.reason_needed names {', '.join(unknown)}; expected some of {', '.join(sorted(_REASONS_FOR))}"
-        )
-    if needed and not codes:
-        raise SettingsError(
-            "review.reasons is empty, and review.reason_needed wants one; expected codes to choose from"
-        )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from console.errors import SettingsError
 from console.gauges import Gauges
 from console.intake.intake import Intake
+from console.intake.state import Doing
 from console.metrics import Metrics
 from console.outbox.assembly import Outbox, open_outbox
 from console.pipeline.behind import Behind
@@ -41,7 +42,7 @@ class Operations:
     live: Live | None = None
     """What passes now; None in tests that show nothing of it, as the four below."""
     states: States | None = None
-    """Whether Kafka, Redis and the database answer."""
+    """Whether Kafka, Redis and the database answer, and whether records reach the database."""
     texts: Texts | None = None
     """The texts of chats."""
     histories: Histories | None = None
@@ -108,7 +109,7 @@ def with_views(operations: Operations) -> Operations:
     if settings.api_only:
         return operations
     live = Live(worker, settings.pipeline.live_minutes)
-    states = States(_checks(worker, store))
+    states = States(_checks(worker, store, operations.intake))
     texts = Texts(worker)
     histories = Histories(worker, [settings.model.path])
     operations.at_start.extend([live.start, states.start])
@@ -116,11 +117,22 @@ def with_views(operations: Operations) -> Operations:
     return replace(operations, live=live, states=states, texts=texts, histories=histories)
 
 
-def _checks(worker: WorkerSettings, store: Store) -> dict[str, Check]:
+def _checks(worker: WorkerSettings, store: Store, intake: Intake | None) -> dict[str, Check]:
     checks: dict[str, Check] = {"kafka": KafkaCheck(worker.kafka)}
     if worker.redis.url is not None:
         checks["redis"] = RedisCheck(worker.redis)
-    return checks | {"database": lambda: _asked(store)}
+    checks["database"] = lambda: _asked(store)
+    if intake is not None:
+        checks["intake"] = lambda: _why_unread(intake)
+    return checks
+
+
+def _why_unread(intake: Intake) -> str | None:
+    """Return why no records reach the database, though the services may answer; None where they do, or soon will."""
+    state = intake.state
+    if state.is_well or state.doing is Doing.STARTING:
+        return None
+    return state.detail or "its thread has ended; the log says why"
 
 
 def _asked(store: Store) -> str | None:

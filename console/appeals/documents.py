@@ -38,7 +38,9 @@ class AppealAnswer(BaseModel):
     verdict_id: str
     chat_id: str | None = Field(description="Null: the chat was erased.")
     state: Literal["open", "answered"]
-    outcome: Literal["accepted", "rejected"] | None = Field(description="accepted: the decision changes.")
+    outcome: Literal["accepted", "rejected", "erased"] | None = Field(
+        description="accepted: the decision changes; erased: the chat was erased before somebody looked again."
+    )
     decision: Literal["allow", "block"] | None
     reason: str | None = Field(description="A code.")
     created_ms: int = Field(description="Milliseconds since 1970.")
@@ -71,8 +73,8 @@ class Webhook(BaseModel):
 
     appeal_id: str
     verdict_id: str
-    chat_id: str | None
-    outcome: Literal["accepted", "rejected"]
-    decision: Literal["allow", "block"]
+    chat_id: str | None = Field(description="Null: the chat was erased.")
+    outcome: Literal["accepted", "rejected", "erased"]
+    decision: Literal["allow", "block"] | None = Field(description="Null: the chat was erased first.")
     reason: str | None
     answered_at: str

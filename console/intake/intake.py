@@ -19,6 +19,7 @@ from console.intake.policies import PolicyCodes, open_policy_codes
 from console.intake.session import Session
 from console.intake.state import Doing, IntakeState
 from console.intake.topics import topics_of
+from console.pipeline.errors import told
 from console.settings.console import ConsoleSettings
 from console.store.erasing import HashesOf, name_anew
 from console.store.leases import give_back, holder_of, take
@@ -107,7 +108,7 @@ class Intake:
         except (StoreAway, StoreRefused) as error:
             self._say(Doing.DATABASE_AWAY, str(error))
         except (Degraded, Fatal) as error:
-            self._say(Doing.KAFKA_AWAY, str(error))
+            self._say(Doing.KAFKA_AWAY, told(str(error)))
         except (OffsetMoved, IntegrityError) as error:
             # Another console reads: it took the lease while this one hung. What this one had read is not written.
             log.warning("intake_overtaken", error=type(error).__name__)

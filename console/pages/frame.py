@@ -16,10 +16,11 @@ from starlette.staticfiles import StaticFiles
 from console.errors import Problem
 from console.port.address import client_of
 from console.port.body import Bodies, parse_object
-from console.port.guard import caller_of
+from console.port.guard import caller_of, opens_page
 from console.port.logins import Logins
 from console.port.observe import STATIC_ROUTE
-from console.port.roles import Role, may, needs
+from console.port.problems import problem_response
+from console.port.roles import Role, RoleNeeded, may, needs
 from console.port.sessions import LASTS_S, LOGIN_PATH, Sessions, cookie_name
 from console.service import Service
 
@@ -103,6 +104,16 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         has = {"has_users": sessions.users is not None, "has_keys": sessions.keys is not None}
         return page("login.html", request, service, sessions, **has)
 
+    async def on_role_needed(request: Request, refused: Exception) -> Response:
+        if not isinstance(refused, RoleNeeded):
+            raise refused
+        if not opens_page(request.scope):
+            return problem_response(refused, request.scope["path"])
+        written = page("role_needed.html", request, service, sessions, needed=refused.needed.value)
+        written.status_code = refused.status
+        return written
+
+    app.add_exception_handler(RoleNeeded, on_role_needed)
     if sessions is not None:
         _add_login(app, service, sessions)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from console.pipeline.errors import PipelineAway
+from console.pipeline.errors import PipelineAway, told
 from worker.errors import Fatal
 from worker.explain.document import document, moment
 from worker.explain.explained import explained as explanation_of
@@ -125,7 +125,7 @@ class Histories:
             standing = OverrideStore(self._settings, admin).of_chat(chat_id)
         except Fatal as error:
             # The verdicts are worth showing without.
-            return {"overrides": None, "overrides_unknown": str(error)}
+            return {"overrides": None, "overrides_unknown": told(str(error))}
         in_force = [one.model_dump(mode="json", exclude={"signature"}) for one in standing if is_in_force(one, now)]
         return {"overrides": in_force, "overrides_unknown": None}
 

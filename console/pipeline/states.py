@@ -9,6 +9,7 @@ import redis
 import structlog
 from confluent_kafka import KafkaException
 
+from console.pipeline.errors import told
 from worker.cache.connection import connect
 from worker.cache.errors import remedy
 from worker.errors import Fatal
@@ -116,7 +117,7 @@ class KafkaCheck:
             self._admin.poll(0)
             self._admin.list_topics(self._settings.verdict_topic, timeout=_TIMEOUT_S)
         except Fatal as error:
-            return str(error)
+            return told(str(error))
         except KafkaException as error:
             return describe(kafka_error(error))
         return None

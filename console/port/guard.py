@@ -104,9 +104,8 @@ class Guard:
         return caller
 
     def _refusal(self, problem: Problem, scope: Scope) -> Response:
-        is_of_a_person = "text/html" in _headers(scope).get("accept", "") and scope.get("method") == "GET"
         has_login = self._sessions is not None and is_page(scope["path"])
-        if problem.status is HTTPStatus.UNAUTHORIZED and is_of_a_person and has_login:
+        if problem.status is HTTPStatus.UNAUTHORIZED and opens_page(scope) and has_login:
             return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
         return problem_response(problem, scope["path"])
 
@@ -179,6 +178,11 @@ def _check_same_origin(headers: Mapping[str, str], own: AbstractSet[str | None])
             "origin_not_allowed",
             "a change with a login that no page of this port asks for; expected its own Origin, or a key",
         )
+
+
+def opens_page(scope: Scope) -> bool:
+    """Say whether a browser asks for a page that a person will see, and not a script or a program for data."""
+    return scope.get("method") == "GET" and "text/html" in _headers(scope).get("accept", "")
 
 
 def caller_of(scope: Scope) -> Caller:

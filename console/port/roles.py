@@ -35,14 +35,27 @@ def may(role: Role, needed: Role) -> bool:
     return _RANK[role] >= _RANK[needed]
 
 
-def check_role(role: Role, needed: Role) -> None:
-    """Raise Problem (403, `role_needed`) where a role does not reach another one."""
-    if not may(role, needed):
-        raise Problem(
+class RoleNeeded(Problem):
+    """403, `role_needed`: the caller's role is too low. A person who opens a page gets one that says so.
+
+    Args:
+        role: What the caller is.
+        needed: What the route needs.
+    """
+
+    def __init__(self, role: Role, needed: Role) -> None:
+        super().__init__(
             HTTPStatus.FORBIDDEN,
             "role_needed",
             f"found the role {role.value}; expected {needed.value}; ask whoever keeps the users or the keys file",
         )
+        self.needed = needed
+
+
+def check_role(role: Role, needed: Role) -> None:
+    """Raise RoleNeeded where a role does not reach another one."""
+    if not may(role, needed):
+        raise RoleNeeded(role, needed)
 
 
 @dataclass(frozen=True)

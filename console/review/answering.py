@@ -67,9 +67,6 @@ def answer(
     if decision_id is not None and (known := _known(connection, item, reviewer, decision_id)) is not None:
         return known
     claim = check_claim(connection, item, reviewer, token, now)
-    if item.state == ItemState.DONE:
-        # Never so while a claim stands; erasure and pruning are others' work.
-        raise Conflict("the item is closed; take the next one")
     wish = by.rules.check(wish, item)
     drop_claim(connection, item_id, reviewer)
     return take(

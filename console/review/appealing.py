@@ -6,13 +6,13 @@ so that an answer that is undone in time is not told.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, insert, select, update
 
 from console.review.appeals import ACCEPTED, REJECTED
 from console.settings.operations import ReviewSettings
+from console.store.appeal_answers import told_document
 from console.store.outbox_rows import Kind, WebhookBody, put
 from console.store.tables import answers, appeals, items
 from schemas import Decision, Verdict
@@ -212,15 +212,15 @@ def on_settled(connection: Connection, settled: Settled) -> None:
     connection.execute(update(appeals).where(appeals.c.id == row["id"]).values(values))
     if row["webhook_url"] is None:
         return
-    document = {
-        "appeal_id": row["id"],
-        "verdict_id": item.verdict_id,
-        "chat_id": item.chat_id,
-        "outcome": outcome,
-        "decision": settled.outcome,
-        "reason": settled.reason,
-        "answered_at": datetime.fromtimestamp(settled.at_ms / 1_000, UTC).isoformat(timespec="milliseconds"),
-    }
+    document = told_document(
+        row["id"],
+        item.verdict_id,
+        chat_id=item.chat_id,
+        outcome=outcome,
+        decision=settled.outcome,
+        reason=settled.reason,
+        at_ms=settled.at_ms,
+    )
     put(
         connection,
         Kind.WEBHOOK,

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, and_, func, select
 
+from console.store.appeal_answers import ERASED_FIRST
 from console.store.outbox_bodies import Kind
 from console.store.outbox_rows import sending
 from console.store.tables import answers, appeals, items
@@ -79,12 +80,15 @@ def told(connection: Connection, appeal: Appeal) -> str | None:
     for decision_id in connection.execute(wanted.order_by(answers.c.id.desc())).scalars():
         if (found := sending(connection, decision_id, Kind.WEBHOOK)) is not None:
             return found.state
-    return None
+    # Of a chat that was erased first there is no decision.
+    found = sending(connection, appeal.id, Kind.WEBHOOK)
+    return None if found is None else found.state
 
 
 def reliabilities(connection: Connection, now: int) -> list[Reliability]:
     """Return how often each caller's appeals were accepted, the caller with the most appeals first."""
-    is_answered = and_(appeals.c.answered_ms.is_not(None), appeals.c.answered_ms <= now)
+    # Nobody looked again at a chat that was erased first.
+    is_answered = and_(appeals.c.answered_ms <= now, appeals.c.outcome != ERASED_FIRST)
     wanted = select(
         appeals.c.caller,
         func.count(),

@@ -3,19 +3,17 @@
 Replays judge old traffic again, and overrides are people's words: neither counts as live traffic.
 """
 
-from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from console.review.sampling import Stratum, drawn, is_live, position, strata_of
 from console.settings.operations import ReviewSettings
 from console.store.counting import HOUR_MS, Counted
+from model.figures.lengths import length_key
 from schemas import Decision, Review, Source, Verdict, VerdictKind
 
 UNKNOWN: Final = "unknown"
 """Key of what a verdict does not tell."""
-LENGTH_BOUNDS: Final = (0, 25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400)
-"""Characters of the longest message at which a bucket begins; the bucket's key is its bound."""
 N_DECILES: Final = 10
 NO_RISK_KNOWN: Final = 0.5
 """Of a review whose policy's categories are not known: only its age orders it."""
@@ -138,7 +136,7 @@ def counts_of(verdict: Verdict) -> list[Counted]:
     | category | - | its code |
     | score | the default policy | tenth of the score: 0 to 9 |
     | language | - | as the verdict has it, or unknown |
-    | length | - | bound of the bucket (LENGTH_BOUNDS), or unknown |
+    | length | - | bound of the bucket (model/figures/lengths.py), or unknown |
     | stage | - | which part of the model answered |
     | cache | - | hit, miss |
     """
@@ -152,7 +150,7 @@ def counts_of(verdict: Verdict) -> list[Counted]:
         ("category", "", verdict.category.code),
         ("score", verdict.policy.name, str(min(N_DECILES - 1, int(verdict.banned_probability * N_DECILES)))),
         ("language", "", verdict.language or UNKNOWN),
-        ("length", "", UNKNOWN if length is None else str(LENGTH_BOUNDS[bisect_right(LENGTH_BOUNDS, length) - 1])),
+        ("length", "", UNKNOWN if length is None else length_key(length)),
         ("stage", "", verdict.stage),
         ("cache", "", "hit" if verdict.cache_hit else "miss"),
     ]
@@ -169,11 +167,6 @@ def is_answered_by(verdict: Verdict) -> bool:
 def moment_ms(judged: Verdict | Review) -> int:
     """Return when something was decided, milliseconds since 1970."""
     return round(judged.decided_at.timestamp() * 1_000)
-
-
-def written_ms(judged: Verdict | Review) -> int:
-    """Return when its event was written, milliseconds since 1970; when it was decided where the event has no time."""
-    return judged.source.timestamp_ms if judged.source.timestamp_ms >= 0 else moment_ms(judged)
 
 
 def hour_of(at_ms: int) -> int:

@@ -7,7 +7,6 @@ A lease that has lapsed keeps its place until somebody else needs it: whoever co
 """
 
 import secrets
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
@@ -15,7 +14,8 @@ from console.review.errors import Conflict, NotInQueue
 from console.review.item import Claim, Item, ItemState, Opinion
 from console.review.listing import Asked, fresh_items, skipped_items, without_holders
 from console.review.rows import OPINION, Queues, answerable, is_within, item_of, places_of, with_claims
-from console.store.tables import access_log, answers, claims, items
+from console.store.access import log_access
+from console.store.tables import answers, claims, items
 
 
 def locked(connection: Connection, item_id: int, reviewer: str, queues: Queues) -> Item:
@@ -200,9 +200,7 @@ def opinions_on(connection: Connection, item: Item) -> tuple[Opinion, ...]:
 
 def log_claim(connection: Connection, action: str, reviewer: str, item: Item, now: int) -> None:
     """Note who held what, apart from the decisions."""
-    detail: dict[str, Any] = {}
-    values = {"actor": reviewer, "action": action, "item_id": item.id, "chat_hash": item.chat_hash}
-    connection.execute(insert(access_log).values(**values, detail=detail, at_ms=now))
+    log_access(connection, reviewer, action, {}, item_id=item.id, chat_hash=item.chat_hash, at_ms=now)
 
 
 def _check_is_for(connection: Connection, item: Item, reviewer: str, *, is_admin: bool) -> None:

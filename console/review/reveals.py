@@ -1,10 +1,8 @@
 """The log of who saw a text, written before the text is shown."""
 
-from typing import Any
+from sqlalchemy import Connection, func, select
 
-from sqlalchemy import Connection, func, insert, select
-
-from console.store.store import now_ms
+from console.store.access import log_access
 from console.store.tables import access_log
 
 
@@ -30,29 +28,6 @@ def log_reveal(  # noqa: PLR0917  the order in which pages have them
     """
     detail = {"topic": topic, "partition": partition, "offset": offset}
     log_access(connection, actor, "reveal", detail, item_id=item_id, chat_hash=chat_hash)
-
-
-def log_access(
-    connection: Connection,
-    actor: str,
-    action: str,
-    detail: dict[str, Any],
-    *,
-    item_id: int | None = None,
-    chat_hash: str | None = None,
-) -> None:
-    """Note what somebody did besides deciding.
-
-    Args:
-        connection: Of `Store.writing`.
-        actor: Who.
-        action: One word: reveal, export and so on.
-        detail: What else; no chat id and no chat text.
-        item_id: Which item of the queue.
-        chat_hash: Keyed hash of the chat.
-    """
-    values = {"actor": actor, "action": action, "item_id": item_id, "chat_hash": chat_hash, "detail": detail}
-    connection.execute(insert(access_log).values(**values, at_ms=now_ms()))
 
 
 def n_reveals(connection: Connection, actor: str, since_ms: int) -> int:

@@ -6,7 +6,7 @@ Of a blind item that is nothing of the model's, and nothing that leads to it: a 
 from dataclasses import asdict
 from typing import Any, Final
 
-from console.review.item import Answered, BulkResult, Claim, Item, ItemKind, Page, Preview
+from console.review.item import Answered, Claim, Item, ItemKind, Page, Preview
 
 _ALWAYS: Final = (
     "id", "queue", "state", "taxonomy", "arrived_ms", "claimed_by", "claim_until_ms", "was_skipped"
@@ -50,11 +50,6 @@ def shown_claim(claim: Claim) -> dict[str, Any]:
 def shown_preview(preview: Preview) -> dict[str, Any]:
     """Return a bulk action's preview, JSON-ready."""
     return {"n_matching": preview.n_matching, "sample": [shown(item) for item in preview.sample]}
-
-
-def shown_bulk(result: BulkResult) -> dict[str, Any]:
-    """Return what a bulk action did, JSON-ready."""
-    return asdict(result)
 
 
 def shown_answered(answered: Answered) -> dict[str, Any]:

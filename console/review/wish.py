@@ -53,11 +53,11 @@ class AnswerRules:
         known = {Outcome.ALLOW.value, Outcome.BLOCK.value, OTHER_CATEGORY}
         if others := needed - known:
             raise SettingsError(
-                f"review.reason_needed has {len(others)} unknown words; expected some of {sorted(known)}"
+                f"review.reason_needed names {', '.join(sorted(others))}; expected some of {', '.join(sorted(known))}"
             )
         if needed and not reasons:
             raise SettingsError(
-                "review.reason_needed asks for reasons and review.reasons has none; expected some codes"
+                "review.reasons is empty, and review.reason_needed wants one; expected codes to choose from"
             )
         return cls(reasons, needed)
 

@@ -14,7 +14,7 @@ from console.port.guard import caller_of
 from console.port.keys import Caller
 from console.review.errors import Conflict, NotInQueue, WishRefused
 from console.review.queue import Queue
-from console.service import Service
+from console.service import Service, not_configured
 from console.store.store import StoreAway
 
 _Found = TypeVar("_Found")
@@ -32,15 +32,10 @@ class Followed(NamedTuple):
 
 
 def followed(service: Service) -> Followed:
-    """Return the queue and what is around it; raises Problem (404, `no_pipeline`) where no pipeline is followed."""
-    operations = service.operations
-    if operations is None or operations.queue is None:
-        raise Problem(
-            HTTPStatus.NOT_FOUND,
-            "no_pipeline",
-            "this console follows no pipeline, so that it has no queue; set CONSOLE_PIPELINE__IS_ON=true and the "
-            "MODERATION_ variables of the workers",
-        )
+    """Return the queue and what is around it; raises Problem (501) where no pipeline is followed."""
+    operations = service.following()
+    if operations.queue is None:
+        raise not_configured("a console that has a queue")
     return Followed(operations, operations.queue)
 
 

@@ -12,8 +12,9 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = PROBLEMS | {
     status: {"model": ProblemDocument, "description": text}
     for status, text in {
         403: "Host or Origin is not allowed, or the key's role is too low.",
-        404: "There is no such item or answer for this caller, or the console follows no pipeline.",
+        404: "There is no such item or answer for this caller.",
         409: "Somebody else has the item or has answered it; `details` says who.",
+        501: "This process follows no pipeline; the message says what to set.",
         503: "The database or Kafka does not answer; `retry-after` says when to ask again.",
     }.items()
 }

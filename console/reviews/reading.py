@@ -10,12 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from console.port.problems import JsonResponse
 from console.port.roles import Role, check_role, may, needs
 from console.review.queue import Queue
-from console.review.reveals import log_access
 from console.review.rows import Queues
 from console.reviews.asking import ask, counted, followed, one_of, parameters_of, whole_number
 from console.reviews.documents import RESPONSES, FiguresAnswer
 from console.reviews.export import MEDIA_TYPES, chunks
 from console.service import Service
+from console.store.access import log_access
 from console.store.store import now_ms
 
 _DAY_MS: Final = 86_400_000

@@ -18,16 +18,29 @@ class Access(NamedTuple):
     at_ms: int
 
 
-def log_access(connection: Connection, actor: str, action: str, detail: Mapping[str, Any]) -> None:
+def log_access(
+    connection: Connection,
+    actor: str,
+    action: str,
+    detail: Mapping[str, Any],
+    *,
+    item_id: int | None = None,
+    chat_hash: str | None = None,
+    at_ms: int | None = None,
+) -> None:
     """Add a row, in the caller's transaction.
 
     Args:
-        connection: Of the transaction.
+        connection: Of `Store.writing`.
         actor: Who.
-        action: What, such as `promote`.
-        detail: More of it, without chat text.
+        action: One word, such as `promote`.
+        detail: More of it; no chat id and no chat text.
+        item_id: Which item of the queue; None outside of it.
+        chat_hash: Keyed hash of the chat; None without a key, and of a gold item.
+        at_ms: When, milliseconds since 1970; None: now.
     """
-    connection.execute(insert(access_log).values(actor=actor, action=action, detail=dict(detail), at_ms=now_ms()))
+    values = {"actor": actor, "action": action, "item_id": item_id, "chat_hash": chat_hash, "detail": dict(detail)}
+    connection.execute(insert(access_log).values(**values, at_ms=now_ms() if at_ms is None else at_ms))
 
 
 def accesses(connection: Connection, actions: Collection[str], limit: int = 200) -> list[Access]:

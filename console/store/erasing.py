@@ -2,6 +2,7 @@
 
 An erased item stays as a number in figures: its category, evidence and answers say nothing of whose chat it was. Its
 chat_id, the place of its text, the text's fingerprint and all notes go; its keyed hash stays, as in the audit log.
+Callers who appealed are still told: an open appeal is answered as erased, and no answer names the chat.
 """
 
 import json
@@ -10,7 +11,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, case, delete, select, update
 
+from console.store.appeal_answers import answer_erased, unname
 from console.store.dialect import upsert
+from console.store.outbox_bodies import Kind
 from console.store.tables import answers, appeals, claims, erasures, items, outbox
 
 ERASED: Final = "erased"
@@ -110,6 +113,7 @@ def _erase_one(connection: Connection, name: str, erased_ms: int, now_ms: int) -
         connection.execute(delete(claims).where(claims.c.item_id.in_(some)))
         connection.execute(update(answers).where(answers.c.item_id.in_(some)).values(note=None))
         connection.execute(update(appeals).where(appeals.c.item_id.in_(some)).values(note=None))
+        answer_erased(connection, some, now_ms)
         gone = dict.fromkeys(("chat_id", "topic", "partition", "record_offset", "timestamp_ms", "fingerprint"))
         closed = {"state": ERASED, "closed_ms": now_ms, "closed_why": ERASED}
         connection.execute(update(items).where(items.c.id.in_(some)).values(**gone, **closed))
@@ -118,14 +122,20 @@ def _erase_one(connection: Connection, name: str, erased_ms: int, now_ms: int) -
 
 
 def _erase_unsent(connection: Connection, name: str, decisions: set[str], erased_ms: int) -> None:
-    """Delete what was, or was to be, sent about what is erased; a decision on a later event stays."""
-    columns = (outbox.c.id, outbox.c.decision_id, outbox.c.created_ms, outbox.c.body)
+    """Delete what was, or was to be, sent about what is erased; a decision on a later event stays.
+
+    Answers for the callers of appeals stay, without the chat's name.
+    """
+    columns = (outbox.c.id, outbox.c.kind, outbox.c.decision_id, outbox.c.created_ms, outbox.c.body)
     of_chat = connection.execute(select(*columns).where(outbox.c.chat_hash == name)).all()
-    gone = {row.id for row in of_chat if row.created_ms <= erased_ms or _undoes(row.body) in decisions}
+    found = {row.id: row for row in of_chat if row.created_ms <= erased_ms or _undoes(row.body) in decisions}
     for some in chunks(decisions):
-        # Answers for callers name no chat.
-        connection.execute(delete(outbox).where(outbox.c.decision_id.in_(some)))
-    for some in chunks(gone):
+        of_decisions = connection.execute(select(*columns).where(outbox.c.decision_id.in_(some))).all()
+        found |= {row.id: row for row in of_decisions}
+    for row in found.values():
+        if row.kind == Kind.WEBHOOK.value:
+            unname(connection, row.id, row.body)
+    for some in chunks(row.id for row in found.values() if row.kind != Kind.WEBHOOK.value):
         connection.execute(delete(outbox).where(outbox.c.id.in_(some)))
 
 

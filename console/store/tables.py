@@ -172,8 +172,8 @@ appeals = Table(
     Column("webhook_url", String(2_000)),
     Column("created_ms", BigInteger, nullable=False),
     Column("answered_ms", BigInteger),
-    Column("outcome", String(16)),  # accepted, rejected
-    Column("decision", String(16)),  # of the answer
+    Column("outcome", String(16)),  # accepted, rejected; erased: the chat was, before anybody answered
+    Column("decision", String(16)),  # of the answer; null where the chat was erased first
     Column("answer_reason", String(64)),
     Index("appeals_by_caller", "caller", "created_ms"),
 )

@@ -87,6 +87,7 @@ def test_check_config_says_who_may_ask_and_what_is_followed(tmp_path: Path) -> N
         ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "sqlite:////none/console.db"}, "folder is not there"),
         ({"CONSOLE_STORE__URL_FILE": "", "CONSOLE_STORE__URL": "hush-hush"}, "store.url is not understood"),
         ({"CONSOLE_REVIEW__REASON_NEEDED": "block, everything"}, "review.reason_needed names everything"),
+        ({"CONSOLE_REVIEW__REASONS": "No Code"}, "review.reasons names what is no code"),
         ({"CONSOLE_REVIEW__REASONS": ","}, "review.reasons is empty"),
         ({"CONSOLE_REVIEW__GOLD_FILE": "none.jsonl"}, "review.gold_file"),
         ({"CONSOLE_REVIEW__GOLD_FILE": __file__}, "expected"),

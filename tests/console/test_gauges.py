@@ -148,12 +148,13 @@ def test_open_late_and_oldest_items_are_told_by_queue_and_kind(
 def test_a_row_of_the_outbox_waits_from_when_it_is_due(
     gauges: Gauges, operations_on_sqlite: Operations, metrics: Metrics
 ) -> None:
-    """Not while it can be taken back, nor once it was or is sent."""
+    """Not while it can be taken back, nor once it was, is sent, or is refused for good."""
     rows = [
         _row("due", due_ms=NOW - 30_000),
         _row("undo", due_ms=NOW + 5_000),
         _row("sent", due_ms=NOW - 90_000, sent=True),
         _row("back", due_ms=NOW - 90_000, cancelled=True),
+        _row("over", due_ms=NOW - 90_000, refused=True),
     ]
     with operations_on_sqlite.store.writing() as connection:
         connection.execute(insert(outbox), rows)

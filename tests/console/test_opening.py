@@ -29,6 +29,11 @@ def test_a_console_that_follows_a_pipeline_reads_its_topics(tmp_path: Path) -> N
     intake = operations.intake
     operations.start()
     wait_until(lambda: intake.state.doing is Doing.KAFKA_AWAY, timeout_s=60)
+    states = operations.states
+    assert states is not None
+    states.look("intake")
+    assert states.now()["intake"].is_there is False
+    assert states.now()["intake"].error
     operations.close()
     assert intake.state.doing.value == "ended"
 

@@ -22,12 +22,14 @@ from console.pipeline.history import Histories
 from console.pipeline.text import Texts, text_of
 from console.port.body import parse_object
 from console.port.guard import caller_of
-from console.port.roles import Role, check_role, may, needs
+from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
 from console.review.reveals import log_reveal
 from console.service import Service
 from console.store.store import StoreAway
 
+_SEES: Final = [needs(Role.VIEWER)]
+_DECIDES: Final = [needs(Role.REVIEWER)]
 _MOST_ID_CHARACTERS: Final = 256
 _MOST_TOPIC_CHARACTERS: Final = 249
 _MOST_OUTCOMES: Final = 500
@@ -47,22 +49,20 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         return
     words = Words(operations)
     searching = _Searching(operations.histories)
-    reading = _Reading(operations, operations.texts, words)
+    reading = _Reading(operations, operations.texts)
 
-    @app.get("/chat", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    @app.get("/chat", include_in_schema=False, dependencies=_SEES)
     async def chat_page(request: Request) -> Response:
         role = caller_of(request.scope).role
-        check_role(role, Role.VIEWER)
         decides = may(role, Role.REVIEWER) and caller_of(request.scope).queues is None
         return page("chat.html", request, service, sessions, decides=decides, reasons=words.reasons)
 
-    @app.get("/chat/history", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    @app.get("/chat/history", include_in_schema=False, dependencies=_SEES)
     async def history(request: Request) -> Response:
-        check_role(caller_of(request.scope).role, Role.VIEWER)
         query = request.query_params
         return _json(await searching.of(_chat_id(query.get("id")), _WITHIN_S.get(query.get("within", ""), 20.0)))
 
-    @app.post("/chat/text", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
+    @app.post("/chat/text", include_in_schema=False, dependencies=_DECIDES)
     async def text(request: Request) -> Response:
         actor = _reviewer(request)
         async with service.bodies.of(request) as raw:
@@ -70,23 +70,23 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         with _away_is_503():
             return _json(await reading.of(document, actor))
 
-    @app.post("/chat/override", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
+    @app.post("/chat/override", include_in_schema=False, dependencies=_DECIDES)
     async def override(request: Request) -> Response:
         return await _said(service, request, words.override)
 
-    @app.post("/chat/clear", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
+    @app.post("/chat/clear", include_in_schema=False, dependencies=_DECIDES)
     async def clear(request: Request) -> Response:
         return await _said(service, request, words.clear)
 
-    @app.post("/chat/report", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
+    @app.post("/chat/report", include_in_schema=False, dependencies=_DECIDES)
     async def report(request: Request) -> Response:
         return await _said(service, request, words.report)
 
-    @app.post("/chat/undo", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
+    @app.post("/chat/undo", include_in_schema=False, dependencies=_DECIDES)
     async def undo(request: Request) -> Response:
         return await _said(service, request, words.undo)
 
-    @app.get("/chat/sent", include_in_schema=False, dependencies=[needs(Role.REVIEWER)])
+    @app.get("/chat/sent", include_in_schema=False, dependencies=_DECIDES)
     async def sent(request: Request) -> Response:
         actor, query = _reviewer(request), request.query_params
         return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", ""), actor))
@@ -124,10 +124,10 @@ class _Searching:
 class _Reading:
     """Shows texts, and logs that before."""
 
-    def __init__(self, operations: Operations, texts: Texts, words: Words) -> None:
+    def __init__(self, operations: Operations, texts: Texts) -> None:
         self._store = operations.store
         self._texts = texts
-        self._words = words
+        self._hash_of = operations.hash_of
 
     async def of(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Return the text of one event; `turns` is null where retention took it.
@@ -154,7 +154,7 @@ class _Reading:
 
     def _log(self, actor: str, chat_id: str, topic: str, partition: int, offset: int) -> None:
         with self._store.writing() as connection:
-            log_reveal(connection, actor, None, self._words.hash_of(chat_id), topic, partition, offset)
+            log_reveal(connection, actor, None, self._hash_of(chat_id), topic, partition, offset)
 
 
 async def _said(service: Service, request: Request, say: Callable[[dict[str, Any], str], dict[str, Any]]) -> Response:
@@ -166,7 +166,6 @@ async def _said(service: Service, request: Request, say: Callable[[dict[str, Any
 
 def _reviewer(request: Request) -> str:
     caller = caller_of(request.scope)
-    check_role(caller.role, Role.REVIEWER)
     if caller.queues is not None:
         raise Problem(
             HTTPStatus.FORBIDDEN,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from console.errors import Problem
 from console.operations import Operations
+from console.review.wish import AnswerRules
 from console.store.outbox_rows import (
     EVERY_POLICY,
     Body,
@@ -26,7 +27,6 @@ from console.store.outbox_rows import (
 )
 from console.store.store import now_ms
 from schemas import Decision
-from schemas.erasure import chat_hash
 
 _DECISION_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MOST_PROBLEMS: Final = 3
@@ -43,18 +43,10 @@ class Words:
 
     def __init__(self, operations: Operations) -> None:
         self._store = operations.store
-        self._review = operations.settings.review
-        keys = operations.worker.erasure.hash_keys
-        self._hash_key = keys[0] if keys else None
-
-    @property
-    def reasons(self) -> list[str]:
+        self._undo_s = operations.settings.review.undo_s
+        self._hash_of = operations.hash_of
+        self.reasons: Final = AnswerRules.of(operations.settings.review).reasons
         """The codes of which a decision names one."""
-        return [one for part in self._review.reasons.split(",") if (one := part.strip())]
-
-    def hash_of(self, chat_id: str) -> str | None:
-        """Return the keyed hash of a chat; None without a key."""
-        return None if self._hash_key is None else chat_hash(chat_id, self._hash_key)
 
     def override(self, document: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Decide on a chat.
@@ -116,7 +108,7 @@ class Words:
         self, document: Mapping[str, Any], kind: Kind, body: Body, chat_id: str | None, speaker: str
     ) -> dict[str, Any]:
         decision_id = _decision_id(document)
-        sends_at_ms = now_ms() + round(self._review.undo_s * 1_000)
+        sends_at_ms = now_ms() + round(self._undo_s * 1_000)
         with self._store.writing() as connection:
             if sending(connection, decision_id, kind) is not None:
                 if not is_said_by(connection, decision_id, speaker):
@@ -128,7 +120,7 @@ class Words:
                     decision_id,
                     body,
                     chat_id=chat_id,
-                    chat_hash=None if chat_id is None else self.hash_of(chat_id),
+                    chat_hash=None if chat_id is None else self._hash_of(chat_id),
                     not_before_ms=sends_at_ms,
                     created_ms=now_ms(),
                 )

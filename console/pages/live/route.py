@@ -12,12 +12,12 @@ from starlette.responses import Response
 from console.errors import Problem
 from console.pages.frame import page
 from console.pipeline.live.board import Wanted
-from console.port.guard import caller_of
-from console.port.roles import Role, check_role, needs
+from console.port.roles import Role, needs
 from console.port.sessions import Sessions
 from console.service import Service
 from schemas import DecidedBy, Decision
 
+_NEEDS: Final = [needs(Role.VIEWER)]
 _MOST_CHARACTERS: Final = 256
 _NO_LANGUAGE: Final = "-"
 _MOST_CURSORS: Final = 400
@@ -31,15 +31,13 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         return
     live, states = operations.live, operations.states
 
-    @app.get("/live", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    @app.get("/live", include_in_schema=False, dependencies=_NEEDS)
     async def live_page(request: Request) -> Response:
-        check_role(caller_of(request.scope).role, Role.VIEWER)
         decisions, reasons = [one.value for one in Decision], [one.value for one in DecidedBy]
         return page("live.html", request, service, sessions, decisions=decisions, reasons=reasons)
 
-    @app.get("/live/newest", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    @app.get("/live/newest", include_in_schema=False, dependencies=_NEEDS)
     async def newest(request: Request) -> Response:
-        check_role(caller_of(request.scope).role, Role.VIEWER)
         cursors = request.query_params.get("after", "")[:_MOST_CURSORS]
         wanted = wanted_of(request.query_params)
         # Filters look at thousands of rows, in which others are to be answered.
@@ -53,14 +51,12 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
             }
         )
 
-    @app.get("/live/figures", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
-    async def figures(request: Request) -> Response:
-        check_role(caller_of(request.scope).role, Role.VIEWER)
+    @app.get("/live/figures", include_in_schema=False, dependencies=_NEEDS)
+    async def figures() -> Response:
         return json_of(await asyncio.to_thread(live.figures))
 
-    @app.get("/live/state", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
-    async def state(request: Request) -> Response:
-        check_role(caller_of(request.scope).role, Role.VIEWER)
+    @app.get("/live/state", include_in_schema=False, dependencies=_NEEDS)
+    async def state() -> Response:
         return json_of({name: one.document() for name, one in states.now().items()})
 
 

@@ -13,3 +13,6 @@ export function moment(ms, now = Date.now()) {
 
 /** Day and time, whole. */
 export const wholeMoment = (ms) => `${DAY.format(ms)}, ${CLOCK.format(ms)}`;
+
+/** Waits. */
+export const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });

@@ -2,13 +2,14 @@
 
 from types import SimpleNamespace
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from console.review.appealing import item_of_verdict, on_settled, put_appeal, wait_ms
-from console.review.appeals import appeal_of, reliabilities
+from console.review.appeals import appeal_of, reliabilities, told
 from console.settings.operations import ReviewSettings
+from console.store.appeal_answers import answer_erased
 from console.store.store import Store
-from console.store.tables import items
+from console.store.tables import appeals, items
 from tests.console.items import put_answer, put_item
 from tests.schemas.payloads import make_verdict
 
@@ -98,3 +99,19 @@ def test_shares_are_of_what_was_answered_and_can_no_longer_be_taken_back(every_s
     assert (coral.caller, coral.n, coral.n_answered, coral.n_accepted, coral.share) == ("coral", 3, 2, 1, 0.5)
     assert (reef.caller, reef.n, reef.share, reef.low, reef.high) == ("reef", 1, None, 0.0, 1.0)
     assert early.n_answered == 0
+
+
+def test_an_appeal_of_a_chat_that_was_erased_first_says_nothing_of_its_caller(every_store: Store) -> None:
+    """Nobody looked again, so it counts neither as right nor as wrong; its answer is on its way as any other."""
+    item_id = appeal(every_store, "a1", "0a" * 16)
+    with every_store.writing() as connection:
+        address = {"webhook_url": "https://hooks.example/x"}
+        connection.execute(update(appeals).where(appeals.c.item_id == item_id).values(address))
+        answer_erased(connection, [item_id], NOW)
+    with every_store.reading() as connection:
+        (coral,) = reliabilities(connection, NOW)
+        found = appeal_of(connection, "a1")
+        assert found is not None
+        assert told(connection, found) == "waiting"
+    assert (coral.n, coral.n_answered, coral.share) == (1, 0, None)
+    assert (found.answered_ms, found.outcome, found.decision) == (NOW, "erased", None)

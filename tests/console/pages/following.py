@@ -34,6 +34,7 @@ from worker.explain.outcomes import verdict_of as outcome_of
 from worker.kafka.topic_scan import ScannedRecord
 from worker.settings.worker import WorkerSettings
 
+_SERVICES = ("kafka", "redis", "database", "intake")
 KEYS = {"viewer": "vs-viewer", "reviewer": "vs-reviewer"}
 
 
@@ -96,7 +97,7 @@ class Followed:
         self.live = Live(opened.worker, 60)
         self.histories = WrittenHistories(opened.worker)
         self.texts = WrittenTexts(opened.worker)
-        self.states = States({name: self._check(name) for name in ("kafka", "redis", "database")})
+        self.states = States({name: self._check(name) for name in _SERVICES})
         self.operations: Operations = replace(
             opened,
             live=self.live,
@@ -123,7 +124,7 @@ class Followed:
 
     def look(self) -> None:
         """Ask all services once."""
-        for name in ("kafka", "redis", "database"):
+        for name in _SERVICES:
             self.states.look(name)
 
     def take(self, records: list[ScannedRecord], now_ms: int) -> None:

@@ -238,6 +238,12 @@ def test_a_banner_says_what_is_away_and_since_when(open_page: OpenPage, followed
     expect(banner).to_contain_text(re.compile(r"Kafka has been away since \d\d:\d\d:\d\d\."))
     expect(banner).to_contain_text("The database has been away since")
     expect(rows(page)).to_have_count(3)
+    followed.away |= {"intake": "the topic verdict-reviews is not there"}
+    followed.look()
+    expect(banner).not_to_contain_text("The reader of the queue")
+    followed.away = {"intake": "the topic verdict-reviews is not there"}
+    followed.look()
+    expect(banner).to_contain_text("The reader of the queue has been away since")
     followed.away.clear()
     followed.look()
     expect(banner).to_be_hidden()

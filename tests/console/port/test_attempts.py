@@ -57,7 +57,7 @@ def test_who_succeeds_has_not_tried() -> None:
 def logins(tmp_path: Path) -> Logins:
     """Return the logins of one user."""
     write(tmp_path / "users.toml", entry("anna"))
-    return Logins(Sessions(None, b"secret", users=Users(tmp_path / "users.toml")))
+    return Logins(Sessions(None, b"secret", users=Users(tmp_path / "users.toml")), attempts=Attempts(Clock()))
 
 
 def test_no_answer_tells_whether_a_name_exists(logins: Logins) -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 
 from console.review.arriving import (
-    LENGTH_BOUNDS,
     NO_RISK_KNOWN,
     counts_of,
     is_answered_by,
@@ -17,6 +16,7 @@ from console.review.arriving import (
 )
 from console.review.sampling import Draw, Stratum, drawn, position, rates_for, strata_of
 from console.settings.operations import ReviewSettings
+from model.figures.lengths import LENGTH_BOUNDS
 from schemas import DecidedBy, Decision, PolicyRef, Source
 from schemas.verdict import VerdictKind
 from tests.console.judged import AT_MS, a_review, a_verdict, an_override

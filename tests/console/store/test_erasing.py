@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Table, insert, select
 
 from console.store.erasing import ERASED, erase_chats, erased_since, name_anew
+from console.store.outbox_bodies import WebhookBody
 from console.store.store import Store
 from console.store.tables import answers, appeals, claims, erasures, items, outbox
 from schemas.erasure import chat_hash
@@ -83,6 +84,38 @@ def test_an_erased_chats_items_lose_all_that_names_it(store: Store) -> None:
     assert [row["chat_id"] for row in rows(store, outbox)] == ["kept"]
     assert [row["item_id"] for row in rows(store, claims)] == [rows(store, items)[2]["id"]]
     assert erase(store, "gone") == 0
+
+
+def test_an_open_appeal_of_an_erased_chat_is_answered_and_told(store: Store) -> None:
+    """Its caller waits for an answer that nobody can give any longer."""
+    for number, url in enumerate((None, "https://hooks.example/x")):
+        item_id = put_item(store, "gone")
+        appeal = {"id": f"a{number}", "item_id": item_id, "verdict_id": f"v{number}", "caller": "c", "reason": "r"}
+        put(store, appeals, **appeal, webhook_url=url, created_ms=AT_MS)
+    erase(store, "gone")
+    answered = [(row["answered_ms"], row["outcome"], row["decision"]) for row in rows(store, appeals)]
+    assert answered == [(AT_MS + 9, "erased", None)] * 2
+    (told,) = rows(store, outbox)
+    assert (told["kind"], told["decision_id"], told["not_before_ms"]) == ("webhook", "a1", AT_MS + 9)
+    body = WebhookBody.model_validate_json(told["body"])
+    assert (body.url, body.document["chat_id"], body.document["outcome"]) == ("https://hooks.example/x", None, "erased")
+    erase(store, "gone")
+    assert len(rows(store, outbox)) == 1
+
+
+def test_an_answer_that_is_on_its_way_to_a_caller_stays_without_the_name(store: Store) -> None:
+    """They were promised it, and it says nothing of the chat's."""
+    item_id = put_item(store, "gone")
+    decision = rows(store, answers)[0]["decision_id"]
+    appeal = {"id": "a", "item_id": item_id, "verdict_id": "v", "caller": "c", "reason": "r", "created_ms": AT_MS}
+    put(store, appeals, **appeal, answered_ms=AT_MS, outcome="accepted", decision="allow")
+    body = {"appeal_id": "a", "url": "https://hooks.example/x", "document": {"chat_id": "gone", "outcome": "accepted"}}
+    put_unsent(store, "gone", decision, AT_MS, kind="webhook", **body)
+    erase(store, "gone")
+    assert [row["outcome"] for row in rows(store, appeals)] == ["accepted"]
+    (told,) = rows(store, outbox)
+    assert (told["kind"], told["chat_id"], told["chat_hash"]) == ("webhook", None, None)
+    assert json.loads(told["body"])["document"] == {"chat_id": None, "outcome": "accepted"}
 
 
 def test_what_came_after_the_erasure_stays(store: Store) -> None:

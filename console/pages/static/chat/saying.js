@@ -2,6 +2,7 @@
 
 import { byId, fill, make } from "../dom.js";
 import { ask } from "../server.js";
+import { pause } from "../time.js";
 
 const LOOK_MS = 1000;
 const MOST_LOOKS = 40;
@@ -12,7 +13,6 @@ export function choice(name, values, text = (value) => value) {
 
 /** 32 hexadecimal digits. What is sent again, because an answer was lost, has the same. */
 const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Handles the submit of a form; `again` reads the chat anew once the word is on its topic. */
 export async function say(event, path, words, again) {

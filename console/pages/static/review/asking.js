@@ -2,14 +2,13 @@
 
 import { byId } from "../dom.js";
 import { ask, Refused } from "../server.js";
+import { pause } from "../time.js";
 
 const AGAIN_MS = 1000;
 const LOGIN_MS = 4000;
 const AWAY = "The database does not answer. Nothing is lost: this page keeps what you answered and sends it once it is back.";
 let nWaiting = 0;
 let skewMs = 0;
-
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 /** Milliseconds since 1970 by the server's clock, which leases and undo go by. */
 export const now = () => Date.now() + skewMs;

@@ -2,6 +2,7 @@
 
 import { byId, fill, make, spoken } from "../dom.js";
 import { Refused } from "../server.js";
+import { pause } from "../time.js";
 import { asked } from "./asking.js";
 import * as details from "./details.js";
 import * as veil from "./veil.js";
@@ -20,8 +21,6 @@ export function start(seen) {
   onSeen = seen;
   byId("reveal").addEventListener("click", toggle);
 }
-
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 function fetched(claim) {
   const { id } = claim.item;
