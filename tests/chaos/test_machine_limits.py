@@ -95,19 +95,19 @@ def test_a_worker_stays_below_its_memory_limit_and_slows_down_with_its_quota(
     own |= {"MODERATION_BATCH__THIN_S": "1", "MODERATION_BATCH__LAGGING_S": "1"}
     environment = child_environment(os.environ, settings | own)
     giant = next(bad for bad in bad_inputs() if bad.name == "1 MB of combining marks")
-    events = list(short_events(sample_chats, 1_800, n_chats=300))
+    events = list(short_events(sample_chats, 6_000, n_chats=300))
     with (
         limited(MEMORY_BYTES) as limits,
         WorkerProcess(environment, tmp_path / "limited.log", cwd=REPOSITORY, launcher=limits.launcher) as worker,
     ):
         worker.wait_ready(port)
-        ledger.send_raw(InputRecord(b"giant-%d" % i, giant.value) for i in range(N_GIANTS))
-        ledger.send(events[:1_500])
+        ledger.send_raw(InputRecord(b"bad-chat", giant.value) for _ in range(N_GIANTS))
+        ledger.send(events[:4_500])
         ledger.wait_complete(timeout_s=180)
         most = total(port, "moderation_batch_limit_records")
         limits.allow_cpus(0.2, worker.pid)
         n_before = len(worker.events("batch_done"))
-        ledger.send(events[1_500:])
+        ledger.send(events[4_500:])
         ledger.wait_complete(timeout_s=240)
         sizes = [event["n_records"] for event in worker.events("batch_done")]
         least = total(port, "moderation_batch_limit_records")
@@ -120,5 +120,5 @@ def test_a_worker_stays_below_its_memory_limit_and_slows_down_with_its_quota(
     ledger.assert_exactly_once()
     print(
         f"F37 ({limits.kind}, {MEMORY_BYTES / 1e6:.0f} MB): nobody killed; batch limit {most:.0f}, with a tenth of the "
-        f"CPU {least:.0f}; {len(sizes) - n_before} batches for the last 300, {len(ledger.sent)} events once"
+        f"CPU {least:.0f}; {len(sizes) - n_before} batches for the last 1,500, {len(ledger.sent)} events once"
     )
