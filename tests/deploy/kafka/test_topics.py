@@ -83,7 +83,7 @@ def test_workers_may_not_write_what_people_decide() -> None:
         for right in rights
         if right.name in {"verdict-overrides", "verdict-decisions"} and "WRITE" in right.operations
     }
-    assert writers == {"reviewer", "erase"}
+    assert writers == {"reviewer", "console", "erase"}
 
 
 def test_what_names_chats_and_is_kept_by_key_forgets_within_days() -> None:
