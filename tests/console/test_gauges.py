@@ -280,7 +280,7 @@ def test_a_database_that_answers_and_takes_nothing_is_away(
 ) -> None:
     """A full disk, or a server that is read-only: the page's banner says so, too, until something is written again."""
     store = operations_on_sqlite.store
-    asked = _checks(operations_on_sqlite.worker, store)["database"]
+    asked = _checks(operations_on_sqlite.worker, store, None)["database"]
     with store.writing() as connection:
         n_pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {n_pages}")
