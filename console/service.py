@@ -69,6 +69,17 @@ class Service:
             raise not_configured("CONSOLE_PIPELINE__IS_ON=true, and the MODERATION_ settings of the workers")
         return self.operations
 
+    def taking_reports(self) -> Operations:
+        """Return what follows the pipeline, where reports have a topic.
+
+        Raises:
+            Problem: 501, none is followed, or it names no such topic.
+        """
+        operations = self.following()
+        if operations.worker.kafka.feedback_topic is None:
+            raise not_configured("MODERATION_KAFKA__FEEDBACK_TOPIC, the topic of reports")
+        return operations
+
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """Give the body of a request that the judge has time for; its bytes count as held until the context ends.

@@ -18,7 +18,7 @@ from console.operations import Operations
 from console.outbox.target import TargetRefused, target_of
 from console.pipeline.newest import newest_at_hand
 from console.port.documents import read_document
-from console.port.guard import caller_of
+from console.port.guard import caller_of, counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.review.appealing import item_of_known, item_of_verdict, put_appeal, wait_ms
@@ -42,9 +42,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def appeal(request: HttpRequest) -> Response:
         """Have a person look again, who is not the one that answered before; the same objection twice is one."""
-        operations, caller = service.following(), caller_of(request.scope)
-        if caller.limit is not None:
-            caller.limit.spend(1)
+        operations, caller = service.following(), counted(request.scope)
         async with service.bodies.of(request) as raw:
             asked = read_document(raw, AppealRequest)
         found = await run_in_threadpool(_appeal, operations, asked, caller.name)

@@ -12,12 +12,12 @@ from console.openapi import FOLLOWING, body_of
 from console.operations import Operations
 from console.pipeline.newest import newest_at_hand
 from console.port.documents import read_document
-from console.port.guard import caller_of
+from console.port.guard import counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.review.known import known_verdict
 from console.review.reporting import FeedbackRequest, Reporter
-from console.service import Service, not_configured
+from console.service import Service
 from schemas.feedback import KnownVerdict
 
 
@@ -43,12 +43,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def feedback(request: HttpRequest) -> Response:
         """Take a report; what matches no known verdict is counted and dropped, with the same answer."""
-        operations = service.following()
-        if operations.worker.kafka.feedback_topic is None:
-            raise not_configured("MODERATION_KAFKA__FEEDBACK_TOPIC, the topic of reports")
-        caller = caller_of(request.scope)
-        if caller.limit is not None:
-            caller.limit.spend(1)
+        operations, caller = service.taking_reports(), counted(request.scope)
         async with service.bodies.of(request) as raw:
             asked = read_document(raw, FeedbackRequest)
         await run_in_threadpool(

@@ -15,11 +15,11 @@ from console.perspective.discovery import VERSION, discovery_document
 from console.perspective.documents import AnalyzeAnswer, AnalyzeRequest, SuggestScoreAnswer, SuggestScoreRequest
 from console.perspective.reading import Analysis, read_analysis, read_suggestion
 from console.perspective.suggesting import take_suggestion
-from console.port.guard import caller_of
+from console.port.guard import counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.review.reporting import Reporter
-from console.service import Service, not_configured
+from console.service import Service
 from model import Classification, RowFailed
 
 _UNDETERMINED: Final = "und"
@@ -53,7 +53,6 @@ def router_of(service: Service) -> APIRouter:
 
     @router.post(
         "/v1alpha1/comments:suggestscore",
-        dependencies=[needs(Role.CLIENT)],
         response_model=SuggestScoreAnswer,
         responses=GOOGLE_PROBLEMS | {HTTPStatus.NOT_IMPLEMENTED.value: GOOGLE_PROBLEMS[503]},
         openapi_extra=body_of(SuggestScoreRequest),
@@ -61,12 +60,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def suggest_score(request: Request) -> Response:
         """Take it as a report on each known verdict on this text; what matches none is counted and dropped."""
-        operations = service.following()
-        if operations.worker.kafka.feedback_topic is None:
-            raise not_configured("MODERATION_KAFKA__FEEDBACK_TOPIC, the topic of reports")
-        caller = caller_of(request.scope)
-        if caller.limit is not None:
-            caller.limit.spend(1)
+        operations, caller = service.taking_reports(), counted(request.scope)
         async with service.bodies.of(request) as raw:
             suggestion = await service.read(raw, lambda body: read_suggestion(body, attributes))
         reporter = Reporter(operations.store, operations.hash_of, service.metrics)

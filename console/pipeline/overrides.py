@@ -31,6 +31,7 @@ from worker.overrides.records import (
 )
 from worker.overrides.wish import (
     RevisionForged,
+    Wish,
     next_revision,
     not_lifted_by,
     outweighed_text,
@@ -66,6 +67,19 @@ class Decided(NamedTuple):
     actor: str
     reason: str
     at: datetime
+
+    @property
+    def wish(self) -> Wish:
+        """It as the worker's own command says it."""
+        return wish_of(
+            self.decision,
+            policy=self.policy,
+            whole_chat=self.whole_chat,
+            lasts=self.lasts,
+            actor=self.actor,
+            reason=self.reason,
+            decided_at=self.at,
+        )
 
 
 class Cleared(NamedTuple):
@@ -194,15 +208,7 @@ class OverrideTopic:
             RecordRefused: it would count for nothing, or its values do not fit.
         """
         standing = self.of_chat(decided.seen.chat_id)
-        wish = wish_of(
-            decided.decision,
-            policy=decided.policy,
-            whole_chat=decided.whole_chat,
-            lasts=decided.lasts,
-            actor=decided.actor,
-            reason=decided.reason,
-            decided_at=decided.at,
-        )
+        wish = decided.wish
         if kept_revision is None and (stricter := outweighing(wish, standing, now)) is not None:
             raise RecordRefused(outweighed_text(stricter) + _TAKE_BACK)
         try:
@@ -269,15 +275,7 @@ class OverrideTopic:
 
 def refusal_of(decided: Decided, standing: Sequence[Override], now: datetime) -> str | None:
     """Return why a decision would count for nothing beside what stands; None where it counts."""
-    wish = wish_of(
-        decided.decision,
-        policy=decided.policy,
-        whole_chat=decided.whole_chat,
-        lasts=decided.lasts,
-        actor=decided.actor,
-        reason=decided.reason,
-        decided_at=decided.at,
-    )
+    wish = decided.wish
     stricter = outweighing(wish, standing, now)
     return None if stricter is None else outweighed_text(stricter) + _TAKE_BACK
 

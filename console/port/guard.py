@@ -191,6 +191,14 @@ def caller_of(scope: Scope) -> Caller:
     return caller
 
 
+def counted(scope: Scope) -> Caller:
+    """Return who asks, and count the request as one conversation against their limit."""
+    caller = caller_of(scope)
+    if caller.limit is not None:
+        caller.limit.spend(1)
+    return caller
+
+
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 

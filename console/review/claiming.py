@@ -71,15 +71,21 @@ def claim(
     if own is None:
         _check_is_for(connection, item, reviewer, is_admin=is_admin)
         make_place(connection, item, reviewer, now)
-        token = secrets.token_hex(16)
-        values = {"item_id": item_id, "reviewer": reviewer, "token": token, "until_ms": now + lease_ms, "since_ms": now}
-        connection.execute(insert(claims).values(values))
+        token = make_claim(connection, item_id, reviewer, now=now, until_ms=now + lease_ms)
         log_claim(connection, "claim", reviewer, item, now)
     else:
         token = own["token"]
         _prolong(connection, item_id, reviewer, now + lease_ms)
     (claimed,) = with_claims(connection, [item], reviewer, now, queues)
     return Claim(claimed, token, now + lease_ms, opinions_on(connection, item) if item.is_disputed else ())
+
+
+def make_claim(connection: Connection, item_id: int, reviewer: str, *, now: int, until_ms: int) -> str:
+    """Write a claim where the reviewer has none, and return its token."""
+    token = secrets.token_hex(16)
+    values = {"item_id": item_id, "reviewer": reviewer, "token": token, "until_ms": until_ms, "since_ms": now}
+    connection.execute(insert(claims).values(values))
+    return token
 
 
 def next_item(connection: Connection, asked: Asked, now: int) -> int | None:

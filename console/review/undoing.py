@@ -1,13 +1,12 @@
 """Undo: an answer stays, marked as undone, and its item is open again. What was sent is followed by its opposite."""
 
-import secrets
 import uuid
 from dataclasses import replace
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from console.review.answering import opinions
-from console.review.claiming import decided_by, locked, make_place
+from console.review.claiming import decided_by, locked, make_claim, make_place
 from console.review.errors import Conflict, NotInQueue
 from console.review.hooks import Hooks
 from console.review.item import Claim, Item, ItemState, Outcome
@@ -45,9 +44,7 @@ def undo(
     item = reopen(connection, answer_id, reviewer, hooks=hooks, now=now, queues=queues)
     # A claim of theirs that stands, of an item that they skipped and took again, goes on under a new token.
     connection.execute(delete(claims).where(claims.c.item_id == item.id, claims.c.reviewer == reviewer))
-    token = secrets.token_hex(16)
-    values = {"item_id": item.id, "reviewer": reviewer, "token": token, "until_ms": now + lease_ms, "since_ms": now}
-    connection.execute(insert(claims).values(values))
+    token = make_claim(connection, item.id, reviewer, now=now, until_ms=now + lease_ms)
     (claimed,) = with_claims(connection, [item], reviewer, now, queues)
     return Claim(claimed, token, now + lease_ms)
 

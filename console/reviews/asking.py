@@ -9,17 +9,12 @@ from starlette.requests import Request
 
 from console.errors import Problem
 from console.operations import Operations
-from console.pipeline.errors import PipelineAway
-from console.port.guard import caller_of
-from console.port.keys import Caller
 from console.review.errors import Conflict, NotInQueue, WishRefused
 from console.review.queue import Queue
 from console.service import Service, not_configured
-from console.store.store import StoreAway
 
 _Found = TypeVar("_Found")
 
-_RETRY_S: Final = 5
 _DIGITS: Final = 18
 _MAX_MS: Final = 2**53
 
@@ -39,28 +34,21 @@ def followed(service: Service) -> Followed:
     return Followed(operations, operations.queue)
 
 
-def counted(request: Request) -> Caller:
-    """Return who asks, and count the request against their limit."""
-    caller = caller_of(request.scope)
-    if caller.limit is not None:
-        caller.limit.spend(1)
-    return caller
-
-
 async def ask(function: Callable[..., _Found], *arguments: Any, **named: Any) -> _Found:
     """Call a function of the queue in a thread.
 
     Raises:
         Problem: what `problem_of` returns.
+        StoreAway: the application answers it.
     """
     try:
         return await asyncio.to_thread(function, *arguments, **named)
-    except (Conflict, NotInQueue, WishRefused, StoreAway, PipelineAway) as error:
+    except (Conflict, NotInQueue, WishRefused) as error:
         raise problem_of(error) from error
 
 
-def problem_of(error: Exception) -> Problem:
-    """Return the problem that an error of the queue is; pages use it, too. Other errors are raised as they are."""
+def problem_of(error: Conflict | NotInQueue | WishRefused) -> Problem:
+    """Return the problem that an error of the queue is."""
     match error:
         case Conflict():
             details = {
@@ -77,21 +65,6 @@ def problem_of(error: Exception) -> Problem:
             )
         case WishRefused():
             return Problem(HTTPStatus.BAD_REQUEST, "invalid_input", error.message, param=error.param)
-        case StoreAway():
-            return Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "store_away",
-                f"the database does not answer ({error}); nothing was written; ask again after retry-after",
-                retry_after_s=_RETRY_S,
-            )
-        case PipelineAway():
-            return Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "pipeline_away",
-                "Kafka does not answer; nothing was read; ask again after retry-after; the log says more",
-                retry_after_s=_RETRY_S,
-            )
-    raise error
 
 
 def number_of(text: str) -> int:

@@ -7,11 +7,12 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
+from console.port.guard import counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, check_role, may, needs
 from console.review.queue import Queue
 from console.review.rows import Queues
-from console.reviews.asking import ask, counted, followed, one_of, parameters_of, whole_number
+from console.reviews.asking import ask, followed, one_of, parameters_of, whole_number
 from console.reviews.documents import RESPONSES, FiguresAnswer
 from console.reviews.export import MEDIA_TYPES, chunks
 from console.service import Service
@@ -44,7 +45,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def figures(request: Request) -> Response:
         """Answer with the figures of a time, by default of the last 30 days."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         given = parameters_of(request, frozenset(_TIMES))
         until_ms = whole_number(given, "until_ms", now_ms() + 1)
         since_ms = whole_number(given, "since_ms", max(0, until_ms - _FIGURES_DAYS * _DAY_MS))
@@ -61,7 +62,7 @@ def add(router: APIRouter, service: Service) -> None:
     )
     async def export(request: Request) -> Response:
         """Write down who exports what, then answer as it is read."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         given = parameters_of(request, frozenset(_EXPORT_PARAMETERS))
         form = one_of(given, "format", tuple(MEDIA_TYPES), "jsonl") or "jsonl"
         of = one_of(given, "of", ("own", "everybody"), "own")

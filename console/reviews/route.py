@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from console.errors import Problem
 from console.openapi import body_of
-from console.pipeline.errors import PipelineAway
 from console.pipeline.text import text_of
 from console.port.documents import read_document
+from console.port.guard import counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.review.item import Item, Wish
@@ -20,12 +20,10 @@ from console.reviews import reading
 from console.reviews.asking import (
     Followed,
     ask,
-    counted,
     followed,
     number_of,
     one_of,
     parameters_of,
-    problem_of,
     whole_number,
 )
 from console.reviews.documents import (
@@ -68,7 +66,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def page(request: Request) -> Response:
         """Answer with a page of the queue and how long it waits; no chat text."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         given = parameters_of(request, frozenset(_PAGE_PARAMETERS))
         named: dict[str, Any] = {
             "queue": given.get("queue"),
@@ -84,7 +82,7 @@ def router_of(service: Service) -> APIRouter:
     @router.post("/v1/reviews/next", response_model=NextAnswer, **_posted(NextRequest, "Claim the next item."))
     async def claim_next(request: Request) -> Response:
         """Claim the first item of the order that has a place for the caller."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         async with service.bodies.of(request) as raw:
             wanted = read_document(raw, NextRequest)
         named: dict[str, Any] = {
@@ -98,7 +96,7 @@ def router_of(service: Service) -> APIRouter:
     @router.post("/v1/reviews/{item_id}/claim", response_model=ClaimAnswer, **_posted(Nothing, "Claim an item."))
     async def claim(item_id: str, request: Request) -> Response:
         """Make an item the caller's for a time; a claim of theirs that stands is prolonged."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         async with service.bodies.of(request) as raw:
             read_document(raw, Nothing)
         named: dict[str, Any] = {"is_admin": may(caller.role, Role.ADMIN), "queues": caller.queues}
@@ -107,7 +105,7 @@ def router_of(service: Service) -> APIRouter:
     @router.post("/v1/reviews/{item_id}/renew", response_model=RenewAnswer, **_posted(TokenRequest, "Prolong a claim."))
     async def renew(item_id: str, request: Request) -> Response:
         """Prolong a claim by another lease."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         async with service.bodies.of(request) as raw:
             token = read_document(raw, TokenRequest).token
         return JsonResponse(
@@ -119,7 +117,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def release(item_id: str, request: Request) -> Response:
         """Give an item back to the queue, where it stands as before."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         async with service.bodies.of(request) as raw:
             token = read_document(raw, TokenRequest).token
         await ask(queue.release, number_of(item_id), caller.name, token, queues=caller.queues)
@@ -130,7 +128,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def answer(item_id: str, request: Request) -> Response:
         """Take an answer on an item that the caller holds."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         async with service.bodies.of(request) as raw:
             wanted = read_document(raw, AnswerRequest)
         wish = Wish(**wanted.model_dump(exclude={"token"}))
@@ -142,7 +140,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def undo(answer_id: str, request: Request) -> Response:
         """Undo an answer of the caller's, sent or not; the item is open again and theirs."""
-        queue, caller = followed(service).queue, counted(request)
+        queue, caller = followed(service).queue, counted(request.scope)
         async with service.bodies.of(request) as raw:
             read_document(raw, Nothing)
         return JsonResponse(shown_claim(await ask(queue.undo, number_of(answer_id), caller.name, queues=caller.queues)))
@@ -156,7 +154,7 @@ def router_of(service: Service) -> APIRouter:
     )
     async def text(item_id: str, request: Request) -> Response:
         """Log the reveal, then fetch the text from its record; it is stored nowhere."""
-        of, caller = followed(service), counted(request)
+        of, caller = followed(service), counted(request.scope)
         item = await ask(of.queue.item, number_of(item_id), caller.name, queues=caller.queues)
         await ask(of.queue.log_reveal, caller.name, item)
         return JsonResponse(await _text_of(of, item))
@@ -190,10 +188,7 @@ async def _text_of(of: Followed, item: Item) -> dict[str, Any]:
             "this console reads no texts; ask another one",
             retry_after_s=5,
         )
-    try:
-        found = await text_of(of.operations.texts, source.topic, source.partition, source.offset, item.chat_id)
-    except PipelineAway as away:
-        raise problem_of(away) from away
+    found = await text_of(of.operations.texts, source.topic, source.partition, source.offset, item.chat_id)
     if found is None:
         return _shown(None, None, is_changed=False)
     is_changed = item.fingerprint is not None and found.fingerprint != item.fingerprint

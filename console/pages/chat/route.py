@@ -8,7 +8,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from console.pipeline.history import Histories
 from console.pipeline.text import Texts, text_of
 from console.port.body import parse_object
 from console.port.guard import caller_of
+from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
 from console.review.reveals import log_reveal
@@ -60,7 +60,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     @app.get("/chat/history", include_in_schema=False, dependencies=_SEES)
     async def history(request: Request) -> Response:
         query = request.query_params
-        return _json(await searching.of(_chat_id(query.get("id")), _WITHIN_S.get(query.get("within", ""), 20.0)))
+        return JsonResponse(await searching.of(_chat_id(query.get("id")), _WITHIN_S.get(query.get("within", ""), 20.0)))
 
     @app.post("/chat/text", include_in_schema=False, dependencies=_DECIDES)
     async def text(request: Request) -> Response:
@@ -68,7 +68,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         async with service.bodies.of(request) as raw:
             document = parse_object(raw)
         with _away_is_503():
-            return _json(await reading.of(document, actor))
+            return JsonResponse(await reading.of(document, actor))
 
     @app.post("/chat/override", include_in_schema=False, dependencies=_DECIDES)
     async def override(request: Request) -> Response:
@@ -89,7 +89,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     @app.get("/chat/sent", include_in_schema=False, dependencies=_DECIDES)
     async def sent(request: Request) -> Response:
         actor, query = _reviewer(request), request.query_params
-        return _json(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", ""), actor))
+        return JsonResponse(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", ""), actor))
 
 
 class _Searching:
@@ -161,7 +161,7 @@ async def _said(service: Service, request: Request, say: Callable[[dict[str, Any
     actor = _reviewer(request)
     async with service.bodies.of(request) as raw:
         document = parse_object(raw)
-    return _json(await _in_thread(say, document, actor))
+    return JsonResponse(await _in_thread(say, document, actor))
 
 
 def _reviewer(request: Request) -> str:
@@ -207,7 +207,3 @@ def _number(document: Mapping[str, Any], name: str) -> int:
 
 def _refused(param: str, message: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, "schema_error", f"{param}: {message}", param=param)
-
-
-def _json(document: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(document), media_type="application/json")

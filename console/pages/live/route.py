@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from console.errors import Problem
 from console.pages.frame import page
 from console.pipeline.live.board import Wanted
+from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.port.sessions import Sessions
 from console.service import Service
@@ -42,7 +42,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         wanted = wanted_of(request.query_params)
         # Filters look at thousands of rows, in which others are to be answered.
         found = await asyncio.to_thread(live.newest, cursors, wanted)
-        return json_of(
+        return JsonResponse(
             {
                 "rows": [row.document(wanted.policy) for row in found.rows],
                 "n_left_out": found.n_left_out,
@@ -53,11 +53,11 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
 
     @app.get("/live/figures", include_in_schema=False, dependencies=_NEEDS)
     async def figures() -> Response:
-        return json_of(await asyncio.to_thread(live.figures))
+        return JsonResponse(await asyncio.to_thread(live.figures))
 
     @app.get("/live/state", include_in_schema=False, dependencies=_NEEDS)
     async def state() -> Response:
-        return json_of({name: one.document() for name, one in states.now().items()})
+        return JsonResponse({name: one.document() for name, one in states.now().items()})
 
 
 def wanted_of(query: Mapping[str, str]) -> Wanted:
@@ -72,11 +72,6 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
         raise _refused("decided_by", f"expected one of {', '.join(one.value for one in DecidedBy)}")
     language = "" if given["language"] == _NO_LANGUAGE else given["language"] or None
     return Wanted(**{name: value or None for name, value in given.items() if name != "language"}, language=language)
-
-
-def json_of(document: Mapping[str, Any]) -> Response:
-    """Return a document as it is answered."""
-    return Response(orjson.dumps(document), media_type="application/json")
 
 
 def _refused(param: str, message: str) -> Problem:

@@ -20,10 +20,11 @@ from console.pipeline.errors import PipelineAway
 from console.pipeline.shadow import shadow_document, shadow_report
 from console.port.body import parse_object
 from console.port.guard import caller_of
+from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
 from console.service import Service
-from console.store.store import StoreAway, now_ms
+from console.store.store import now_ms
 from model.policies.rules import rule_over
 
 HOURS: Final = (24, 168)
@@ -57,24 +58,24 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     async def drift(hours: str = "24") -> Response:
         if hours not in {str(one) for one in HOURS}:
             raise Problem(HTTPStatus.BAD_REQUEST, "bad_hours", "hours: expected 24 or 168", param="hours")
-        found = await _of_store(lambda: drifting.watched(now_ms(), int(hours)))
-        return _json({"limits": limits(), "hours": int(hours), "watched": [one.document() for one in found]})
+        found = await asyncio.to_thread(lambda: drifting.watched(now_ms(), int(hours)))
+        return JsonResponse({"limits": limits(), "hours": int(hours), "watched": [one.document() for one in found]})
 
     @app.get("/model/registry", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def history() -> Response:
-        return _json(await _of_store(registry.document))
+        return JsonResponse(await asyncio.to_thread(registry.document))
 
     @app.post("/model/serve", include_in_schema=False, dependencies=[needs(Role.ADMIN)])
     async def serve(request: Request) -> Response:
         caller = caller_of(request.scope)
         async with service.bodies.of(request) as raw:
             document = parse_object(raw)
-        entry = await _of_store(lambda: registry.serve(caller.name, document))
-        return _json({"action": entry.action, "digest": entry.digest})
+        entry = await asyncio.to_thread(lambda: registry.serve(caller.name, document))
+        return JsonResponse({"action": entry.action, "digest": entry.digest})
 
     @app.get("/model/shadow", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def agreement() -> Response:
-        return _json(await shadow.document())
+        return JsonResponse(await shadow.document())
 
 
 class _Shadow:
@@ -104,19 +105,3 @@ class _Shadow:
         except PipelineAway as error:
             return {"state": "away", "error": str(error)}
         return {"state": "none"} if report is None else {"state": "compared", **shadow_document(report)}
-
-
-async def _of_store(ask: Any) -> Any:
-    try:
-        return await asyncio.to_thread(ask)
-    except StoreAway as error:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "store_away",
-            f"the database does not answer ({error}); nothing was changed; ask again",
-            retry_after_s=5,
-        ) from None
-
-
-def _json(document: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(document), media_type="application/json")

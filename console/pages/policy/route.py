@@ -5,7 +5,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -16,6 +15,7 @@ from console.pages.policy.periods import NAMES, now, period_of, state_of
 from console.pages.policy.simulation import answer_of, file_of
 from console.pipeline.reading import Period, Reading, Readings, reader_of
 from console.port.body import parse_object
+from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.port.sessions import Sessions
 from console.service import Service
@@ -45,20 +45,20 @@ def add_with(app: FastAPI, service: Service, sessions: Sessions | None, readings
     async def verdicts(request: Request) -> Response:
         document = await _document(request, service)
         reading = _reading(document, readings, again=document.get("again") is True)
-        return _json(state_of(reading, service.bundle.digest))
+        return JsonResponse(state_of(reading, service.bundle.digest))
 
     @app.post("/policy/simulate", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def simulate(request: Request) -> Response:
         document = await _document(request, service)
         new, against = wished(document), wished(document, "against")
         columns = _columns(_reading(document, readings))
-        return _json(await asyncio.to_thread(_answer, service, new, against, columns))
+        return JsonResponse(await asyncio.to_thread(_answer, service, new, against, columns))
 
     @app.post("/policy/file", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def file(request: Request) -> Response:
         document = await _document(request, service)
         policy, columns = wished(document), _columns(_reading(document, readings))
-        return _json(await asyncio.to_thread(lambda: file_of(service, side_of(service, policy), columns)))
+        return JsonResponse(await asyncio.to_thread(lambda: file_of(service, side_of(service, policy), columns)))
 
 
 def _answer(service: Service, new: Policy, against: Policy, columns: VerdictColumns | None) -> dict[str, Any]:
@@ -87,7 +87,3 @@ def _period(name: str) -> Period:
 
 def _columns(reading: Reading | None) -> VerdictColumns | None:
     return None if reading is None or reading.found is None else reading.found.columns
-
-
-def _json(document: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(document), media_type="application/json")
