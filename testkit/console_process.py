@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from testkit.errors import HarnessError
+from testkit.log_events import log_events
 from testkit.waiting import wait_until
 
 PREFIX: Final = "CONSOLE_"
@@ -132,9 +133,7 @@ class ConsoleProcess:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log events of one name."""
-        lines = self.log_path.read_bytes().split(b"\n")
-        found = [orjson.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")]
-        return [event for event in found if event["event"] == name]
+        return log_events(self.log_path, name)
 
     def tail(self) -> str:
         """Return the end of the log, for a failure text."""

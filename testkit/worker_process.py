@@ -9,9 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import orjson
-
 from testkit.errors import HarnessError
+from testkit.log_events import log_events
 from testkit.waiting import wait_until
 
 PREFIX: Final = "MODERATION_"
@@ -107,10 +106,7 @@ class WorkerProcess:
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return the log events written so far, of one name or of all."""
-        lines = self.log_path.read_bytes().split(b"\n")
-        # A process that was killed may leave half a line.
-        found = [orjson.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")]
-        return [event for event in found if name is None or event["event"] == name]
+        return log_events(self.log_path, name)
 
     def wait_for(self, name: str, *, count: int = 1, timeout_s: float = _EVENT_TIMEOUT_S) -> dict[str, Any]:
         """Wait until the worker has logged this event so many times; return the last one.

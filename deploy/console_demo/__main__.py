@@ -1,22 +1,16 @@
 """`python -m deploy.console_demo`: the console over a pipeline of its own, until Ctrl-C."""
 
 import os
-import signal
-import sys
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 
 from deploy.console_demo.session import Options, run
 from deploy.console_demo.traffic import endless
 from deploy.demo.__main__ import SAMPLE
-from deploy.demo.errors import DemoError, EventsError
+from deploy.demo.command_end import run_command
 from deploy.demo.events import read_lines
-from deploy.local import LocalStackError
-
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
 
 _WORK: Final = Path(__file__).parents[2] / "work"
 
@@ -61,23 +55,9 @@ def console_demo(
         typer.echo("console, worker, Kafka and Redis are stopped")
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
-    """Run the command and turn errors into exit codes."""
-    # A closed terminal or a stopped CI job unwinds like Ctrl-C does, also where a shell started us with Ctrl-C ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    try:
-        app()
-    except EventsError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_USAGE)
-    except (LocalStackError, DemoError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_FAILED)
+    """Run the command line."""
+    run_command(app)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from deploy.demo.errors import DemoError, EventsError, ModelRefusedError
+from deploy.demo.command_end import EXIT_FAILED, run_command
 from deploy.demo.events import make_plan, read_lines
 from deploy.demo.model_in_use import BUNDLE_SETTING, POLICY_SETTING, read_model
 from deploy.demo.report import print_problems, print_summary
 from deploy.demo.session import Options, Result, run_session
 from deploy.demo.shown_chats import chats_to_show
-from deploy.local import LocalStackError
 
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
 _LOG_COLUMNS: Final = 120
@@ -138,23 +134,9 @@ def _numbers(result: Result, *, total_s: float) -> dict[str, object]:
     }
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
-    """Run the command line and turn errors into exit codes."""
-    # A closed terminal or a stopped CI job unwinds like Ctrl-C does, also where a shell started us with Ctrl-C ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    try:
-        app()
-    except (EventsError, ModelRefusedError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_USAGE)
-    except (DemoError, LocalStackError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_FAILED)
+    """Run the command line."""
+    run_command(app)
 
 
 if __name__ == "__main__":

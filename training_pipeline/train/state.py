@@ -138,8 +138,7 @@ class TrainingState:
         written = {"part": orjson.dumps({**part._asdict(), **self._scaler_state()}).decode()}
         path = part_path(folder)
         new = path.with_suffix(".new")
-        # A tied tensor may stand in both; safetensors writes none twice.
-        save_file({name: value.contiguous() for name, value in values.items()}, new, metadata=written)
+        save_file(values, new, metadata=written)
         new.replace(path)
 
     def resume_part(self, folder: Path, epoch: int) -> PartOfEpoch | None:
