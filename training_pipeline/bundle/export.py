@@ -24,11 +24,10 @@ from model.bundle.policy_file import policy_over
 from model.calibration import LogitScaling, banned_mask
 from model.cascade.first_stage import FirstStage
 from model.evidence.pieces import PieceRule
-from model.figures.lengths import length_counts
 from model.tokenization import ConversationTokenizer
-from schemas import Policy, longest_user_message
+from schemas import Policy
 from training_pipeline.bundle.calibrate import Calibration
-from training_pipeline.bundle.figures import bundle_figures
+from training_pipeline.bundle.figures import bundle_figures, calibration_figures
 from training_pipeline.bundle.scaling_fit import Groups, ScalingKind
 from training_pipeline.bundle.served_model import PlainModel, Serving, served_model
 from training_pipeline.bundle.small_data import too_few_for_first_stage, too_few_for_pieces, too_few_to_scale
@@ -191,8 +190,7 @@ def export_bundle(request: ExportRequest) -> dict[str, Any]:
             exits=exits,
             probes=request.probes,
         )
-        lengths = length_counts(map(longest_user_message, chats.take(held_out).conversations))
-        metrics["calibration"] = {**calibration.summary(), "longest_message": lengths}
+        metrics["calibration"] = calibration_figures(calibration, chats.take(held_out))
         metrics["parity"] = _parity(request, config, model, chats.take(held_out), calibration.scaling)
         if left_out:
             metrics["left_out"] = left_out

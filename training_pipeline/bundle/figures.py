@@ -9,10 +9,13 @@ import numpy as np
 from model.bundle.bundle import load_bundle
 from model.bundle.files import sha256_of
 from model.classifier import Classifier
+from model.figures.lengths import length_counts
+from schemas import longest_user_message
+from training_pipeline.bundle.calibrate import Calibration
 from training_pipeline.cascade.early_exit_account import early_exit_account
 from training_pipeline.cascade.early_exit_fit import EarlyExits
 from training_pipeline.cascade.first_stage_account import first_stage_account
-from training_pipeline.chats.labelled_chats import read_labelled_chats
+from training_pipeline.chats.labelled_chats import LabelledChats, read_labelled_chats
 from training_pipeline.probes.measure import measure_folder
 from training_pipeline.quality.evaluate import evaluate
 
@@ -55,6 +58,21 @@ def bundle_figures(
     if exits is not None:
         metrics["early_exits"] = _rule(exits)
     return metrics
+
+
+def calibration_figures(calibration: Calibration, held_out: LabelledChats) -> dict[str, Any]:
+    """Return what the manifest says of a calibration and of its chats, ready for JSON.
+
+    Args:
+        calibration: Of the bundle.
+        held_out: The chats that training never saw, all of them.
+    """
+    return {**calibration.summary(), "longest_message": longest_messages(held_out)}
+
+
+def longest_messages(chats: LabelledChats) -> dict[str, int]:
+    """Return how many chats have their longest user message in each bucket of lengths."""
+    return length_counts(map(longest_user_message, chats.conversations))
 
 
 def _rule(exits: EarlyExits) -> dict[str, Any]:

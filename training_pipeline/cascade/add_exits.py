@@ -13,7 +13,7 @@ from typing import Any
 from model.bundle.bundle import load_bundle
 from model.bundle.manifest import CALIBRATION_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.tokenization import ConversationTokenizer
-from training_pipeline.bundle.figures import bundle_figures
+from training_pipeline.bundle.figures import bundle_figures, calibration_figures
 from training_pipeline.bundle.finished import (
     blend_weight_of,
     calibrated_fields,
@@ -83,7 +83,7 @@ def add_exits(request: AddExitsRequest) -> dict[str, Any]:
         metrics = bundle_figures(
             staging, request.evaluation, n_threads=request.n_threads, plain=bundle.model, exits=served.exits
         )
-        metrics["calibration"] = calibration.summary()
+        metrics["calibration"] = calibration_figures(calibration, held_out)
         if "parity" in manifest.metrics:
             # Of INT8 against float; the exits have an account of their own.
             metrics["parity"] = manifest.metrics["parity"]

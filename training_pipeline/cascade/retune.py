@@ -18,7 +18,7 @@ from model.bundle.manifest import CALIBRATION_NAME, MODEL_NAME, TOKENIZER_NAME
 from model.cascade.first_stage import FirstStage
 from model.tokenization import ConversationTokenizer
 from training_pipeline.bundle.calibrate import FirstAnswers
-from training_pipeline.bundle.figures import bundle_figures
+from training_pipeline.bundle.figures import bundle_figures, calibration_figures
 from training_pipeline.bundle.finished import (
     blend_weight_of,
     calibrated_fields,
@@ -99,7 +99,7 @@ def retune(request: RetuneRequest) -> dict[str, Any]:
 
     def measure(staging: Path) -> dict[str, Any]:
         found = bundle_figures(staging, request.evaluation, n_threads=request.n_threads, plain=model, exits=None)
-        found["calibration"] = calibration.summary()
+        found["calibration"] = calibration_figures(calibration, held_out)
         return {**{name: metrics[name] for name in ("parity", "early_exits") if name in metrics}, **found}
 
     return write_bundle(request.out, contents, fields, calibration, measure)

@@ -16,7 +16,7 @@ from model.bundle.manifest import CALIBRATION_NAME, LANGUAGES_NAME, MODEL_NAME, 
 from model.classifier import Classifier
 from model.evidence.pieces import FEW_PIECES, PieceRule
 from training_pipeline.bundle.calibrate import Calibration
-from training_pipeline.bundle.figures import bundle_figures
+from training_pipeline.bundle.figures import bundle_figures, longest_messages
 from training_pipeline.bundle.finished import check_calibration, kept_fields, run_chats
 from training_pipeline.bundle.writer import first_stage_files, write_bundle
 from training_pipeline.chats.held_out import FITTING_RATIO
@@ -93,6 +93,8 @@ def add_pieces(request: AddPiecesRequest) -> dict[str, Any]:
             probes=request.probes,
         )
         kept = {name: found for name, found in manifest.metrics.items() if name in _KEPT}
+        # Bundles that were exported before the lengths were recorded get them here.
+        kept["calibration"] = {**kept.get("calibration", {}), "longest_message": longest_messages(held_out)}
         return {**metrics, **kept, "evidence": fitted.summary(), **languages}
 
     return write_bundle(request.out, contents, fields, calibration, measure)

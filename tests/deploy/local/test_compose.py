@@ -22,9 +22,10 @@ def services() -> dict[str, Any]:
     return found
 
 
-def test_kafka_redis_workers_and_what_watches_them_are_offered(services: dict[str, Any]) -> None:
+def test_kafka_redis_workers_the_console_and_what_watches_them_are_offered(services: dict[str, Any]) -> None:
     """What `python -m deploy.local up` starts, two workers that share the partitions, and a dashboard."""
-    assert set(services) == {"kafka", "topics", "redis", "worker", "console", "prometheus", "grafana"}
+    expected = {"kafka", "topics", "redis", "worker", "console", "review", "postgres", "prometheus", "grafana"}
+    assert set(services) == expected
     assert services["worker"]["deploy"]["replicas"] == 2
 
 
@@ -37,7 +38,7 @@ def test_kafka_has_the_version_the_embedded_stack_pins(services: dict[str, Any])
 def test_every_image_is_pinned_to_a_version(services: dict[str, Any]) -> None:
     """`latest` changes under the reader's feet."""
     images = [service["image"] for service in services.values() if "image" in service]
-    assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d[\w.-]*", image) for image in images)
+    assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d[\w.-]*", image) for image in images), images
 
 
 def test_kafka_is_one_kraft_node_with_the_same_limits(services: dict[str, Any]) -> None:
