@@ -19,20 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas import Role, Turn
+from model.evidence.prose import users_lines, users_text
+from schemas import Turn
 
-_READ_CHARACTERS: Final = 400
-_ENOUGH_CHARACTERS: Final = 100
-"""Earlier messages of the user are read too until there are this many."""
 _FEWEST_LETTERS: Final = 20
+_FEWEST_LETTERS_OF_A_LINE: Final = 60
+_SURE_OF_A_LINE: Final = 0.9
+"""A line is less text than a message, and one chat has many: of 12,639 English chats .35 % have a line that another
+language is named for, and nearly all of these are right."""
 _LONGEST_GRAM: Final = 4
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _HIGH_BITS: Final = np.uint64(40)
 
-_FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_CODE_SIGNS: Final = re.compile(r"[\\/_{}<>=]")
-_OTHER_SCRIPT: Final = re.compile("[\u0370-\u1dff\u2c00-\ufffd]")
-"""Letters that no code is written in: a sign beside them is no reason to leave them out."""
 _LETTER_KINDS: Final = (
     ("ja", re.compile("[\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f]"), 3.0),
     ("zh", re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"), 3.0),
@@ -98,24 +96,39 @@ class LanguageDetector:
     def language(self, turns: Sequence[Turn]) -> str | None:
         """Return the code of the language that the user writes; None where it cannot be told.
 
+        The newest messages decide. Where they are in a calibrated language, a single line of the user's in another one
+        decides in their place: nothing was promised of it, wherever it stands.
+
         Args:
             turns: Turns with visible text, oldest first.
         """
-        text = users_text(turns)
+        newest = users_text(turns)
+        found = self._language_of(newest, _FEWEST_LETTERS, self.rule.least_probability)
+        if not self.is_calibrated(found):
+            return found
+        for line in users_lines(turns, _FEWEST_LETTERS_OF_A_LINE):
+            if line == newest:
+                continue
+            other = self._language_of(line, _FEWEST_LETTERS_OF_A_LINE, _SURE_OF_A_LINE)
+            if not self.is_calibrated(other):
+                return other
+        return found
+
+    def _language_of(self, text: str, fewest_letters: int, least_probability: float) -> str | None:
         n_latin = sum(map(len, _LATIN.findall(text)))
         script = None if text.isascii() else _language_of_script(text, n_latin)
-        if script is not None or n_latin < _FEWEST_LETTERS:
+        if script is not None or n_latin < fewest_letters:
             return script
         if _ENGLISH in self.rule.codes and _is_plainly_english(text):
             return _ENGLISH
-        return self._by_table(text)
+        return self._by_table(text, least_probability)
 
-    def _by_table(self, text: str) -> str | None:
+    def _by_table(self, text: str, least_probability: float) -> str | None:
         probabilities = self.probabilities(text)
         calibrated = [self.rule.codes.index(code) for code in self.rule.calibrated if code in self.rule.codes]
         best = int(probabilities.argmax())
         is_foreign = best not in calibrated
-        if is_foreign and 1 - probabilities[calibrated].sum() < self.rule.least_probability:
+        if is_foreign and 1 - probabilities[calibrated].sum() < least_probability:
             return None
         return self.rule.codes[best]
 
@@ -137,33 +150,6 @@ class LanguageDetector:
         arrays: dict[str, Any] = {"table": self.table.astype(np.float16), "bias": self.bias}
         np.savez(buffer, **arrays)
         return buffer.getvalue()
-
-
-def users_text(turns: Sequence[Turn]) -> str:
-    """Return what is read of the user's messages: the newest, earlier ones too where it is short; no code, no links."""
-    parts: list[str] = []
-    n_characters = 0
-    for turn in reversed(turns):
-        if turn.role is Role.USER:
-            prose = _prose(turn.text[: 2 * _READ_CHARACTERS])[:_READ_CHARACTERS]
-            parts.append(prose)
-            n_characters += len(prose)
-            if n_characters >= _ENOUGH_CHARACTERS:
-                break
-    return " ".join(parts)[:_READ_CHARACTERS]
-
-
-def _prose(text: str) -> str:
-    """Return a text without its code and links; what another script writes beside or inside them stays."""
-    words = _FENCED.sub(_other_words, text).split()
-    return " ".join(
-        _CODE_SIGNS.sub(" ", word) for word in words if _CODE_SIGNS.search(word) is None or _OTHER_SCRIPT.search(word)
-    )
-
-
-def _other_words(fenced: re.Match[str]) -> str:
-    words = [] if fenced[0].isascii() else fenced[0].split()
-    return " ".join(["", *(word for word in words if _OTHER_SCRIPT.search(word)), ""])
 
 
 def _language_of_script(text: str, n_latin: int) -> str | None:

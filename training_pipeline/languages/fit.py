@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from model.evidence.language import LanguageDetector, LanguageRule, text_buckets, users_text
+from model.evidence.language import LanguageDetector, LanguageRule, text_buckets
+from model.evidence.prose import users_text
 from schemas import CodecLimits, RecordRejected, decode_conversation
 from training_pipeline.languages.words import FREQUENT_WORDS
 

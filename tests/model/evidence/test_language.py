@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import Bundle, Classification, Classifier
-from model.evidence.language import LanguageDetector, read_detector, text_buckets, users_text
+from model.evidence.language import LanguageDetector, read_detector, text_buckets
+from model.evidence.prose import users_text
 from model.evidence.rule import Unevaluated
 from schemas import (
     DEFAULT_POLICY,
@@ -98,6 +99,30 @@ def test_the_users_last_words_decide(detector: LanguageDetector) -> None:
     assert detector.language(turns) == "en"
     assert detector.language([*turns, *user(SPANISH * 2)]) == "es"
     assert users_text([*turns, *user("ok")]).startswith("ok How do I write")
+
+
+LETTER = "Please check the grammar of this letter to my landlord, which is about the heating in the flat. " * 6
+
+
+@pytest.mark.parametrize(
+    ("texts", "code"),
+    [
+        ((f"{LETTER}\n{SPANISH}",), "es"),
+        ((f"{SPANISH}\n{LETTER}",), "es"),
+        ((f"{LETTER}\n{RUSSIAN}\n{LETTER}",), "ru"),
+        ((f"{LETTER}\n\n```python\n# {SPANISH}\nprint(1)\n```",), "es"),
+        ((SPANISH, LETTER), "es"),
+        ((f"{LETTER}\n" * 30 + SPANISH,), "es"),
+    ],
+)
+def test_one_line_in_another_language_is_enough(detector: LanguageDetector, texts: tuple[str, ...], code: str) -> None:
+    """Four hundred English characters in front bought a Spanish request the guarantee of English chats."""
+    assert detector.language(user(*texts)) == code
+
+
+def test_a_short_line_in_another_language_is_none(detector: LanguageDetector) -> None:
+    """Names, quotes and single words of other languages stand in many English chats."""
+    assert detector.language(user(f"{LETTER}\nhasta la vista, amigos de la casa")) == "en"
 
 
 def test_english_chats_are_not_taken_for_others(detector: LanguageDetector, sample_chats: list[dict[str, Any]]) -> None:
