@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from model import Classifier, load_bundle, load_policy
-from schemas import Turn
+from schemas import Decision, Turn
 from training_pipeline.chats.labelled_chats import read_labelled_chats
 from training_pipeline.quality.evaluate import evaluate
 
@@ -27,6 +27,7 @@ _FIGURES: Final = (
     "banned_to_safe_rate",
     "safe_to_banned_rate",
     "banned_to_safe_rate_at_safe_to_banned_0.029",
+    "banned_to_safe_rate_at_safe_to_banned_0.044",
     "expected_calibration_error",
 )
 
@@ -62,7 +63,9 @@ def distil_report(
                 "cpu_ms_per_chat": round(float(np.median(cpu_s[:, i])) / n_chats * 1000, 3),
                 "wall_ms_per_chat": round(float(np.median(wall_s[:, i])) / n_chats * 1000, 3),
                 "cpu_ratio_to_first": round(float(np.median(cpu_s[:, i] / cpu_s[:, 0])), 3),
-                **{name: quality[i][name] for name in _FIGURES},
+                **{name: quality[i].get(name) for name in _FIGURES},
+                "banned_allowed": quality[i].get("decisions_banned", {}).get(Decision.ALLOW),
+                "safe_allowed": quality[i].get("decisions_safe", {}).get(Decision.ALLOW),
             }
         )
     return rows

@@ -178,3 +178,4 @@ def test_a_smaller_student_is_distilled_exported_served_and_compared_with_its_te
     assert [row["n_chats"] for row in rows] == [40, 40]
     assert rows[0]["cpu_ratio_to_first"] == 1.0
     assert rows[1]["n_bytes"] < rows[0]["n_bytes"]
+    assert all(0 <= row[name] <= 1 for row in rows for name in ("banned_allowed", "safe_allowed"))
