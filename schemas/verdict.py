@@ -200,7 +200,11 @@ class Verdict(WireModel):
         description="For each code of the taxonomy the larger of its probability and of the worst piece's, weighted. A "
         "policy's score is the sum over its banned codes, at most 1, rounded to six decimals."
     )
-    language: str | None = Field(default=None, description="What the user writes; null where the model does not tell.")
+    language: str | None = Field(
+        default=None,
+        description="What the user writes, or what one line of it is in where the model was not calibrated on it; null "
+        "where the model does not tell.",
+    )
     longest_message: int | None = Field(
         default=None, ge=0, description="Characters of the user's longest message; null in verdicts of before."
     )
