@@ -4,7 +4,7 @@ Several consoles may share a database. A method raises `StoreAway` where that do
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -36,6 +36,8 @@ from console.review.item import (
 from console.review.listing import Asked
 from console.review.reveals import log_reveal
 from console.review.rows import Queues, is_within, item_of, with_claims
+from console.review.signature import signature_of
+from console.review.similar import Similar, remember, similar_to
 from console.review.wish import AnswerRules
 from console.settings.operations import ReviewSettings
 from console.store.store import Store, now_ms
@@ -330,6 +332,28 @@ class Queue:
             return None
         chat = self.gold.chat(item.taxonomy["name"], item.gold_key)
         return None if chat is None else (chat.turns, chat.deciding)
+
+    def remember_text(self, item: Item, turns: Sequence[Turn], fingerprint: str) -> None:
+        """Keep the signature of a text that was read for a reviewer, so that it can be compared; never the text.
+
+        Nothing is kept of a blind item, of a record that is not what was judged, and without a key.
+
+        Args:
+            item: Whose text it is.
+            turns: The text, oldest first.
+            fingerprint: Of these turns.
+        """
+        if self._hash_key is None or item.is_blind or item.fingerprint != fingerprint:
+            return
+        signature = signature_of(turns, self._hash_key)
+        if signature is not None:
+            with self._store.writing() as connection:
+                remember(connection, item, signature)
+
+    def similar(self, item: Item, *, queues: Queues = None) -> list[Similar] | None:
+        """Return chats like an item's that people decided before; None where its reviewer may not see them."""
+        with self._store.reading() as connection:
+            return similar_to(connection, item, queues)
 
     def log_reveal(self, actor: str, item: Item) -> None:
         """Note that somebody is about to see an item's text; it stands in the database when this returns."""

@@ -135,6 +135,16 @@ answers = Table(
 )
 """Appended; `undone_ms` is the one thing that changes."""
 
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("item_id", _ID, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("band", Integer, primary_key=True),
+    Column("value", BigInteger, nullable=False),  # see console/review/signature.py
+    Index("signatures_by_value", "value"),
+)
+"""By which near-identical texts are found, keyed; only of texts that were read for a reviewer."""
+
 outbox = Table(
     "outbox",
     metadata,

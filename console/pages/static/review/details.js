@@ -36,7 +36,21 @@ export function show(claim) {
     !item.is_blind && scores(item),
     policyText(item),
     !item.is_blind && before(claim.earlier),
+    make("div", { id: "similar" }),
     facts(item));
+}
+
+/** Chats like this one that people decided before; known once its text was read. null: not to be seen, or not known. */
+export function showSimilar(some) {
+  if (!some) return;
+  const of = (one) => make("li", {},
+    make("b", {}, `${one.is_near ? "Near-identical" : "Alike"}, ${Math.round(100 * one.alike)} %`), `: ${moment(one.at_ms)} `,
+    make("b", { "data-decision": one.outcome }, done(one.outcome).toLowerCase()), ` by ${one.reviewer}`,
+    one.reason && ` (${spoken(one.reason).toLowerCase()})`,
+    make("span", { class: "hint" }, ` · item ${one.item_id} · ${one.queue} · ${spoken(categoryOf({ taxonomy: one.taxonomy }, one.named_category ?? one.category).name)}`));
+  fill(byId("similar"), section("Similar chats", some.length > 0
+    ? make("ul", { class: "plain" }, ...some.map(of))
+    : make("p", { class: "hint" }, "No chat like this one was decided before.")));
 }
 
 const section = (title, ...children) => make("section", { "aria-label": title }, make("h3", {}, title), ...children);
