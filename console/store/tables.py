@@ -223,7 +223,7 @@ access_log = Table(
     metadata,
     Column("id", _ID, primary_key=True, autoincrement=True),
     Column("actor", String(128), nullable=False),
-    Column("action", String(32), nullable=False),  # reveal, export, promote, rollback, claim, release
+    Column("action", String(32), nullable=False),  # reveal, compare, export, promote, rollback, claim, release
     Column("item_id", _ID),
     Column("chat_hash", String(64)),
     Column("detail", JSON, nullable=False),
