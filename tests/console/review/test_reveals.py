@@ -47,7 +47,16 @@ def test_a_preference_that_is_none_is_refused(store: Store, changes: dict[str, o
 
 
 @pytest.mark.parametrize(
-    "settings", [{"reasons": "Not A Code"}, {"reason_needed": "skip"}, {"reasons": "", "reason_needed": "block"}]
+    "settings",
+    [
+        {"reasons": "Not A Code"},
+        {"reason_needed": "skip"},
+        {"reasons": "", "reason_needed": "block"},
+        {"reason_needed": "default:skip"},
+        {"reason_needed": "a b:block"},
+        {"reason_needed": "default:none,default:block"},
+        {"reasons": "", "reason_needed": "default:block"},
+    ],
 )
 def test_rules_that_no_answer_could_follow_stop_the_start(open_queue: OpenQueue, settings: dict[str, str]) -> None:
     """Rather than every reviewer's first answer."""
