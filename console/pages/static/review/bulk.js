@@ -4,6 +4,7 @@ import { byId, count, fill, make, share, spoken } from "../dom.js";
 import { asked, newToken } from "./asking.js";
 import { categoryOf } from "./details.js";
 import * as looks from "./looks.js";
+import * as saved from "./saved.js";
 import { say, tell } from "./say.js";
 import * as veil from "./veil.js";
 import { done, moment } from "./words.js";
@@ -27,6 +28,12 @@ export function start(settings, reading) {
   byId("bulk-outcome").addEventListener("change", name);
   byId("bulk-answer").addEventListener("click", answer);
   byId("bulk-undo").addEventListener("click", undo);
+  saved.start(setup, ({ category, policy }) => {
+    byId("bulk-category").value = category;
+    byId("bulk-policy").value = policy ?? "";
+    byId("bulk-text").value = "";
+    preview();
+  });
 }
 
 /** Shown: the text of the item that is read can be the filter. */

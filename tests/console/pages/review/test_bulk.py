@@ -63,6 +63,26 @@ def test_the_same_text_is_answered_wherever_it_waits(desk: Desk, open_as: OpenAs
     assert _n_open(desk) == 3
 
 
+def test_a_filter_is_saved_and_there_the_next_time(desk: Desk, open_as: OpenAs) -> None:
+    """On every machine of the person's, until it is removed."""
+    put_many(desk.store, desk.texts, 12)
+    page = open_as(desk)
+    page.get_by_role("tab", name="Bulk").click()
+    page.get_by_role("button", name="Save this filter").click()
+    expect(page.locator("#told")).to_contain_text("Choose a category first")
+    page.locator("#bulk-category").select_option(label="Creative writing and role play")
+    page.locator("#bulk-policy").select_option(label="default")
+    with page.expect_response("**/review/preferences"):
+        page.get_by_role("button", name="Save this filter").click()
+    again = open_as(desk)
+    again.get_by_role("tab", name="Bulk").click()
+    again.locator("#bulk-saved").select_option(label="Creative writing and role play · default")
+    expect(again.locator("#bulk-count")).to_contain_text("match")
+    with again.expect_response("**/review/preferences"):
+        again.get_by_role("button", name="Remove it").click()
+    expect(again.locator("#bulk-saved option")).to_have_count(1)
+
+
 def test_near_identical_texts_are_answered_wherever_they_wait(desk: Desk, open_as: OpenAs) -> None:
     """Their texts are read to be compared, which is logged, and shown to nobody; what is gone is said."""
     for n in range(5):

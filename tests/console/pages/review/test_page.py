@@ -80,6 +80,25 @@ def test_it_does_not_speak_of_thresholds_where_the_category_alone_asks(desk: Des
     expect(page.locator("#details")).to_contain_text("Your answer counts for default.")
 
 
+def test_starred_queues_come_first_in_the_list(desk: Desk, open_as: OpenAs) -> None:
+    """For one person, on every machine of theirs; a second click takes the star away."""
+    put(desk.store, desk.texts, 0, user("one"), queue="brand-17")
+    page = open_as(desk)
+    wait_for_text(page)
+    expect(page.locator("#star")).to_be_hidden()
+    page.locator("#queue").select_option(label="brand-17")
+    with page.expect_response("**/review/preferences"):
+        page.get_by_role("button", name="Star this queue").click()
+    again = open_as(desk)
+    expect(again.locator("#queue optgroup[label=Starred] option")).to_have_text(["brand-17"])
+    expect(again.locator("#queue optgroup[label=Policies] option")).to_have_text(["default"])
+    again.locator("#queue").select_option(label="brand-17")
+    expect(again.locator("#star")).to_have_attribute("aria-pressed", "true")
+    with again.expect_response("**/review/preferences"):
+        again.get_by_role("button", name="Star this queue").click()
+    expect(again.locator("#queue optgroup[label=Starred]")).to_have_count(0)
+
+
 def test_it_works_on_a_phone(desk: Desk, open_as: OpenAs) -> None:
     """390 pixels: no sideways scrolling, and the answers are at the thumb."""
     put_many(desk.store, desk.texts, 4)
