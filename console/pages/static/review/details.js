@@ -35,6 +35,7 @@ export function show(claim) {
     claim.appeal && appealOf(claim.appeal),
     !item.is_blind && scores(item),
     policyText(item),
+    ...othersAsking(item),
     !item.is_blind && before(claim.earlier),
     make("div", { id: "similar" }),
     facts(item));
@@ -105,6 +106,21 @@ function scores(item) {
   return section("Evidence",
     list(rows.slice(0, SHOWN_SCORES)),
     rows.length > SHOWN_SCORES && make("details", {}, make("summary", {}, `${rows.length - SHOWN_SCORES} more`), list(rows.slice(SHOWN_SCORES))));
+}
+
+/** The other policies that ask; their texts count as much, since the answer counts for them as well. */
+function othersAsking(item) {
+  if (item.kind !== "review" || item.is_blind) return [];
+  const first = policyOf(item)?.name;
+  return item.policies.filter(({ name }) => name !== first).map(({ name, version }) => {
+    const policy = setup.policies.find((one) => one.name === name);
+    const banned = policy?.banned.map((code) => spoken(categoryOf(item, code).name)) ?? [];
+    return section(`Policy ${name} ${policy?.version ?? version}`,
+      policy?.note && make("p", {}, policy.note),
+      policy
+        ? make("details", {}, make("summary", {}, `Banned: ${banned.length}`), make("ul", { class: "plain" }, ...banned.map((one) => make("li", {}, one))))
+        : make("p", { class: "hint" }, "This console does not have its text: it was taken out of use."));
+  });
 }
 
 function policyText(item) {

@@ -84,12 +84,13 @@ function draw() {
   const rows = [
     ["Waiting", page.total.toLocaleString("en"), null],
     ["Oldest", page.oldest_ms === null ? "–" : span(now() - page.oldest_ms), null],
+    ["p95 wait", page.p95_wait_ms === null ? "–" : span(page.p95_wait_ms), null, "19 of 20 items have waited for no longer"],
     ["Late", page.n_late.toLocaleString("en"), page.n_late > 0 ? "late" : null],
     ["Your pace", pace() === null ? "–" : `${pace()} / h`, null],
     ["Today", nToday.toLocaleString("en"), null],
     ["Seen", seen(), null],
   ];
-  fill(byId("now"), ...rows.map(([name, value, tone]) => make("div", { "data-tone": tone }, make("dt", {}, name), make("dd", {}, value))));
+  fill(byId("now"), ...rows.map(([name, value, tone, title]) => make("div", { "data-tone": tone, title }, make("dt", {}, name), make("dd", {}, value))));
 }
 
 const seen = () => `${exposure.n_seen.toLocaleString("en")} · ${exposure.n_severe.toLocaleString("en")} severe`;
