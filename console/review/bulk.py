@@ -1,18 +1,20 @@
 """One answer for many items: on a filter, after a look at some of them, up to a cap, each with an answer of its own.
 
 The filter is asked again in the transaction that answers. Where another number of items matches than the person was
-shown, nothing is answered.
+shown, nothing is answered. A filter by nearness finds items whose texts were read before and are compared by signature
+(console/review/similar.py); `uncompared` are the others.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from console.review.answering import Answering, take
 from console.review.errors import Conflict, WishRefused
-from console.review.item import BulkFilter, BulkResult, ItemKind, ItemState, Outcome, Preview, Wish
-from console.review.rows import Queues, answerable, item_of, with_claims
+from console.review.item import BulkFilter, BulkResult, Item, ItemKind, ItemState, Outcome, Preview, Wish
+from console.review.rows import Queues, answerable, is_within, item_of, with_claims
+from console.review.similar import NEAR_FROM, alike_items, signature_on, without_signature
 from console.review.wish import check_actor
 from console.store.tables import answers, claims, items
 
@@ -20,6 +22,14 @@ MAX_CAP: Final = 500
 """Answers of one bulk action at most: one transaction, in which nobody else answers."""
 MAX_SAMPLE: Final = 50
 _MOST_BATCH_CHARACTERS: Final = 32
+
+
+class Uncompared(NamedTuple):
+    """Items that a filter by nearness cannot find."""
+
+    n: int
+    newest: list[Item]
+    """Those that arrived last."""
 
 
 def preview(
@@ -32,11 +42,24 @@ def preview(
     """
     if not 1 <= n_sample <= MAX_SAMPLE:
         raise WishRefused("n_sample", f"n_sample is {n_sample}; expected 1 to {MAX_SAMPLE}")
-    condition = _matching(wanted, reviewer, now, queues)
+    condition, alike = _matching(connection, wanted, reviewer, now, queues)
     ids = connection.execute(select(items.c.id).where(condition).order_by(items.c.id)).scalars().all()
-    chosen = _spread(ids, n_sample)
-    rows = connection.execute(select(items).where(items.c.id.in_(chosen)).order_by(items.c.id)).mappings()
-    return Preview(len(ids), with_claims(connection, [item_of(row) for row in rows], reviewer, now, queues))
+    # The least near first: whoever looks at a part of a cluster looks at its edge.
+    chosen = sorted(ids, key=lambda item_id: alike[item_id])[:n_sample] if alike else _spread(ids, n_sample)
+    rows = connection.execute(select(items).where(items.c.id.in_(chosen))).mappings()
+    found = sorted((item_of(row) for row in rows), key=lambda item: chosen.index(item.id))
+    return Preview(len(ids), with_claims(connection, found, reviewer, now, queues), alike)
+
+
+def uncompared(
+    connection: Connection, wanted: BulkFilter, reviewer: str, *, most: int, now: int, queues: Queues = None
+) -> Uncompared:
+    """Return which items a filter by nearness cannot find, since nobody has read their texts; raises WishRefused."""
+    unread = and_(_open_reviews(wanted, reviewer, now, queues), without_signature())
+    n = connection.execute(select(func.count()).select_from(items).where(unread)).scalar_one()
+    # The oldest texts are the likeliest to be gone, and would be asked for again and again.
+    newest = select(items).where(unread).order_by(items.c.arrived_ms.desc(), items.c.id.desc()).limit(most)
+    return Uncompared(n, [item_of(row) for row in connection.execute(newest).mappings()])
 
 
 def answer_all(
@@ -79,7 +102,7 @@ def answer_all(
         raise WishRefused("outcome", "outcome is skip; expected allow or block for many items at once")
     if (known := _known(connection, batch, reviewer)) is not None:
         return known
-    condition = _matching(wanted, reviewer, now, queues)
+    condition, _ = _matching(connection, wanted, reviewer, now, queues)
     n_matching = connection.execute(select(func.count()).select_from(items).where(condition)).scalar_one()
     # Locked in the order of their ids, as everybody locks several.
     chosen = select(items).where(condition).order_by(items.c.id).limit(cap).with_for_update()
@@ -98,10 +121,29 @@ def answer_all(
     return BulkResult(batch, n_matching, [one.answer_id for one in taken], sends_at_ms)
 
 
-def _matching(wanted: BulkFilter, reviewer: str, now: int, queues: Queues) -> ColumnElement[bool]:
+def _matching(
+    connection: Connection, wanted: BulkFilter, reviewer: str, now: int, queues: Queues
+) -> tuple[ColumnElement[bool], dict[int, float]]:
+    """Return the condition, and of a filter by nearness how near each item is that meets it."""
+    condition = _open_reviews(wanted, reviewer, now, queues)
+    if wanted.near is None:
+        return condition, {}
+    signature = None
+    row = connection.execute(select(items).where(items.c.id == wanted.near)).mappings().first()
+    if row is not None and is_within(item := item_of(row), reviewer, queues) and not item.is_blind:
+        signature = signature_on(connection, item.id)
+    if signature is None:
+        raise WishRefused(
+            "near", "near is no item whose text was read and may be compared; open one, wait for its text, ask again"
+        )
+    alike = alike_items(connection, signature, condition, at_least=NEAR_FROM)
+    return and_(condition, items.c.id.in_(sorted(alike))), alike
+
+
+def _open_reviews(wanted: BulkFilter, reviewer: str, now: int, queues: Queues) -> ColumnElement[bool]:
     """Return the condition: open reviews that nobody holds and that the reviewer may answer."""
-    if wanted.category is None and wanted.fingerprint is None:
-        raise WishRefused("category", "the filter names neither category nor fingerprint; name at least one of them")
+    if wanted.category is None and wanted.fingerprint is None and wanted.near is None:
+        raise WishRefused("category", "the filter names neither category nor text; name at least one of them")
     for name in ("category", "fingerprint", "policy"):
         # PostgreSQL takes no text with a NUL.
         if not (getattr(wanted, name) or "").isprintable():

@@ -3,7 +3,7 @@
 Invariant: none of it holds chat text. `shown` (console/review/shown.py) says what of an item its reviewer may see.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal
 
@@ -213,13 +213,15 @@ class Answered:
 
 @dataclass(frozen=True)
 class BulkFilter:
-    """Which open reviews a bulk action is about; at least one of the first two is named."""
+    """Which open reviews a bulk action is about: a category, a text, or what is near a text is named."""
 
     category: str | None = None
     fingerprint: str | None = None
     """Of one text."""
     policy: str | None = None
     """The first policy that asks: the item's queue."""
+    near: int | None = None
+    """An item: texts that are near-identical to its own."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,10 @@ class Preview:
 
     n_matching: int
     sample: list[Item]
-    """Spread evenly over the matching items, the first and the last among them."""
+    """Spread evenly over the matching items, the first and the last among them; of a filter by nearness, those whose
+    texts are the least near, these first."""
+    alike: dict[int, float] = field(default_factory=dict)
+    """Of a filter by nearness: how near each matching item's text is, .8 to 1, by its id."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Several consoles may share a database. A method raises `StoreAway` where that do
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -36,8 +36,11 @@ from console.review.item import (
 from console.review.listing import Asked
 from console.review.reveals import log_reveal
 from console.review.rows import Queues, is_within, item_of, with_claims
+from console.review.signature import signature_of
+from console.review.similar import Similar, remember, similar_to
 from console.review.wish import AnswerRules
 from console.settings.operations import ReviewSettings
+from console.store.access import log_access
 from console.store.store import Store, now_ms
 from console.store.tables import items
 from schemas import Turn
@@ -265,6 +268,14 @@ class Queue:
         with self._store.reading() as connection:
             return bulk.preview(connection, wanted, reviewer, n_sample=n_sample, now=self._clock(), queues=queues)
 
+    def uncompared(self, wanted: BulkFilter, reviewer: str, *, most: int, queues: Queues = None) -> bulk.Uncompared:
+        """Return which items a filter by nearness cannot find yet, and log that their texts are compared."""
+        with self._store.writing() as connection:
+            found = bulk.uncompared(connection, wanted, reviewer, most=most, now=self._clock(), queues=queues)
+            if found.newest:
+                log_access(connection, reviewer, "compare", {"n": len(found.newest)}, item_id=wanted.near)
+            return found
+
     def bulk(  # noqa: PLR0917  the order in which pages have them
         self,
         wanted: BulkFilter,
@@ -330,6 +341,33 @@ class Queue:
             return None
         chat = self.gold.chat(item.taxonomy["name"], item.gold_key)
         return None if chat is None else (chat.turns, chat.deciding)
+
+    def remember_text(self, item: Item, turns: Sequence[Turn], fingerprint: str) -> bool:
+        """Keep the signature of a text that was read for a reviewer, so that it can be compared; never the text.
+
+        Nothing is kept of a blind item, of a record that is not what was judged, and without a key.
+
+        Args:
+            item: Whose text it is.
+            turns: The text, oldest first.
+            fingerprint: Of these turns.
+
+        Returns:
+            Whether there was something to keep.
+        """
+        if self._hash_key is None or item.is_blind or item.fingerprint != fingerprint:
+            return False
+        signature = signature_of(turns, self._hash_key)
+        if signature is None:
+            return False
+        with self._store.writing() as connection:
+            remember(connection, item, signature)
+        return True
+
+    def similar(self, item: Item, *, queues: Queues = None) -> list[Similar] | None:
+        """Return chats like an item's that people decided before; None where its reviewer may not see them."""
+        with self._store.reading() as connection:
+            return similar_to(connection, item, queues)
 
     def log_reveal(self, actor: str, item: Item) -> None:
         """Note that somebody is about to see an item's text; it stands in the database when this returns."""

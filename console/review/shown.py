@@ -49,7 +49,8 @@ def shown_claim(claim: Claim) -> dict[str, Any]:
 
 def shown_preview(preview: Preview) -> dict[str, Any]:
     """Return a bulk action's preview, JSON-ready."""
-    return {"n_matching": preview.n_matching, "sample": [shown(item) for item in preview.sample]}
+    sample = [{**shown(item), "alike": preview.alike.get(item.id)} for item in preview.sample]
+    return {"n_matching": preview.n_matching, "sample": sample}
 
 
 def shown_answered(answered: Answered) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which answers are taken: the rules that the settings set, on the server, whatever a page lets through."""
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,6 +22,8 @@ OTHER_CATEGORY: Final = "category"
 
 _ACTOR: Final = TypeAdapter(ActorId)
 _CODE: Final = TypeAdapter(ReasonCode)
+_NEEDING: Final = frozenset({Outcome.ALLOW.value, Outcome.BLOCK.value, OTHER_CATEGORY})
+_NONE: Final = "none"
 _POLICY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -30,11 +33,18 @@ class AnswerRules:
     Args:
         reasons: Codes of which it may name one.
         needed: Outcomes that need a reason, and `category`.
+        needed_by_queue: The same of queues that have a rule of their own, in place of the general one.
     """
 
-    def __init__(self, reasons: tuple[str, ...], needed: frozenset[str]) -> None:
+    def __init__(
+        self,
+        reasons: tuple[str, ...],
+        needed: frozenset[str],
+        needed_by_queue: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
         self.reasons = reasons
         self.needed = needed
+        self.needed_by_queue = dict(needed_by_queue or {})
 
     @classmethod
     def of(cls, settings: ReviewSettings) -> Self:
@@ -44,22 +54,28 @@ class AnswerRules:
             SettingsError: a reason is no code, or `reason_needed` names something else.
         """
         reasons = tuple(part for one in settings.reasons.split(",") if (part := one.strip()))
-        needed = frozenset(part for one in settings.reason_needed.split(",") if (part := one.strip()))
+        every = [part for one in settings.reason_needed.split(",") if (part := one.strip())]
+        needed = frozenset(part for part in every if ":" not in part)
+        by_queue = _by_queue(part for part in every if ":" in part)
         for reason in reasons:
             if not _fits(_CODE, reason):
                 raise SettingsError(
                     "review.reasons names what is no code; expected codes of small letters, digits, _ . - by commas"
                 )
-        known = {Outcome.ALLOW.value, Outcome.BLOCK.value, OTHER_CATEGORY}
-        if others := needed - known:
+        if others := needed - _NEEDING:
             raise SettingsError(
-                f"review.reason_needed names {', '.join(sorted(others))}; expected some of {', '.join(sorted(known))}"
+                f"review.reason_needed names {', '.join(sorted(others))}; expected some of "
+                f"{', '.join(sorted(_NEEDING))}, each with or without a queue before it (brand-17:allow)"
             )
-        if needed and not reasons:
+        if (needed or any(by_queue.values())) and not reasons:
             raise SettingsError(
                 "review.reasons is empty, and review.reason_needed wants one; expected codes to choose from"
             )
-        return cls(reasons, needed)
+        return cls(reasons, needed, by_queue)
+
+    def needed_in(self, queue: str) -> frozenset[str]:
+        """Return what needs a reason in a queue: outcomes, and `category`."""
+        return self.needed_by_queue.get(queue, self.needed)
 
     def check(self, wish: Wish, item: Item) -> Wish:
         """Return the answer as it is taken: texts without content are left out, and all but the note of a skip.
@@ -84,23 +100,48 @@ class AnswerRules:
             )
         # Who answers blind cannot know whether their category is another one.
         is_other = wish.category not in {None, item.category} and not item.is_blind
-        self._check_reason(wish.outcome, wish.reason, has_other_category=is_other)
+        self._check_reason(wish, item.queue, has_other_category=is_other)
         if wish.policy not in {None, EVERY_POLICY} and _POLICY.fullmatch(wish.policy or "") is None:
             raise WishRefused("policy", "policy is no name of a policy; send one of the item's policies, or *")
         return Wish(wish.outcome, wish.category, wish.reason or None, note, wish.policy, wish.whole_chat)
 
-    def _check_reason(self, outcome: str, reason: str | None, *, has_other_category: bool) -> None:
-        is_needed = outcome in self.needed or (has_other_category and OTHER_CATEGORY in self.needed)
-        if not reason:
-            if is_needed:
+    def _check_reason(self, wish: Wish, queue: str, *, has_other_category: bool) -> None:
+        needed = self.needed_in(queue)
+        if not wish.reason:
+            if wish.outcome in needed or (has_other_category and OTHER_CATEGORY in needed):
                 raise WishRefused(
-                    "reason", f"found no reason; {outcome} needs one (review.reason_needed): {', '.join(self.reasons)}"
+                    "reason",
+                    f"found no reason; {wish.outcome} in queue {queue} needs one (review.reason_needed): "
+                    f"{', '.join(self.reasons)}",
                 )
             return
-        if reason not in self.reasons:
+        if wish.reason not in self.reasons:
             raise WishRefused(
                 "reason", f"reason is none of review.reasons: {', '.join(self.reasons)}; send one of them"
             )
+
+
+def _by_queue(rules: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the rules `QUEUE:OUTCOME` by queue; `QUEUE:none` is a rule that needs no reason.
+
+    Raises:
+        SettingsError: a rule is none, or a queue has `none` and others.
+    """
+    found: dict[str, set[str]] = {}
+    for rule in rules:
+        queue, _, outcome = rule.partition(":")
+        if _POLICY.fullmatch(queue) is None or outcome not in {*_NEEDING, _NONE}:
+            raise SettingsError(
+                f"review.reason_needed holds {rule}; expected a queue, a colon, and one of "
+                f"{', '.join(sorted(_NEEDING))}, {_NONE}"
+            )
+        found.setdefault(queue, set()).add(outcome)
+    for queue, outcomes in found.items():
+        if _NONE in outcomes and len(outcomes) > 1:
+            raise SettingsError(
+                f"review.reason_needed says {_NONE} and something else of queue {queue}; expected one of both"
+            )
+    return {queue: frozenset(outcomes - {_NONE}) for queue, outcomes in found.items()}
 
 
 def check_actor(name: str) -> None:

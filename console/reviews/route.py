@@ -191,6 +191,7 @@ async def _text_of(of: Followed, item: Item) -> dict[str, Any]:
     found = await text_of(of.operations.texts, source.topic, source.partition, source.offset, item.chat_id)
     if found is None:
         return _shown(None, None, is_changed=False)
+    await ask(of.queue.remember_text, item, found.turns, found.fingerprint)
     is_changed = item.fingerprint is not None and found.fingerprint != item.fingerprint
     return _shown(found.turns, found.is_deciding, is_changed=is_changed)
 

@@ -66,7 +66,9 @@ class ReviewSettings(Section):
         description="Codes of which an answer names one, by commas.",
     )
     reason_needed: str = Field(
-        default="block", description="Decisions that need a reason, by commas: allow, block, category."
+        default="block",
+        description="Decisions that need a reason, by commas: allow, block, category. A queue may have rules of its "
+        "own in their place: brand-17:allow, appeals:none.",
     )
 
     comma_lists: ClassVar[frozenset[str]] = frozenset({"reasons", "reason_needed"})

@@ -1,8 +1,8 @@
 """Forget chats: what stands of them in the database goes, and what is of before is not taken in again.
 
 An erased item stays as a number in figures: its category, evidence and answers say nothing of whose chat it was. Its
-chat_id, the place of its text, the text's fingerprint and all notes go; its keyed hash stays, as in the audit log.
-Callers who appealed are still told: an open appeal is answered as erased, and no answer names the chat.
+chat_id, the place of its text, the text's fingerprint and signature and all notes go; its keyed hash stays, as in the
+audit log. Callers who appealed are still told: an open appeal is answered as erased, and no answer names the chat.
 """
 
 import json
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, case, delete, select, update
 from console.store.appeal_answers import answer_erased, unname
 from console.store.dialect import upsert
 from console.store.outbox_bodies import Kind
-from console.store.tables import answers, appeals, claims, erasures, items, outbox
+from console.store.tables import answers, appeals, claims, erasures, items, outbox, signatures
 
 ERASED: Final = "erased"
 _AT_ONCE: Final = 500
@@ -71,6 +71,8 @@ def erased_since(connection: Connection, hashes: Iterable[str]) -> dict[str, int
 def name_anew(connection: Connection, hashes_of: HashesOf) -> int:
     """Give every row that names a chat its hash under the present key, after the key was exchanged.
 
+    Signatures of texts are under the same key and cannot be made anew without the texts: they go.
+
     Returns:
         How many chats had none, or another one.
     """
@@ -80,6 +82,8 @@ def name_anew(connection: Connection, hashes_of: HashesOf) -> int:
         for chat_id, chat_hash in connection.execute(named).all():
             present = hashes_of(chat_id)
             if present and chat_hash != present[0]:
+                of_chat = select(items.c.id).where(items.c.chat_id == chat_id)
+                connection.execute(delete(signatures).where(signatures.c.item_id.in_(of_chat)))
                 connection.execute(update(table).where(table.c.chat_id == chat_id).values(chat_hash=present[0]))
                 n_renamed += 1
     return n_renamed
@@ -117,6 +121,8 @@ def _erase_one(connection: Connection, name: str, erased_ms: int, now_ms: int) -
         gone = dict.fromkeys(("chat_id", "topic", "partition", "record_offset", "timestamp_ms", "fingerprint"))
         closed = {"state": ERASED, "closed_ms": now_ms, "closed_why": ERASED}
         connection.execute(update(items).where(items.c.id.in_(some)).values(**gone, **closed))
+        # After the items: a text that is being read at this moment gets no signature any more.
+        connection.execute(delete(signatures).where(signatures.c.item_id.in_(some)))
     _erase_unsent(connection, name, decisions, erased_ms)
     return len(ids)
 

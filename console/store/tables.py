@@ -135,6 +135,16 @@ answers = Table(
 )
 """Appended; `undone_ms` is the one thing that changes."""
 
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("item_id", _ID, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("band", Integer, primary_key=True),
+    Column("value", BigInteger, nullable=False),  # see console/review/signature.py
+    Index("signatures_by_value", "value"),
+)
+"""By which near-identical texts are found, keyed; only of texts that were read for a reviewer."""
+
 outbox = Table(
     "outbox",
     metadata,
@@ -213,7 +223,7 @@ access_log = Table(
     metadata,
     Column("id", _ID, primary_key=True, autoincrement=True),
     Column("actor", String(128), nullable=False),
-    Column("action", String(32), nullable=False),  # reveal, export, promote, rollback, claim, release
+    Column("action", String(32), nullable=False),  # reveal, compare, export, promote, rollback, claim, release
     Column("item_id", _ID),
     Column("chat_hash", String(64)),
     Column("detail", JSON, nullable=False),

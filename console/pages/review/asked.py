@@ -81,11 +81,12 @@ class AskedFilter(_Asked):
     policy: Name | None = None
     category: Name | None = None
     fingerprint: Annotated[str, Field(max_length=64)] | None = None
+    near: Id | None = None
 
     @property
     def bulk(self) -> BulkFilter:
         """As the queue takes it."""
-        return BulkFilter(category=self.category, fingerprint=self.fingerprint, policy=self.policy)
+        return BulkFilter(self.category, self.fingerprint, self.policy, self.near)
 
 
 class AskedPreview(_Asked):

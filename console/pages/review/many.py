@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from console.pages.review.asked import AskedBatch, AskedBulk, AskedPreview
+from console.pages.review.comparing import compare_waiting
 from console.pages.review.desk import Desk, in_thread, reviewer_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
@@ -28,10 +29,10 @@ def add(app: FastAPI, desk: Desk) -> None:
     async def preview(request: Request) -> Response:
         person = reviewer_of(request)
         asked = await desk.read(request, AskedPreview)
-        found = await in_thread(
-            lambda: queue.preview(asked.filter.bulk, person.name, n_sample=_SAMPLE, queues=person.queues)
-        )
-        return JsonResponse({**shown_preview(found), "most": MAX_CAP})
+        wanted = asked.filter.bulk
+        n_uncompared = 0 if wanted.near is None else await compare_waiting(desk, person, wanted)
+        found = await in_thread(lambda: queue.preview(wanted, person.name, n_sample=_SAMPLE, queues=person.queues))
+        return JsonResponse({**shown_preview(found), "most": MAX_CAP, "n_uncompared": n_uncompared})
 
     @app.post("/review/bulk", include_in_schema=False, dependencies=_NEEDS)
     async def bulk(request: Request) -> Response:

@@ -1,13 +1,14 @@
-"""Read an item's text: first the log of who sees it, then Kafka. Nothing is kept."""
+"""Read an item's text: first the log of who sees it, then Kafka. Of the text only a keyed signature is kept."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any, Final
 
 from console.pages.review.desk import Person
 from console.pages.review.passages import severe_passages, shown_turns
 from console.pages.review.problems import answered
 from console.pipeline.errors import PipelineAway
-from console.pipeline.text import Texts, text_of
+from console.pipeline.text import ChatText, Texts, text_of
 from console.review.item import Item
 from console.review.queue import Queue
 from console.service import Service
@@ -22,7 +23,8 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: Pe
 
     Returns:
         `gone`: why there is none; or `turns` [{role, text, severe}], `deciding` (its position or None), `is_same`
-        (whether it is the text that was judged) and `is_severe`.
+        (whether it is the text that was judged) and `is_severe`. With both `similar`: decided chats that are like it,
+        the nearest first; None where its reviewer may not see them.
 
     Raises:
         Problem: 404, or 503 where database or Kafka is away.
@@ -32,26 +34,34 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: Pe
         await asyncio.to_thread(queue.log_reveal, person.name, item)
         if item.gold_key is not None:
             gold = queue.gold_turns(item)
-            return {"gone": NO_GOLD} if gold is None else await _document(service, item, *gold, is_same=True)
-        source = item.source
-        if source is None or item.chat_id is None:
-            return {"gone": RETENTION}
-        if texts is None:
-            raise PipelineAway("this console follows no topic of chats")
-        found = await text_of(texts, source.topic, source.partition, source.offset, item.chat_id)
+            return {"gone": NO_GOLD} if gold is None else await _document(service, item, *gold)
+        found = await _read(texts, item)
+        if found is not None:
+            # Before it is compared with the others.
+            await asyncio.to_thread(queue.remember_text, item, found.turns, found.fingerprint)
+        similar = await asyncio.to_thread(queue.similar, item, queues=person.queues)
+    beside = {"similar": None if similar is None else [asdict(one) for one in similar]}
     if found is None:
-        return {"gone": RETENTION}
+        return {"gone": RETENTION, **beside}
     is_same = item.fingerprint is None or found.fingerprint == item.fingerprint
-    return await _document(service, item, found.turns, found.is_deciding, is_same=is_same)
+    return {**await _document(service, item, found.turns, found.is_deciding), "is_same": is_same, **beside}
 
 
-async def _document(
-    service: Service, item: Item, turns: list[Turn], deciding: int | None, *, is_same: bool
-) -> dict[str, Any]:
+async def _read(texts: Texts | None, item: Item) -> ChatText | None:
+    source = item.source
+    if source is None or item.chat_id is None:
+        return None
+    if texts is None:
+        raise PipelineAway("this console follows no topic of chats")
+    return await text_of(texts, source.topic, source.partition, source.offset, item.chat_id)
+
+
+async def _document(service: Service, item: Item, turns: list[Turn], deciding: int | None) -> dict[str, Any]:
     labels = await severe_passages(service, item, turns)
     return {
         "turns": shown_turns(turns, labels),
         "deciding": deciding,
-        "is_same": is_same,
+        "is_same": True,
         "is_severe": not item.is_blind and item.category in service.writer.banned,
+        "similar": None,
     }

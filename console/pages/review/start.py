@@ -50,6 +50,7 @@ def start_of(service: Service, queue: Queue, person: Person, *, now: int) -> dic
         "preferences": preferences.model_dump(),
         "reasons": list(queue.rules.reasons),
         "reason_needed": sorted(queue.rules.needed),
+        "reason_needed_by_queue": {name: sorted(needed) for name, needed in queue.rules.needed_by_queue.items()},
         "lease_s": review.lease_s,
         "undo_s": review.undo_s,
         "opinions": review.opinions,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from console.review.errors import Conflict, WishRefused
 from console.review.hooks import Hooks, Settled
-from console.review.item import Item, Wish
+from console.review.item import BulkFilter, Item, Wish
 from console.review.queue import Queue
 from console.store.outbox_rows import Kind, OverrideClearBody, OverrideSetBody
 from console.store.outbox_rows import put as put_out
@@ -121,6 +121,27 @@ def test_another_category_needs_a_reason_where_the_settings_say_so(open_queue: O
     with pytest.raises(WishRefused):
         answered(queue, first, Wish("allow", category="A"))
     answered(queue, second, Wish("allow", category="M"))
+
+
+def test_a_queue_may_have_a_rule_of_its_own_for_reasons(open_queue: OpenQueue, store: Store) -> None:
+    """In place of the general one, and for many at once as for one."""
+    queue = open_queue(reason_needed="block,strict:allow,strict:category,appeals:none")
+    general, strict, also_strict, appeal = put(
+        store,
+        item_row(4),
+        item_row(3, queue="strict"),
+        item_row(2, queue="strict"),
+        item_row(1, queue="appeals", kind="appeal"),
+    )
+    for item_id, wish in ((general, Wish("block")), (strict, Wish("allow")), (strict, Wish("block", category="A"))):
+        with pytest.raises(WishRefused, match="reason_needed"):
+            answered(queue, item_id, wish)
+    with pytest.raises(WishRefused, match="queue strict"):
+        queue.bulk(BulkFilter(category="M", policy="strict"), "bob", Wish("allow"), 1, 1, "b")
+    answered(queue, general, Wish("allow"))
+    answered(queue, strict, Wish("block"))
+    answered(queue, also_strict, Wish("allow", reason="other"))
+    answered(queue, appeal, Wish("block"))
 
 
 def test_a_name_that_no_decision_can_hold_is_refused(queue: Queue, store: Store) -> None:

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from console.review.errors import Conflict, NotInQueue, WishRefused
-from console.review.item import BulkFilter, Wish
+from console.review.item import BulkFilter, Item, Wish
 from console.review.queue import Queue
 from console.store.store import Store
 from console.store.tables import answers
+from schemas import Role, Turn
 from tests.console.review.conftest import OpenQueue
 from tests.console.review.rows import item_row, outbox_of, put, sample_row
 from tests.console.review.test_answering import BLOCK
@@ -47,6 +48,43 @@ def test_a_filter_is_of_a_text_a_category_and_a_policy(queue: Queue, store: Stor
     assert queue.preview(BulkFilter(fingerprint=TEXT, policy="sports"), "ann").n_matching == 1
     with pytest.raises(WishRefused):
         queue.preview(BulkFilter(policy="sports"), "ann")
+
+
+def test_near_identical_texts_are_one_filter_and_the_least_near_are_shown_first(queue: Queue, store: Store) -> None:
+    """The same rules: count, cap, one answer an item, one undo for all."""
+    said = "dear friend, i have found a pill that makes every exam easy, order it today at my shop, {}"
+    ends = ("now", "now", "now, or you miss it", "and clean your cast iron pan with something else", "now, ok")
+    ids = put(store, *(item_row(n) for n in range(6)))
+    for item_id, end in zip(ids, ends, strict=False):  # nobody has read the last one
+        queue.remember_text(*_text(queue, item_id, said.format(end)))
+    wanted = BulkFilter(near=ids[0])
+    queue.claim(ids[0], "ann")
+    preview = queue.preview(wanted, "ann")
+    assert [item.id for item in preview.sample] == [ids[2], ids[4], ids[1]]
+    assert preview.alike[ids[1]] == 1
+    assert 0.8 <= preview.alike[ids[2]] < preview.alike[ids[4]]
+    assert [(one.n, [item.id for item in one.newest]) for one in [queue.uncompared(wanted, "ann", most=9)]] == [
+        (1, [ids[5]])
+    ]
+    assert len(queue.bulk(wanted, "ann", BLOCK, 2, 3, "b1").answer_ids) == 2
+    assert queue.undo_batch("b1", "ann").n_undone == 2
+    assert queue.preview(BulkFilter(category="A", near=ids[0]), "ann").n_matching == 0
+
+
+def test_a_text_that_was_not_read_or_is_not_the_reviewers_is_no_filter(queue: Queue, store: Store) -> None:
+    """Else a filter would tell what a blind item or another queue's says."""
+    unread, blind, sports = put(store, item_row(1), sample_row(2), item_row(3, queue="sports"))
+    for item_id in (blind, sports):
+        queue.remember_text(*_text(queue, item_id, "some text that is long enough"))
+    for item_id in (unread, blind, sports, 999):
+        with pytest.raises(WishRefused, match="near"):
+            queue.preview(BulkFilter(near=item_id), "ann", queues=frozenset({"default"}))
+    assert queue.preview(BulkFilter(near=sports), "ann").n_matching == 1
+
+
+def _text(queue: Queue, item_id: int, text: str) -> tuple[Item, list[Turn], str]:
+    item = queue.item(item_id, "ann")
+    return item, [Turn(Role.USER, text)], item.fingerprint or ""
 
 
 def test_another_number_than_the_preview_said_answers_nothing(queue: Queue, store: Store) -> None:

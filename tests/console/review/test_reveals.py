@@ -39,7 +39,30 @@ def test_each_person_has_preferences_of_their_own(store: Store) -> None:
         assert preferences_of(connection, "bob") == Preferences()
 
 
-@pytest.mark.parametrize("changes", [{"text": "none"}, {"colour": True}, {"greyscale": 1}])
+def test_starred_queues_and_saved_filters_are_kept_beside_what_stood_before(store: Store) -> None:
+    """A change of one leaves the others."""
+    with store.writing() as connection:
+        prefer(connection, "ann", {"text": "open"})
+        prefer(connection, "ann", {"starred": ["brand-17"]})
+        prefer(connection, "ann", {"filters": [{"category": "M", "policy": "brand-17"}, {"category": "A"}]})
+        found = preferences_of(connection, "ann").model_dump()
+    assert found["text"] == "open"
+    assert found["starred"] == ["brand-17"]
+    assert found["filters"] == [{"category": "M", "policy": "brand-17"}, {"category": "A", "policy": None}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text": "none"},
+        {"colour": True},
+        {"greyscale": 1},
+        {"starred": [""]},
+        {"starred": ["q"] * 51},
+        {"filters": [{"policy": "p"}]},
+        {"filters": [{"category": "M", "policy": "a\x00"}]},
+    ],
+)
 def test_a_preference_that_is_none_is_refused(store: Store, changes: dict[str, object]) -> None:
     """And nothing is changed."""
     with pytest.raises(WishRefused), store.writing() as connection:
@@ -47,7 +70,16 @@ def test_a_preference_that_is_none_is_refused(store: Store, changes: dict[str, o
 
 
 @pytest.mark.parametrize(
-    "settings", [{"reasons": "Not A Code"}, {"reason_needed": "skip"}, {"reasons": "", "reason_needed": "block"}]
+    "settings",
+    [
+        {"reasons": "Not A Code"},
+        {"reason_needed": "skip"},
+        {"reasons": "", "reason_needed": "block"},
+        {"reason_needed": "default:skip"},
+        {"reason_needed": "a b:block"},
+        {"reason_needed": "default:none,default:block"},
+        {"reasons": "", "reason_needed": "default:block"},
+    ],
 )
 def test_rules_that_no_answer_could_follow_stop_the_start(open_queue: OpenQueue, settings: dict[str, str]) -> None:
     """Rather than every reviewer's first answer."""

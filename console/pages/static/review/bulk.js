@@ -4,6 +4,7 @@ import { byId, count, fill, make, share, spoken } from "../dom.js";
 import { asked, newToken } from "./asking.js";
 import { categoryOf } from "./details.js";
 import * as looks from "./looks.js";
+import * as saved from "./saved.js";
 import { say, tell } from "./say.js";
 import * as veil from "./veil.js";
 import { done, moment } from "./words.js";
@@ -27,21 +28,32 @@ export function start(settings, reading) {
   byId("bulk-outcome").addEventListener("change", name);
   byId("bulk-answer").addEventListener("click", answer);
   byId("bulk-undo").addEventListener("click", undo);
+  saved.start(setup, ({ category, policy }) => {
+    byId("bulk-category").value = category;
+    byId("bulk-policy").value = policy ?? "";
+    byId("bulk-text").value = "";
+    preview();
+  });
 }
 
 /** Shown: the text of the item that is read can be the filter. */
 export function look() {
   const print = current()?.item.fingerprint ?? null;
-  byId("bulk-same").disabled = print === null;
-  if (print === null) byId("bulk-same").checked = false;
-  byId("bulk-same-of").textContent = print === null ? "no item is being read" : `as item ${current().item.id}`;
+  byId("bulk-text").disabled = print === null;
+  if (print === null) byId("bulk-text").value = "";
+  byId("bulk-text-of").textContent = print === null ? "no item is being read" : `as item ${current().item.id}`;
 }
 
-const filter = () => ({
-  policy: byId("bulk-policy").value || null,
-  category: byId("bulk-category").value || null,
-  fingerprint: byId("bulk-same").checked ? current()?.item.fingerprint ?? null : null,
-});
+function filter() {
+  const item = current()?.item;
+  const text = byId("bulk-text").value;
+  return {
+    policy: byId("bulk-policy").value || null,
+    category: byId("bulk-category").value || null,
+    fingerprint: text === "same" ? item?.fingerprint ?? null : null,
+    near: text === "near" ? item?.id ?? null : null,
+  };
+}
 
 function forget() {
   found = null;
@@ -52,9 +64,9 @@ async function preview() {
   forget();
   const asking = filter();
   try {
-    const { n_matching: n, sample, most } = await asked("/review/bulk/preview", { filter: asking });
+    const { n_matching: n, sample, most, n_uncompared: left } = await asked("/review/bulk/preview", { filter: asking });
     found = { filter: asking, n };
-    byId("bulk-count").textContent = n === 0 ? "Nothing that waits matches." : `${count(n, "item")} match.${n > sample.length ? ` A sample of ${sample.length}:` : ""}`;
+    byId("bulk-count").textContent = found.filter.near === null ? counted(n, sample) : `${counted(n, sample)}${leftOut(left)}`;
     fill(byId("bulk-sample"), ...sample.map(row));
     byId("bulk-cap").max = String(Math.min(n, most));
     byId("bulk-cap").value = String(Math.min(n, most));
@@ -66,12 +78,16 @@ async function preview() {
   }
 }
 
+const counted = (n, sample) => (n === 0 ? "Nothing that waits matches."
+  : `${count(n, "item")} match.${n > sample.length ? ` ${sample[0].alike === null ? "A sample of" : "The least near"} ${sample.length}:` : ""}`);
+const leftOut = (n) => (n === 0 ? "" : ` ${count(n, "item")} could not be compared: the text is gone, or was not read in time. Find them again goes on.`);
+
 function row(item) {
   const place = make("div", {});
   const button = make("button", { type: "button", onclick: () => reveal(item, place, button) }, "Text");
   return make("li", {},
     make("div", { class: "bulk-row" },
-      make("span", {}, `${item.id} · `, make("b", {}, spoken(categoryOf(item, item.category).name)), ` · risk ${share(item.risk)} · ${item.queue} · ${moment(item.arrived_ms)}`),
+      make("span", {}, `${item.id} · `, make("b", {}, spoken(categoryOf(item, item.category).name)), ` · ${item.alike === null ? "" : `${Math.round(100 * item.alike)} % alike · `}risk ${share(item.risk)} · ${item.queue} · ${moment(item.arrived_ms)}`),
       button),
     place);
 }

@@ -6,6 +6,8 @@ const held = new Map();
 let onLost = () => {};
 let setup = null;
 let isRenewing = false;
+/** One question for the next item at a time. */
+let line = Promise.resolve();
 
 const named = (claims) => claims.map(({ item, token }) => ({ item_id: item.id, token }));
 
@@ -14,10 +16,18 @@ function keep(claim) {
   return claim;
 }
 
-/** Claims the next item of a queue. null: nothing waits in it. */
-export async function takeNext(place) {
-  const { claim } = await asked("/review/claim", place);
-  return keep(claim);
+/** Claims the next item of a queue, after what was asked before. null: nothing waits in it, or it is not wanted any more. */
+export function takeNext(place, isWanted = () => true) {
+  const taking = line.then(async () => {
+    if (!isWanted()) return null;
+    const { claim } = await asked("/review/claim", place);
+    if (claim === null || isWanted()) return keep(claim);
+    // Two questions at once may be given the same claim: giving back the one would lose the other.
+    await release([claim]);
+    return null;
+  });
+  line = taking.catch(() => {});
+  return taking;
 }
 
 /** Claims one item. Throws Refused (409) where somebody else has it. */

@@ -35,8 +35,23 @@ export function show(claim) {
     claim.appeal && appealOf(claim.appeal),
     !item.is_blind && scores(item),
     policyText(item),
+    ...othersAsking(item),
     !item.is_blind && before(claim.earlier),
+    make("div", { id: "similar" }),
     facts(item));
+}
+
+/** Chats like this one that people decided before; known once its text was read. null: not to be seen, or not known. */
+export function showSimilar(some) {
+  if (!some) return;
+  const of = (one) => make("li", {},
+    make("b", {}, `${one.is_near ? "Near-identical" : "Alike"}, ${Math.round(100 * one.alike)} %`), `: ${moment(one.at_ms)} `,
+    make("b", { "data-decision": one.outcome }, done(one.outcome).toLowerCase()), ` by ${one.reviewer}`,
+    one.reason && ` (${spoken(one.reason).toLowerCase()})`,
+    make("span", { class: "hint" }, ` · item ${one.item_id} · ${one.queue} · ${spoken(categoryOf({ taxonomy: one.taxonomy }, one.named_category ?? one.category).name)}`));
+  fill(byId("similar"), section("Similar chats", some.length > 0
+    ? make("ul", { class: "plain" }, ...some.map(of))
+    : make("p", { class: "hint" }, "No chat like this one was decided before.")));
 }
 
 const section = (title, ...children) => make("section", { "aria-label": title }, make("h3", {}, title), ...children);
@@ -91,6 +106,21 @@ function scores(item) {
   return section("Evidence",
     list(rows.slice(0, SHOWN_SCORES)),
     rows.length > SHOWN_SCORES && make("details", {}, make("summary", {}, `${rows.length - SHOWN_SCORES} more`), list(rows.slice(SHOWN_SCORES))));
+}
+
+/** The other policies that ask; their texts count as much, since the answer counts for them as well. */
+function othersAsking(item) {
+  if (item.kind !== "review" || item.is_blind) return [];
+  const first = policyOf(item)?.name;
+  return item.policies.filter(({ name }) => name !== first).map(({ name, version }) => {
+    const policy = setup.policies.find((one) => one.name === name);
+    const banned = policy?.banned.map((code) => spoken(categoryOf(item, code).name)) ?? [];
+    return section(`Policy ${name} ${policy?.version ?? version}`,
+      policy?.note && make("p", {}, policy.note),
+      policy
+        ? make("details", {}, make("summary", {}, `Banned: ${banned.length}`), make("ul", { class: "plain" }, ...banned.map((one) => make("li", {}, one))))
+        : make("p", { class: "hint" }, "This console does not have its text: it was taken out of use."));
+  });
 }
 
 function policyText(item) {

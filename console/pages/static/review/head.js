@@ -2,6 +2,7 @@
 
 import { byId, count, fill, make } from "../dom.js";
 import { asked, now } from "./asking.js";
+import { tell } from "./say.js";
 import { span } from "./words.js";
 
 const LOOK_MS = 15_000;
@@ -14,6 +15,8 @@ let exposure = null;
 let nToday = 0;
 let page = null;
 let isLooking = false;
+let queues = [];
+let starred = new Set();
 
 export const place = () => {
   const [kind, queue] = byId("queue").value.split(":", 2);
@@ -25,15 +28,45 @@ export function start(setup, moved) {
   exposure = setup.exposure;
   nToday = setup.n_today;
   answered.push(...setup.answered_ms);
-  const options = setup.queues.map((name) => make("option", { value: `:${name}` }, name));
-  fill(byId("queue"),
-    make("option", { value: ":" }, "All that waits"),
-    options.length > 1 && make("optgroup", { label: "Policies" }, ...options),
-    make("optgroup", { label: "Special" }, make("option", { value: "appeal:" }, "Appeals"), make("option", { value: "adjudication:" }, "Adjudication")));
-  byId("queue").addEventListener("change", moved);
+  queues = setup.queues;
+  starred = new Set(setup.preferences.starred);
+  list();
+  byId("queue").addEventListener("change", () => { showStar(); moved(); });
+  byId("star").addEventListener("click", star);
   byId("order").addEventListener("change", moved);
   setInterval(() => { if (!document.hidden) look(); }, LOOK_MS);
   look();
+}
+
+function list() {
+  const chosen = byId("queue").value || ":";
+  const options = (names) => names.map((name) => make("option", { value: `:${name}` }, name));
+  const first = queues.filter((name) => starred.has(name));
+  const rest = queues.filter((name) => !starred.has(name));
+  fill(byId("queue"),
+    make("option", { value: ":" }, "All that waits"),
+    first.length > 0 && make("optgroup", { label: "Starred" }, ...options(first)),
+    rest.length > 0 && queues.length > 1 && make("optgroup", { label: "Policies" }, ...options(rest)),
+    make("optgroup", { label: "Special" }, make("option", { value: "appeal:" }, "Appeals"), make("option", { value: "adjudication:" }, "Adjudication")));
+  byId("queue").value = chosen;
+  showStar();
+}
+
+function showStar() {
+  const { queue } = place();
+  const isStarred = queue !== null && starred.has(queue);
+  byId("star").hidden = queue === null;
+  byId("star").setAttribute("aria-pressed", String(isStarred));
+  byId("star").textContent = isStarred ? "★" : "☆";
+}
+
+/** Stars the chosen queue, or takes its star away. */
+async function star() {
+  const { queue } = place();
+  if (!starred.delete(queue)) starred.add(queue);
+  list();
+  // Of a queue that is not listed here the star stays.
+  await asked("/review/preferences", { starred: [...starred] }).catch((refused) => tell(refused.message));
 }
 
 /** Asks how much waits. */
@@ -51,12 +84,13 @@ function draw() {
   const rows = [
     ["Waiting", page.total.toLocaleString("en"), null],
     ["Oldest", page.oldest_ms === null ? "–" : span(now() - page.oldest_ms), null],
+    ["p95 wait", page.p95_wait_ms === null ? "–" : span(page.p95_wait_ms), null, "19 of 20 items have waited for no longer"],
     ["Late", page.n_late.toLocaleString("en"), page.n_late > 0 ? "late" : null],
     ["Your pace", pace() === null ? "–" : `${pace()} / h`, null],
     ["Today", nToday.toLocaleString("en"), null],
     ["Seen", seen(), null],
   ];
-  fill(byId("now"), ...rows.map(([name, value, tone]) => make("div", { "data-tone": tone }, make("dt", {}, name), make("dd", {}, value))));
+  fill(byId("now"), ...rows.map(([name, value, tone, title]) => make("div", { "data-tone": tone, title }, make("dt", {}, name), make("dd", {}, value))));
 }
 
 const seen = () => `${exposure.n_seen.toLocaleString("en")} · ${exposure.n_severe.toLocaleString("en")} severe`;

@@ -22,11 +22,17 @@ export function strip() {
   const entry = sending.latest();
   const n = sending.nPending();
   byId("undo").disabled = entry === null;
-  const left = entry && sending.secondsLeft(entry);
-  const text = entry === null ? "Nothing to take back"
-    : `${done(entry.wish.outcome)} item ${entry.claim.item.id}${left === null ? "" : left > 0 ? `: ${left} s left` : ": sent"}`;
+  const text = entry === null ? "Nothing to take back" : `${done(entry.wish.outcome)} item ${entry.claim.item.id}${standing(entry)}`;
   if (byId("undo-what").textContent !== text) byId("undo-what").textContent = text;
   byId("pending").textContent = n > 1 || (n === 1 && !byId("away").hidden) ? `${count(n, "answer")} kept here, not sent yet` : "";
+}
+
+/** How far an answer is. Of a blind item nobody is told whether anything is sent; nor is it before others agreed. */
+function standing(entry) {
+  if (entry.state === "pending") return "";
+  if (entry.sends_at_ms === null) return entry.wish.outcome === "skip" ? ": nothing is sent" : ": taken";
+  const left = sending.secondsLeft(entry);
+  return left > 0 ? `: ${left} s left` : ": sent";
 }
 
 /** Shows the tab. */

@@ -98,6 +98,7 @@ async function textOf(claim) {
 }
 
 function showText(text, mode, claim) {
+  details.showSimilar(text.similar);
   if (text.gone) {
     fill(byId("text"), make("div", { class: "gone" },
       make("p", {}, make("b", {}, "The text is gone."), " ", text.gone),

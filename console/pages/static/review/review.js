@@ -41,7 +41,7 @@ function lookAhead() {
   ahead.catch(() => {});
 }
 
-async function next() {
+async function next(isWanted) {
   const asking = ahead;
   ahead = null;
   try {
@@ -49,7 +49,7 @@ async function next() {
   } catch {
     // What went wrong for the item ahead may be over by now.
   }
-  return claims.takeNext(head.place());
+  return claims.takeNext(head.place(), isWanted);
 }
 
 async function show() {
@@ -75,7 +75,7 @@ async function grow() {
   reading.waiting();
   let claim = null;
   try {
-    claim = await next();
+    claim = await next(() => thisMove === move);
   } catch (refused) {
     tell(refused.message);
   }
@@ -97,7 +97,7 @@ async function grow() {
 async function lookAgain(thisMove) {
   await new Promise((resolve) => { setTimeout(resolve, LOOK_AGAIN_MS); });
   if (thisMove !== move) return;
-  const claim = document.hidden ? null : await claims.takeNext(head.place()).catch(() => null);
+  const claim = document.hidden ? null : await claims.takeNext(head.place(), () => thisMove === move).catch(() => null);
   if (thisMove !== move) {
     if (claim) await claims.release([claim]);
   } else if (claim === null) lookAgain(thisMove);

@@ -52,6 +52,7 @@ function show() {
   fill(byId("reasons"), ...setup.reasons.map((one, i) => make("button", {
     type: "button", "aria-pressed": String(reason === one), onclick: () => give(one),
   }, armed !== null && make("kbd", { "aria-hidden": "true" }, String(i + 1)), spoken(one))));
+  byId("reason-rule").textContent = ruleOf();
   byId("reason-row").dataset.armed = String(armed !== null);
   if (category !== null) byId("follow").textContent = `⏎ ${implied()}`;
 }
@@ -74,8 +75,19 @@ function give(one) {
   else say(reason === null ? "No reason." : `Reason: ${spoken(reason)}.`);
 }
 
+/** What needs a reason in the item's queue. */
+function needed() {
+  const { reason_needed: general, reason_needed_by_queue: own } = setup;
+  return Object.hasOwn(own, item.queue) ? own[item.queue] : general;
+}
+
 const needsReason = (outcome) => outcome !== "skip" && reason === null
-  && (setup.reason_needed.includes(outcome) || (category !== null && setup.reason_needed.includes("category")));
+  && (needed().includes(outcome) || (category !== null && needed().includes("category")));
+
+function ruleOf() {
+  const words = { allow: "to allow", block: "to block", category: "for another category" };
+  return needed().length > 0 ? `needed ${needed().map((one) => words[one]).join(" and ")}` : "";
+}
 
 /** Sends an outcome, or asks for the reason that it needs first. */
 export function answer(outcome) {

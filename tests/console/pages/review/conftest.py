@@ -120,4 +120,4 @@ def wait_for_text(page: Page) -> None:
 
 def wait_until_taken(page: Page) -> None:
     """Wait until the server has taken the newest answer: the page itself is further already."""
-    expect(page.locator("#undo-what")).to_have_text(re.compile(r"s left$|sent$"))
+    expect(page.locator("#undo-what")).to_have_text(re.compile(r"s left$|sent$|taken$"))

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from console.store.tables import answers, outbox
 from tests.console.pages.review.conftest import Desk, OpenAs, StartDesk, wait_for_text, wait_until_taken
-from tests.console.pages.review.rows import put_many
+from tests.console.pages.review.rows import put, put_many, user
 
 
 def _answers(desk: Desk) -> list[tuple[int, str, str | None]]:
@@ -78,6 +78,21 @@ def test_a_reason_is_asked_for_where_the_settings_say_so(start_desk: StartDesk, 
     with desk.store.reading() as connection:
         rows = connection.execute(select(answers.c.outcome, answers.c.reason).order_by(answers.c.id)).all()
     assert [tuple(row) for row in rows][:1] == [("block", "policy_violation")]
+
+
+def test_the_page_says_by_the_items_queue_what_needs_a_reason(start_desk: StartDesk, open_as: OpenAs) -> None:
+    """And asks for it before anything is sent."""
+    desk = start_desk(reason_needed="block,strict:allow")
+    put(desk.store, desk.texts, 0, user("one"), queue="strict", risk=0.9)
+    put(desk.store, desk.texts, 1, user("two"), risk=0.1)
+    page = open_as(desk)
+    wait_for_text(page)
+    expect(page.locator("#reason-rule")).to_have_text("needed to allow")
+    page.keyboard.press("a")
+    expect(page.locator("#reason-row")).to_have_attribute("data-armed", "true")
+    page.keyboard.press("Escape")
+    _press(page, "b")
+    expect(page.locator("#reason-rule")).to_have_text("needed to block")
 
 
 def test_next_and_previous_keep_items_claimed(desk: Desk, open_as: OpenAs) -> None:

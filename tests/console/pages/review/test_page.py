@@ -80,6 +80,58 @@ def test_it_does_not_speak_of_thresholds_where_the_category_alone_asks(desk: Des
     expect(page.locator("#details")).to_contain_text("Your answer counts for default.")
 
 
+def test_starred_queues_come_first_in_the_list(desk: Desk, open_as: OpenAs) -> None:
+    """For one person, on every machine of theirs; a second click takes the star away."""
+    put(desk.store, desk.texts, 0, user("one"), queue="brand-17")
+    page = open_as(desk)
+    wait_for_text(page)
+    expect(page.locator("#star")).to_be_hidden()
+    page.locator("#queue").select_option(label="brand-17")
+    with page.expect_response("**/review/preferences"):
+        page.get_by_role("button", name="Star this queue").click()
+    again = open_as(desk)
+    expect(again.locator("#queue optgroup[label=Starred] option")).to_have_text(["brand-17"])
+    expect(again.locator("#queue optgroup[label=Policies] option")).to_have_text(["default"])
+    again.locator("#queue").select_option(label="brand-17")
+    expect(again.locator("#star")).to_have_attribute("aria-pressed", "true")
+    with again.expect_response("**/review/preferences"):
+        again.get_by_role("button", name="Star this queue").click()
+    expect(again.locator("#queue optgroup[label=Starred]")).to_have_count(0)
+
+
+def test_every_policy_that_asks_is_said_in_words(desk: Desk, open_as: OpenAs) -> None:
+    """The answer counts for each; one that is out of use by now is named as that."""
+    asking = [
+        {"name": name, "version": "1", "decision": "review", "decided_by": "model"} for name in ("default", "ads")
+    ]
+    gone = [{"name": "gone", "version": "7", "decision": "review", "decided_by": "model"}]
+    put(desk.store, desk.texts, 0, user("hi"), policies=[*asking, *gone])
+    page = open_as(desk, path="/login")
+
+    def answer(route: Route) -> None:
+        start = route.fetch()
+        document = start.json()
+        other = {"name": "ads", "version": "3", "banned": ["D", "J"], "should": [], "note": "Asked for by a shop."}
+        document["policies"].append(other)
+        route.fulfill(response=start, json=document)
+
+    page.route("**/review/start", answer)
+    page.goto(f"{desk.console.url}/review")
+    expect(page.locator("#details section[aria-label^='Policy default']")).to_be_visible()
+    expect(page.locator("#details section[aria-label='Policy ads 3']")).to_contain_text("Asked for by a shop.Banned: 2")
+    expect(page.locator("#details section[aria-label='Policy gone 7']")).to_contain_text("taken out of use")
+
+
+def test_the_wait_that_19_of_20_items_do_not_exceed_stands_beside_the_oldest(desk: Desk, open_as: OpenAs) -> None:
+    """One that waits for days hides nothing of how the others stand."""
+    put(desk.store, desk.texts, 99, user("old"), arrived_ms=now_ms() - 3 * 86_400_000)
+    for n in range(40):
+        put(desk.store, desk.texts, n, user("new"), arrived_ms=now_ms() - 600_000)
+    page = open_as(desk)
+    expect(page.locator("#now")).to_contain_text("3 days")
+    expect(page.locator("#now div", has_text="p95 wait").locator("dd")).to_have_text("10 min")
+
+
 def test_it_works_on_a_phone(desk: Desk, open_as: OpenAs) -> None:
     """390 pixels: no sideways scrolling, and the answers are at the thumb."""
     put_many(desk.store, desk.texts, 4)

@@ -1,6 +1,6 @@
 """Several reviewers at once: leases, lost ones, blind opinions, disputes."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select, update
 
 from console.review.item import Wish
@@ -98,6 +98,28 @@ def test_claims_are_given_back_when_the_page_is_left(desk: Desk, open_as: OpenAs
 def _n_claims(desk: Desk) -> int:
     with desk.store.reading() as connection:
         return len(connection.execute(select(claims)).all())
+
+
+def test_another_queue_chosen_while_a_claim_is_on_its_way_loses_no_claim(desk: Desk, open_as: OpenAs) -> None:
+    """The first claim is given back before the next is asked for: both would be one, and go with the first."""
+    put_many(desk.store, desk.texts, 1)
+    put(desk.store, desk.texts, 1, user("of another queue"), queue="brand-17", risk=0.1)
+    page = open_as(desk, path="/login")
+    held: list[Route] = []
+    asked: list[str] = []
+    page.route("**/review/claim", lambda route: route.continue_() if held else held.append(route))
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    with page.expect_request("**/review/claim"):
+        page.goto(f"{desk.console.url}/review")
+    page.locator("#queue").select_option(label="default")
+    held[0].continue_()
+    wait_for_text(page)
+    page.keyboard.press("b")
+    expect(page.locator(TITLE)).to_have_text("Nothing waits here")
+    wait_until_taken(page)
+    assert [path for path in asked if path in {"claim", "release"}][:3] == ["claim", "release", "claim"]
+    with desk.store.reading() as connection:
+        assert connection.execute(select(answers.c.reviewer)).scalars().all() == ["ada"]
 
 
 def test_a_second_opinion_is_blind_to_the_first_and_a_dispute_is_settled(
