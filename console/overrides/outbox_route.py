@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.errors import Problem
@@ -16,6 +15,7 @@ from console.overrides.documents import OutboxAnswer
 from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
+from console.port.threads import DATABASE
 from console.service import Service
 from console.store.outbox_rows import again
 from console.store.outbox_shown import backlog, refusals
@@ -38,7 +38,7 @@ def router_of(service: Service) -> APIRouter:
     async def outbox(request: HttpRequest) -> Response:
         """Answer with how much waits, since when; to admins also with what was refused, and why."""
         is_admin = may(caller_of(request.scope).role, Role.ADMIN)
-        return JsonResponse(await run_in_threadpool(_shown, sender_of(service), is_admin=is_admin))
+        return JsonResponse(await DATABASE.call(_shown, sender_of(service), is_admin=is_admin))
 
     @router.post(
         "/v1/outbox/{row}/again",
@@ -51,7 +51,7 @@ def router_of(service: Service) -> APIRouter:
         """Have a row sent again that was refused for good, once what was wrong is mended."""
         operations = sender_of(service).operations
         is_number = row.isascii() and row.isdecimal() and len(row) <= _DIGITS
-        if not is_number or not await run_in_threadpool(_again, operations, int(row)):
+        if not is_number or not await DATABASE.call(_again, operations, int(row)):
             raise Problem(
                 HTTPStatus.NOT_FOUND, "unknown_row", "no such row is refused; GET /v1/outbox shows those that are"
             )

@@ -13,6 +13,11 @@ from console.store.tables import LAYOUT, layout, metadata
 
 _BUSY_S: Final = 10.0
 """How long a transaction waits for another one's lock, and a start for the database."""
+_CHECKPOINT_S: Final = 1.0
+_POOL_S: Final = 5.0
+"""How long a transaction waits for one of the connections, which others have."""
+_CONNECTIONS, _MORE_CONNECTIONS = 10, 10
+"""Kept, and made besides at most: one for each thread that asks (`console.port.threads`), and those of the console."""
 _STATEMENT_S: Final = 60.0
 """PostgreSQL ends a statement that takes longer; pruning, the longest, is done in steps."""
 _IDLE_S: Final = 60.0
@@ -102,7 +107,13 @@ class Store:
         with self._guarded():
             connection = self._engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor = connection.cursor()
+                # It holds the lock of those who write while it waits for those who read.
+                cursor.execute(f"PRAGMA busy_timeout = {round(_CHECKPOINT_S * 1_000)}")
+                try:
+                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    cursor.execute(f"PRAGMA busy_timeout = {round(_BUSY_S * 1_000)}")
             finally:
                 connection.close()
 
@@ -140,7 +151,14 @@ def open_store(url: str) -> Store:
         StoreAway: it does not answer.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args=_connecting(url))
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=_POOL_S,
+            pool_size=_CONNECTIONS,
+            max_overflow=_MORE_CONNECTIONS,
+            connect_args=_connecting(url),
+        )
     except (ArgumentError, NoSuchModuleError, ImportError):
         raise SettingsError(
             "store.url is not understood; expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"

@@ -1,9 +1,8 @@
 """GET /v1/verdicts/{chat_id}."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -16,10 +15,9 @@ from console.pipeline.newest import newest
 from console.port.documents import Request, check_document
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
+from console.port.threads import HISTORIES
 from console.service import Service
 from schemas import Verdict
-
-_AT_ONCE: Final = 4
 
 
 class Asked(Request):
@@ -43,8 +41,6 @@ class VerdictsAnswer(BaseModel):
 def router_of(service: Service) -> APIRouter:
     """Return the route."""
     router = APIRouter(tags=["verdicts"])
-    # Few, and none of those that the classifier uses: a search through the topics takes seconds.
-    few = CapacityLimiter(_AT_ONCE)
 
     @router.get(
         "/v1/verdicts/{chat_id:path}",
@@ -61,7 +57,7 @@ def router_of(service: Service) -> APIRouter:
         operations = service.following()
         values: dict[str, Any] = {"chat_id": chat_id} | ({} if limit is None else {"limit": limit})
         asked = check_document(values, Asked)
-        return JsonResponse(await to_thread.run_sync(_answer, operations, asked, limiter=few))
+        return JsonResponse(await HISTORIES.call(_answer, operations, asked))
 
     return router
 

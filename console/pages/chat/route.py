@@ -24,6 +24,7 @@ from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
+from console.port.threads import DATABASE, PIPELINE
 from console.review.reveals import log_reveal
 from console.service import Service
 from console.store.store import StoreAway
@@ -141,7 +142,7 @@ class _Reading:
         if not isinstance(topic, str) or not 0 < len(topic) <= _MOST_TOPIC_CHARACTERS:
             raise _refused("topic", "expected the name of a topic")
         partition, offset = (_number(document, name) for name in ("partition", "offset"))
-        await asyncio.to_thread(self._log, actor, chat_id, topic, partition, offset)
+        await DATABASE.call(self._log, actor, chat_id, topic, partition, offset)
         found = await text_of(self._texts, topic, partition, offset, chat_id)
         if found is None:
             return {"turns": None, "deciding": None, "is_same": None}
@@ -178,7 +179,7 @@ def _reviewer(request: Request) -> str:
 
 async def _in_thread(call: Callable[..., _Found], *arguments: Any) -> _Found:
     with _away_is_503():
-        return await asyncio.to_thread(call, *arguments)
+        return await PIPELINE.call(call, *arguments)
 
 
 @contextmanager
