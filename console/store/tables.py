@@ -18,8 +18,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-LAYOUT: Final = 1
-"""Version of the tables; a console refuses a database of another one."""
+LAYOUT: Final = 2
+"""Version of the tables. An earlier one is brought to it at the start (`migrations.py`), a later one is refused."""
 
 metadata = MetaData()
 
@@ -153,6 +153,7 @@ outbox = Table(
     Column("error", String(500)),
     Column("started_ms", BigInteger),  # from here on it may be on its topic, and can only be answered by a later row
     Column("refused_ms", BigInteger),  # for good: an admin looks at it
+    Column("dismissed_ms", BigInteger),  # of a refused one: an admin has said that it need not be sent
     Column("revision", BigInteger),  # of an override: given once, before the first try, and kept over all tries
     UniqueConstraint("decision_id", "kind", name="one_of_a_kind_a_decision"),
     Index("outbox_to_send", "sent_ms", "not_before_ms"),
