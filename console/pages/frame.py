@@ -4,6 +4,7 @@ Invariant: no page holds a script or a style of its own, and no script writes ma
 never executed. The policy makes the browser hold it, too.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -73,6 +74,8 @@ def page(template: str, request: Request, service: Service, sessions: Sessions |
     written = _TEMPLATES.get_template(template).render(
         tabs=[tab for tab in (*tabs, _TRY) if may(caller.role, tab.needs)],
         path=request.scope["path"],
+        policies_refused=_refused_to(caller.role, service),
+        default_policy=service.writer.policy.name,
         person=caller.name,
         role=caller.role.value,
         # At the proxy whoever came by it logs out, where it has a page for that.
@@ -81,6 +84,13 @@ def page(template: str, request: Request, service: Service, sessions: Sessions |
         **values,
     )
     return HTMLResponse(written, headers={"content-security-policy": CONTENT_POLICY})
+
+
+def _refused_to(role: Role, service: Service) -> Sequence[tuple[str, str]]:
+    """Return the policy files that are refused, with what is wrong for admins alone: it names folders."""
+    if not may(role, Role.VIEWER):
+        return ()
+    return [(name, why if may(role, Role.ADMIN) else "") for name, why in service.policies_refused.items()]
 
 
 def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
