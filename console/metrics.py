@@ -94,7 +94,7 @@ class Metrics:
         )
         self.outbox_refused = Gauge(
             "moderation_console_outbox_refused_rows",
-            "Rows that were refused for good and that nobody has tried again.",
+            "Rows that were refused for good and that nobody has tried again or dismissed.",
             registry=self.registry,
         )
         self.reports = Counter(
