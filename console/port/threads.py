@@ -8,10 +8,11 @@ they are for computing alone.
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
 from http import HTTPStatus
+from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -38,7 +39,7 @@ class Threads:
     def __init__(self, name: str, *, n_threads: int, n_waiting: int, within_s: float) -> None:
         self.within_s = within_s
         self._name = name
-        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix=name)
+        self._pool = _Pool(name, n_threads)
         self._places = threading.Semaphore(n_threads + n_waiting)
 
     async def call(
@@ -62,12 +63,7 @@ class Threads:
         if not self._places.acquire(blocking=False):
             raise self._busy("too many requests wait for")
         run = partial(copy_context().run, function, *arguments, **named)
-        try:
-            future = self._pool.submit(run)
-        except RuntimeError:
-            # The interpreter is ending.
-            self._places.release()
-            raise self._busy("the process ends, and asks no longer for") from None
+        future = self._pool.submit(run)
         future.add_done_callback(lambda _future: self._places.release())
         try:
             async with asyncio.timeout(self.within_s) as deadline:
@@ -88,6 +84,46 @@ class Threads:
             f"{why} the {self._name}; what was asked for may still happen; ask again after retry-after",
             retry_after_s=_RETRY_S,
         )
+
+
+class _Pool:
+    """Threads that the end of the process does not wait for, unlike those of concurrent.futures.
+
+    Args:
+        name: Of the threads.
+        n_threads: How many there are, once so many calls were made.
+    """
+
+    def __init__(self, name: str, n_threads: int) -> None:
+        self._name = name
+        self._n_left = n_threads
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._starting = threading.Lock()
+
+    def submit(self, call: Callable[[], _Found]) -> "Future[_Found]":
+        """Have a function called; a future that is cancelled before is left out."""
+        future: Future[_Found] = Future()
+        self._calls.put((future, call))
+        with self._starting:
+            if self._n_left:
+                threading.Thread(target=self._run, name=f"{self._name}-{self._n_left}", daemon=True).start()
+                self._n_left -= 1
+        return future
+
+    def _run(self) -> None:
+        while True:
+            _serve(*self._calls.get())
+
+
+def _serve(future: "Future[Any]", call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        found = call()
+    except BaseException as error:  # noqa: BLE001  handed to the caller, whatever it is
+        future.set_exception(error)
+    else:
+        future.set_result(found)
 
 
 def _take_back(too_late: Callable[[Any], None], future: "Future[Any]") -> None:

@@ -1,6 +1,8 @@
 """Threads for what a request waits for: bounded in number, in those that wait, and in time."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +87,21 @@ def test_what_was_done_too_late_is_taken_back() -> None:
         assert taken_back == []
         event.set()
         wait_until(lambda: taken_back == [True], timeout_s=30)
+
+
+def test_the_end_of_the_process_does_not_wait_for_a_call_that_hangs() -> None:
+    """SIGTERM would wait for as long as a database says nothing."""
+    code = (
+        "import asyncio, threading, sys\n"
+        "from console.errors import Problem\n"
+        "from console.port.threads import Threads\n"
+        "threads = Threads('database', n_threads=1, n_waiting=1, within_s=0.05)\n"
+        "try:\n"
+        "    asyncio.run(threads.call(threading.Event().wait))\n"
+        "except Problem:\n"
+        "    sys.exit(7)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 7
 
 
 def test_what_a_call_raises_is_raised_as_it_is() -> None:

@@ -36,9 +36,9 @@ def test_claims_are_answered_in_bounded_time_while_the_database_is_held(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every waiting claim kept a thread for as long as the lock; the next ones stood behind it without an end."""
-    monkeypatch.setattr(DATABASE, "within_s", WITHIN_S)
     put_many(desk.store, desk.texts, N_CLIENTS)
     headers = {"cookie": desk.cookie("ada"), "origin": desk.console.url}
+    monkeypatch.setattr(DATABASE, "within_s", WITHIN_S)
 
     def claim(_number: int) -> Answer:
         return desk.console.post("/review/claim", {"kind": "review", "order": "age"}, **headers)
