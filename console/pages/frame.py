@@ -24,6 +24,7 @@ from console.port.problems import problem_response
 from console.port.roles import Role, RoleNeeded, may, needs
 from console.port.sessions import LASTS_S, LOGIN_PATH, Sessions, cookie_name
 from console.service import Service
+from console.store.login_attempts import StoredAttempts
 
 HOME: Final = "/try"
 LOGOUT_PATH: Final = "/login/out"
@@ -134,7 +135,8 @@ def _add_login(app: FastAPI, service: Service, sessions: Sessions) -> None:
     bodies = Bodies(service.settings.http.model_copy(update=bounds))
     refused = service.metrics.logins_refused
     forwarders = service.settings.http.forwarders
-    logins = Logins(sessions, on_refused=lambda reason: refused.labels(reason=reason).inc())
+    shared = None if service.operations is None else StoredAttempts(service.operations.store)
+    logins = Logins(sessions, on_refused=lambda reason: refused.labels(reason=reason).inc(), shared=shared)
 
     @app.post(LOGIN_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def login(request: Request) -> Response:
@@ -145,7 +147,7 @@ def _add_login(app: FastAPI, service: Service, sessions: Sessions) -> None:
             case {"name": str(name), "password": str(password)}:
                 cookie = await logins.with_password(name, password, address)
             case {"key": str(key)}:
-                cookie = logins.with_key(key, address)
+                cookie = await logins.with_key(key, address)
             case _:
                 raise Problem(
                     HTTPStatus.BAD_REQUEST,

@@ -11,7 +11,20 @@ Invariant: a console that still runs with the layout before goes on working, so 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Index, MetaData, Table, insert, inspect, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    MetaData,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.schema import CreateColumn
 from sqlalchemy.types import NullType
 
@@ -86,7 +99,19 @@ def _rows_can_be_dismissed(connection: Connection) -> None:
     add_column(connection, "outbox", Column("dismissed_ms", BigInteger))
 
 
+def _failed_logins_are_shared(connection: Connection) -> None:
+    made = Table(
+        "login_attempts",
+        MetaData(),
+        Column("key", String(64), primary_key=True),
+        Column("full_ms", BigInteger, nullable=False),
+        Column("kept_until_ms", BigInteger, nullable=False),
+        Index("login_attempts_by_age", "kept_until_ms"),
+    )
+    made.create(connection)
+
+
 STEPS: Final[tuple[Step, ...]] = (
     Step(2, "outbox.dismissed_ms: a refused row that an admin has dismissed", _rows_can_be_dismissed),
+    Step(3, "login_attempts: failed logins that all consoles count together", _failed_logins_are_shared),
 )
-"""A table of its own is added by `Table(name, MetaData(), …).create(connection)`."""

@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Version of the tables. An earlier one is brought to it at the start (`migrations.py`), a later one is refused."""
 
 metadata = MetaData()
@@ -214,7 +214,7 @@ access_log = Table(
     metadata,
     Column("id", _ID, primary_key=True, autoincrement=True),
     Column("actor", String(128), nullable=False),
-    Column("action", String(32), nullable=False),  # reveal, export, promote, rollback, claim, release
+    Column("action", String(32), nullable=False),  # reveal, export, promote, rollback, claim, release, again, dismiss
     Column("item_id", _ID),
     Column("chat_hash", String(64)),
     Column("detail", JSON, nullable=False),
@@ -229,3 +229,13 @@ preferences = Table(
     Column("person", String(128), primary_key=True),
     Column("values", JSON, nullable=False),
 )
+
+login_attempts = Table(
+    "login_attempts",
+    metadata,
+    Column("key", String(64), primary_key=True),  # digest of a name, an address, or both
+    Column("full_ms", BigInteger, nullable=False),  # from then on as many may fail as at first
+    Column("kept_until_ms", BigInteger, nullable=False),
+    Index("login_attempts_by_age", "kept_until_ms"),
+)
+"""Logins that failed, as `console/store/login_attempts.py` counts them."""
