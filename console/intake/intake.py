@@ -140,7 +140,7 @@ class Intake:
             self._store,
             follower,
             policies,
-            topics=topics_of(self._kafka),
+            topics=topics_of(self._kafka, reads_letters=not self._settings.api_only),
             settings=self._settings,
             hashes_of=self._hashes_of,
             lease=(LEASE, self.holder, self._lease_ms),

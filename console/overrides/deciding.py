@@ -182,7 +182,8 @@ def _sending(sender: Sender, put: Put) -> DecisionAnswer:
         decision_id=put.decision_id,
         state=found.state,
         sent_at_ms=found.sent_ms,
-        error=found.error,
+        # Of one that waits it is what the last try met, addresses of the cluster among it: GET /v1/outbox tells admins.
+        error=None if found.state == "waiting" else found.error,
         not_lifted=put.not_lifted,
     )
 

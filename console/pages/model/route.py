@@ -16,7 +16,7 @@ from console.pages.model.drift import DriftFigures, limits
 from console.pages.model.figures import figures_of
 from console.pages.model.registry import RegistryView
 from console.pages.model.watch import DriftWatch
-from console.pipeline.errors import PipelineAway
+from console.pipeline.errors import PipelineAway, cause_for
 from console.pipeline.shadow import shadow_document, shadow_report
 from console.port.body import parse_object
 from console.port.guard import caller_of
@@ -75,8 +75,12 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         return JsonResponse({"action": entry.action, "digest": entry.digest})
 
     @app.get("/model/shadow", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
-    async def agreement() -> Response:
-        return JsonResponse(await shadow.document())
+    async def agreement(request: Request) -> Response:
+        document = await shadow.document()
+        if "error" in document:
+            error = cause_for(caller_of(request.scope).role, document["error"], "Kafka cannot be read")
+            document = document | {"error": error}
+        return JsonResponse(document)
 
 
 class _Shadow:
