@@ -103,16 +103,17 @@ def check_config(*, config: ConfigOption = None) -> None:
     settings = read_settings(os.environ, config)
     said = [*check_people(settings), *check_pipeline(settings, os.environ)]
     bundle = load_bundle(settings.model.path, public_key=settings.model.public_key_file)
-    policies = load_policies(settings.model, bundle)
-    for policy in policies:
-        bundle.risk_curves(policy)
+    rules, refused = load_policies(settings.model, bundle)
     check_offered(settings)
     table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), Column("meaning", overflow="fold"))
     _add_rows(table, settings, PREFIX)
     Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
-    named = ", ".join(f"{policy.name} {policy.version}" for policy in policies)
+    named = ", ".join(f"{rule.policy.name} {rule.policy.version}" for rule in rules)
     for line in said:
         typer.echo(line)
+    if refused:
+        # A console that starts goes on without them.
+        raise PolicyError("; ".join(refused.values()))
     typer.echo(f"ok: {bundle.ref.name} {bundle.ref.version} under {named}")
 
 

@@ -19,6 +19,7 @@ from console.store.store import Store, StoreAway, now_ms
 from console.store.tables import access_log, items, offsets
 
 EVERY_S: Final = 15.0
+_CLOSE_S: Final = 10.0
 _HOUR_MS: Final = 3_600_000
 _MS: Final = 1_000
 
@@ -58,9 +59,9 @@ class Gauges:
         self._thread.start()
 
     def close(self) -> None:
-        """End, after the look in hand."""
+        """End, after the look in hand where that does not hang."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(_CLOSE_S)
 
     def look(self) -> None:
         """Set every gauge once; what does not answer leaves its own as they were, and says that it is away."""

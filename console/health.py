@@ -23,7 +23,10 @@ def router_of(service: Service) -> APIRouter:
     async def readyz() -> PlainTextResponse:
         """Say whether the classifier takes requests."""
         if service.judge.is_ready:
-            return PlainTextResponse("ok\n")
+            if not (n_refused := len(service.policies_refused)):
+                return PlainTextResponse("ok\n")
+            # Whoever asks needs no key: the log names the files.
+            return PlainTextResponse(f"ok; policy files that are refused: {n_refused}; the log names them\n")
         return PlainTextResponse(
             "the classifier takes no requests: the process is ending\n", HTTPStatus.SERVICE_UNAVAILABLE
         )

@@ -61,6 +61,11 @@ class Metrics:
             "1 where the file of users changed into one that cannot be used.",
             registry=self.registry,
         )
+        self.policies_refused = Gauge(
+            "moderation_console_policies_refused",
+            "Policy files that cannot be used, and decide nothing.",
+            registry=self.registry,
+        )
         self.logins_refused = Counter(
             "moderation_console_logins_refused_total",
             "Logins refused: the password or the key was wrong, or too many tried (rate).",
@@ -89,7 +94,7 @@ class Metrics:
         )
         self.outbox_refused = Gauge(
             "moderation_console_outbox_refused_rows",
-            "Rows that were refused for good and that nobody has tried again.",
+            "Rows that were refused for good and that nobody has tried again or dismissed.",
             registry=self.registry,
         )
         self.reports = Counter(

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from starlette.requests import Request
@@ -42,6 +43,8 @@ class Service:
     settings: ConsoleSettings
     operations: Operations | None = None
     """What follows the pipeline; None where the console is not told of one."""
+    policies_refused: Mapping[str, str] = field(default_factory=dict)
+    """Policy files that decide nothing, by name: what is wrong with each."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called by `close`, before the judge ends."""
 
@@ -156,8 +159,8 @@ def load_service(settings: ConsoleSettings, metrics: Metrics, operations: Operat
     Raises:
         BundleError, PolicyError, SettingsError: a file is refused.
     """
-    classifier, rules = load_classifier(settings.model)
-    return service_of(classifier, rules, settings, metrics, operations)
+    classifier, rules, refused = load_classifier(settings.model)
+    return service_of(classifier, rules, settings, metrics, operations, refused=refused)
 
 
 def service_of(
@@ -166,8 +169,20 @@ def service_of(
     settings: ConsoleSettings,
     metrics: Metrics,
     operations: Operations | None = None,
+    *,
+    refused: Mapping[str, str] = MappingProxyType({}),
 ) -> Service:
-    """Put together what answers with a classifier; neither the judge nor the operations are started."""
+    """Put together what answers with a classifier; neither the judge nor the operations are started.
+
+    Args:
+        classifier: Warmed up.
+        rules: For every policy, the default one first.
+        settings: The console's.
+        metrics: The console's.
+        operations: What follows the pipeline.
+        refused: Policy files that decide nothing, by name: what is wrong with each.
+    """
+    metrics.policies_refused.set(len(refused))
     bundle = classifier.bundle
     metrics.show_model(bundle.ref, taxonomy=str(bundle.taxonomy.ref), is_calibrated=bundle.is_calibrated)
     writer = VerdictWriter(bundle, rules)
@@ -181,4 +196,5 @@ def service_of(
         metrics=metrics,
         settings=settings,
         operations=operations,
+        policies_refused=refused,
     )

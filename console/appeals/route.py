@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from sqlalchemy.exc import IntegrityError
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.appeals.documents import AppealAnswer, AppealRequest, CallersAnswer
@@ -21,6 +20,7 @@ from console.port.documents import read_document
 from console.port.guard import caller_of, counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
+from console.port.threads import PIPELINE
 from console.review.appealing import item_of_known, item_of_verdict, put_appeal, wait_ms
 from console.review.appeals import Appeal, appeal_of, appeal_on, reliabilities, told
 from console.service import Service, not_configured
@@ -45,7 +45,7 @@ def router_of(service: Service) -> APIRouter:
         operations, caller = service.following(), counted(request.scope)
         async with service.bodies.of(request) as raw:
             asked = read_document(raw, AppealRequest)
-        found = await run_in_threadpool(_appeal, operations, asked, caller.name)
+        found = await PIPELINE.call(_appeal, operations, asked, caller.name)
         return JsonResponse(found, HTTPStatus.ACCEPTED)
 
     @router.get(
@@ -58,7 +58,7 @@ def router_of(service: Service) -> APIRouter:
     async def appeal_state(appeal_id: str, request: HttpRequest) -> Response:
         """Answer with how it stands; an appeal of another key's is not found."""
         operations, caller = service.following(), caller_of(request.scope)
-        return JsonResponse(await run_in_threadpool(_own, operations, appeal_id, caller.name))
+        return JsonResponse(await PIPELINE.call(_own, operations, appeal_id, caller.name))
 
     @router.get(
         "/v1/appeals",
@@ -70,7 +70,7 @@ def router_of(service: Service) -> APIRouter:
     async def callers() -> Response:
         """Answer with each caller's share of accepted appeals, as a figure of their reliability."""
         operations = service.following()
-        return JsonResponse({"callers": await run_in_threadpool(_callers, operations)})
+        return JsonResponse({"callers": await PIPELINE.call(_callers, operations)})
 
     return router
 

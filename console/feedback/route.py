@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.openapi import FOLLOWING, body_of
@@ -15,6 +14,7 @@ from console.port.documents import read_document
 from console.port.guard import counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
+from console.port.threads import PIPELINE
 from console.review.known import known_verdict
 from console.review.reporting import FeedbackRequest, Reporter
 from console.service import Service
@@ -46,7 +46,7 @@ def router_of(service: Service) -> APIRouter:
         operations, caller = service.taking_reports(), counted(request.scope)
         async with service.bodies.of(request) as raw:
             asked = read_document(raw, FeedbackRequest)
-        await run_in_threadpool(
+        await PIPELINE.call(
             _take, operations, Reporter(operations.store, operations.hash_of, service.metrics), asked, caller.name
         )
         return JsonResponse(FeedbackAnswer().model_dump())

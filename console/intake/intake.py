@@ -35,6 +35,7 @@ log = structlog.get_logger()
 LEASE: Final = "intake"
 _LEASE_S: Final = 15.0
 _PAUSE_S: Final = 1.0
+_CLOSE_S: Final = 15.0
 _NAME: Final = "console"
 
 
@@ -83,10 +84,13 @@ class Intake:
         self._thread.start()
 
     def close(self) -> None:
-        """End after the batch in hand, and let another console read at once."""
+        """End after the batch in hand, and let another console read at once.
+
+        One that hangs in a broker's or the database's silence is left behind: its lease ends by itself.
+        """
         self._ending.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
         try:
@@ -136,7 +140,7 @@ class Intake:
             self._store,
             follower,
             policies,
-            topics=topics_of(self._kafka),
+            topics=topics_of(self._kafka, reads_letters=not self._settings.api_only),
             settings=self._settings,
             hashes_of=self._hashes_of,
             lease=(LEASE, self.holder, self._lease_ms),

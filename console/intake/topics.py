@@ -33,12 +33,17 @@ WHOLE = frozenset({Kind.REVIEWS, Kind.ERASURES})
 """A new database reads these from their beginning, the others from some minutes back."""
 
 
-def topics_of(settings: KafkaSettings) -> dict[str, Kind]:
-    """Return the topics to read, those that the settings name."""
+def topics_of(settings: KafkaSettings, *, reads_letters: bool = True) -> dict[str, Kind]:
+    """Return the topics to read, those that the settings name.
+
+    Args:
+        settings: Name the topics.
+        reads_letters: Whether dead letters are read, which hold text: a console without pages shows none of them.
+    """
     named = {
         settings.reviews_topic: Kind.REVIEWS,
         settings.verdict_topic: Kind.VERDICTS,
-        settings.dead_letter_topic: Kind.LETTERS,
+        settings.dead_letter_topic if reads_letters else None: Kind.LETTERS,
         settings.erasures_topic: Kind.ERASURES,
     }
     return {topic: kind for topic, kind in named.items() if topic is not None}

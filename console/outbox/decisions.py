@@ -260,7 +260,8 @@ class DecisionSender:
                 kind=row.kind.value,
                 decision_id=row.decision_id,
                 error=error,
-                remedy="it is not tried again by itself; GET /v1/outbox shows it, POST /v1/outbox/ROW/again tries it",
+                remedy="it is not tried again by itself; GET /v1/outbox shows it, POST /v1/outbox/ROW/again tries it, "
+                "POST /v1/outbox/ROW/dismiss leaves it",
             )
 
     def _wait_s(self) -> float:

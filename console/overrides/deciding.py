@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
 
 from console.errors import Problem
 from console.operations import Operations
@@ -15,6 +14,7 @@ from console.outbox.assembly import Outbox
 from console.overrides.documents import ClearRequest, DecisionAnswer, OverrideRequest
 from console.pipeline.newest import newest
 from console.pipeline.overrides import Decided, Seen, in_force, not_lifted, refusal_of
+from console.port.threads import DATABASE
 from console.review.known import known_verdict
 from console.service import Service, not_configured
 from console.store.outbox_rows import EVERY_POLICY, Kind, OverrideClearBody, OverrideSetBody, put, sending
@@ -148,7 +148,7 @@ async def answer_of(sender: Sender, put: Put, wait_s: float) -> DecisionAnswer:
     loop = asyncio.get_running_loop()
     until = loop.time() + wait_s
     while True:
-        found = await run_in_threadpool(_sending, sender, put)
+        found = await DATABASE.call(_sending, sender, put)
         if found.state != "waiting" or loop.time() >= until:
             return found
         await asyncio.sleep(_LOOK_EVERY_S)
@@ -182,7 +182,8 @@ def _sending(sender: Sender, put: Put) -> DecisionAnswer:
         decision_id=put.decision_id,
         state=found.state,
         sent_at_ms=found.sent_ms,
-        error=found.error,
+        # Of one that waits it is what the last try met, addresses of the cluster among it: GET /v1/outbox tells admins.
+        error=None if found.state == "waiting" else found.error,
         not_lifted=put.not_lifted,
     )
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.openapi import FOLLOWING, body_of
@@ -18,6 +17,7 @@ from console.port.documents import Request, check_document, read_document
 from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
+from console.port.threads import PIPELINE
 from console.service import Service
 from console.store.outbox_shown import waiting_of_chat
 
@@ -54,7 +54,7 @@ def router_of(service: Service) -> APIRouter:
         waiting = _waiting(wait_s)
         async with service.bodies.of(request) as raw:
             asked = read_document(raw, OverrideRequest)
-        put = await run_in_threadpool(decide, sender, asked, caller_of(request.scope).name)
+        put = await PIPELINE.call(decide, sender, asked, caller_of(request.scope).name)
         return _accepted(await answer_of(sender, put, waiting))
 
     @router.delete(
@@ -77,7 +77,7 @@ def router_of(service: Service) -> APIRouter:
         waiting = _waiting(wait_s)
         given = {"chat_id": chat_id, "reason": reason, "policy": policy}
         asked = check_document({name: value for name, value in given.items() if value is not None}, ClearRequest)
-        put = await run_in_threadpool(clear, sender, asked, caller_of(request.scope).name)
+        put = await PIPELINE.call(clear, sender, asked, caller_of(request.scope).name)
         return _accepted(await answer_of(sender, put, waiting))
 
     @router.get(
@@ -91,7 +91,7 @@ def router_of(service: Service) -> APIRouter:
         """Answer with what is in force on the topic, and how much is still on its way there."""
         sender = sender_of(service)
         asked = check_document({} if chat_id is None else {"chat_id": chat_id}, _Chat)
-        return JsonResponse(await run_in_threadpool(_standing, sender, asked.chat_id))
+        return JsonResponse(await PIPELINE.call(_standing, sender, asked.chat_id))
 
     return router
 

@@ -4,6 +4,7 @@ Invariant: no page holds a script or a style of its own, and no script writes ma
 never executed. The policy makes the browser hold it, too.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,6 +24,7 @@ from console.port.problems import problem_response
 from console.port.roles import Role, RoleNeeded, may, needs
 from console.port.sessions import LASTS_S, LOGIN_PATH, Sessions, cookie_name
 from console.service import Service
+from console.store.login_attempts import StoredAttempts
 
 HOME: Final = "/try"
 LOGOUT_PATH: Final = "/login/out"
@@ -73,6 +75,8 @@ def page(template: str, request: Request, service: Service, sessions: Sessions |
     written = _TEMPLATES.get_template(template).render(
         tabs=[tab for tab in (*tabs, _TRY) if may(caller.role, tab.needs)],
         path=request.scope["path"],
+        policies_refused=_refused_to(caller.role, service),
+        default_policy=service.writer.policy.name,
         person=caller.name,
         role=caller.role.value,
         # At the proxy whoever came by it logs out, where it has a page for that.
@@ -81,6 +85,13 @@ def page(template: str, request: Request, service: Service, sessions: Sessions |
         **values,
     )
     return HTMLResponse(written, headers={"content-security-policy": CONTENT_POLICY})
+
+
+def _refused_to(role: Role, service: Service) -> Sequence[tuple[str, str]]:
+    """Return the policy files that are refused, with what is wrong for admins alone: it names folders."""
+    if not may(role, Role.VIEWER):
+        return ()
+    return [(name, why if may(role, Role.ADMIN) else "") for name, why in service.policies_refused.items()]
 
 
 def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
@@ -124,7 +135,8 @@ def _add_login(app: FastAPI, service: Service, sessions: Sessions) -> None:
     bodies = Bodies(service.settings.http.model_copy(update=bounds))
     refused = service.metrics.logins_refused
     forwarders = service.settings.http.forwarders
-    logins = Logins(sessions, on_refused=lambda reason: refused.labels(reason=reason).inc())
+    shared = None if service.operations is None else StoredAttempts(service.operations.store)
+    logins = Logins(sessions, on_refused=lambda reason: refused.labels(reason=reason).inc(), shared=shared)
 
     @app.post(LOGIN_PATH, include_in_schema=False, dependencies=_OF_ALL)
     async def login(request: Request) -> Response:
@@ -135,7 +147,7 @@ def _add_login(app: FastAPI, service: Service, sessions: Sessions) -> None:
             case {"name": str(name), "password": str(password)}:
                 cookie = await logins.with_password(name, password, address)
             case {"key": str(key)}:
-                cookie = logins.with_key(key, address)
+                cookie = await logins.with_key(key, address)
             case _:
                 raise Problem(
                     HTTPStatus.BAD_REQUEST,

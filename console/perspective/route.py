@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from console.errors import Problem
@@ -18,6 +17,7 @@ from console.perspective.suggesting import take_suggestion
 from console.port.guard import counted
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
+from console.port.threads import PIPELINE
 from console.review.reporting import Reporter
 from console.service import Service
 from model import Classification, RowFailed
@@ -64,7 +64,7 @@ def router_of(service: Service) -> APIRouter:
         async with service.bodies.of(request) as raw:
             suggestion = await service.read(raw, lambda body: read_suggestion(body, attributes))
         reporter = Reporter(operations.store, operations.hash_of, service.metrics)
-        await run_in_threadpool(take_suggestion, operations, reporter, suggestion, attributes, caller.name)
+        await PIPELINE.call(take_suggestion, operations, reporter, suggestion, attributes, caller.name)
         answer = {"requestedLanguages": suggestion.languages or None, "clientToken": suggestion.client_token}
         return JsonResponse({name: value for name, value in answer.items() if value is not None})
 

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from console.pipeline.errors import PipelineAway, told
+from console.pipeline.errors import PipelineAway, cause_for, told
+from console.port.roles import Role
 from worker.errors import Fatal
 from worker.explain.document import document, moment
 from worker.explain.explained import explained as explanation_of
@@ -26,6 +27,7 @@ _STEP_S: Final = 5.0
 """Longest wait for one answer of the brokers."""
 _BACK_MS: Final = (3_600_000, 86_400_000)
 """Where the first parts of the search begin, before now; the last one begins where the topics do."""
+_UNREAD: Final = "the overrides cannot be read"
 _BUNDLES_S: Final = 60.0
 """How long it is remembered which bundles and policies are at hand."""
 
@@ -64,8 +66,9 @@ class Histories:
 
         Returns:
             The document of `worker explain --json`, and `overrides`: those that stand, null where that is not known
-            (`overrides_unknown` says why); `looked_back_to`: up to which time everything was read (null: all that there
-            is, or not even the newest hour, as `complete` says); and `took_s`.
+            (`overrides_unknown` says that, and `overrides_fault` what the brokers said: see `shown_to`);
+            `looked_back_to`: up to which time everything was read (null: all that there is, or not even the newest
+            hour, as `complete` says); and `took_s`.
 
         Raises:
             PipelineAway: the brokers do not answer, or refuse.
@@ -125,7 +128,7 @@ class Histories:
             standing = OverrideStore(self._settings, admin).of_chat(chat_id)
         except Fatal as error:
             # The verdicts are worth showing without.
-            return {"overrides": None, "overrides_unknown": told(str(error))}
+            return {"overrides": None, "overrides_unknown": _UNREAD, "overrides_fault": told(str(error))}
         in_force = [one.model_dump(mode="json", exclude={"signature"}) for one in standing if is_in_force(one, now)]
         return {"overrides": in_force, "overrides_unknown": None}
 
@@ -140,6 +143,13 @@ class Histories:
             )
             self._judges = (self._clock(), judges)
         return self._judges[1]
+
+
+def shown_to(role: Role, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a chat as a role may read it: what the brokers said is for admins."""
+    document = dict(found)
+    fault = document.pop("overrides_fault", None)
+    return document if fault is None else document | {"overrides_unknown": cause_for(role, fault, _UNREAD)}
 
 
 def explained(settings: WorkerSettings, chat_id: str, limit: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from worker.settings.worker import WorkerSettings
 
 LONGEST_S: Final = 180.0
 """A reading is stopped after it."""
+_CLOSE_S: Final = 10.0
 KEEPS_S: Final = 600.0
 """What was read counts for so long."""
 
@@ -98,7 +99,7 @@ class Readings:
         """Stop what reads."""
         self._ends.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_S)
 
     def _is_outdated(self, reading: Reading, *, again: bool) -> bool:
         if reading.ended_s is None:

@@ -89,11 +89,15 @@ class Texts:
         return None if record is None else self._decoded(record.value, chat_id)
 
     def close(self) -> None:
-        """Release the connection, once the fetch in hand is over."""
-        with self._lock:
+        """Release the connection, once the fetch in hand is over; one that hangs keeps it."""
+        if not self._lock.acquire(timeout=_LOCK_S):
+            return
+        try:
             if self._fetcher is not None:
                 self._fetcher.close()
                 self._fetcher = None
+        finally:
+            self._lock.release()
 
     def _patient(self) -> KafkaSettings:
         kafka = self._settings.kafka

@@ -1,12 +1,13 @@
 """How often somebody may fail to log in: by name and by address, so that neither is guessed at leisure.
 
 Who succeeds gets the attempt back, and has from then on a bucket of their own for that name at that address: nobody
-locks a person out by guessing from elsewhere. A bucket belongs to this process; beside it a second console has its own.
+locks a person out by guessing from elsewhere. These buckets belong to this process. A console with a database counts
+there (`console.store.login_attempts`), and here only while that is away.
 """
 
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from console.port.rate import RateLimit, RateLimits
 
@@ -21,6 +22,16 @@ class Allowance(NamedTuple):
 OF_NAME: Final = Allowance(burst=10, every_s=30.0)
 OF_ADDRESS: Final = Allowance(burst=30, every_s=5.0)
 """More than a name's: behind a proxy many people share an address."""
+
+
+class SharedAttempts(Protocol):
+    """Failed logins that several processes count together; called in threads."""
+
+    def wait_s(self, name: str | None, address: str) -> int | None:
+        """Return what `Attempts.wait_s` does; None where it is not known now."""
+
+    def succeeded(self, name: str | None, address: str) -> None:
+        """Take an attempt back."""
 
 
 class Attempts:

@@ -12,8 +12,9 @@ from typing import Final
 import structlog
 
 from console.errors import Problem
-from console.port.attempts import Attempts
+from console.port.attempts import Attempts, SharedAttempts
 from console.port.sessions import Sessions
+from console.port.threads import DATABASE
 from console.port.users import Users
 
 log = structlog.get_logger()
@@ -32,7 +33,8 @@ class Logins:
     Args:
         sessions: Knows keys and users, and signs the cookie.
         on_refused: Told why, one of `password`, `key`, `rate`.
-        attempts: How often one may fail.
+        attempts: How often one may fail, as this process counts.
+        shared: The same as several processes count it, where they do; it goes first.
     """
 
     def __init__(
@@ -41,22 +43,24 @@ class Logins:
         *,
         on_refused: Callable[[str], None] = lambda _reason: None,
         attempts: Attempts | None = None,
+        shared: SharedAttempts | None = None,
     ) -> None:
         self._sessions = sessions
         self._keys = sessions.keys
         self._users = sessions.users
         self._on_refused = on_refused
         self._attempts = attempts or Attempts()
+        self._shared = shared
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
         self._n_waiting = 0
 
-    def with_key(self, key: str, address: str) -> str:
+    async def with_key(self, key: str, address: str) -> str:
         """Return the cookie for an API key.
 
         Raises:
-            Problem: 401, it is nobody's; 429, too many were tried from the address.
+            Problem: 401, it is nobody's; 429, too many were tried from the address; 503, the database hangs.
         """
-        self._check_attempts(None, address)
+        await self._check_attempts(None, address)
         binding = None if self._keys is None else self._keys.binding(key)
         if binding is None:
             self._on_refused("key")
@@ -65,7 +69,7 @@ class Logins:
                 "invalid_api_key",
                 "this key is not known here; expected one of the keys file",
             )
-        self._attempts.succeeded(None, address)
+        await self._succeeded(None, address)
         log.info("logged_in", by="key")
         return self._sessions.cookie(binding)
 
@@ -73,9 +77,10 @@ class Logins:
         """Return the cookie for a local user.
 
         Raises:
-            Problem: 401, name and password do not belong together; 429, too many were tried, or try at once.
+            Problem: 401, name and password do not belong together; 429, too many were tried, or try at once; 503, the
+                database hangs.
         """
-        self._check_attempts(name, address)
+        await self._check_attempts(name, address)
         is_right = self._users is not None and await self._is_of(self._users, name, password)
         # Asked anew: the file may have changed while the password was hashed.
         binding = self._users.binding(name) if self._users is not None and is_right else None
@@ -86,7 +91,7 @@ class Logins:
                 "invalid_login",
                 "name and password do not belong together; expected those of the users file",
             )
-        self._attempts.succeeded(name, address)
+        await self._succeeded(name, address)
         log.info("logged_in", by="password", person=name)
         return self._sessions.cookie(binding)
 
@@ -103,10 +108,18 @@ class Logins:
             self._n_waiting -= 1
         return is_right and len(password) <= _MOST_CHARACTERS and users.hash_of(name) == hashed
 
-    def _check_attempts(self, name: str | None, address: str) -> None:
-        if wait_s := self._attempts.wait_s(name, address):
+    async def _check_attempts(self, name: str | None, address: str) -> None:
+        wait_s = None if self._shared is None else await DATABASE.call(self._shared.wait_s, name, address)
+        if wait_s is None:
+            wait_s = self._attempts.wait_s(name, address)
+        if wait_s:
             self._on_refused("rate")
             raise _too_many(wait_s)
+
+    async def _succeeded(self, name: str | None, address: str) -> None:
+        self._attempts.succeeded(name, address)
+        if self._shared is not None:
+            await DATABASE.call(self._shared.succeeded, name, address)
 
 
 def _too_many(wait_s: int) -> Problem:

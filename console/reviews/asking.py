@@ -1,6 +1,5 @@
 """Ask the queue for a request: in a thread, with its errors as problems."""
 
-import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, TypeVar
@@ -9,6 +8,7 @@ from starlette.requests import Request
 
 from console.errors import Problem
 from console.operations import Operations
+from console.port.threads import DATABASE
 from console.review.errors import Conflict, NotInQueue, WishRefused
 from console.review.queue import Queue
 from console.service import Service, not_configured
@@ -38,11 +38,11 @@ async def ask(function: Callable[..., _Found], *arguments: Any, **named: Any) ->
     """Call a function of the queue in a thread.
 
     Raises:
-        Problem: what `problem_of` returns.
+        Problem: what `problem_of` returns, or that it took too long.
         StoreAway: the application answers it.
     """
     try:
-        return await asyncio.to_thread(function, *arguments, **named)
+        return await DATABASE.call(function, *arguments, **named)
     except (Conflict, NotInQueue, WishRefused) as error:
         raise problem_of(error) from error
 

@@ -6,6 +6,7 @@ refused for good. A console that is killed between start and sent leaves a row t
 Invariant: a row is cancelled or started, never both.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -40,8 +41,10 @@ __all__ = [
     "State",
     "UnreadableBody",
     "WebhookBody",
+    "about",
     "again",
     "cancel",
+    "dismiss",
     "due",
     "failed",
     "hurry",
@@ -268,12 +271,28 @@ def cancel(connection: Connection, decision_id: str, now: int) -> bool:
 
 
 def again(connection: Connection, row_id: int, now: int) -> bool:
-    """Let a refused row be tried again; False where it is not refused."""
-    values = {"refused_ms": None, "next_try_ms": now, "n_tries": 0}
+    """Let a refused row be tried again, also one that was dismissed; False where it is not refused."""
+    values = {"refused_ms": None, "dismissed_ms": None, "next_try_ms": now, "n_tries": 0}
     wanted = (outbox.c.id == row_id, outbox.c.refused_ms.is_not(None))
     is_again = connection.execute(update(outbox).where(*wanted).values(values)).rowcount == 1
     connection.get_execution_options().get(TOLD, set()).add(OUTBOX)
     return is_again
+
+
+def dismiss(connection: Connection, row_id: int, now: int) -> bool:
+    """Mark a refused row as one that need not be sent; False where it is not refused, or was dismissed before.
+
+    It stays refused, and so what undoes its decision still looks whether an earlier try may have reached the topic.
+    """
+    wanted = (outbox.c.id == row_id, outbox.c.refused_ms.is_not(None), outbox.c.dismissed_ms.is_(None))
+    return connection.execute(update(outbox).where(*wanted).values(dismissed_ms=now)).rowcount == 1
+
+
+def about(connection: Connection, row_id: int) -> Mapping[str, Any]:
+    """Return what the log says of a row: its number, kind and decision, and the keyed hash of its chat."""
+    c = outbox.c
+    row = connection.execute(select(c.id, c.kind, c.decision_id, c.chat_hash).where(c.id == row_id)).mappings().one()
+    return dict(row)
 
 
 def sending(connection: Connection, decision_id: str, kind: Kind) -> Sending | None:

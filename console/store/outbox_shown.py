@@ -9,7 +9,7 @@ from console.store.outbox_rows import unsent
 from console.store.tables import outbox
 
 # What was not sent is few, and an index finds it.
-_REFUSED: Final = and_(outbox.c.sent_ms.is_(None), outbox.c.refused_ms.is_not(None))
+_REFUSED: Final = and_(outbox.c.sent_ms.is_(None), outbox.c.refused_ms.is_not(None), outbox.c.dismissed_ms.is_(None))
 
 
 class Backlog(NamedTuple):
@@ -21,6 +21,7 @@ class Backlog(NamedTuple):
     """Since when the oldest of them is due; None where there is none. An answer on an appeal that its host did not take
     is left out: it rests for minutes between its tries, and no fault of ours keeps it."""
     n_refused: int
+    """For good, and not dismissed."""
 
 
 class Refusal(NamedTuple):
@@ -36,7 +37,7 @@ class Refusal(NamedTuple):
 
 
 def refusals(connection: Connection, limit: int = 100) -> list[Refusal]:
-    """Return the rows that were refused for good, the newest first."""
+    """Return the rows that were refused for good and not dismissed, the newest first."""
     c = outbox.c
     columns = (c.id, c.decision_id, c.kind, c.created_ms, c.refused_ms, c.n_tries, c.error)
     found = select(*columns).where(_REFUSED).order_by(c.refused_ms.desc(), c.id.desc()).limit(limit)

@@ -1,4 +1,4 @@
-"""Delete what is old: closed items with claims, answers and appeals, what left the outbox, counts, the access log.
+"""Delete what is old: closed items with all of theirs, what left the outbox, counts, the access log, failed logins.
 
 An open item is never deleted, however old: nothing drops out of the queue.
 """
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Table, delete, or_, select, tuple_
 
 from console.store.counting import DAY_MS
 from console.store.store import Store
-from console.store.tables import access_log, counts, items, outbox, overridden
+from console.store.tables import access_log, counts, items, login_attempts, outbox, overridden
 
 ACCESS_DAYS: Final = 400
 """How long it is known who saw what: as long as the audit log is kept."""
@@ -39,6 +39,7 @@ def prune(store: Store, *, keep_days: int, now_ms: int) -> dict[str, int]:
         (outbox, is_over),
         (counts, counts.c.hour_ms < before),
         (overridden, overridden.c.decided_ms < before),
+        (login_attempts, login_attempts.c.kept_until_ms < now_ms),
         (access_log, access_log.c.at_ms < now_ms - max(keep_days, ACCESS_DAYS) * DAY_MS),
     ]
     n_deleted = {table.name: _delete(store, table, is_old) for table, is_old in old}

@@ -5,20 +5,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from console.errors import SettingsError
-from console.store.tables import LAYOUT, layout, metadata
+from console.store.migrations import migrate
+from console.store.tables import LAYOUT
 
 _BUSY_S: Final = 10.0
 """How long a transaction waits for another one's lock, and a start for the database."""
+_CHECKPOINT_S: Final = 1.0
+_POOL_S: Final = 5.0
+"""How long a transaction waits for one of the connections, which others have."""
+_CONNECTIONS, _MORE_CONNECTIONS = 10, 10
+"""Kept, and made besides at most: one for each thread that asks (`console.port.threads`), and those of the console."""
 _STATEMENT_S: Final = 60.0
 """PostgreSQL ends a statement that takes longer; pruning, the longest, is done in steps."""
 _IDLE_S: Final = 60.0
 """PostgreSQL ends a transaction that says nothing for longer: its console hangs, and holds locks."""
+_MIGRATION_S: Final = 300.0
+"""How long a start may take to bring the tables of an earlier release to this one's, or wait until another has."""
 _MAKING_TABLES: Final = 0x7664_7374
 """Name of the lock under which one console makes the tables."""
+
+log = structlog.get_logger()
 
 
 class StoreAway(Exception):  # noqa: N818  the name says what happened
@@ -102,7 +113,13 @@ class Store:
         with self._guarded():
             connection = self._engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor = connection.cursor()
+                # It holds the lock of those who write while it waits for those who read.
+                cursor.execute(f"PRAGMA busy_timeout = {round(_CHECKPOINT_S * 1_000)}")
+                try:
+                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    cursor.execute(f"PRAGMA busy_timeout = {round(_BUSY_S * 1_000)}")
             finally:
                 connection.close()
 
@@ -130,17 +147,24 @@ def now_ms() -> int:
 
 
 def open_store(url: str) -> Store:
-    """Open the database, and make its tables where there are none.
+    """Open the database; make its tables where there are none, and bring those of an earlier layout to this one's.
 
     Args:
         url: SQLAlchemy address.
 
     Raises:
-        SettingsError: the address is not understood, or the database is of another layout.
+        SettingsError: the address is not understood, or the database is of a later layout.
         StoreAway: it does not answer.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args=_connecting(url))
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=_POOL_S,
+            pool_size=_CONNECTIONS,
+            max_overflow=_MORE_CONNECTIONS,
+            connect_args=_connecting(url),
+        )
     except (ArgumentError, NoSuchModuleError, ImportError):
         raise SettingsError(
             "store.url is not understood; expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
@@ -153,17 +177,29 @@ def open_store(url: str) -> Store:
     else:
         raise SettingsError(f"store.url names {engine.dialect.name}; expected sqlite or postgresql+psycopg")
     store = Store(engine)
+    _make_tables(store)
+    return store
+
+
+def _make_tables(store: Store) -> None:
+    started_s = time.monotonic()
     with store.writing() as connection:
         if not store.is_sqlite:
-            # Of two consoles that start at once the second finds the tables.
+            # Of two consoles that start at once the second finds the tables, however long the first takes.
+            for limit in ("lock_timeout", "statement_timeout"):
+                connection.execute(text(f"SET LOCAL {limit} = '{round(_MIGRATION_S * 1_000)}ms'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MAKING_TABLES})
-        metadata.create_all(connection)
-        found = connection.execute(select(layout.c.version)).scalar()
-        if found is None:
-            connection.execute(insert(layout).values(version=LAYOUT))
-    if found not in (None, LAYOUT):
-        raise SettingsError(f"the database has layout {found}; expected {LAYOUT}; use the release that made it")
-    return store
+        migrated = migrate(connection)
+    if migrated.found is None:
+        log.info("database_made", layout=LAYOUT)
+    elif migrated.done:
+        log.info(
+            "database_migrated",
+            layout=LAYOUT,
+            was=migrated.found,
+            done=list(migrated.done),
+            total_ms=round((time.monotonic() - started_s) * 1_000, 1),
+        )
 
 
 def _connecting(url: str) -> dict[str, Any]:

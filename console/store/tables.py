@@ -18,8 +18,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-LAYOUT: Final = 1
-"""Version of the tables; a console refuses a database of another one."""
+LAYOUT: Final = 4
+"""Version of the tables. An earlier one is brought to it at the start (`migrations.py`), a later one is refused."""
 
 metadata = MetaData()
 
@@ -163,6 +163,7 @@ outbox = Table(
     Column("error", String(500)),
     Column("started_ms", BigInteger),  # from here on it may be on its topic, and can only be answered by a later row
     Column("refused_ms", BigInteger),  # for good: an admin looks at it
+    Column("dismissed_ms", BigInteger),  # of a refused one: an admin has said that it need not be sent
     Column("revision", BigInteger),  # of an override: given once, before the first try, and kept over all tries
     UniqueConstraint("decision_id", "kind", name="one_of_a_kind_a_decision"),
     Index("outbox_to_send", "sent_ms", "not_before_ms"),
@@ -223,7 +224,8 @@ access_log = Table(
     metadata,
     Column("id", _ID, primary_key=True, autoincrement=True),
     Column("actor", String(128), nullable=False),
-    Column("action", String(32), nullable=False),  # reveal, compare, export, promote, rollback, claim, release
+    # reveal, compare, export, promote, rollback, claim, release, again, dismiss
+    Column("action", String(32), nullable=False),
     Column("item_id", _ID),
     Column("chat_hash", String(64)),
     Column("detail", JSON, nullable=False),
@@ -238,3 +240,13 @@ preferences = Table(
     Column("person", String(128), primary_key=True),
     Column("values", JSON, nullable=False),
 )
+
+login_attempts = Table(
+    "login_attempts",
+    metadata,
+    Column("key", String(64), primary_key=True),  # digest of a name, an address, or both
+    Column("full_ms", BigInteger, nullable=False),  # from then on as many may fail as at first
+    Column("kept_until_ms", BigInteger, nullable=False),
+    Index("login_attempts_by_age", "kept_until_ms"),
+)
+"""Logins that failed, as `console/store/login_attempts.py` counts them."""

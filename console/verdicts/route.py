@@ -1,25 +1,25 @@
 """GET /v1/verdicts/{chat_id}."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query
+from fastapi import Request as HttpRequest
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from console.errors import Problem
 from console.openapi import FOLLOWING
 from console.operations import Operations
-from console.pipeline.history import explained
+from console.pipeline.history import explained, shown_to
 from console.pipeline.newest import newest
 from console.port.documents import Request, check_document
+from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
+from console.port.threads import HISTORIES
 from console.service import Service
 from schemas import Verdict
-
-_AT_ONCE: Final = 4
 
 
 class Asked(Request):
@@ -43,8 +43,6 @@ class VerdictsAnswer(BaseModel):
 def router_of(service: Service) -> APIRouter:
     """Return the route."""
     router = APIRouter(tags=["verdicts"])
-    # Few, and none of those that the classifier uses: a search through the topics takes seconds.
-    few = CapacityLimiter(_AT_ONCE)
 
     @router.get(
         "/v1/verdicts/{chat_id:path}",
@@ -55,18 +53,19 @@ def router_of(service: Service) -> APIRouter:
     )
     async def verdicts(
         chat_id: str,
+        request: HttpRequest,
         limit: Annotated[str | None, Query(description="Outcomes of the history, 0 to 200; default 20.")] = None,
     ) -> Response:
         """Answer with what Redis and the topics say; the history is read from the topics, which may take seconds."""
         operations = service.following()
         values: dict[str, Any] = {"chat_id": chat_id} | ({} if limit is None else {"limit": limit})
         asked = check_document(values, Asked)
-        return JsonResponse(await to_thread.run_sync(_answer, operations, asked, limiter=few))
+        return JsonResponse(await HISTORIES.call(_answer, operations, asked, caller_of(request.scope).role))
 
     return router
 
 
-def _answer(operations: Operations, asked: Asked) -> dict[str, Any]:
+def _answer(operations: Operations, asked: Asked, role: Role) -> dict[str, Any]:
     found = newest(operations.worker, asked.chat_id)
     history = explained(operations.worker, asked.chat_id, asked.limit) if asked.limit else None
     if found is None and (history is None or history["n_outcomes"] == 0):
@@ -78,5 +77,5 @@ def _answer(operations: Operations, asked: Asked) -> dict[str, Any]:
     return {
         "chat_id": asked.chat_id,
         "newest": None if found is None else found.model_dump(mode="json"),
-        "history": history,
+        "history": None if history is None else shown_to(role, history),
     }

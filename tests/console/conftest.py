@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.judging.judge import Judge
-from console.judging.loading import load_classifier
+from console.judging.loading import Loaded, load_classifier
 from console.metrics import Metrics
 from console.pages import PAGES
 from console.port.body import Bodies
@@ -18,7 +18,7 @@ from console.port.users import Users
 from console.service import Service, service_of
 from console.settings.console import ConsoleSettings, PagesSettings, QueueSettings
 from console.settings.http import HttpSettings
-from model import Classification, Classifier, DecisionRule
+from model import Classification
 from schemas import Role, Turn
 from tests.console.gated_classifier import GatedClassifier
 from tests.console.postgres import Postgres, running_postgres
@@ -29,23 +29,23 @@ StartConsole = Callable[..., RunningConsole]
 
 
 @pytest.fixture(scope="session")
-def loaded() -> tuple[Classifier, list[DecisionRule]]:
+def loaded() -> Loaded:
     """Return the shipped bundle's classifier and rule."""
     return load_classifier(ConsoleSettings().model)
 
 
 @pytest.fixture(scope="session")
-def classification(loaded: tuple[Classifier, list[DecisionRule]]) -> Classification:
+def classification(loaded: Loaded) -> Classification:
     """Return a real answer, for classifiers that answer always the same."""
-    (answer,), _ = loaded[0].classify([[Turn(Role.USER, "hello")]])
+    (answer,), _ = loaded.classifier.classify([[Turn(Role.USER, "hello")]])
     assert isinstance(answer, Classification)
     return answer
 
 
 @pytest.fixture(scope="session")
-def service(loaded: tuple[Classifier, list[DecisionRule]]) -> Iterator[Service]:
+def service(loaded: Loaded) -> Iterator[Service]:
     """Return what answers with the shipped bundle; its judge runs."""
-    classifier, rules = loaded
+    classifier, rules, _ = loaded
     made = service_of(classifier, rules, ConsoleSettings(queue=QueueSettings(deadline_s=60)), Metrics())
     made.judge.start()
     yield made

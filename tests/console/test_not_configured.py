@@ -19,6 +19,7 @@ ROUTES = [
     ("DELETE", "/v1/overrides?chat_id=chat-1&reason=mistake"),
     ("GET", "/v1/outbox"),
     ("POST", "/v1/outbox/1/again"),
+    ("POST", "/v1/outbox/1/dismiss"),
     ("POST", "/v1/appeals"),
     ("GET", "/v1/appeals/a1"),
     ("GET", "/v1/appeals"),

@@ -63,7 +63,7 @@ def service(settings: Settings, tmp_path: Path) -> Iterator[Service]:
     metrics = Metrics()
     operations = open_operations(mine, settings, metrics)
     assert operations is not None
-    classifier, rules = load_classifier(mine.model)
+    classifier, rules, _ = load_classifier(mine.model)
     made = service_of(classifier, rules, mine, metrics, operations)
     operations.start()
     made.judge.start()

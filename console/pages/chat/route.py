@@ -8,6 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
+import structlog
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -16,14 +17,15 @@ from console.operations import Operations
 from console.pages.chat.changed import with_changes
 from console.pages.chat.words import Words
 from console.pages.frame import page
-from console.pipeline.errors import PipelineAway
-from console.pipeline.history import Histories
+from console.pipeline.errors import PipelineAway, cause_for
+from console.pipeline.history import Histories, shown_to
 from console.pipeline.text import Texts, text_of
 from console.port.body import parse_object
 from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
+from console.port.threads import DATABASE, PIPELINE
 from console.review.reveals import log_reveal
 from console.service import Service
 from console.store.store import StoreAway
@@ -40,6 +42,8 @@ _AT_ONCE: Final = 3
 _LARGEST_NUMBER: Final = 2**63 - 1
 
 _Found = TypeVar("_Found")
+
+log = structlog.get_logger()
 
 
 def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
@@ -60,14 +64,15 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     @app.get("/chat/history", include_in_schema=False, dependencies=_SEES)
     async def history(request: Request) -> Response:
         query = request.query_params
-        return JsonResponse(await searching.of(_chat_id(query.get("id")), _WITHIN_S.get(query.get("within", ""), 20.0)))
+        chat_id, within_s = _chat_id(query.get("id")), _WITHIN_S.get(query.get("within", ""), 20.0)
+        return JsonResponse(await searching.of(chat_id, within_s, caller_of(request.scope).role))
 
     @app.post("/chat/text", include_in_schema=False, dependencies=_DECIDES)
     async def text(request: Request) -> Response:
         actor = _reviewer(request)
         async with service.bodies.of(request) as raw:
             document = parse_object(raw)
-        with _away_is_503():
+        with _away_is_503(caller_of(request.scope).role):
             return JsonResponse(await reading.of(document, actor))
 
     @app.post("/chat/override", include_in_schema=False, dependencies=_DECIDES)
@@ -89,7 +94,9 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     @app.get("/chat/sent", include_in_schema=False, dependencies=_DECIDES)
     async def sent(request: Request) -> Response:
         actor, query = _reviewer(request), request.query_params
-        return JsonResponse(await _in_thread(words.sent, query.get("decision_id", ""), query.get("kind", ""), actor))
+        return JsonResponse(
+            await _in_thread(request, words.sent, query.get("decision_id", ""), query.get("kind", ""), actor)
+        )
 
 
 class _Searching:
@@ -101,8 +108,8 @@ class _Searching:
         # Not asyncio's own threads: the end of the process would wait for these before it tells them to stop.
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="chat-history")
 
-    async def of(self, chat_id: str, within_s: float) -> dict[str, Any]:
-        """Return the history of a chat; raises Problem (429, 503)."""
+    async def of(self, chat_id: str, within_s: float, role: Role) -> dict[str, Any]:
+        """Return the history of a chat, as a role may read it; raises Problem (429, 503)."""
         if self._n >= _AT_ONCE:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -112,13 +119,13 @@ class _Searching:
             )
         self._n += 1
         try:
-            with _away_is_503():
+            with _away_is_503(role):
                 found = await asyncio.get_running_loop().run_in_executor(
                     self._threads, partial(self._histories.of, chat_id, limit=_MOST_OUTCOMES, within_s=within_s)
                 )
         finally:
             self._n -= 1
-        return found | {"outcomes": with_changes(found["outcomes"])}
+        return shown_to(role, found) | {"outcomes": with_changes(found["outcomes"])}
 
 
 class _Reading:
@@ -141,7 +148,7 @@ class _Reading:
         if not isinstance(topic, str) or not 0 < len(topic) <= _MOST_TOPIC_CHARACTERS:
             raise _refused("topic", "expected the name of a topic")
         partition, offset = (_number(document, name) for name in ("partition", "offset"))
-        await asyncio.to_thread(self._log, actor, chat_id, topic, partition, offset)
+        await DATABASE.call(self._log, actor, chat_id, topic, partition, offset)
         found = await text_of(self._texts, topic, partition, offset, chat_id)
         if found is None:
             return {"turns": None, "deciding": None, "is_same": None}
@@ -161,7 +168,7 @@ async def _said(service: Service, request: Request, say: Callable[[dict[str, Any
     actor = _reviewer(request)
     async with service.bodies.of(request) as raw:
         document = parse_object(raw)
-    return JsonResponse(await _in_thread(say, document, actor))
+    return JsonResponse(await _in_thread(request, say, document, actor))
 
 
 def _reviewer(request: Request) -> str:
@@ -176,17 +183,19 @@ def _reviewer(request: Request) -> str:
     return caller.name
 
 
-async def _in_thread(call: Callable[..., _Found], *arguments: Any) -> _Found:
-    with _away_is_503():
-        return await asyncio.to_thread(call, *arguments)
+async def _in_thread(request: Request, call: Callable[..., _Found], *arguments: Any) -> _Found:
+    with _away_is_503(caller_of(request.scope).role):
+        return await PIPELINE.call(call, *arguments)
 
 
 @contextmanager
-def _away_is_503() -> Iterator[None]:
+def _away_is_503(role: Role) -> Iterator[None]:
     try:
         yield
     except PipelineAway as away:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "pipeline_away", f"Kafka cannot be read: {away}") from away
+        log.warning("pipeline_away", error=str(away))
+        message = cause_for(role, str(away), "Kafka cannot be read")
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "pipeline_away", message) from away
     except StoreAway as away:
         message = f"the database does not answer ({away}); nothing was written; ask again"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_away", message) from away

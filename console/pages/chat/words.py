@@ -102,7 +102,8 @@ class Words:
             is_own = found is not None and is_said_by(connection, decision_id, actor)
         if found is None or not is_own:
             raise Problem(HTTPStatus.NOT_FOUND, "not_found", "no such row; expected the id of one that was put")
-        return found._asdict()
+        # Of one that waits it is what the last try met, addresses of the cluster among it.
+        return (found._replace(error=None) if found.state == "waiting" else found)._asdict()
 
     def _put(
         self, document: Mapping[str, Any], kind: Kind, body: Body, chat_id: str | None, speaker: str

@@ -10,7 +10,9 @@ from starlette.responses import Response
 
 from console.errors import Problem
 from console.pages.frame import page
+from console.pipeline.errors import cause_for
 from console.pipeline.live.board import Wanted
+from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.port.sessions import Sessions
@@ -52,12 +54,19 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
         )
 
     @app.get("/live/figures", include_in_schema=False, dependencies=_NEEDS)
-    async def figures() -> Response:
-        return JsonResponse(await asyncio.to_thread(live.figures))
+    async def figures(request: Request) -> Response:
+        found = await asyncio.to_thread(live.figures)
+        if found["fault"] is not None:
+            found["fault"] = cause_for(caller_of(request.scope).role, found["fault"], "Kafka cannot be read")
+        return JsonResponse(found)
 
     @app.get("/live/state", include_in_schema=False, dependencies=_NEEDS)
-    async def state() -> Response:
-        return JsonResponse({name: one.document() for name, one in states.now().items()})
+    async def state(request: Request) -> Response:
+        role, found = caller_of(request.scope).role, {name: one.document() for name, one in states.now().items()}
+        for name, one in found.items():
+            if one["error"] is not None:
+                one["error"] = cause_for(role, one["error"], f"{name} cannot be used")
+        return JsonResponse(found)
 
 
 def wanted_of(query: Mapping[str, str]) -> Wanted:

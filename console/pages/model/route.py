@@ -16,13 +16,14 @@ from console.pages.model.drift import DriftFigures, limits
 from console.pages.model.figures import figures_of
 from console.pages.model.registry import RegistryView
 from console.pages.model.watch import DriftWatch
-from console.pipeline.errors import PipelineAway
+from console.pipeline.errors import PipelineAway, cause_for
 from console.pipeline.shadow import shadow_document, shadow_report
 from console.port.body import parse_object
 from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, may, needs
 from console.port.sessions import Sessions
+from console.port.threads import DATABASE, HISTORIES, PIPELINE
 from console.service import Service
 from console.store.store import now_ms
 from model.policies.rules import rule_over
@@ -58,24 +59,28 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     async def drift(hours: str = "24") -> Response:
         if hours not in {str(one) for one in HOURS}:
             raise Problem(HTTPStatus.BAD_REQUEST, "bad_hours", "hours: expected 24 or 168", param="hours")
-        found = await asyncio.to_thread(lambda: drifting.watched(now_ms(), int(hours)))
+        found = await DATABASE.call(lambda: drifting.watched(now_ms(), int(hours)))
         return JsonResponse({"limits": limits(), "hours": int(hours), "watched": [one.document() for one in found]})
 
     @app.get("/model/registry", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def history() -> Response:
-        return JsonResponse(await asyncio.to_thread(registry.document))
+        return JsonResponse(await PIPELINE.call(registry.document))
 
     @app.post("/model/serve", include_in_schema=False, dependencies=[needs(Role.ADMIN)])
     async def serve(request: Request) -> Response:
         caller = caller_of(request.scope)
         async with service.bodies.of(request) as raw:
             document = parse_object(raw)
-        entry = await asyncio.to_thread(lambda: registry.serve(caller.name, document))
+        entry = await PIPELINE.call(registry.serve, caller.name, document)
         return JsonResponse({"action": entry.action, "digest": entry.digest})
 
     @app.get("/model/shadow", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
-    async def agreement() -> Response:
-        return JsonResponse(await shadow.document())
+    async def agreement(request: Request) -> Response:
+        document = await shadow.document()
+        if "error" in document:
+            error = cause_for(caller_of(request.scope).role, document["error"], "Kafka cannot be read")
+            document = document | {"error": error}
+        return JsonResponse(document)
 
 
 class _Shadow:
@@ -95,7 +100,7 @@ class _Shadow:
         """Return it as JSON, or why there is none."""
         async with self._one_at_a_time:
             if self._known is None or time.monotonic() - self._read_s > _SHADOW_KEEPS_S:
-                self._known = await asyncio.to_thread(self._read)
+                self._known = await HISTORIES.call(self._read)
                 self._read_s = time.monotonic()
             return self._known
 

@@ -12,6 +12,7 @@ from console.store.store import StoreAway, now_ms
 
 HOURS: Final = 24
 EVERY_S: Final = 300.0
+_CLOSE_S: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ class DriftWatch:
         """End the thread, and wait for it."""
         self._ends.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_CLOSE_S)
 
     def look(self) -> None:
         """Set the metric once; NaN where nothing can be said, so that no alert rests on an old value."""

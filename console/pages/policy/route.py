@@ -13,8 +13,10 @@ from console.pages.frame import page
 from console.pages.policy.choices import side_of, simulation_of, start_of, wished
 from console.pages.policy.periods import NAMES, now, period_of, state_of
 from console.pages.policy.simulation import answer_of, file_of
+from console.pipeline.errors import cause_for
 from console.pipeline.reading import Period, Reading, Readings, reader_of
 from console.port.body import parse_object
+from console.port.guard import caller_of
 from console.port.problems import JsonResponse
 from console.port.roles import Role, needs
 from console.port.sessions import Sessions
@@ -45,7 +47,10 @@ def add_with(app: FastAPI, service: Service, sessions: Sessions | None, readings
     async def verdicts(request: Request) -> Response:
         document = await _document(request, service)
         reading = _reading(document, readings, again=document.get("again") is True)
-        return JsonResponse(state_of(reading, service.bundle.digest))
+        state = state_of(reading, service.bundle.digest)
+        if "error" in state:
+            state["error"] = cause_for(caller_of(request.scope).role, state["error"], "Kafka cannot be read")
+        return JsonResponse(state)
 
     @app.post("/policy/simulate", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
     async def simulate(request: Request) -> Response:

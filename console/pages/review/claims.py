@@ -1,5 +1,6 @@
 """Routes of claims: an item becomes one person's, stays so while they read, and is given back."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -14,7 +15,7 @@ from console.port.roles import Role, needs
 from console.review.errors import Conflict, NotInQueue
 from console.review.item import Claim
 from console.review.queue import Queue
-from console.store.store import now_ms
+from console.store.store import StoreAway, now_ms
 
 _NEEDS: Final = [needs(Role.REVIEWER)]
 
@@ -27,7 +28,9 @@ def add(app: FastAPI, desk: Desk) -> None:
     async def claim(request: Request) -> Response:
         person = reviewer_of(request)
         asked = await desk.read(request, AskedClaim)
-        claimed = await in_thread(partial(_claim, queue, asked, person))
+        # An item that was asked for by its number may have been theirs before: that claim stays.
+        too_late = None if asked.item_id is not None else partial(_give_back, queue, person)
+        claimed = await in_thread(partial(_claim, queue, asked, person), too_late=too_late)
         return JsonResponse({"claim": await desk.beside(claimed, person), "now_ms": now_ms()})
 
     @app.post("/review/renew", include_in_schema=False, dependencies=_NEEDS)
@@ -70,3 +73,12 @@ def _claim(queue: Queue, asked: AskedClaim, person: Person) -> Claim | None:
         is_admin=person.is_admin,
         queues=person.queues,
     )
+
+
+def _give_back(queue: Queue, person: Person, claimed: Claim | None) -> None:
+    """Let others have an item that was claimed for somebody who was told to ask again, and may get another one."""
+    if claimed is None:
+        return
+    # Else the lease ends by itself.
+    with suppress(StoreAway, Conflict, NotInQueue):
+        queue.release(claimed.item.id, person.name, claimed.token, queues=person.queues)

@@ -1,6 +1,5 @@
 """What the routes of the page share: who asks, what they sent, and a question to the queue in a thread."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,6 +12,7 @@ from console.pipeline.text import Texts
 from console.port.body import parse_object
 from console.port.guard import caller_of
 from console.port.roles import Role, may
+from console.port.threads import DATABASE
 from console.review.beside import appeal_of, earlier_of, was_skipped
 from console.review.item import Claim
 from console.review.queue import Queue
@@ -78,12 +78,22 @@ def reviewer_of(request: Request) -> Person:
     return Person(caller.name, may(caller.role, Role.ADMIN), caller.queues)
 
 
-async def in_thread(ask: Callable[[], _Given], *, lets_conflicts_pass: bool = False) -> _Given:
+async def in_thread(
+    ask: Callable[[], _Given],
+    *,
+    lets_conflicts_pass: bool = False,
+    too_late: Callable[[_Given], None] | None = None,
+) -> _Given:
     """Ask queue or database in a thread: either may make it wait.
 
+    Args:
+        ask: What to ask.
+        lets_conflicts_pass: Whether Conflict and NotInQueue come as they are.
+        too_late: Takes back what was done after the person was told to ask again.
+
     Raises:
-        Problem: what `answered` makes of what went wrong.
+        Problem: what `answered` makes of what went wrong, or that it took too long.
         Conflict, NotInQueue: as they are, where they are let pass.
     """
     with answered(lets_conflicts_pass=lets_conflicts_pass):
-        return await asyncio.to_thread(ask)
+        return await DATABASE.call(ask, too_late=too_late)

@@ -1,6 +1,5 @@
 """Read an item's text: first the log of who sees it, then Kafka. Of the text only a keyed signature is kept."""
 
-import asyncio
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from console.pages.review.passages import severe_passages, shown_turns
 from console.pages.review.problems import answered
 from console.pipeline.errors import PipelineAway
 from console.pipeline.text import ChatText, Texts, text_of
+from console.port.threads import DATABASE
 from console.review.item import Item
 from console.review.queue import Queue
 from console.service import Service
@@ -30,16 +30,16 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: Pe
         Problem: 404, or 503 where database or Kafka is away.
     """
     with answered():
-        item = await asyncio.to_thread(queue.item, item_id, person.name, queues=person.queues)
-        await asyncio.to_thread(queue.log_reveal, person.name, item)
+        item = await DATABASE.call(queue.item, item_id, person.name, queues=person.queues)
+        await DATABASE.call(queue.log_reveal, person.name, item)
         if item.gold_key is not None:
             gold = queue.gold_turns(item)
             return {"gone": NO_GOLD} if gold is None else await _document(service, item, *gold)
         found = await _read(texts, item)
         if found is not None:
             # Before it is compared with the others.
-            await asyncio.to_thread(queue.remember_text, item, found.turns, found.fingerprint)
-        similar = await asyncio.to_thread(queue.similar, item, queues=person.queues)
+            await DATABASE.call(queue.remember_text, item, found.turns, found.fingerprint)
+        similar = await DATABASE.call(queue.similar, item, queues=person.queues)
     beside = {"similar": None if similar is None else [asdict(one) for one in similar]}
     if found is None:
         return {"gone": RETENTION, **beside}

@@ -107,8 +107,8 @@ def look_at(admin: KafkaAdmin, reader: KafkaConsumer, settings: KafkaSettings) -
 def _members(admin: KafkaAdmin, group: str, topic: str) -> list[Member] | None:
     try:
         (asked,) = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S).values()
-        found = asked.result()
-    except KafkaException:
+        found = asked.result(2 * _TIMEOUT_S)
+    except (KafkaException, TimeoutError):
         # Its lag is known without; an older broker, or fewer rights, need not hide that.
         return None
     return [

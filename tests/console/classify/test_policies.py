@@ -58,9 +58,11 @@ def test_policies_come_from_a_folder_and_their_names_differ(service: Service, tm
     (tmp_path / "b.toml").write_text(_TEXT.format(name="b"))
     (tmp_path / "notes.txt").write_text("not a policy")
     found = load_policies(ModelSettings(policies_path=tmp_path), service.bundle)
-    assert [policy.name for policy in found] == ["default", "b"]
+    assert [rule.policy.name for rule in found.rules] == ["default", "b"]
     (tmp_path / "c.toml").write_text(_TEXT.format(name="b"))
-    with pytest.raises(SettingsError, match="more than one policy is called b"):
-        load_policies(ModelSettings(policies_path=tmp_path), service.bundle)
+    found = load_policies(ModelSettings(policies_path=tmp_path), service.bundle)
+    assert [rule.policy.name for rule in found.rules] == ["default", "b"]
+    assert found.refused.keys() == {"c.toml"}
+    assert "as does b.toml" in found.refused["c.toml"]
     with pytest.raises(SettingsError, match="not a folder"):
         load_policies(ModelSettings(policies_path=tmp_path / "missing"), service.bundle)

@@ -13,6 +13,7 @@ from console.store.outbox_rows import (
     UnreadableBody,
     again,
     cancel,
+    dismiss,
     due,
     failed,
     hurry,
@@ -81,6 +82,27 @@ def test_what_was_refused_holds_nobody_up_and_can_be_tried_again(every_store: St
         assert again(connection, first, NOW + 5)
         assert not again(connection, second, NOW + 5)
     assert due_ids(store, NOW + 5) == [first]
+
+
+def test_a_refused_row_that_is_dismissed_is_counted_no_longer_and_goes_when_it_is_old(every_store: Store) -> None:
+    """Its alert ends. It is not sent, and an admin who was wrong may still have it tried again."""
+    store = every_store
+    first, second = put_row(store, block(), "d1"), put_row(store, clear(), "d2")
+    with store.writing() as connection:
+        refused(connection, first, NOW, "the stricter one counts")
+        assert not dismiss(connection, second, NOW)
+        assert dismiss(connection, first, NOW + 1)
+        assert not dismiss(connection, first, NOW + 2)
+        assert refusals(connection) == []
+        assert backlog(connection, NOW) == (1, NOW, 0)
+        state = sending(connection, "d1", Kind.OVERRIDE_SET)
+    assert state is not None
+    assert state.state == "refused"
+    assert due_ids(store) == [second]
+    with store.writing() as connection:
+        assert again(connection, first, NOW + 5)
+        refused(connection, first, NOW + 6, "as before")
+        assert [one.row for one in refusals(connection)] == [first]
 
 
 def test_each_wait_is_twice_the_one_before_up_to_a_minute_or_so(every_store: Store) -> None:

@@ -35,7 +35,7 @@ from worker.kafka.topic_scan import ScannedRecord
 from worker.settings.worker import WorkerSettings
 
 _SERVICES = ("kafka", "redis", "database", "intake")
-KEYS = {"viewer": "vs-viewer", "reviewer": "vs-reviewer"}
+KEYS = {"viewer": "vs-viewer", "reviewer": "vs-reviewer", "admin": "vs-admin"}
 
 
 class WrittenHistories(Histories):
@@ -46,6 +46,7 @@ class WrittenHistories(Histories):
         self.records: list[ScannedRecord] = []
         self.more: dict[str, Any] = {}
         self.is_away = False
+        self.cause = "no broker answers"
         self.waiting: threading.Event | None = None
         self.asked: list[tuple[str, float]] = []
         self._judged_by = Judges([DEFAULT_BUNDLE_PATH], [])
@@ -57,7 +58,7 @@ class WrittenHistories(Histories):
         if self.waiting is not None:
             self.waiting.wait(60)
         if self.is_away:
-            raise PipelineAway("no broker answers")
+            raise PipelineAway(self.cause)
         history = ChatHistory(limit=limit)
         for record in self.records:
             is_verdict = record.topic == "verdicts"

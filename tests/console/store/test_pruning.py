@@ -59,7 +59,8 @@ def test_old_counts_go_and_the_access_log_is_kept_for_longer(store: Store) -> No
     for days in (ACCESS_DAYS - 1, ACCESS_DAYS + 1):
         put(store, access_log, actor="ann", action="reveal", detail={}, at_ms=NOW_MS - days * DAY_MS)
     assert prune(store, keep_days=90, now_ms=NOW_MS) == {
-        "items": 0, "outbox": 0, "counts": 1, "overridden": 1, "access_log": 1
+        "items": 0, "outbox": 0, "counts": 1, "overridden": 1, "login_attempts": 0,
+        "access_log": 1
     }  # fmt: skip
     assert [row["hour_ms"] for row in rows(store, counts)] == [YOUNG_MS]
 

@@ -7,7 +7,7 @@ from sqlalchemy import func, insert, select
 
 from console.errors import SettingsError
 from console.store.store import Store, StoreAway, StoreRefused, open_store
-from console.store.tables import layout, preferences
+from console.store.tables import LAYOUT, layout, preferences
 from tests.console.databases import OpenStore
 from tests.console.postgres import Postgres, running_postgres
 
@@ -34,7 +34,7 @@ def test_consoles_that_start_at_once_make_the_tables_once(open_one: OpenStore) -
         thread.join(60)
     assert len(stores) == 4
     with stores[0].reading() as connection:
-        assert connection.execute(select(layout.c.version)).all() == [(1,)]
+        assert connection.execute(select(layout.c.version)).all() == [(LAYOUT,)]
 
 
 def test_what_raises_in_a_transaction_is_not_written(store: Store) -> None:

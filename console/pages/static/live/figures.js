@@ -35,7 +35,7 @@ function asOf({ fault, reads_back, is_cut, since_ms }) {
   const parts = [];
   if (reads_back) parts.push("Reading back: counts grow until the present is reached.");
   if (is_cut && since_ms !== null) parts.push(`Counts begin at ${moment(since_ms)}.`);
-  if (fault !== null) parts.push(`Kafka says: ${fault}`);
+  if (fault !== null) parts.push(`${fault}.`);
   const text = parts.join(" ") || "Verdicts as they come; counts of the last hour.";
   if (byId("as-of").textContent !== text) byId("as-of").textContent = text;
 }

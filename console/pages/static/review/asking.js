@@ -36,7 +36,7 @@ export async function asked(path, body, options) {
         return found;
       } catch (refused) {
         if (!(refused instanceof Refused)) throw refused;
-        if (refused.code === "store_away") await wait(AGAIN_MS);
+        if (refused.code === "store_away" || refused.code === "busy") await wait(AGAIN_MS);
         else if (refused.status === 401) await pause(LOGIN_MS);
         else throw refused;
       }
