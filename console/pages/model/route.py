@@ -78,7 +78,7 @@ def add(app: FastAPI, service: Service, sessions: Sessions | None) -> None:
     async def agreement(request: Request) -> Response:
         document = await shadow.document()
         if "error" in document:
-            error = cause_for(caller_of(request.scope).role, document["error"], "Kafka cannot be read")
+            error = cause_for(caller_of(request.scope).role, document["error"], "The topics could not be read")
             document = document | {"error": error}
         return JsonResponse(document)
 

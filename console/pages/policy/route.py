@@ -49,7 +49,7 @@ def add_with(app: FastAPI, service: Service, sessions: Sessions | None, readings
         reading = _reading(document, readings, again=document.get("again") is True)
         state = state_of(reading, service.bundle.digest)
         if "error" in state:
-            state["error"] = cause_for(caller_of(request.scope).role, state["error"], "Kafka cannot be read")
+            state["error"] = cause_for(caller_of(request.scope).role, state["error"], "The verdicts could not be read")
         return JsonResponse(state)
 
     @app.post("/policy/simulate", include_in_schema=False, dependencies=[needs(Role.VIEWER)])

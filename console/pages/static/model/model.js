@@ -27,7 +27,7 @@ const drift = () => part("drift", `/model/drift?hours=${byId("hours").value}`, (
 function showShadow(found) {
   const place = byId("shadow");
   if (found.state === "none") return fill(place, make("p", { class: "hint" }, "No shadow bundle has judged in the last 24 hours. ", make("code", {}, "MODERATION_SHADOW__MODEL_PATH"), " lets workers run one beside the served bundle."));
-  if (found.state === "away") return fill(place, make("p", { class: "note bad" }, `The topics could not be read: ${found.error}`));
+  if (found.state === "away") return fill(place, make("p", { class: "note bad" }, found.error));
   const share = (name, title) => (found[name] === null ? null : make("div", {}, make("dt", {}, title), make("dd", {}, percent(found[name].value, 2)),
     make("dd", { class: "more" }, `${found[name].n.toLocaleString("en")} of ${found[name].of.toLocaleString("en")}; 95 %: ${found[name].interval.map((bound) => percent(bound, 2)).join(" to ")}`)));
   return fill(place,

@@ -94,7 +94,7 @@ function tell(state) {
   const notes = [];
   if (state.state === "failed") {
     byId("reading").textContent = "";
-    fill(byId("notes"), make("p", { class: "note bad" }, `The verdicts could not be read: ${state.error}`));
+    fill(byId("notes"), make("p", { class: "note bad" }, state.error));
     return;
   }
   byId("reading").textContent = `${hour(state.since_ms)} to ${hour(state.until_ms)} UTC: ${count(state.n_records, "record")} read, the newest verdict of ${count(state.n_chats, "chat")}.`;
