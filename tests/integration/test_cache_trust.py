@@ -47,6 +47,16 @@ def shown(cache: "redis.Redis", chat_id: str) -> dict[str, Any]:
     return dict(orjson.loads(raw)) if raw is not None else {}
 
 
+def cached(ledger: LiveLedger, cache: "redis.Redis", chat: dict[str, Any]) -> Verdict:
+    """Send one chat and return the verdict on it, once Redis shows it too: it is written there after the topic."""
+    verdict = judged(ledger, chat)
+    wait_until(
+        lambda: shown(cache, verdict.chat_id).get("source", {}).get("offset") == verdict.source.offset,
+        what=lambda: f"Redis shows {shown(cache, verdict.chat_id).get('source')}, expected {verdict.source}",
+    )
+    return verdict
+
+
 def refusals(port: int) -> dict[str, float]:
     """Return the worker's count of refused values by reason."""
     return {dict(labels)["reason"]: n for labels, n in samples(port, "moderation_cache_refused_total").items()}
@@ -66,7 +76,7 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
     chat, true = next(
         (chat, verdict) for chat in sample_chats[:60] if (verdict := judged(ledger, chat)).decision == "block"
     )
-    assert judged(ledger, chat).cache_hit
+    assert cached(ledger, cache, chat).cache_hit
     allowed = orjson.loads(encode_verdict(true))["decisions"]
     allowed[true.policy.name]["decision"] = "allow"
     attacks: list[tuple[str, dict[str, Any]]] = [
@@ -84,12 +94,11 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
     for reason, fields in attacks:
         cache.set(cache_key(true.chat_id), forged(true, **fields))
         n_before = refusals(port).get(reason, 0)
-        again = judged(ledger, chat)
+        again = cached(ledger, cache, chat)
         assert not again.cache_hit, fields
         assert (again.decision, again.model, again.verdict_id) == (true.decision, true.model, true.verdict_id)
         assert refusals(port)[reason] == n_before + 1
-        assert shown(cache, true.chat_id)["source"]["offset"] == again.source.offset
-    assert judged(ledger, chat).cache_hit
+    assert cached(ledger, cache, chat).cache_hit
     # Under an id of other policies the decision is not even read.
     cache.set(cache_key(true.chat_id), forged(true, verdict_id="0" * 32, decision="allow", decisions=allowed))
     again = judged(ledger, chat)
@@ -117,7 +126,7 @@ def test_a_key_cannot_be_frozen(  # noqa: PLR0917  fixtures
 ) -> None:
     """Every write would be dropped as older, and ad servers would read the forged `allow` until its TTL ends."""
     start_worker(HTTP__PORT=str(port))
-    true = judged(ledger, sample_chats[0])
+    true = cached(ledger, cache, sample_chats[0])
     cache.set(
         cache_key(true.chat_id), forged(true, decision="allow", source=true.source.model_dump() | frozen, policy=7)
     )
@@ -150,6 +159,7 @@ def test_values_of_8_megabytes_do_not_grow_the_worker(
     refused = refusals(port)
     assert refused.keys() == {"too_large"}
     assert refused["too_large"] >= 39
+    wait_until(lambda: not any(cache.strlen(cache_key(chat["chat_id"])) == 8 * MEGABYTE for chat in chats))
     assert all(shown(cache, chat["chat_id"])["decision"] for chat in chats)
 
 
@@ -175,9 +185,9 @@ def test_with_a_signing_key_a_consistent_forgery_is_a_miss_too(  # noqa: PLR0917
 
     worker = start(old)
     safe, chat = judged(ledger, sample_chats[0]), sample_chats[1]
-    true = judged(ledger, chat)
+    true = cached(ledger, cache, chat)
     assert len(shown(cache, true.chat_id)["mac"]) == 64
-    assert judged(ledger, chat).cache_hit
+    assert cached(ledger, cache, chat).cache_hit
     claims = ("category", "probabilities", "evidence", "unevaluated", "banned_probability", "banned_to_safe_risk")
     claims += ("decision", "decisions", "decided_by")
     said = orjson.loads(encode_verdict(safe))
@@ -221,6 +231,6 @@ def test_a_chat_whose_newest_event_was_rejected_has_no_verdict_until_the_next_on
     assert answer.returncode == EXIT_NOT_CACHED
     assert ("erased it" if raw.value is None else "was rejected") in answer.stderr
     # An older write, owed, replayed or projected, must not bring the verdict back.
-    after = judged(ledger, chat)
+    after = cached(ledger, cache, chat)
     assert not after.cache_hit
     assert shown(cache, before.chat_id)["verdict_id"] == after.verdict_id
