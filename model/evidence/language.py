@@ -52,12 +52,13 @@ _LETTER_KINDS: Final = (
 """Language that a script most often writes, its letters, and how many Latin ones each of them is worth."""
 _LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+")
 _ENGLISH: Final = "en"
-_ENGLISH_WORDS: Final = frozenset(
+ENGLISH_WORDS: Final = frozenset(
     (
         *("the", "and", "of", "to", "is", "that", "it", "you", "for", "with", "this", "are", "what", "how", "my"),
         *("your", "can", "have", "not", "would", "about", "which", "when", "there"),
     )
 )
+"""Of the commonest ones those that no other language in Latin letters has often."""
 _FEWEST_ENGLISH_WORDS: Final = 4
 _ENGLISH_SHARE: Final = 0.15
 """Of words: from here on a text is English, and the table is not asked."""
@@ -165,7 +166,7 @@ def _language_of_script(text: str, n_latin: int) -> str | None:
 
 def _is_plainly_english(text: str) -> bool:
     words = text.lower().split()
-    hits = [word for word in words if word in _ENGLISH_WORDS]
+    hits = [word for word in words if word in ENGLISH_WORDS]
     return len(set(hits)) >= _FEWEST_ENGLISH_WORDS and len(hits) >= _ENGLISH_SHARE * len(words)
 
 

@@ -4,12 +4,14 @@ Invariant: the same pool, length and random state give the same text; a pool's t
 """
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from model.bundle.files import sha256_of
+from model.evidence.language import ENGLISH_WORDS
 from model.windowing import Windowing
 from schemas import Role, Turn
 from training_pipeline.chats.labelled_chats import read_labelled_chats
@@ -17,7 +19,9 @@ from training_pipeline.probes.probe import Split
 
 _SHORTEST_PARAGRAPH: Final = 80
 _LEAST_ASCII: Final = 0.98
-"""Below it a paragraph is probably not English, and would be a probe of language instead."""
+_FEWEST_ENGLISH_WORDS: Final = 2
+"""With fewer of the commonest ones, or less ASCII, a text is probably not English, and would be a probe of language."""
+_WORD: Final = re.compile("[a-z]+")
 
 _CODE: Final = (
     "```python\nprint('hello')\n```",
@@ -92,14 +96,14 @@ def read_filler(path: Path, split: Split) -> Filler:
         for _, turns in kept
         for turn in turns
         for paragraph in turn.text.split("\n\n")
-        if len(paragraph) >= _SHORTEST_PARAGRAPH and _ascii_share(paragraph) >= _LEAST_ASCII
+        if len(paragraph) >= _SHORTEST_PARAGRAPH and _is_english([paragraph])
     ]
     if not paragraphs:
         raise ValueError(f"{path}: no safe paragraph of {_SHORTEST_PARAGRAPH} characters; expected sample chats")
     english = [
         (chat_id, turns)
         for chat_id, turns in kept
-        if turns[-1].role is Role.USER and all(_ascii_share(turn.text) >= _LEAST_ASCII for turn in turns)
+        if turns[-1].role is Role.USER and _is_english([turn.text for turn in turns])
     ]
     return Filler(paragraphs, english)
 
@@ -107,6 +111,11 @@ def read_filler(path: Path, split: Split) -> Filler:
 def _split(chat_id: str) -> Split:
     # By digest: neighbours in the file are often variants of one another, and their ids are consecutive.
     return "train" if int(sha256_of(chat_id.encode())[-2:], 16) % 2 else "measure"
+
+
+def _is_english(texts: Sequence[str]) -> bool:
+    found = {word for text in texts for word in _WORD.findall(text.lower())} & ENGLISH_WORDS
+    return len(found) >= _FEWEST_ENGLISH_WORDS and all(_ascii_share(text) >= _LEAST_ASCII for text in texts)
 
 
 def _ascii_share(text: str) -> float:
