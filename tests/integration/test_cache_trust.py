@@ -57,6 +57,23 @@ def cached(ledger: LiveLedger, cache: "redis.Redis", chat: dict[str, Any]) -> Ve
     return verdict
 
 
+def judged_beside(
+    ledger: LiveLedger, cache: "redis.Redis", chat: dict[str, Any], value: bytes, true: Verdict
+) -> Verdict:
+    """Send one chat while its key holds a forged value, and return the verdict, once Redis shows it.
+
+    An idle worker writes its newest verdict anew, to notice a Redis that lost it. That may undo the value before it is
+    read, so a hit is tried twice more.
+    """
+    for _ in range(3):
+        cache.set(cache_key(chat["chat_id"]), value)
+        verdict = cached(ledger, cache, chat)
+        assert (verdict.decision, verdict.category, verdict.model) == (true.decision, true.category, true.model)
+        if not verdict.cache_hit:
+            break
+    return verdict
+
+
 def refusals(port: int) -> dict[str, float]:
     """Return the worker's count of refused values by reason."""
     return {dict(labels)["reason"]: n for labels, n in samples(port, "moderation_cache_refused_total").items()}
@@ -92,9 +109,8 @@ def test_what_somebody_else_wrote_into_redis_is_not_published(
         ("decision", {"decisions": allowed}),
     ]
     for reason, fields in attacks:
-        cache.set(cache_key(true.chat_id), forged(true, **fields))
         n_before = refusals(port).get(reason, 0)
-        again = cached(ledger, cache, chat)
+        again = judged_beside(ledger, cache, chat, forged(true, **fields), true)
         assert not again.cache_hit, fields
         assert (again.decision, again.model, again.verdict_id) == (true.decision, true.model, true.verdict_id)
         assert refusals(port)[reason] == n_before + 1
@@ -191,8 +207,7 @@ def test_with_a_signing_key_a_consistent_forgery_is_a_miss_too(  # noqa: PLR0917
     claims = ("category", "probabilities", "evidence", "unevaluated", "banned_probability", "banned_to_safe_risk")
     claims += ("decision", "decisions", "decided_by")
     said = orjson.loads(encode_verdict(safe))
-    cache.set(cache_key(true.chat_id), forged(true, **{name: said[name] for name in claims}))
-    again = judged(ledger, chat)
+    again = judged_beside(ledger, cache, chat, forged(true, **{name: said[name] for name in claims}), true)
     assert (again.cache_hit, again.category) == (False, true.category)
     assert refusals(port) == {"mac": 1}
     for keys in ((old, new), (new, old), (new,)):
