@@ -118,6 +118,13 @@ class Item:
     """Of the same text, where that cannot sway an answer that is to be independent."""
 
     @property
+    def text_at(self) -> tuple[str, int, int, str] | None:
+        """Topic, partition and offset of its text, and whose it is, as `text_of` asks; None where nothing names it."""
+        if self.source is None or self.chat_id is None:
+            return None
+        return self.source.topic, self.source.partition, self.source.offset, self.chat_id
+
+    @property
     def is_blind(self) -> bool:
         """Whether its reviewer must not see what the model says."""
         return self.kind in BLIND_KINDS

@@ -178,8 +178,7 @@ async def _text_of(of: Followed, item: Item) -> dict[str, Any]:
     if gold is not None:
         turns, deciding = gold
         return _shown(turns, deciding, is_changed=False)
-    source = item.source
-    if source is None or item.chat_id is None:
+    if item.text_at is None:
         return _shown(None, None, is_changed=False)
     if of.operations.texts is None:
         raise Problem(
@@ -188,7 +187,7 @@ async def _text_of(of: Followed, item: Item) -> dict[str, Any]:
             "this console reads no texts; ask another one",
             retry_after_s=5,
         )
-    found = await text_of(of.operations.texts, source.topic, source.partition, source.offset, item.chat_id)
+    found = await text_of(of.operations.texts, *item.text_at)
     if found is None:
         return _shown(None, None, is_changed=False)
     await ask(of.queue.remember_text, item, found.turns, found.fingerprint)

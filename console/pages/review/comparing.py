@@ -30,10 +30,9 @@ async def compare_waiting(desk: Desk, person: Person, wanted: BulkFilter) -> int
     try:
         async with asyncio.timeout(_WITHIN_S):
             for item in found.newest:
-                if item.source is None or item.chat_id is None:
+                if item.text_at is None:
                     continue
-                place = (item.source.topic, item.source.partition, item.source.offset)
-                text = await text_of(desk.texts, *place, item.chat_id)
+                text = await text_of(desk.texts, *item.text_at)
                 if text is not None and text.fingerprint == item.fingerprint:
                     keep = partial(desk.queue.remember_text, item, text.turns, text.fingerprint)
                     n_left -= await in_thread(keep)

@@ -48,12 +48,11 @@ async def reveal(service: Service, queue: Queue, texts: Texts | None, person: Pe
 
 
 async def _read(texts: Texts | None, item: Item) -> ChatText | None:
-    source = item.source
-    if source is None or item.chat_id is None:
+    if item.text_at is None:
         return None
     if texts is None:
         raise PipelineAway("this console follows no topic of chats")
-    return await text_of(texts, source.topic, source.partition, source.offset, item.chat_id)
+    return await text_of(texts, *item.text_at)
 
 
 async def _document(service: Service, item: Item, turns: list[Turn], deciding: int | None) -> dict[str, Any]:
